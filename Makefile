@@ -1,0 +1,50 @@
+# KLEdit-Lite. `make book` and `make test` are all that most people need; both work in a fresh clone.
+
+PYTHON  ?= python3
+PYTEST_ARGS ?=
+BIN     := .venv/bin
+STAMP   := .venv/.kledit-installed
+
+# One switch for the chapters, the tests and the CLI: lite (shipped models, CPU), laptop or gpu.
+export KLEDIT_PROFILE ?= lite
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help install book test lint clean distclean
+
+help: ## Show this list
+	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | \
+		while IFS="$$(printf '\t')" read -r name words; do printf '  make %-10s %s\n' "$$name" "$$words"; done
+
+install: $(STAMP) ## Create .venv with the tested versions and the project in it
+
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))' || { \
+		echo "KLEdit-Lite needs Python 3.10 to 3.13: make PYTHON=/path/to/python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv || { \
+		rm -rf .venv; \
+		echo "$(PYTHON) cannot create a virtual environment; on Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }
+	@echo "Installing the tested versions into .venv: several gigabytes, once."
+	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[book,test,laptop]'
+	@touch $@
+
+book: $(STAMP) ## Execute the chapters that changed, build the site, print the page to open
+	@$(BIN)/kledit book
+
+# The chapters and the site first, because the tests read them; then the tests, even if that failed.
+test: $(STAMP) ## Execute the chapters, build the site, run every test
+	@status=0; \
+	bash tests/site/install_chromium.sh || status=$$?; \
+	$(BIN)/kledit book || status=$$?; \
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 $(PYTEST_ARGS) || status=$$?; \
+	exit $$status
+
+lint: $(STAMP) ## Check the style of the sources
+	@$(BIN)/ruff check .
+
+clean: ## Remove what was built (chapters, site, caches); keep .venv
+	rm -rf _build .pytest_cache .ruff_cache .hypothesis build dist
+	find kledit_lite tests benchmarks notebooks book -name __pycache__ -type d -prune -exec rm -rf {} +
+
+distclean: clean ## Remove what was built and .venv
+	rm -rf .venv *.egg-info
