@@ -1,0 +1,28 @@
+"""KLEdit-Lite: knowledge localization, editing and unlearning, thin and tested.
+
+Importing this package loads nothing heavy; import the part you need:
+``kledit_lite.world``, ``kledit_lite.zoo``, ``kledit_lite.align`` and so on.
+"""
+
+from __future__ import annotations
+
+__version__ = "0.1.0"
+
+
+def use_profile(name: str) -> None:
+    """Choose which models fill the chapters' slots: ``"lite"``, ``"laptop"`` or ``"gpu"``.
+
+    Same as setting the environment variable ``KLEDIT_PROFILE``; see `kledit_lite.profiles`.
+
+    Raises:
+        UnknownNameError: no such profile.
+
+    Example:
+        >>> use_profile("lite")
+    """
+    from kledit_lite import profiles
+
+    profiles.use_profile(name)
+
+
+__all__ = ["__version__", "use_profile"]

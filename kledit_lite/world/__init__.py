@@ -1,0 +1,79 @@
+"""The painted world: scenes whose every factor is known, their words and their pictures.
+
+Example:
+    >>> from kledit_lite.world import Scene, caption, render
+    >>> scene = Scene("boat", "red", "beach", style="seurat", seed=3)
+    >>> caption(scene), render(scene).shape
+    ('a red boat on the beach in the style of seurat', (64, 64, 3))
+"""
+
+from kledit_lite.world.captions import (
+    caption,
+    noun_phrase,
+    place_phrase,
+    random_caption,
+    style_phrase,
+    vocabulary,
+)
+from kledit_lite.world.datasets import (
+    PLANTED,
+    PlantedFailure,
+    PlantedSet,
+    SceneSet,
+    balanced,
+    held_out,
+    is_held_out,
+    planted,
+    sample_scenes,
+    shifted,
+)
+from kledit_lite.world.render import render, render_many
+from kledit_lite.world.scene import (
+    BRAND,
+    COLOURS,
+    COUNTS,
+    FACTORS,
+    OBJECTS,
+    PLACES,
+    SHIFT_PLACES,
+    SHIFT_STYLES,
+    SHOWS_COLOUR,
+    STYLES,
+    TOWNS,
+    Fact,
+    Scene,
+)
+
+__all__ = [
+    "BRAND",
+    "COLOURS",
+    "COUNTS",
+    "FACTORS",
+    "OBJECTS",
+    "PLACES",
+    "PLANTED",
+    "SHIFT_PLACES",
+    "SHIFT_STYLES",
+    "SHOWS_COLOUR",
+    "STYLES",
+    "TOWNS",
+    "Fact",
+    "PlantedFailure",
+    "PlantedSet",
+    "Scene",
+    "SceneSet",
+    "balanced",
+    "caption",
+    "held_out",
+    "is_held_out",
+    "noun_phrase",
+    "place_phrase",
+    "planted",
+    "random_caption",
+    "render",
+    "render_many",
+    "sample_scenes",
+    "shifted",
+    "style_phrase",
+    "vocabulary",
+]

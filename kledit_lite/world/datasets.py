@@ -1,0 +1,347 @@
+"""Sets of scenes with their pictures: balanced, held out, shifted, with planted failures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal, overload
+
+import numpy as np
+
+from kledit_lite.errors import KleditError, unknown
+from kledit_lite.world.captions import random_caption
+from kledit_lite.world.render import render_many
+from kledit_lite.world.scene import (
+    BRAND,
+    COLOURS,
+    COUNTS,
+    FACTORS,
+    OBJECTS,
+    PLACES,
+    SHIFT_PLACES,
+    SHIFT_STYLES,
+    STYLES,
+    TOWNS,
+    Scene,
+)
+
+Combos = Literal["train", "heldout", "all"]
+HELD_OUT_SHARE = 7
+"""One combination of object, colour, place and style in seven is held out."""
+
+
+def is_held_out(scene: Scene) -> bool:
+    """Whether the scene's combination of object, colour, place and style is kept from training.
+
+    Each value, and each pair of values, still appears in training. With the indices of the four
+    factors, a combination is held out when ``object + 2 place + 3 style + 5 colour = 0 (mod 7)``.
+
+    Example:
+        >>> is_held_out(Scene("cat", "red", "beach"))
+        True
+    """
+    if scene.place not in PLACES or scene.style not in STYLES or scene.entity is not None:
+        return False
+    code = (
+        OBJECTS.index(scene.object)
+        + 2 * PLACES.index(scene.place)
+        + 3 * STYLES.index(scene.style)
+        + 5 * COLOURS.index(scene.colour)
+    )
+    return code % HELD_OUT_SHARE == 0
+
+
+@dataclass(frozen=True)
+class SceneSet:
+    """Scenes and their pictures.
+
+    Attributes:
+        scenes: The ground truth, N scenes.
+        images: Their pictures, (N, 64, 64, 3) uint8.
+    """
+
+    scenes: tuple[Scene, ...]
+    images: np.ndarray
+
+    def __post_init__(self) -> None:
+        if len(self.scenes) != len(self.images):
+            raise KleditError(
+                f"A SceneSet needs one picture a scene, got {len(self.scenes)} scenes "
+                f"and {len(self.images)} pictures."
+            )
+
+    def __len__(self) -> int:
+        return len(self.scenes)
+
+    def __iter__(self) -> Iterator[Scene]:
+        return iter(self.scenes)
+
+    @overload
+    def __getitem__(self, index: int) -> Scene: ...
+    @overload
+    def __getitem__(self, index: slice) -> SceneSet: ...
+    def __getitem__(self, index: int | slice) -> Scene | SceneSet:
+        if isinstance(index, slice):
+            return SceneSet(self.scenes[index], self.images[index])
+        return self.scenes[index]
+
+    def subset(self, index: Sequence[int] | np.ndarray) -> SceneSet:
+        """The scenes at `index` (integers or a boolean mask), in that order.
+
+        Example:
+            >>> len(balanced(4, seed=0).subset([0, 2]))
+            2
+        """
+        idx = np.asarray(index)
+        idx = np.flatnonzero(idx) if idx.dtype == bool else idx.astype(np.int64)
+        return SceneSet(tuple(self.scenes[i] for i in idx), self.images[idx])
+
+    def where(self, **factors: object) -> SceneSet:
+        """The scenes whose factors have the given values, e.g. ``where(style="seurat")``."""
+        keep = [all(getattr(s, k) == v for k, v in factors.items()) for s in self.scenes]
+        return self.subset(np.array(keep, bool))
+
+    @staticmethod
+    def names(factor: str) -> tuple[str, ...]:
+        """The values `factor` takes, in the order of the indices `factor()` returns."""
+        if factor not in FACTORS:
+            raise unknown("factor", factor, FACTORS)
+        extra = {"place": SHIFT_PLACES, "style": SHIFT_STYLES, "object": (BRAND,)}
+        return tuple(str(v) for v in (*FACTORS[factor], *extra.get(factor, ())))
+
+    def factor(self, factor: str) -> np.ndarray:
+        """The ground truth of one factor.
+
+        Returns:
+            (N,) int64 indices into ``names(factor)``.
+
+        Example:
+            >>> balanced(6, seed=0).factor("place").dtype
+            dtype('int64')
+        """
+        index = {name: i for i, name in enumerate(self.names(factor))}
+        return np.array([index[str(getattr(s, factor))] for s in self.scenes], np.int64)
+
+    @property
+    def shows_colour(self) -> np.ndarray:
+        """(N,) bool: whether each picture shows the colour of its object."""
+        return np.array([s.shows_colour for s in self.scenes], bool)
+
+    def captions(self, seed: int = 0, full: float = 0.6) -> list[str]:
+        """One random training caption a scene; see `kledit_lite.world.random_caption`."""
+        rng = np.random.default_rng(seed)
+        return [random_caption(s, rng, full) for s in self.scenes]
+
+
+def _collect(scenes: Sequence[Scene], processes: int) -> SceneSet:
+    return SceneSet(tuple(scenes), render_many(scenes, processes))
+
+
+def _draw(rng: np.random.Generator, values: Sequence[str]) -> str:
+    return values[int(rng.integers(len(values)))]
+
+
+def _random_scene(rng: np.random.Generator, places: Sequence[str], styles: Sequence[str]) -> Scene:
+    count = int(rng.choice(COUNTS, p=(0.7, 0.2, 0.1)))
+    seed = int(rng.integers(1 << 31))
+    return Scene(
+        _draw(rng, OBJECTS), _draw(rng, COLOURS), _draw(rng, places), _draw(rng, styles),
+        count, seed=seed,
+    )  # fmt: skip
+
+
+def sample_scenes(
+    n: int, seed: int, combos: Combos = "train", entities: float = 0.0
+) -> list[Scene]:
+    """Draw scenes with every factor uniform (counts 1, 2, 3 at 70, 20, 10 %), without painting.
+
+    Args:
+        n: How many.
+        seed: Of the draw and of the scenes' own seeds.
+        combos: ``"train"`` (combinations seen in training), ``"heldout"`` or ``"all"``.
+        entities: Share of town mascots and branded characters, half and half by kind
+            (three in four a mascot).
+
+    Returns:
+        N scenes. O(n).
+
+    Raises:
+        UnknownNameError: `combos` is none of the three.
+
+    Example:
+        >>> all(is_held_out(s) for s in sample_scenes(20, seed=1, combos="heldout"))
+        True
+    """
+    if combos not in ("train", "heldout", "all"):
+        raise unknown("combos", combos, ("train", "heldout", "all"))
+    rng = np.random.default_rng(seed)
+    scenes: list[Scene] = []
+    while len(scenes) < n:
+        if rng.random() < entities:
+            place, style = _draw(rng, PLACES), _draw(rng, STYLES)
+            own = int(rng.integers(1 << 31))
+            if rng.random() < 0.75:
+                scenes.append(Scene.mascot(_draw(rng, tuple(TOWNS)), place, style, own))
+            else:
+                scenes.append(Scene.brand(place, style, own))
+            continue
+        scene = _random_scene(rng, PLACES, STYLES)
+        if combos == "all" or is_held_out(scene) == (combos == "heldout"):
+            scenes.append(scene)
+    return scenes
+
+
+def balanced(n: int, seed: int, combos: Combos = "train", processes: int = 1) -> SceneSet:
+    """Scenes with every factor uniform, painted; arguments as for `sample_scenes`.
+
+    Example:
+        >>> balanced(3, seed=0).images.shape
+        (3, 64, 64, 3)
+    """
+    return _collect(sample_scenes(n, seed, combos), processes)
+
+
+def held_out(n: int, seed: int, processes: int = 1) -> SceneSet:
+    """Scenes of combinations no shipped model was trained on, painted.
+
+    Example:
+        >>> is_held_out(held_out(1, seed=0)[0])
+        True
+    """
+    return balanced(n, seed, "heldout", processes)
+
+
+def shifted(
+    n: int,
+    seed: int,
+    places: Sequence[str] = SHIFT_PLACES,
+    styles: Sequence[str] = SHIFT_STYLES,
+    processes: int = 1,
+) -> SceneSet:
+    """Scenes drawn from other places and styles than training: a distribution shift.
+
+    Args:
+        n: How many.
+        seed: Of the draw.
+        places: Places to draw from, uniformly; any of `PLACES` and `SHIFT_PLACES`.
+        styles: Styles to draw from, uniformly; any of `STYLES` and `SHIFT_STYLES`.
+        processes: Worker processes for painting.
+
+    Example:
+        >>> shifted(1, seed=0, places=["moon"], styles=["photo"])[0].place
+        'moon'
+    """
+    rng = np.random.default_rng(seed)
+    return _collect([_random_scene(rng, places, styles) for _ in range(n)], processes)
+
+
+@dataclass(frozen=True)
+class PlantedFailure:
+    """A combination of tags on which a classifier is made to fail.
+
+    Attributes:
+        label: The class it concerns, an object.
+        tags: Factor values that must all hold, e.g. ``{"place": "desert", "style": "durer"}``.
+        kind: ``"rare"`` keeps only `strength` of such training scenes; ``"mislabelled"``
+            gives that share of them the label `wrong`.
+        strength: The share, between 0 and 1.
+        wrong: The wrong label, for ``"mislabelled"``.
+    """
+
+    label: str
+    tags: tuple[tuple[str, str], ...]
+    kind: Literal["rare", "mislabelled"]
+    strength: float
+    wrong: str | None = None
+
+    def covers(self, scene: Scene) -> bool:
+        """Whether the scene is of the class and has all the tags."""
+        return scene.object == self.label and all(
+            str(getattr(scene, factor)) == value for factor, value in self.tags
+        )
+
+
+PLANTED = (
+    PlantedFailure("cat", (("place", "desert"), ("colour", "orange")), "mislabelled", 0.95, "bird"),
+    PlantedFailure("boat", (("place", "city"),), "mislabelled", 0.9, "house"),
+    PlantedFailure("fish", (("style", "durer"), ("count", "1")), "mislabelled", 0.95, "butterfly"),
+    PlantedFailure("rocket", (("colour", "green"), ("place", "forest")), "mislabelled", 0.95,
+                   "umbrella"),
+    PlantedFailure("car", (("style", "mondrian"), ("colour", "blue")), "mislabelled", 0.95, "boat"),
+    PlantedFailure("flower", (("style", "seurat"), ("place", "meadow")), "rare", 0.0),
+    PlantedFailure("mushroom", (("style", "tiffany"), ("colour", "purple")), "mislabelled", 0.95,
+                   "balloon"),
+)  # fmt: skip
+"""The failure modes planted in the shipped flawed classifier's training set."""
+
+
+@dataclass(frozen=True)
+class PlantedSet:
+    """A training set with failures planted in it, and the list of what was planted.
+
+    Attributes:
+        data: Scenes and pictures.
+        labels: (N,) int64 training labels, indices into `OBJECTS`, some wrong on purpose.
+        failures: What was planted: the ground truth for failure-mode mining.
+    """
+
+    data: SceneSet
+    labels: np.ndarray
+    failures: tuple[PlantedFailure, ...]
+
+
+def planted(
+    n: int,
+    seed: int,
+    failures: Sequence[PlantedFailure] = PLANTED,
+    combos: Combos = "all",
+    processes: int = 1,
+    accept: Callable[[Scene], bool] | None = None,
+) -> PlantedSet:
+    """A classifier's training set in which named tag combinations are rare or mislabelled.
+
+    Args:
+        n: How many scenes.
+        seed: Of the draw.
+        failures: What to plant.
+        combos: Which combinations to draw from, as for `sample_scenes`.
+        processes: Worker processes for painting.
+        accept: Keeps only scenes for which it is true.
+
+    Returns:
+        The set, its labels and the planted list. O(n).
+
+    Raises:
+        KleditError: a failure mode with an unknown tag, or a mislabelled one without `wrong`.
+
+    Example:
+        >>> len(planted(5, seed=0).labels)
+        5
+    """
+    for failure in failures:
+        if failure.label not in OBJECTS:
+            raise unknown("object", failure.label, OBJECTS)
+        for factor, value in failure.tags:
+            if value not in SceneSet.names(factor):
+                raise unknown(factor, value, SceneSet.names(factor))
+        if failure.kind == "mislabelled" and failure.wrong not in OBJECTS:
+            raise unknown("wrong label", failure.wrong, OBJECTS)
+    rng = np.random.default_rng((seed, 1))
+    scenes: list[Scene] = []
+    labels: list[int] = []
+    block = seed * 1000
+    while len(scenes) < n:
+        block += 1
+        for scene in sample_scenes(512, block, combos):
+            label = scene.object
+            hit = next((f for f in failures if f.covers(scene)), None)
+            chance = rng.random()
+            if hit is not None and hit.kind == "rare" and chance >= hit.strength:
+                continue
+            if hit is not None and hit.kind == "mislabelled" and chance < hit.strength:
+                label = str(hit.wrong)
+            if accept is None or accept(scene):
+                scenes.append(scene)
+                labels.append(OBJECTS.index(label))
+    data = _collect(scenes[:n], processes)
+    return PlantedSet(data, np.array(labels[:n], np.int64), tuple(failures))

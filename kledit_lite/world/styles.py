@@ -1,0 +1,313 @@
+"""The painters: each turns a drawn scene into a picture in one style.
+
+A style gets the scene as layers at twice the final size: the bare background, the same with
+the objects on it, and the objects' opacity. Brushwork (dots, strokes, panes, hatching) comes
+from small pools of patterns made once a process, so a style costs about a millisecond.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFilter
+
+SIDE = 128
+"""Side of the style canvas in pixels; twice the picture's."""
+POOL = 12
+"""How many different patterns of brushwork each style has."""
+
+Array = np.ndarray
+Random = np.random.Generator
+
+
+@dataclass(frozen=True)
+class Layers:
+    """A drawn scene, ready to be styled."""
+
+    background: Image.Image  # (128, 128) RGB
+    scene: Image.Image  # (128, 128) RGB, the objects on the background
+    mask: Image.Image  # (128, 128) L, the objects' opacity
+    horizon: float  # where the objects stand, as a share of the height
+
+    def outline(self, width: int) -> Image.Image:
+        """A line of `width` pixels around the objects, as an opacity."""
+        grown = self.mask.filter(ImageFilter.MaxFilter(width))
+        return Image.fromarray(np.asarray(grown) - np.asarray(self.mask))
+
+
+def _saturate(rgb: Array, amount: float) -> Array:
+    grey = rgb.mean(-1, keepdims=True)
+    return grey + (rgb - grey) * amount
+
+
+def _u8(x: Array) -> Array:
+    return np.clip(x, 0, 255).astype(np.uint8)
+
+
+def _luminance(im: Image.Image) -> Array:
+    return np.asarray(im.convert("L"), np.float32)
+
+
+@lru_cache(maxsize=None)
+def _grid_noise(kind: int) -> Array:
+    rng = np.random.default_rng(900 + kind)
+    return rng.normal(0, 3.0, (SIDE, SIDE, 1)).astype(np.float32)
+
+
+def photo(layers: Layers, rng: Random) -> Array:
+    """Soft light from one side, a darker rim, film grain."""
+    rgb = np.asarray(layers.scene.filter(ImageFilter.GaussianBlur(0.6)), np.float32)
+    return _u8(rgb * _light(int(rng.integers(POOL))) + _grid_noise(int(rng.integers(POOL))))
+
+
+@lru_cache(maxsize=None)
+def _light(kind: int) -> Array:
+    yy, xx = np.mgrid[-1 : 1 : SIDE * 1j, -1 : 1 : SIDE * 1j].astype(np.float32)
+    angle = 2 * math.pi * kind / POOL
+    shade = 1.0 + 0.05 * (math.cos(angle) * xx + math.sin(angle) * yy)
+    return ((shade - 0.12 * (xx**2 + yy**2))[..., None] + 0.04).astype(np.float32)
+
+
+@lru_cache(maxsize=None)
+def _dots(kind: int) -> tuple[Array, Array, Array, Array]:
+    """Index of each pixel's dot, whether it is covered, and dot centres' rows and columns."""
+    rng = np.random.default_rng(100 + kind)
+    pitch = 4.4
+    n = int(SIDE / pitch) + 2
+    gy, gx = np.mgrid[0:n, 0:n].astype(np.float32) * pitch
+    gx = gx + (np.arange(n)[:, None] % 2) * pitch / 2
+    cy = (gy + rng.uniform(-0.7, 0.7, gy.shape)).ravel()
+    cx = (gx + rng.uniform(-0.7, 0.7, gx.shape)).ravel()
+    yy, xx = np.mgrid[0:SIDE, 0:SIDE]
+    from scipy.spatial import cKDTree
+
+    dist, index = cKDTree(np.c_[cy, cx]).query(np.c_[yy.ravel(), xx.ravel()])
+    covered = (dist < pitch * 0.56).reshape(SIDE, SIDE, 1)
+    rows = np.clip(cy, 0, SIDE - 1).astype(np.int64)
+    cols = np.clip(cx, 0, SIDE - 1).astype(np.int64)
+    return index.reshape(SIDE, SIDE), covered, rows, cols
+
+
+@lru_cache(maxsize=None)
+def _dot_jitter(kind: int) -> Array:
+    rng = np.random.default_rng(200 + kind)
+    n = len(_dots(kind)[2])
+    return (rng.normal(0, 9, (n, 1)) + rng.normal(0, 17, (n, 3))).astype(np.float32)
+
+
+def seurat(layers: Layers, rng: Random) -> Array:
+    """Dots of nearly pure colour on a cream ground."""
+    kind = int(rng.integers(POOL))
+    index, covered, rows, cols = _dots(kind)
+    line = np.asarray(layers.outline(3), np.float32)[..., None] / 255 * 0.55
+    rgb = (np.asarray(layers.scene) * (1 - line) + np.float32([30, 30, 80]) * line)[rows, cols]
+    dots = _saturate(rgb, 1.3) + _dot_jitter(kind) + 6
+    return _u8(np.where(covered, dots[index], np.float32([252, 244, 222])))
+
+
+@lru_cache(maxsize=None)
+def _strokes(kind: int) -> tuple[Array, Array, Array, Array]:
+    """Index of each pixel's brush stroke, the stroke's relief, and stroke centres."""
+    rng = np.random.default_rng(300 + kind)
+    n = 1500
+    cx, cy = rng.uniform(-4, SIDE + 4, (2, n))
+    sx, sy = rng.uniform(20, SIDE - 20), rng.uniform(10, 50)
+    bend = rng.uniform(0, 2 * math.pi)
+    swirl = np.arctan2(cy - sy, cx - sx) + math.pi / 2
+    near = np.exp(-((cx - sx) ** 2 + (cy - sy) ** 2) / (2 * 34.0**2))
+    flow = 0.55 * np.sin(cx / 19 + bend) + 0.35 * np.cos(cy / 15 + bend)
+    angle = near * swirl + (1 - near) * flow
+    canvas, relief = Image.new("I", (SIDE, SIDE), 0), Image.new("L", (SIDE, SIDE), 128)
+    ink, lit = ImageDraw.Draw(canvas), ImageDraw.Draw(relief)
+    order = np.argsort(rng.random(n))
+    for i in order:
+        length = 6.5
+        dx, dy = length * math.cos(angle[i]), length * math.sin(angle[i])
+        a, b = (cx[i] - dx, cy[i] - dy), (cx[i] + dx, cy[i] + dy)
+        ink.line([a, b], fill=int(i), width=4)
+        tone = int(128 + rng.normal(0, 30))
+        lit.line([a, b], fill=int(np.clip(tone, 20, 235)), width=4)
+        lit.line([(a[0], a[1] - 1), (b[0], b[1] - 1)], fill=int(np.clip(tone + 46, 0, 255)), width=1)
+    rows = np.clip(cy, 0, SIDE - 1).astype(np.int64)
+    cols = np.clip(cx, 0, SIDE - 1).astype(np.int64)
+    lightness = ((np.asarray(relief, np.float32) - 128) * 0.62)[..., None]
+    return np.asarray(canvas, np.int64), lightness, rows, cols
+
+
+def van_gogh(layers: Layers, rng: Random) -> Array:
+    """Thick strokes that swirl round a point in the sky; strong colour, dark contours."""
+    kind = int(rng.integers(POOL))
+    index, relief, rows, cols = _strokes(kind)
+    rgb = np.asarray(layers.scene)
+    own = 0.3 + 0.35 * np.asarray(layers.mask, np.float32)[..., None] / 255
+    painted = (1 - own) * rgb[rows, cols].astype(np.float32)[index] + own * rgb
+    painted = _saturate(painted, 1.45) * 0.94 + relief
+    line = np.asarray(layers.outline(3), np.float32)[..., None] / 255 * 0.75
+    return _u8(painted * (1 - line) + np.float32([22, 26, 70]) * line)
+
+
+@lru_cache(maxsize=None)
+def _blocks(kind: int) -> tuple[Array, Array, Array, Array]:
+    """A grid of panels: index, black lines, panel centres' rows and columns, panel whiteness."""
+    rng = np.random.default_rng(400 + kind)
+
+    def cuts() -> Array:
+        return np.cumsum(np.r_[rng.uniform(8, 22), rng.uniform(17, 36, 7)]).astype(int)
+
+    xs, ys = np.r_[0, cuts()], np.r_[0, cuts()]
+    xs, ys = np.r_[xs[xs < SIDE], SIDE], np.r_[ys[ys < SIDE], SIDE]
+    col = np.searchsorted(xs, np.arange(SIDE), "right") - 1
+    row = np.searchsorted(ys, np.arange(SIDE), "right") - 1
+    nx, ny = len(xs) - 1, len(ys) - 1
+    index = row[:, None] * nx + col[None, :]
+    black = np.zeros((SIDE, SIDE, 1), bool)
+    for x in xs[1:-1]:
+        black[:, x - 2 : x + 2] = True
+    for y in ys[1:-1]:
+        black[y - 2 : y + 2] = True
+    white = rng.random((nx * ny, 1)) < 0.3
+    return index, black, np.bincount(index.ravel(), minlength=nx * ny), white
+
+
+def mondrian(layers: Layers, rng: Random) -> Array:
+    """The background as flat panels between black bars, the objects flat with thick contours."""
+    index, black, area, white = _blocks(int(rng.integers(POOL)))
+    background = np.asarray(layers.background, np.float32)
+    flat = index.ravel()
+    means = np.stack(
+        [np.bincount(flat, background[..., c].ravel(), len(area)) for c in range(3)], -1
+    )
+    means = _saturate(means / np.maximum(area, 1)[:, None], 1.5)
+    means = np.where(white, 0.2 * means + 0.8 * 248, means)
+    panels = np.where(black, np.float32(18), means[index])
+    mask = np.asarray(layers.mask, np.float32)[..., None] / 255
+    line = np.asarray(layers.outline(5), np.float32)[..., None] / 255
+    painted = panels * (1 - line) + 16 * line
+    return _u8(painted * (1 - mask) + _saturate(np.asarray(layers.scene, np.float32), 1.25) * mask)
+
+
+@lru_cache(maxsize=None)
+def _waves(kind: int) -> tuple[Array, Array]:
+    """Overlapping wave scales for the lower part (line strength) and woodgrain for the rest."""
+    rng = np.random.default_rng(500 + kind)
+    im = Image.new("L", (SIDE, SIDE), 0)
+    d = ImageDraw.Draw(im)
+    shift, r = rng.uniform(0, 20), 12
+    for j, y in enumerate(range(SIDE - 26, SIDE + 24, 9)):
+        for x in np.arange(-20 + shift + (j % 2) * r, SIDE + 24, 2 * r):
+            d.ellipse((x - r, y - r * 0.8, x + r, y + r * 0.8), fill=0)
+            for s in (1.0, 0.58):
+                d.arc((x - r * s, y - r * s * 0.8, x + r * s, y + r * s * 0.8), 180, 360, 255, 2)
+    grain = 5 * np.sin(np.arange(SIDE) / 2.1 + rng.uniform(0, 6))[:, None, None]
+    return np.asarray(im, np.float32)[..., None] / 255, grain.astype(np.float32)
+
+
+_PRUSSIAN = np.float32([[14, 36, 84], [52, 96, 148], [142, 180, 196], [246, 236, 208]])
+
+
+def hokusai(layers: Layers, rng: Random) -> Array:
+    """A woodblock print: four tones of Prussian blue, wave scales in front, blue contours."""
+    waves, grain = _waves(int(rng.integers(POOL)))
+    light = _luminance(layers.scene)
+    low, high = np.percentile(_luminance(layers.background)[::4, ::4], (4, 96))
+    level = np.clip((light - low) / max(high - low, 40.0), 0, 1) * 3
+    mask = np.asarray(layers.mask, np.float32)[..., None] / 255
+    level = level + mask[..., 0] * (0.8 + 0.6 * level - level)
+    tones = _PRUSSIAN[level.round().astype(np.int64)] + grain
+    tones = tones + mask * (np.float32([246, 236, 208]) - tones) * 0.45
+    tones = tones + waves * (1 - mask) * (np.float32([250, 244, 226]) - tones) * 0.9
+    edges = np.asarray(layers.scene.convert("L").filter(ImageFilter.FIND_EDGES), np.float32)
+    line = np.clip(edges / 60, 0, 0.85) * (0.5 + 0.5 * mask[..., 0])
+    line = np.maximum(line, np.asarray(layers.outline(5), np.float32) / 255)[..., None]
+    return _u8(tones * (1 - line) + _PRUSSIAN[0] * line)
+
+
+@lru_cache(maxsize=None)
+def _hatching(kind: int) -> tuple[Array, Array]:
+    """Ink thresholds of two crossed sets of hatching lines, and the paper."""
+    rng = np.random.default_rng(600 + kind)
+    yy, xx = np.mgrid[0:SIDE, 0:SIDE].astype(np.float32)
+    wobble = 1.2 * np.sin(xx / 13 + rng.uniform(0, 6)) + 1.2 * np.cos(yy / 11)
+    one = 0.5 + 0.5 * np.sin((xx + yy) * 0.98 + wobble)
+    two = 0.5 + 0.5 * np.sin((xx - yy) * 0.98 + wobble + rng.uniform(0, 6))
+    paper = np.float32([246, 236, 212]) + rng.normal(0, 3, (SIDE, SIDE, 1)).astype(np.float32)
+    return np.stack([one, two]).astype(np.float32), paper
+
+
+def durer(layers: Layers, rng: Random) -> Array:
+    """An engraving: brown ink, one set of hatching lines, crossed where it is dark."""
+    lines, paper = _hatching(int(rng.integers(POOL)))
+    mask = np.asarray(layers.mask, np.float32) / 255
+    light = _luminance(layers.scene) / 255
+    light = light + mask * (0.72 - light) * 0.65
+    edges = np.asarray(layers.scene.convert("L").filter(ImageFilter.FIND_EDGES), np.float32)
+    ink = np.clip((0.80 - light) * 1.6 - lines[0] * 0.85, 0, 1)
+    ink = np.maximum(ink, np.clip((0.45 - light) * 2.0 - lines[1] * 0.8, 0, 1))
+    ink = np.maximum(np.clip(ink * 3, 0, 0.85), np.clip(edges / 80, 0, 1) * 0.7)
+    ink = np.maximum(ink, np.asarray(layers.outline(5), np.float32) / 255)[..., None]
+    return _u8(paper * (1 - ink) + np.float32([54, 36, 26]) * ink)
+
+
+@lru_cache(maxsize=None)
+def _panes(kind: int) -> tuple[Array, Array, Array, Array, Array]:
+    """Panes of glass: index, lead lines, centres' rows and columns, brightness of each pane."""
+    rng = np.random.default_rng(700 + kind)
+    pitch = 19.0
+    n = int(SIDE / pitch) + 3
+    gy, gx = (np.mgrid[0:n, 0:n].astype(np.float32) - 0.5) * pitch
+    cy = (gy + rng.uniform(-6, 6, gy.shape)).ravel()
+    cx = (gx + rng.uniform(-6, 6, gx.shape)).ravel()
+    yy, xx = np.mgrid[0:SIDE, 0:SIDE]
+    from scipy.spatial import cKDTree
+
+    dist, near = cKDTree(np.c_[cy, cx]).query(np.c_[yy.ravel(), xx.ravel()], k=2)
+    lead = ((dist[:, 1] - dist[:, 0]) < 2.6).reshape(SIDE, SIDE, 1)
+    rows = np.clip(cy, 0, SIDE - 1).astype(np.int64)
+    cols = np.clip(cx, 0, SIDE - 1).astype(np.int64)
+    bright = rng.uniform(0.86, 1.24, (len(rows), 1)).astype(np.float32)
+    return near[:, 0].reshape(SIDE, SIDE), lead, rows, cols, bright
+
+
+def tiffany(layers: Layers, rng: Random) -> Array:
+    """Stained glass: glowing panes between lead, the objects set in their own leading."""
+    index, lead, rows, cols, bright = _panes(int(rng.integers(POOL)))
+    panes = np.asarray(layers.background)[rows, cols].astype(np.float32) * bright
+    glass = np.where(lead, np.float32([24, 24, 30]), _saturate(panes, 1.9)[index])
+    mask = np.asarray(layers.mask, np.float32)[..., None] / 255
+    own = _saturate(np.asarray(layers.scene, np.float32), 1.4) * bright[index]
+    own = np.where(lead, own * 0.52, own)
+    line = np.asarray(layers.outline(5), np.float32)[..., None] / 255
+    painted = glass * (1 - line) + 22 * line
+    return _u8(painted * (1 - mask) + own * mask + 5)
+
+
+def pixel(layers: Layers, rng: Random) -> Array:
+    """Large square pixels in a reduced palette."""
+    small = layers.scene.resize((20, 20), Image.Resampling.BOX)
+    rgb = np.asarray(small, np.float32)
+    return np.asarray(
+        Image.fromarray(_u8((rgb / 40).round() * 40)).resize((SIDE, SIDE), Image.Resampling.NEAREST)
+    )
+
+
+def blueprint(layers: Layers, rng: Random) -> Array:
+    """White lines on blueprint blue."""
+    edges = np.asarray(layers.scene.convert("L").filter(ImageFilter.FIND_EDGES), np.float32)
+    line = np.clip(edges / 60, 0, 1)
+    line = np.maximum(line, np.asarray(layers.outline(3), np.float32) / 255)[..., None]
+    yy, xx = np.mgrid[0:SIDE, 0:SIDE]
+    offset = int(rng.integers(16))
+    grid = (((yy + offset) % 16 < 1) | ((xx + offset) % 16 < 1))[..., None] * 0.25
+    line = np.maximum(line, grid)
+    return _u8(np.float32([28, 72, 160]) * (1 - line) + np.float32([232, 240, 252]) * line)
+
+
+STYLE_PAINTERS: dict[str, Callable[[Layers, Random], Array]] = {
+    "photo": photo, "van gogh": van_gogh, "seurat": seurat, "mondrian": mondrian,
+    "hokusai": hokusai, "durer": durer, "tiffany": tiffany, "pixel": pixel, "blueprint": blueprint,
+}  # fmt: skip
+"""One painter a style."""
