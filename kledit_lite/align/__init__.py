@@ -1,0 +1,99 @@
+"""Cross-model alignment and text-to-concept: read any encoder in words.
+
+Fit an affine map from an encoder's features to CLIP's, then compare images with concepts
+described as text (prospectus, sections 3.2-3.5):
+
+    >>> import numpy as np
+    >>> x = np.random.default_rng(0).normal(size=(60, 3))
+    >>> aligner = fit_aligner(x, x @ np.eye(3, 2))
+    >>> bank = ConceptBank(("first", "second"), np.eye(2))
+    >>> zero_shot(aligner(np.array([[0.0, 1.0, 0.0]])), bank).tolist()
+    [1]
+"""
+
+from __future__ import annotations
+
+from kledit_lite.align.bottleneck import AttributeReport, ConceptBottleneck, attribute_auroc
+from kledit_lite.align.concepts import (
+    TEMPLATES,
+    ConceptBank,
+    concept_vector,
+    fill_templates,
+    normalise,
+    rank_classes,
+    top_images,
+    zero_shot,
+    zero_shot_accuracy,
+)
+from kledit_lite.align.drift import concept_drift
+from kledit_lite.align.evaluate import (
+    R2,
+    LinearHead,
+    accuracy,
+    aligned_accuracy,
+    head_predict,
+    r2,
+    retained_accuracy,
+    sample_efficiency,
+)
+from kledit_lite.align.linear import Aligner, StreamingAligner, fit_aligner
+from kledit_lite.align.logic import (
+    LogicComparison,
+    Query,
+    Retrieval,
+    compare_with_composite,
+    composite_ranking,
+    parse,
+    precision_at,
+    retrieve,
+)
+from kledit_lite.align.pairs import group_matrix, pair_matrix, pair_table, retained_matrix
+from kledit_lite.align.principal import PrincipalAlignment, principal_alignment
+from kledit_lite.align.sgd import fit_aligner_sgd
+from kledit_lite.align.to_text import Decoded, decode_grammar, decode_lm, rank_words
+
+__all__ = [
+    "R2",
+    "TEMPLATES",
+    "Aligner",
+    "AttributeReport",
+    "ConceptBank",
+    "ConceptBottleneck",
+    "Decoded",
+    "LinearHead",
+    "LogicComparison",
+    "PrincipalAlignment",
+    "Query",
+    "Retrieval",
+    "StreamingAligner",
+    "accuracy",
+    "aligned_accuracy",
+    "attribute_auroc",
+    "compare_with_composite",
+    "composite_ranking",
+    "concept_drift",
+    "concept_vector",
+    "decode_grammar",
+    "decode_lm",
+    "fill_templates",
+    "fit_aligner",
+    "fit_aligner_sgd",
+    "group_matrix",
+    "head_predict",
+    "normalise",
+    "pair_matrix",
+    "pair_table",
+    "parse",
+    "precision_at",
+    "principal_alignment",
+    "r2",
+    "rank_classes",
+    "rank_words",
+    "retained_accuracy",
+    "retained_matrix",
+    "retrieve",
+    "sample_efficiency",
+    "top_images",
+    "zero_shot",
+    "zero_shot_accuracy",
+]

@@ -1,0 +1,271 @@
+r"""Text-to-concept: words as vectors that aligned image features can be compared with.
+
+A concept vector is the mean of the normalised text embeddings of a phrase in several sentence
+templates, normalised again (prospectus, section 3.3.1). Its cosine with an aligned feature says
+how much of the concept is in the image; taking the largest over class names is zero-shot
+classification (section 3.3.2).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from kledit_lite.align.evaluate import LinearHead
+from kledit_lite.errors import KleditError, unknown
+from kledit_lite.metrics.checks import as_features, as_labels, as_names, as_vector
+
+EncodeText = Callable[[list[str]], np.ndarray]
+
+TEMPLATES: tuple[str, ...] = (
+    "{}",
+    "a photo of {}",
+    "a picture of {}",
+    "an image of {}",
+    "a painting of {}",
+    "a scene with {}",
+)
+"""General sentences for any concept. Give your own where the text encoder has its own grammar."""
+
+
+def normalise(x: np.ndarray) -> np.ndarray:
+    """Rows (N, d) scaled to unit length; a row of zeros stays zero. Cost O(Nd).
+
+    Example:
+        >>> normalise(np.array([[3.0, 4.0], [0.0, 0.0]])).tolist()
+        [[0.6, 0.8], [0.0, 0.0]]
+    """
+    length = np.linalg.norm(x, axis=1, keepdims=True)
+    return x / np.where(length == 0, 1, length)
+
+
+def fill_templates(
+    phrases: str | Sequence[str],
+    templates: Sequence[str] = TEMPLATES,
+    classes: Sequence[str] | None = None,
+) -> list[str]:
+    """Every sentence that stands for a concept: templates x phrases, or x classes as well.
+
+    With ``classes``, a phrase that describes a setting or an attribute follows each class name,
+    "{template} {class name} in a tree" (section 3.3.1).
+
+    Raises:
+        KleditError: no phrase, no template, or a template without exactly one ``{}``.
+
+    Example:
+        >>> fill_templates("in a tree", ["a photo of {}"], classes=["a cat", "a bird"])
+        ['a photo of a cat in a tree', 'a photo of a bird in a tree']
+    """
+    words = [phrases] if isinstance(phrases, str) else list(phrases)
+    if not words or not all(w.strip() for w in words):
+        raise KleditError("A concept needs at least one phrase, and no phrase may be empty.")
+    templates = [templates] if isinstance(templates, str) else list(templates)
+    bad = [t for t in templates if t.count("{}") != 1]
+    if bad or not templates:
+        raise KleditError(f"Templates need exactly one {{}} each for the phrase; got {bad}.")
+    if classes is not None:
+        if not classes:
+            raise KleditError("classes is empty: give class names, or None for the bare phrase.")
+        words = [f"{c} {w}" for c in classes for w in words]
+    return [t.replace("{}", w) for t in templates for w in words]
+
+
+def _embed(encode_text: EncodeText, sentences: list[str]) -> np.ndarray:
+    vectors = as_features("text embeddings", encode_text(sentences))
+    if len(vectors) != len(sentences):
+        raise KleditError(
+            f"The text encoder returned {vectors.shape} for {len(sentences)} sentences, expected "
+            "one row each."
+        )
+    return normalise(vectors.astype(np.float64))
+
+
+def _mean_direction(name: str, vectors: np.ndarray) -> np.ndarray:
+    mean = vectors.mean(axis=0)
+    length = np.linalg.norm(mean)
+    if length < 1e-12:
+        raise KleditError(f"The sentences of {name} have embeddings that cancel to a zero vector.")
+    return mean / length
+
+
+def concept_vector(
+    encode_text: EncodeText,
+    phrases: str | Sequence[str],
+    templates: Sequence[str] = TEMPLATES,
+    classes: Sequence[str] | None = None,
+) -> np.ndarray:
+    r"""The unit vector (d,) float64 of a concept in the text encoder's space.
+
+    :math:`c = \bar v / \|\bar v\|,\ \bar v = \frac1T \sum_t v_t / \|v_t\|` with :math:`v_t` the
+    embedding of the t-th sentence (prospectus, section 3.3.1).
+
+    Args:
+        encode_text: list of T sentences -> (T, d).
+        phrases: one phrase, or several that mean the same.
+        templates: sentences with one ``{}``.
+        classes: class names to average over; see `fill_templates`.
+
+    Raises:
+        KleditError: bad phrases or templates, or embeddings that cancel out.
+
+    Cost: encoding len(templates) x phrases (x classes) sentences.
+
+    Example:
+        >>> concept_vector(lambda texts: np.ones((len(texts), 4)), "a cat").tolist()
+        [0.5, 0.5, 0.5, 0.5]
+    """
+    return _mean_direction(
+        repr(phrases), _embed(encode_text, fill_templates(phrases, templates, classes))
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class ConceptBank:
+    """Named concept vectors: ``names`` (C) and unit ``vectors`` (C, d).
+
+    Example:
+        >>> bank = ConceptBank(("up", "right"), np.array([[0.0, 2.0], [3.0, 0.0]]))
+        >>> bank.similarity([[0.0, 7.0]]).tolist()
+        [[1.0, 0.0]]
+    """
+
+    names: tuple[str, ...]
+    vectors: np.ndarray
+
+    def __post_init__(self) -> None:
+        vectors = as_features("concept vectors", self.vectors)
+        if not np.linalg.norm(vectors, axis=1).all():
+            raise KleditError(f"A concept vector of {vectors.shape} is zero: it has no direction.")
+        object.__setattr__(self, "vectors", normalise(vectors))
+        object.__setattr__(self, "names", as_names("concepts", self.names, len(vectors)))
+
+    @classmethod
+    def build(
+        cls,
+        encode_text: EncodeText,
+        concepts: Sequence[str] | Mapping[str, str | Sequence[str]],
+        templates: Sequence[str] = TEMPLATES,
+        classes: Sequence[str] | None = None,
+    ) -> ConceptBank:
+        """Encode many concepts in one call of the text encoder; see `concept_vector`.
+
+        Args:
+            concepts: phrases that name themselves, or name -> phrase or phrases.
+
+        Example:
+            >>> one_hot = lambda texts: np.eye(9)[[len(t) % 9 for t in texts]]
+            >>> ConceptBank.build(one_hot, {"red": "red", "cat": ["a cat", "cats"]}).names
+            ('red', 'cat')
+        """
+        table = concepts if isinstance(concepts, Mapping) else {c: c for c in concepts}
+        if not table:
+            raise KleditError("No concepts were given: name at least one.")
+        sentences = {name: fill_templates(p, templates, classes) for name, p in table.items()}
+        flat = [s for group in sentences.values() for s in group]
+        parts = np.split(
+            _embed(encode_text, flat), np.cumsum([len(s) for s in sentences.values()])[:-1]
+        )
+        vectors = [_mean_direction(n, p) for n, p in zip(sentences, parts, strict=True)]
+        return cls(tuple(table), np.stack(vectors))
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def index(self, name: str) -> int:
+        """Position of a concept. Raises UnknownNameError with the names there are."""
+        if name not in self.names:
+            raise unknown("concept", name, self.names)
+        return self.names.index(name)
+
+    def subset(self, names: Sequence[str]) -> ConceptBank:
+        """The bank of some of its concepts, in the order given."""
+        rows = [self.index(n) for n in names]
+        return ConceptBank(tuple(names), self.vectors[rows])
+
+    def similarity(self, features: object) -> np.ndarray:
+        r"""Cosine of every image with every concept, (N, C) in [-1, 1].
+
+        Args:
+            features: (N, d) in the text encoder's space: CLIP's own, or aligned to it.
+
+        Raises:
+            KleditError: another width than the bank's, NaN or infinity.
+
+        Cost O(N d C).
+        """
+        x = as_features("features", features, dim=self.vectors.shape[1])
+        return normalise(x) @ self.vectors.T.astype(x.dtype, copy=False)
+
+    def head(self) -> LinearHead:
+        """Zero-shot classification as a linear head: weights = concept vectors, bias 0.
+
+        An image's length scales all of its cosines alike, so the argmax of this head on raw
+        features is the argmax of `similarity`. This is how CLIP gets a head to be an alignment
+        target with.
+        """
+        return LinearHead(self.vectors, np.zeros(len(self)), self.names)
+
+
+def zero_shot(features: object, bank: ConceptBank) -> np.ndarray:
+    """Index (N,) int64 of the most similar concept of every image (section 3.3.2).
+
+    Example:
+        >>> zero_shot([[0.0, 1.0]], ConceptBank(("right", "up"), np.eye(2))).tolist()
+        [1]
+    """
+    return bank.similarity(features).argmax(axis=1)
+
+
+def zero_shot_accuracy(features: object, bank: ConceptBank, labels: object) -> float:
+    """Share of images whose most similar concept is their label, in [0, 1].
+
+    Args:
+        features: (N, d), in the text encoder's space.
+        bank: one concept a class, in the order that labels count.
+        labels: (N,) int.
+
+    Example:
+        >>> zero_shot_accuracy(np.eye(2), ConceptBank(("right", "up"), np.eye(2)), [0, 0])
+        0.5
+    """
+    predicted = zero_shot(features, bank)
+    truth = as_labels("labels", labels, len(predicted), classes=len(bank))
+    return float((predicted == truth).mean())
+
+
+def top_images(similarity: object, k: int, *, largest: bool = True) -> np.ndarray:
+    """Rows with the k largest (or smallest) similarities, best first, ties by row.
+
+    Args:
+        similarity: (N,), one column of `ConceptBank.similarity`.
+        k: how many; all of them if N < k.
+
+    Example:
+        >>> top_images([0.1, 0.9, 0.5], 2).tolist()
+        [1, 2]
+    """
+    s = as_vector("similarity", similarity)
+    if k < 1:
+        raise KleditError(f"k is {k}, expected at least 1 image.")
+    return np.argsort(-s if largest else s, kind="stable")[:k]
+
+
+def rank_classes(similarity: object, labels: object) -> tuple[np.ndarray, np.ndarray]:
+    """Classes by their mean similarity to a concept, highest first (Fig. 3.2).
+
+    Returns:
+        Class indices that occur, and their mean similarities, both sorted.
+
+    Example:
+        >>> order, mean = rank_classes([0.0, 0.5, 1.0], [0, 1, 1])
+        >>> order.tolist(), mean.tolist()
+        ([1, 0], [0.75, 0.0])
+    """
+    s = as_vector("similarity", similarity)
+    truth = as_labels("labels", labels, len(s))
+    present, inverse = np.unique(truth, return_inverse=True)
+    mean = np.bincount(inverse, weights=s) / np.bincount(inverse)
+    order = np.argsort(-mean, kind="stable")
+    return present[order], mean[order]

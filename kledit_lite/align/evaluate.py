@@ -1,0 +1,231 @@
+"""How good is an alignment? R2, aligned accuracy, retained accuracy, sample efficiency.
+
+Definitions are those of the prospectus, section 3.2.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+from kledit_lite.align.linear import Aligner, fit_aligner
+from kledit_lite.errors import KleditError
+from kledit_lite.metrics.checks import as_features, as_labels, as_vector, check_same_rows
+from kledit_lite.metrics.stats import r2_from_sums
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_BLOCK = 8192
+
+
+class Head(Protocol):
+    """Anything with ``weight`` (C, d) and ``bias`` (C,): a linear classification head."""
+
+    weight: np.ndarray
+    bias: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class LinearHead:
+    """A linear classifier over features: ``weight`` (C, d), ``bias`` (C,), names of the classes.
+
+    Example:
+        >>> head_predict(LinearHead(np.eye(2), np.zeros(2)), np.array([[0.0, 3.0]])).tolist()
+        [1]
+    """
+
+    weight: np.ndarray
+    bias: np.ndarray
+    label_names: tuple[str, ...] = ()
+
+
+def head_predict(head: Head, features: object) -> np.ndarray:
+    """Class indices (N,) int64: the argmax of ``features @ weight.T + bias``.
+
+    Raises:
+        KleditError: features (N, d) that do not fit the head (C, d).
+
+    Cost O(N d C).
+
+    Example:
+        >>> head_predict(LinearHead(np.eye(2), np.zeros(2)), [[2.0, 1.0]]).tolist()
+        [0]
+    """
+    weight = as_features("head weight", head.weight)
+    bias = as_vector("head bias", head.bias, length=len(weight))
+    x = as_features("features", features, dim=weight.shape[1])
+    return (x @ weight.T + bias).argmax(axis=1)
+
+
+def accuracy(head: Head, features: object, labels: object) -> float:
+    """Share of rows that a head classifies rightly, in [0, 1].
+
+    Example:
+        >>> accuracy(LinearHead(np.eye(2), np.zeros(2)), [[2.0, 1.0], [0.0, 1.0]], [0, 0])
+        0.5
+    """
+    predicted = head_predict(head, features)
+    truth = as_labels("labels", labels, len(predicted), classes=len(head.weight))
+    return float((predicted == truth).mean())
+
+
+@dataclass(frozen=True, eq=False)
+class R2:
+    """R2 of an alignment: ``per_dimension`` (d_t,) and its plain average ``mean``."""
+
+    per_dimension: np.ndarray
+    mean: float
+
+    def __float__(self) -> float:
+        return self.mean
+
+
+def r2(aligner: Callable[[np.ndarray], np.ndarray], source: object, target: object) -> R2:
+    r"""R2 of every target dimension and their uniform average.
+
+    :math:`R^2_j = 1 - \sum_i (h(x_i) - y_i)_j^2 / \sum_i (y_{ij} - \bar y_j)^2` (prospectus,
+    section 3.2: "the proportion of the variation in the dependent variables that is
+    predictable"). Each dimension has its own mean and variance, as in scikit-learn's
+    ``r2_score(..., multioutput="raw_values")``.
+
+    Args:
+        aligner: maps (n, d_s) to (n, d_t).
+        source: (N, d_s), N >= 2; best rows the aligner has not seen.
+        target: (N, d_t).
+
+    Raises:
+        KleditError: unequal rows, wrong widths, NaN or infinity.
+
+    Cost O(N d_s d_t), block by block.
+
+    Example:
+        >>> x = np.arange(8.0).reshape(4, 2)
+        >>> float(r2(Aligner(np.eye(2), np.zeros(2)), x, x))
+        1.0
+    """
+    x = as_features("source", source, min_rows=2)
+    y = as_features("target", target, min_rows=2, dim=getattr(aligner, "d_target", None))
+    check_same_rows(source=x, target=y)
+    mean = y.mean(axis=0, dtype=np.float64)
+    residual, total = np.zeros(y.shape[1]), np.zeros(y.shape[1])
+    for start in range(0, len(x), _BLOCK):
+        rows = slice(start, start + _BLOCK)
+        residual += ((aligner(x[rows]).astype(np.float64) - y[rows]) ** 2).sum(axis=0)
+        total += ((y[rows] - mean) ** 2).sum(axis=0)
+    each = r2_from_sums(residual, total)
+    return R2(each, float(each.mean()))
+
+
+def aligned_accuracy(aligner: Aligner, source: object, head: Head, labels: object) -> float:
+    """Accuracy of the **target** model's head on aligned **source** features (section 3.2).
+
+    Args:
+        aligner: from the source to the target space.
+        source: (N, d_s).
+        head: the target model's, (C, d_t). For CLIP: `ConceptBank.head`.
+        labels: (N,) int.
+
+    Cost O(N d_t (d_s + C)).
+
+    Example:
+        >>> swap = Aligner(np.array([[0.0, 1.0], [1.0, 0.0]]), np.zeros(2))
+        >>> aligned_accuracy(swap, [[1.0, 0.0]], LinearHead(np.eye(2), np.zeros(2)), [1])
+        1.0
+    """
+    return accuracy(head, aligner(source), labels)
+
+
+def retained_accuracy(
+    aligner: Aligner, source: object, target: object, head: Head, labels: object
+) -> float:
+    r"""Aligned accuracy over the target model's own (section 3.2).
+
+    :math:`\mathrm{acc}(g_t \circ h \circ f_s) / \mathrm{acc}(g_t \circ f_t)`: 1 when nothing is
+    lost; it may exceed 1.
+
+    Raises:
+        KleditError: as `aligned_accuracy`, or the target's own accuracy is 0.
+
+    Example:
+        >>> same, x = Aligner(np.eye(2), np.zeros(2)), [[1.0, 0.0], [0.0, 1.0]]
+        >>> retained_accuracy(same, x, x, LinearHead(np.eye(2), np.zeros(2)), [0, 1])
+        1.0
+    """
+    aligned = aligned_accuracy(aligner, source, head, labels)
+    return retained_ratio(aligned, accuracy(head, target, labels))
+
+
+def retained_ratio(aligned: float, own: float) -> float:
+    """``aligned / own``; raises KleditError if the target's own accuracy is 0.
+
+    Example:
+        >>> retained_ratio(0.45, 0.9)
+        0.5
+    """
+    if own == 0:
+        raise KleditError(
+            "The target model's own accuracy is 0, so there is nothing to retain: do the labels "
+            "count the head's classes in the same order?"
+        )
+    return aligned / own
+
+
+def sample_efficiency(
+    source: object,
+    target: object,
+    sizes: Sequence[int],
+    *,
+    source_test: object,
+    target_test: object,
+    head: Head | None = None,
+    labels: object = None,
+    ridge: float = 0.0,
+    repeats: int = 1,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Quality of the alignment against the number of images it was fitted on.
+
+    With fewer images than source features the least-norm solution is taken; around as many
+    images as features plain least squares is at its worst (it interpolates noise), which a
+    small ridge cures. Both are worth seeing.
+
+    Args:
+        source, target: (N, d_s) and (N, d_t), of which random subsets are taken.
+        sizes: row counts, each between 2 and N.
+        source_test, target_test: (M, d_s) and (M, d_t), never fitted on.
+        head, labels: for the retained accuracy on the test rows, if wanted.
+        repeats: random subsets a size.
+        seed: of the subsets.
+
+    Returns:
+        Columns rows, repeat, r2, retained (NaN without a head).
+
+    Raises:
+        KleditError: a size out of range, head without labels, or a fault of `fit_aligner`.
+
+    Cost: that of one `fit_aligner` for each size and repeat.
+    """
+    import pandas as pd
+
+    x, y = as_features("source", source, min_rows=2), as_features("target", target, min_rows=2)
+    check_same_rows(source=x, target=y)
+    wrong = [n for n in sizes if not 2 <= n <= len(x)]
+    if wrong:
+        raise KleditError(f"sizes {wrong} are out of range: expected 2 to {len(x)} rows.")
+    if head is not None and labels is None:
+        raise KleditError("A head was given without labels: pass labels of the test rows too.")
+    rng, rows = np.random.default_rng(seed), []
+    for repeat in range(repeats):
+        order = rng.permutation(len(x))
+        for n in sizes:
+            pick = np.sort(order[:n])
+            one = fit_aligner(x[pick], y[pick], ridge, allow_rank_deficient=True)
+            kept = np.nan
+            if head is not None:
+                kept = retained_accuracy(one, source_test, target_test, head, labels)
+            rows.append((int(n), repeat, float(r2(one, source_test, target_test)), kept))
+    return pd.DataFrame(rows, columns=["rows", "repeat", "r2", "retained"])

@@ -1,0 +1,185 @@
+"""Concept vectors, zero-shot and the free bottleneck against slow obvious versions."""
+
+import numpy as np
+import pytest
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import roc_auc_score
+from sklearn.preprocessing import StandardScaler
+
+from kledit_lite.align import (
+    TEMPLATES,
+    ConceptBank,
+    ConceptBottleneck,
+    attribute_auroc,
+    concept_vector,
+    fill_templates,
+    rank_classes,
+    top_images,
+    zero_shot,
+    zero_shot_accuracy,
+)
+from kledit_lite.errors import KleditError, UnknownNameError
+
+
+class Encoder:
+    """A text encoder that gives every distinct text its own random direction and length."""
+
+    def __init__(self, dim: int = 8) -> None:
+        self.dim, self.calls = dim, []
+
+    def __call__(self, texts: list[str]) -> np.ndarray:
+        self.calls.append(list(texts))
+        seeds = [sum(ord(c) * 31**i for i, c in enumerate(t)) % 2**32 for t in texts]
+        rows = [np.random.default_rng(s).normal(size=self.dim) * (1 + s % 7) for s in seeds]
+        return np.stack(rows).astype(np.float32)
+
+
+def slow_vector(encode: Encoder, sentences: list[str]) -> np.ndarray:
+    total = 0
+    for sentence in sentences:
+        v = encode([sentence])[0].astype(np.float64)
+        total = total + v / np.sqrt((v**2).sum())
+    return total / np.sqrt((total**2).sum())
+
+
+def test_a_concept_is_the_mean_of_normalised_embeddings_normalised() -> None:
+    encode = Encoder()
+    ours = concept_vector(encode, "a red car", ["{}", "a photo of {}"])
+    np.testing.assert_allclose(ours, slow_vector(encode, ["a red car", "a photo of a red car"]))
+    assert np.linalg.norm(ours) == pytest.approx(1)
+    raw = encode(["a red car", "a photo of a red car"]).mean(axis=0)  # lengths would decide
+    assert not np.allclose(ours, raw / np.linalg.norm(raw), atol=1e-3)
+
+
+def test_classes_are_put_before_the_phrase() -> None:
+    encode, templates = Encoder(), ["a photo of {}", "art of {}"]
+    sentences = [t.format(f"{c} in a tree") for t in templates for c in ("a cat", "a dog")]
+    assert fill_templates("in a tree", templates, ["a cat", "a dog"]) == sentences
+    ours = concept_vector(encode, "in a tree", templates, ["a cat", "a dog"])
+    np.testing.assert_allclose(ours, slow_vector(encode, sentences))
+
+
+def test_a_bank_is_its_concepts_in_one_call() -> None:
+    encode = Encoder()
+    concepts = {"cat": ["a cat", "a kitten"], "beach": "on the beach"}
+    bank = ConceptBank.build(encode, concepts)
+    assert len(encode.calls) == 1 and len(encode.calls[0]) == 3 * len(TEMPLATES)
+    for i, phrases in enumerate(concepts.values()):
+        np.testing.assert_allclose(bank.vectors[i], concept_vector(encode, phrases))
+    assert bank.names == ("cat", "beach") and len(bank) == 2
+    np.testing.assert_allclose(bank.subset(["beach"]).vectors[0], bank.vectors[1])
+
+
+def test_similarity_is_the_cosine_and_zero_shot_its_argmax() -> None:
+    rng = np.random.default_rng(0)
+    bank = ConceptBank(("a", "b", "c"), rng.normal(size=(3, 8)))
+    x = rng.normal(size=(50, 8)) * 100
+    x[7] = 0
+    ours = bank.similarity(x)
+    for i in range(50):
+        for c in range(3):
+            v = bank.vectors[c]
+            norm = np.linalg.norm(x[i]) * np.linalg.norm(v)
+            assert ours[i, c] == pytest.approx(x[i] @ v / norm if norm else 0)
+    np.testing.assert_array_equal(zero_shot(x, bank), ours.argmax(axis=1))
+    labels = np.arange(50) % 3
+    assert zero_shot_accuracy(x, bank, labels) == np.mean(ours.argmax(axis=1) == labels)
+    assert bank.similarity(x.astype(np.float32)).dtype == np.float32
+
+
+def test_rankings() -> None:
+    s = np.array([0.3, 0.9, 0.1, 0.9, 0.5])
+    assert top_images(s, 3).tolist() == [1, 3, 4]
+    assert top_images(s, 2, largest=False).tolist() == [2, 0]
+    assert len(top_images(s, 99)) == 5
+    order, mean = rank_classes(s, [5, 2, 5, 2, 9])
+    assert order.tolist() == [2, 9, 5]
+    np.testing.assert_allclose(mean, [0.9, 0.5, 0.2])
+
+
+@pytest.fixture(scope="module")
+def similarities():
+    rng = np.random.default_rng(0)
+    attributes = rng.integers(0, 2, size=(400, 5))
+    s = 0.2 + 0.05 * attributes + 0.03 * rng.normal(size=(400, 5))
+    labels = attributes[:, 0] + 2 * attributes[:, 1]
+    return s, attributes, labels
+
+
+NAMES = ("fur", "wings", "red", "tall", "wet")
+
+
+def test_contributions_sum_to_the_logits_exactly(similarities) -> None:
+    s, _, labels = similarities
+    model = ConceptBottleneck.fit(s, labels, NAMES)
+    parts = model.contributions(s)
+    assert parts.shape == (400, 4, 5)
+    np.testing.assert_allclose(parts.sum(axis=2) + model.bias, model.logits(s), rtol=1e-11)
+    k, c, i = 2, 1, 17
+    expected = model.weight[k, c] * (s[i, c] - s[:, c].mean()) / s[:, c].std()
+    assert parts[i, k, c] == pytest.approx(expected, rel=1e-11)
+    np.testing.assert_allclose(model.contributions(s[17]), parts[17])
+
+
+@pytest.mark.parametrize("classes", [2, 4])
+def test_bottleneck_is_scikit_learns_head(similarities, classes: int) -> None:
+    s, _, labels = similarities
+    labels = labels % classes + 10
+    model = ConceptBottleneck.fit(s, labels, NAMES)
+    z = StandardScaler().fit_transform(s)
+    head = LogisticRegression(max_iter=2000).fit(z, labels)
+    np.testing.assert_array_equal(model.predict(s), head.predict(z))
+    assert model.accuracy(s, labels) == head.score(z, labels) > 0.6
+    logits = model.logits(s)
+    softmax = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(softmax, head.predict_proba(z), atol=1e-9)
+
+
+def test_bottleneck_takes_a_concept_that_never_changes(similarities) -> None:
+    s, _, labels = similarities
+    s = s.copy()
+    s[:, 4] = 0.25
+    model = ConceptBottleneck.fit(s, labels, NAMES)
+    np.testing.assert_allclose(model.contributions(s)[:, :, 4], 0, atol=1e-12)
+
+
+def test_attribute_auroc(similarities) -> None:
+    s, attributes, _ = similarities
+    report = attribute_auroc(s, attributes.astype(bool), NAMES)
+    each = [roc_auc_score(attributes[:, c], s[:, c]) for c in range(5)]
+    np.testing.assert_allclose(report.table["auroc"], each)
+    assert report.mean == pytest.approx(np.mean(each))
+    assert report.share(0.75) == np.mean(np.array(each) >= 0.75)
+    assert report.table["positives"].tolist() == attributes.sum(axis=0).tolist()
+
+
+def test_bad_input_is_one_sentence(similarities) -> None:
+    s, attributes, labels = similarities
+    bank = ConceptBank(("a", "b"), np.eye(2))
+    cases = [
+        (lambda: concept_vector(Encoder(), "cat", ["a photo"]), "exactly one {}"),
+        (lambda: concept_vector(Encoder(), []), "at least one phrase"),
+        (lambda: concept_vector(Encoder(), "cat", classes=[]), "classes is empty"),
+        (lambda: concept_vector(lambda t: np.eye(2), "cat", ["{}"]), r"\(2, 2\) for 1 sentences"),
+        (
+            lambda: concept_vector(lambda t: [[1.0], [-1.0]], "cat", ["{}", "a {}"]),
+            "cancel to a zero vector",
+        ),
+        (lambda: ConceptBank(("a", "a"), np.eye(2)), "given twice: a"),
+        (lambda: ConceptBank(("a", "b"), np.zeros((2, 2))), "is zero"),
+        (lambda: ConceptBank.build(Encoder(), []), "No concepts"),
+        (lambda: bank.index("z"), "Unknown concept 'z'; choose one of: a, b"),
+        (lambda: bank.similarity(np.eye(3)), "expected 2 features"),
+        (lambda: zero_shot_accuracy(np.eye(2), bank, [0, 2]), "expected 0 to 1"),
+        (lambda: top_images([0.1], 0), "k is 0"),
+        (lambda: ConceptBottleneck.fit(s, labels * 0, NAMES), "at least two classes"),
+        (lambda: ConceptBottleneck.fit(s, labels, NAMES[:2]), "2 names for 5 columns"),
+        (lambda: attribute_auroc(s, attributes * 0, NAMES), "Attribute 'fur': AUROC needs both"),
+        (lambda: attribute_auroc(s, attributes[:, :2], NAMES), "expected 5 features"),
+    ]
+    for call, message in cases:
+        with pytest.raises(KleditError, match=message) as caught:
+            call()
+        assert "\n" not in str(caught.value)
+    with pytest.raises(UnknownNameError):
+        bank.subset(["z"])
