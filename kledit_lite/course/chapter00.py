@@ -1,0 +1,186 @@
+"""Exercises of chapter 00: scenes, held-out combinations, and how much style shows in pixels."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from kledit_lite.course.checks import Wrong, exercise
+from kledit_lite.course.oracle import array_of, call, close
+
+WANTED = {
+    "object": "umbrella",
+    "colour": "purple",
+    "place": "city",
+    "style": "seurat",
+    "count": 2,
+}
+
+
+@exercise(
+    "00-a",
+    "A scene in code",
+    minutes=5,
+    prompt="""
+    Write the `Scene` that the caption *two purple umbrellas in the city in the style of seurat*
+    describes, and check it: `check("00-a", Scene(...))`.
+    """,
+    hints=(
+        "A scene is its factors: object, colour, place, style and count.",
+        'Factors are single words, in the singular: "umbrella", never "umbrellas".',
+        'Scene("umbrella", "purple", place=..., style=..., count=...).',
+    ),
+)
+def scene(answer: Any, rng: np.random.Generator) -> str | None:
+    """Compare the factors one by one; the seed is free."""
+    if isinstance(answer, str):
+        raise Wrong("that is a caption; build the scene itself, Scene(object, colour, place, ...)")
+    if isinstance(answer, dict):
+        raise Wrong("that is a dictionary; pass its entries to Scene, Scene(**factors)")
+    if isinstance(answer, type):
+        raise Wrong("that is the class; call it, Scene(object, colour, place, ...)")
+    if not all(hasattr(answer, f) for f in WANTED):
+        raise Wrong(f"expected a Scene, got {type(answer).__name__}")
+    off = [f for f, value in WANTED.items() if getattr(answer, f) != value]
+    if off == ["count"]:
+        raise Wrong("everything is right except how many: look at the first word of the caption")
+    if off == ["style"]:
+        raise Wrong("everything is right except the style, which is photo if you do not name one")
+    if off:
+        what = " and ".join([", ".join(off[:-1]), off[-1]] if len(off) > 1 else off)
+        raise Wrong(f"the {what} of your scene {'are' if len(off) > 1 else 'is'} not the caption's")
+    if getattr(answer, "entity", None) is not None:
+        raise Wrong("the caption names no town, so leave entity out")
+    return None
+
+
+def count_held_out(possible: list[tuple[str, ...]], seen: list[tuple[str, ...]]) -> int:
+    """How many distinct possible combinations never occur among those seen."""
+    count = 0
+    for i, combination in enumerate(possible):
+        if combination not in seen and combination not in possible[:i]:
+            count += 1
+    return count
+
+
+@exercise(
+    "00-b",
+    "Count what was held out",
+    minutes=10,
+    prompt="""
+    Write `held_out(possible, seen)`: given every possible combination of factors and those of the
+    training scenes, both lists of tuples such as `("boat", "red", "beach")`, return how many
+    distinct combinations training never saw. Training scenes repeat combinations, and may show
+    some that are not in `possible`. Check it: `check("00-b", held_out)`.
+    """,
+    hints=(
+        "Repeats must not count twice: which Python type keeps one of each?",
+        "The difference of two sets, set(a) - set(b), keeps what only the first has.",
+        "len(set(possible) - set(seen)).",
+    ),
+)
+def held_out(answer: Any, rng: np.random.Generator) -> str | None:
+    """Try lists with repeats, and training combinations that are not among the possible ones."""
+    for repeats, strange in ((0, 0), (9, 0), (5, 3)):
+        every = [(o, c, p) for o in ("cat", "car", "boat") for c in ("red", "blue")
+                 for p in ("beach", "city", "forest")]  # fmt: skip
+        order = rng.permutation(len(every))
+        base = [every[i] for i in order[: rng.choice([7, 8, 10, 11, 12])]]
+        seen = base + [base[i] for i in rng.integers(len(base), size=repeats)]
+        seen += [("rocket", "red", f"moon {i}") for i in range(strange)]
+        truth = count_held_out(every, seen)
+        value = call(answer, every, seen)
+        if isinstance(value, (set, frozenset, list, tuple)):
+            raise Wrong("return how many there are, not the combinations: wrap it in len(...)")
+        got = float(array_of(value, (), "the count"))
+        if got == truth:
+            continue
+        if got == len(every) - len(seen) and repeats:
+            raise Wrong("training scenes repeat combinations; count each combination once")
+        if got == len(set(seen)) or got == len(set(seen) & set(every)):
+            raise Wrong("that counts the combinations seen; the question is how many were not")
+        if strange and got == len(every) - len(set(seen)):
+            raise Wrong(
+                "subtracting the two counts is wrong when training has combinations that are not "
+                "in possible; compare the combinations themselves"
+            )
+        if strange and got == len(set(every) ^ set(seen)):
+            raise Wrong("^ also counts what only training has; take the difference, with -")
+        raise Wrong(
+            f"expected {truth} for {len(every)} possible and {len(set(seen))} distinct seen "
+            f"combinations, got {got:g}"
+        )
+    return None
+
+
+def confusion(
+    train: np.ndarray, train_style: np.ndarray, test: np.ndarray, test_style: np.ndarray
+) -> np.ndarray:
+    """Share of each true style (row) that its nearest centroid assigns to each style (column)."""
+    k = int(train_style.max()) + 1
+    a, b = train.reshape(len(train), -1).astype(float), test.reshape(len(test), -1).astype(float)
+    centroid = [a[train_style == s].mean(0) for s in range(k)]
+    table = np.zeros((k, k))
+    for picture, style in zip(b, test_style, strict=True):
+        distance = [((picture - c) ** 2).sum() for c in centroid]
+        table[style, int(np.argmin(distance))] += 1
+    return table / table.sum(1, keepdims=True)
+
+
+@exercise(
+    "00-c",
+    "How much style is in the pixels",
+    difficulty="medium",
+    minutes=20,
+    prompt="""
+    Write `confusion(train, train_style, test, test_style)`. The pictures are uint8 arrays
+    (N, H, W, 3), the styles integers (N,) from 0 to K - 1. Average the training pictures of each
+    style, give every test picture the style of the nearest average (squared distance over all
+    pixels), and return the (K, K) table whose entry (i, j) is the share of test pictures of style
+    i that were called j. Check it: `check("00-c", confusion)`.
+    """,
+    hints=(
+        "Flatten each picture: images.reshape(len(images), -1).astype(float).",
+        "uint8 arithmetic wraps round at 256, so convert before you subtract.",
+        "Count with np.add.at(table, (test_style, nearest), 1), then divide by the row sums.",
+    ),
+)
+def style_confusion(answer: Any, rng: np.random.Generator) -> str | None:
+    """Two random sets of pictures, uneven styles, against loops in floating point."""
+    for k, size in ((3, 4), (4, 3)):
+        base = rng.integers(0, 256, (k, size, size, 3))
+
+        def draw(n: int, base: np.ndarray = base, k: int = k) -> tuple[np.ndarray, np.ndarray]:
+            p = np.arange(1, k + 1) / np.arange(1, k + 1).sum()
+            style = np.r_[np.arange(k), rng.choice(k, n - k, p=p)]
+            noisy = base[style] + rng.normal(0, 150, (n, *base.shape[1:]))
+            return np.clip(noisy, 0, 255).astype(np.uint8), style
+
+        case = (*draw(60), *draw(240))
+        truth = confusion(*case)
+        got = array_of(call(answer, *case), (k, k), "the table", {
+            (): "return the whole table, one row a true style",
+            (240,): "that is one style a picture; now count them in a table",
+        })  # fmt: skip
+        if close(got, truth):
+            continue
+        rows = np.bincount(case[3], minlength=k)
+        if close(got, truth * rows[:, None]):
+            raise Wrong("those are counts; divide each row by its sum to get shares")
+        if close(got, truth.T):
+            raise Wrong("rows and columns are swapped: rows are the true styles")
+        if close(got, truth * rows[:, None] / (truth * rows[:, None]).sum(0)):
+            raise Wrong("you divided each column by its sum; shares are of the true style, the row")
+        if close(got, truth * rows[:, None] / rows.sum()):
+            raise Wrong("you divided by all pictures; divide each row by its own sum")
+        if got.min() >= 0 and np.allclose(got.sum(1), 1) and np.trace(got) < np.trace(truth) - 0.05:
+            raise Wrong(
+                "the rows sum to 1 but too few pictures land on their style: uint8 differences "
+                "wrap round at 256, so convert to float first"
+            )
+        raise Wrong(
+            f"entries are off by up to {np.abs(got - truth).max():.2f}; see that each picture goes "
+            f"to the nearest average in squared distance"
+        )
+    return None

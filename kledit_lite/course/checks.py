@@ -1,0 +1,246 @@
+"""Exercises, their registry, and the check that turns an answer into one helpful sentence.
+
+An exercise is a decorated function: it looks at an answer and either returns (right) or raises
+`Wrong` with one sentence for the student. Nothing is compared with a stored solution: checkers
+compute the truth on fresh random data.
+
+    >>> from kledit_lite.course.oracle import call
+    >>> @exercise("99-z", "Double", minutes=1, prompt="Write f(x) = 2x.", hints=("Add it.",))
+    ... def double(answer, rng):
+    ...     x = rng.normal()
+    ...     if call(answer, x) != 2 * x:
+    ...         raise Wrong("f(x) is not 2x")
+    >>> check("99-z", lambda x: x + x)
+    ✓ 99-z Double: right.
+    >>> check("99-z", lambda x: x)
+    ✗ 99-z Double: f(x) is not 2x. A hint: hint("99-z").
+    >>> del REGISTRY["99-z"]
+"""
+
+from __future__ import annotations
+
+import html
+import importlib
+import pkgutil
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from kledit_lite.errors import unknown
+
+Checker = Callable[[Any, np.random.Generator], str | None]
+
+
+class Wrong(Exception):
+    """An answer is not right; the message is one sentence that helps, without its full stop."""
+
+
+@dataclass(frozen=True)
+class Exercise:
+    """One exercise.
+
+    Attributes:
+        id: chapter and letter, e.g. "01-a". title: two or three words.
+        difficulty: "easy", "medium" or "hard". minutes: what to set aside.
+        prompt: what to do, in Markdown; says exactly what to hand to `check`.
+        checker: (answer, rng) -> None or praise; raises `Wrong`.
+        hints: from a nudge to nearly the answer.
+    """
+
+    id: str
+    title: str
+    difficulty: str
+    minutes: int
+    prompt: str
+    checker: Checker = field(repr=False)
+    hints: tuple[str, ...] = field(repr=False)
+
+    @property
+    def chapter(self) -> str:
+        """The chapter's number, e.g. "01"."""
+        return self.id.split("-")[0]
+
+    def _repr_markdown_(self) -> str:
+        head = f"**{self.id} {self.title}** ({self.difficulty}, {self.minutes} min)"
+        return f"{head}\n\n{self.prompt}"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a check found: ``right`` is True, False, or None where nothing was answered."""
+
+    right: bool | None
+    message: str
+
+    def __bool__(self) -> bool:
+        return self.right is True
+
+
+REGISTRY: dict[str, Exercise] = {}
+_given: dict[str, int] = {}
+
+
+def exercise(
+    id: str,
+    title: str,
+    *,
+    difficulty: str = "easy",
+    minutes: int,
+    prompt: str,
+    hints: tuple[str, ...],
+) -> Callable[[Checker], Checker]:
+    """Decorator: register a checker as the exercise ``id`` (see `Exercise`)."""
+
+    def register(checker: Checker) -> Checker:
+        text = "\n".join(line.strip() for line in prompt.strip().splitlines())
+        REGISTRY[id] = Exercise(id, title, difficulty, minutes, text, checker, hints)
+        return checker
+
+    return register
+
+
+def _load() -> None:
+    """Import every chapter of this package, which registers its exercises."""
+    import kledit_lite.course as package
+
+    for module in pkgutil.iter_modules(package.__path__):
+        if module.name.startswith("chapter"):
+            importlib.import_module(f"{package.__name__}.{module.name}")
+
+
+def exercises(chapter: str | None = None) -> list[Exercise]:
+    """Every exercise in order, or those of one chapter.
+
+    Raises:
+        UnknownNameError: a chapter without exercises.
+
+    Example:
+        >>> [e.id for e in exercises("01")]
+        ['01-a', '01-b', '01-c']
+    """
+    _load()
+    every = [REGISTRY[k] for k in sorted(REGISTRY)]
+    found = [e for e in every if chapter in (None, e.chapter)]
+    if not found:
+        raise unknown("chapter with exercises", chapter, dict.fromkeys(e.chapter for e in every))
+    return found
+
+
+def get(id: str) -> Exercise:
+    """One exercise; a notebook shows its title and prompt.
+
+    Raises:
+        UnknownNameError: no such exercise.
+
+    Example:
+        >>> get("01-a").minutes
+        10
+    """
+    if id not in REGISTRY:
+        _load()
+    if id not in REGISTRY:
+        raise unknown("exercise", id, sorted(REGISTRY))
+    return REGISTRY[id]
+
+
+def grade(id: str, answer: Any, seed: int | None = None) -> Verdict:
+    """Judge an answer without printing, e.g. to mark assignments.
+
+    Args:
+        id: the exercise. answer: what its prompt asks for; ``...`` or None is "not answered".
+        seed: of the random data the answer is tried on; None takes new data each time.
+
+    Returns:
+        A `Verdict`, which is truthy if the answer is right. Errors inside the student's own
+        function become part of the message; nothing is raised for a wrong answer.
+
+    Raises:
+        UnknownNameError: no such exercise.
+
+    Example:
+        >>> grade("01-a", lambda w, mean_s, mean_t: mean_t - w.T @ mean_s).right
+        True
+    """
+    e = get(id)
+    if answer is None or answer is ...:
+        return Verdict(None, f"put your answer in place of the dots, then run the cell; {_ask(id)}")
+    try:
+        praise = e.checker(answer, np.random.default_rng(seed))
+    except Wrong as wrong:
+        return Verdict(False, f"{wrong}. A hint: {_ask(id)}")
+    return Verdict(True, praise or "right")
+
+
+def _ask(id: str) -> str:
+    return f'hint("{id}")'
+
+
+def check(id: str, answer: Any, seed: int | None = None) -> None:
+    """Say whether an answer is right, and if not, what most likely went wrong.
+
+    Args and errors: see `grade`.
+
+    Example:
+        >>> check("01-a", ...)
+        ○ 01-a The aligner's bias: put your answer in place of the dots, then run the cell; hint("01-a").
+    """  # noqa: E501
+    e, verdict = get(id), grade(id, answer, seed)
+    mark, colour = {
+        True: ("✓", "--pst-color-success,#00795a"),
+        False: ("✗", "--pst-color-danger,#c2410c"),
+        None: ("○", "--pst-color-border,#8b95a1"),
+    }[verdict.right]
+    _say(mark, f"{e.id} {e.title}", f"{verdict.message}.", colour)
+
+
+def hint(id: str, number: int | None = None) -> None:
+    """Print the next hint of an exercise, or one by its number.
+
+    Raises:
+        UnknownNameError: no such exercise, or no hint of that number.
+
+    Example:
+        >>> hint("01-a", 1)
+        → 01-a hint 1 of 3: A least-squares line passes through the point of the means.
+    """
+    e = get(id)
+    n = len(e.hints)
+    if number is None:
+        number = min(_given.get(id, 0) + 1, n)
+        _given[id] = number
+    if not 1 <= number <= n:
+        raise unknown("hint number", number, range(1, n + 1))
+    head = f"{e.id} hint {number} of {n}"
+    _say("→", head, e.hints[number - 1], "--pst-color-info,#0b6aa8")
+
+
+_PLAIN = {"✓": "[right]", "✗": "[not yet]", "○": "[open]", "→": "[hint]"}
+
+
+def _say(mark: str, head: str, text: str, colour: str) -> None:
+    """Show a line: as text, and in a notebook as HTML too."""
+    line = f"{mark} {head}: {text}"
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython else None
+    if shell is not None and getattr(shell, "kernel", None) is not None:
+        from IPython.display import display
+
+        # The site's dark theme gives cell output a light sheet: ours takes the page's colours.
+        markup = (
+            "<style>html[data-theme=dark] .cell_output .text_html:has(.kl-check)"
+            "{background:none!important;padding:0!important}"
+            ".kl-check{color:var(--pst-color-text-base,inherit)}</style>"
+            f'<div class="kl-check" role="status" style="border-left:4px solid var({colour});'
+            f'padding:.35rem .8rem;margin:.4rem 0"><strong>{html.escape(f"{mark} {head}")}</strong>'
+            f"<br>{html.escape(text)}</div>"
+        )
+        display({"text/html": markup, "text/plain": line}, raw=True)
+        return
+    try:
+        line.encode(getattr(sys.stdout, "encoding", None) or "utf-8")
+    except UnicodeEncodeError:
+        line = line.replace(mark, _PLAIN[mark], 1).encode("ascii", "replace").decode()
+    print(line)

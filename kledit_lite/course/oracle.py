@@ -1,0 +1,114 @@
+"""Comparing a student's function with an obvious one, and with the usual mistakes.
+
+Every helper raises `Wrong` with one sentence that says what was expected and what came.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from kledit_lite.course.checks import Wrong
+
+
+def call(function: Any, *args: Any) -> Any:
+    """Call the student's function on copies of the arguments; its own errors become a sentence."""
+    if not callable(function):
+        raise Wrong(
+            f"hand over your function itself, without calling it; this is a "
+            f"{type(function).__name__}"
+        )
+    name = getattr(function, "__name__", "your function")
+    name = "your function" if name == "<lambda>" else name
+    copies = [a.copy() if isinstance(a, np.ndarray) else a for a in args]
+    try:
+        with np.errstate(all="ignore"):
+            return function(*copies)
+    except Exception as error:  # whatever the student's code raises belongs in the message
+        shapes = ", ".join(str(a.shape) if hasattr(a, "shape") else repr(a)[:40] for a in args)
+        said = " ".join(str(error).split()).rstrip(".")
+        raise Wrong(
+            f"{name} raised {type(error).__name__} ({said}) when called with arguments of "
+            f"shape {shapes}"
+        ) from None
+
+
+def array_of(value: Any, shape: tuple[int, ...], what: str, why: Mapping[Any, str] = {}) -> Any:  # noqa: B006
+    """The student's value as a float array of the shape expected.
+
+    Args:
+        value: what the function returned. shape: what it should have.
+        what: how the value is called in the sentence.
+        why: wrong shape -> the mistake that leads to it.
+    """
+    if value is None:
+        raise Wrong("your function returned nothing; end it with return")
+    try:
+        a = np.asarray(value, dtype=float)
+    except (TypeError, ValueError):
+        raise Wrong(f"expected {what} as numbers, got {type(value).__name__}") from None
+    if a.shape != shape:
+        said = _shape_words(shape)
+        reason = f"; {why[a.shape]}" if a.shape in why else ""
+        raise Wrong(f"expected {what} as {said}, got {_shape_words(a.shape)}{reason}")
+    if not np.isfinite(a).all():
+        raise Wrong(f"{what} should be finite, yours has NaN or infinity")
+    return a
+
+
+def _shape_words(shape: tuple[int, ...]) -> str:
+    return "one number" if shape == () else f"an array of shape {shape}"
+
+
+Mistake = Callable[..., Any]
+
+
+def compare(
+    function: Any,
+    truth: Mistake,
+    cases: list[tuple[Any, ...]],
+    what: str,
+    mistakes: Mapping[str, Mistake],
+    why: Callable[..., Mapping[Any, str]] | None = None,
+    tolerance: float = 1e-6,
+) -> None:
+    """Check a function on cases against the obvious one; name the mistake if it is a usual one.
+
+    Args:
+        function: the student's. truth: the obvious one. cases: tuples of arguments.
+        what: how the result is called. mistakes: sentence -> function that makes that mistake.
+        why: arguments -> {wrong shape: mistake}.
+        tolerance: relative to the largest value.
+    """
+    for case in cases:
+        expected = np.asarray(truth(*case), float)
+        got = call(function, *case)
+        shapes = {} if why is None else {k: v for k, v in why(*case).items() if k != expected.shape}
+        value = array_of(got, expected.shape, what, shapes)
+        if close(value, expected, tolerance):
+            continue
+        for sentence, wrong in mistakes.items():
+            w = _attempt(wrong, case)
+            if w is not None and w.shape == value.shape and close(value, w, tolerance):
+                raise Wrong(sentence)
+        off = float(np.abs(value - expected).max())
+        raise Wrong(
+            f"{what} is off by up to {off:.3g} on fresh data, where values reach "
+            f"{float(np.abs(expected).max()):.3g}"
+        )
+
+
+def _attempt(function: Mistake, case: tuple[Any, ...]) -> np.ndarray | None:
+    """What a mistaken function gives, or None where it cannot be computed."""
+    try:
+        with np.errstate(all="ignore"):
+            return np.asarray(function(*case), float)
+    except (ValueError, IndexError):
+        return None
+
+
+def close(a: np.ndarray, b: np.ndarray, tolerance: float = 1e-6) -> bool:
+    """Equal up to a tolerance relative to the largest value of ``b``."""
+    return bool(np.abs(a - b).max() <= tolerance * max(float(np.abs(b).max()), 1e-9))

@@ -1,0 +1,179 @@
+"""The card a figure sits on, the sentence that describes it, and its small sharp PNG."""
+
+from __future__ import annotations
+
+import html
+import io
+import textwrap
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.patches import FancyBboxPatch
+from PIL import Image
+
+from kledit_lite.viz.theme import CARD, DPI, EDGE, INK, MUTED, WIDTH, themed_rc
+
+
+class Plate(Figure):
+    """A matplotlib figure on a rounded card, which knows a sentence describing itself (`alt`).
+
+    Made without pyplot: a notebook shows it once, and none stays open.
+    """
+
+    kl_alt: str = ""
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> Any:
+        image, size = shown(self)
+        return {"image/png": image, "text/plain": alt(self) or "figure"}, {"image/png": size}
+
+
+def new_figure(
+    height: float, title: str = "", subtitle: str = "", *, width: float = WIDTH
+) -> tuple[Plate, float]:
+    """An empty card with a title block.
+
+    Args:
+        height: inches below the title block; the block's own height is added.
+        title: what the figure shows, bold. subtitle: how to read it, muted.
+        width: inches; leave it alone unless the figure cannot fill a column.
+
+    Returns:
+        The figure and the inches its title block takes at the top.
+
+    Example:
+        >>> figure, top = new_figure(2.0, "A title")
+        >>> figure.subplots().get_figure() is figure
+        True
+    """
+    head = textwrap.wrap(title, int((width - 0.32) / 0.112))
+    below = textwrap.wrap(subtitle, int((width - 0.32) / 0.078))
+    block = 0.14 + 0.25 * len(head) + 0.19 * len(below) if head or below else 0.08
+    total = height + block
+    with themed_rc():
+        figure = Plate(figsize=(width, total), dpi=DPI, facecolor=CARD)
+        FigureCanvasAgg(figure)
+        figure.set_layout_engine(
+            "constrained",
+            rect=(0.012, 0.07 / total, 0.976, 1 - (block + 0.1) / total),
+            w_pad=0.04,
+            h_pad=0.04,
+        )
+        _round(figure)
+        y = 1 - 0.13 / total
+        place = {"ha": "left", "va": "top"}
+        for line in head:
+            figure.text(0.16 / width, y, line, size=11.5, weight="bold", color=INK, **place)
+            y -= 0.24 / total
+        for line in below:
+            figure.text(0.16 / width, y, line, size=9, color=MUTED, **place)
+            y -= 0.18 / total
+    return figure, block
+
+
+def _round(figure: Figure, radius: float = 0.09) -> None:
+    """Replace a figure's rectangular background by a rounded card with a hairline edge."""
+    width, height = figure.get_size_inches()
+    margin = 0.006
+    card = FancyBboxPatch(
+        (margin / width, margin / height),
+        1 - 2 * margin / width,
+        1 - 2 * margin / height,
+        boxstyle=f"round,pad=0,rounding_size={radius / width}",
+        mutation_aspect=width / height,
+        transform=figure.transFigure,
+        facecolor=CARD,
+        edgecolor=EDGE,
+        linewidth=0.8,
+    )
+    card.set_figure(figure)
+    figure.patch = card
+
+
+def describe(figure: Figure, sentence: str) -> Any:
+    """Attach the sentence that says what a figure shows; returns the figure."""
+    figure.kl_alt = " ".join(sentence.split())  # type: ignore[attr-defined]
+    return figure
+
+
+def alt(figure: Any) -> str:
+    """The sentence that says what a figure shows, computed from its data when it was drawn.
+
+    Empty for a figure that no function of `kledit_lite.viz` drew.
+
+    Example:
+        >>> from kledit_lite import viz
+        >>> viz.alt(viz.contribution_bars(["red", "wheel"], [1.5, -0.5]))[:21]
+        'Contributions of 2 co'
+    """
+    return str(getattr(figure, "kl_alt", ""))
+
+
+def png(figure: Figure, dpi: float = DPI) -> bytes:
+    """A figure as PNG bytes, with the card's corners transparent.
+
+    Args:
+        figure: any matplotlib figure.
+        dpi: device pixels per inch.
+
+    Example:
+        >>> figure, _ = new_figure(1.0)
+        >>> png(figure)[1:4]
+        b'PNG'
+    """
+    with mpl.rc_context({"savefig.facecolor": "auto"}):
+        canvas = FigureCanvasAgg(figure)
+        before = figure.dpi
+        try:
+            figure.dpi = dpi
+            canvas.draw()
+            image = Image.fromarray(np.array(canvas.buffer_rgba()))
+        finally:
+            figure.dpi = before
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG", optimize=True)
+    return buffer.getvalue()
+
+
+class Described:
+    """A figure shown with its computed sentence: as alternative text, and under it on request."""
+
+    def __init__(self, figure: Figure, caption: str | None = None, *, show: bool = True) -> None:
+        self.figure, self.caption, self.show = figure, caption, show
+
+    def __repr__(self) -> str:
+        return self.caption or alt(self.figure)
+
+    def _repr_html_(self) -> str:
+        from kledit_lite.viz.frames import STYLE, data_uri
+
+        uri, width, height = data_uri(self.figure)
+        words = self.caption if self.caption is not None else alt(self.figure)
+        below = f"<figcaption>{html.escape(words)}</figcaption>" if self.show else ""
+        return (
+            f'{STYLE}<figure class="kl-viz"><img class="dark-light" src="{uri}" width="{width}" '
+            f'height="{height}" alt="{html.escape(alt(self.figure))}">{below}</figure>'
+        )
+
+
+def described(figure: Figure, caption: str | None = None, *, show: bool = True) -> Described:
+    """Show a figure with the sentence computed from its data, as alt text and as caption.
+
+    Args:
+        figure: a figure drawn by `kledit_lite.viz`.
+        caption: words under the figure instead of the computed sentence.
+        show: False keeps the sentence as alternative text only.
+
+    Example:
+        >>> from kledit_lite import viz
+        >>> viz.described(viz.contribution_bars(["red"], [1.0]), "Why red.")
+        Why red.
+    """
+    return Described(figure, caption, show=show)
+
+
+def shown(figure: Figure) -> tuple[bytes, dict[str, int]]:
+    """PNG and display width of a figure, as IPython's formatters want them."""
+    return png(figure), {"width": round(figure.get_figwidth() * DPI / 2)}

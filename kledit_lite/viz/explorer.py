@@ -1,0 +1,156 @@
+"""A heatmap of real text that reads its cells out: mouse, touch or keyboard, no kernel."""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.colors import to_hex
+
+from kledit_lite.errors import KleditError
+from kledit_lite.viz.frames import STYLE
+from kledit_lite.viz.matrices import table_of
+from kledit_lite.viz.theme import SEQUENTIAL, readable_on
+
+TABLE_STYLE = (
+    "<style>.kl-scroll{overflow-x:auto}.kl-viz table.kl-table{border-collapse:separate;"
+    "border-spacing:2px;margin:0;width:auto;border:0;font-size:.9em;color:inherit}"
+    ".kl-table :is(td,th){border:0!important;padding:.4rem .6rem;text-align:center;"
+    "background:none;color:inherit;white-space:nowrap}"
+    ".kl-table th{font-weight:600}.kl-table tbody th{text-align:right}"
+    ".kl-table td{border-radius:3px;min-width:3.6rem;font-variant-numeric:tabular-nums;"
+    "cursor:default;background:var(--kl-b)!important;color:var(--kl-c)!important}"
+    ".kl-table td:is(:hover,:focus-visible){outline:2px solid currentColor;outline-offset:-4px}"
+    ".kl-table th.kl-on{text-decoration:underline;text-underline-offset:.25em}"
+    ".kl-viz p.kl-read{min-height:1.6em;margin:.5rem 0 0;font-size:.95em}</style>"
+)
+
+SCRIPT = """
+(function () {
+  document.querySelectorAll('[data-kl-table=NAME]:not([data-kl-ready])').forEach(function (root) {
+    root.setAttribute('data-kl-ready', '');
+    var words = WORDS, read = root.querySelector('.kl-read'), cells = [];
+    var heads = root.querySelectorAll('thead th[scope=col]');
+    root.querySelectorAll('tbody tr').forEach(function (row, i) {
+      cells.push(Array.prototype.slice.call(row.querySelectorAll('td')));
+      cells[i].forEach(function (cell, j) {
+        cell.tabIndex = i + j ? -1 : 0;
+        function tell() {
+          root.querySelectorAll('.kl-on').forEach(function (x) { x.classList.remove('kl-on'); });
+          row.querySelector('th').classList.add('kl-on');
+          heads[j].classList.add('kl-on');
+          read.textContent = words[i][j];
+        }
+        cell.addEventListener('pointerenter', tell);
+        cell.addEventListener('click', tell);
+        cell.addEventListener('focus', function () {
+          root.querySelector('td[tabindex="0"]').tabIndex = -1;
+          cell.tabIndex = 0;
+          tell();
+        });
+        cell.addEventListener('keydown', function (event) {
+          var step = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1],
+                       ArrowRight: [0, 1] }[event.key];
+          var next = step && cells[i + step[0]] && cells[i + step[0]][j + step[1]];
+          if (step) { event.preventDefault(); }
+          if (next) { next.focus(); }
+        });
+      });
+    });
+  });
+})();
+"""
+
+
+class Explorer:
+    """A table as HTML; in a terminal, its values in columns."""
+
+    def __init__(self, markup: str, plain: str) -> None:
+        self.markup, self.plain = markup, plain
+
+    def __repr__(self) -> str:
+        return self.plain
+
+    def _repr_html_(self) -> str:
+        return self.markup
+
+
+def explorer(
+    values: Any,
+    name: str,
+    *,
+    rows: Sequence[object] | None = None,
+    columns: Sequence[object] | None = None,
+    row_label: str = "row",
+    column_label: str = "column",
+    fmt: str = "{:.0%}",
+    sentence: str = "{row}, {column}: {value}",
+    caption: str = "",
+) -> Explorer:
+    """A coloured table of real text in which hovering, tapping or arrow keys read a cell out.
+
+    Args:
+        values: a DataFrame, or an array (R, C) with ``rows`` and ``columns``.
+        name: lower-case words with hyphens, its own on the page.
+        row_label: what a row is. column_label: what a column is.
+        fmt: format of a value. sentence: what a cell says, with {row}, {column} and {value}.
+        caption: words below.
+
+    Raises:
+        KleditError: see `table_of`; or a name that is no name.
+
+    Example:
+        >>> explorer([[1.0, 0.5]], "retained", rows=["a"], columns=["b", "c"])
+          b    c
+        a 100% 50%
+    """
+    v, rows_, columns_ = table_of(values, rows, columns)
+    if not re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", name):
+        raise KleditError(
+            f"Expected a name of lower-case words with hyphens, such as 'retained', got {name!r}."
+        )
+    text = [["" if np.isnan(x) else fmt.format(x) for x in row] for row in v]
+    say = html.escape
+    finite = v[~np.isnan(v)]
+    low, high = (finite.min(), finite.max()) if finite.size else (0.0, 1.0)
+    body = []
+    for i, row in enumerate(rows_):
+        cells = []
+        for j, _ in enumerate(columns_):
+            share = 0.0 if np.isnan(v[i, j]) else (v[i, j] - low) / ((high - low) or 1.0)
+            back = to_hex(SEQUENTIAL(float(share)))
+            cells.append(
+                f'<td style="--kl-b:{back};--kl-c:{readable_on(back)}">{say(text[i][j])}</td>'
+            )
+        body.append(f'<tr><th scope="row">{say(row)}</th>{"".join(cells)}</tr>')
+    words = [
+        [sentence.format(row=r, column=c, value=text[i][j] or "no value") for j, c in
+         enumerate(columns_)]
+        for i, r in enumerate(rows_)
+    ]  # fmt: skip
+    script = SCRIPT.replace("WORDS", json.dumps(words).replace("<", "\\u003c"))
+    markup = (
+        f'{STYLE}{TABLE_STYLE}<figure class="kl-viz" data-kl-table="{name}">'
+        f'<div class="kl-scroll"><table class="kl-table"><thead><tr>'
+        f"<th>{say(row_label)} \\ {say(column_label)}</th>"
+        f'{"".join(f"""<th scope="col">{say(c)}</th>""" for c in columns_)}</tr></thead>'
+        f"<tbody>{''.join(body)}</tbody></table></div>"
+        f'<p class="kl-read" aria-live="polite">Point at a cell, or use the arrow keys.</p>'
+        + (f"<figcaption>{say(caption)}</figcaption>" if caption else "")
+        + f"</figure><script>{script.replace('NAME', json.dumps(name))}</script>"
+    )
+    first = max(map(len, rows_))
+    widths = [max(len(c), *(len(t[j]) for t in text)) for j, c in enumerate(columns_)]
+    lines = [("", columns_), *zip(rows_, text, strict=True)]
+    plain = "\n".join(
+        " ".join([r.ljust(first), *(x.ljust(w) for x, w in zip(t, widths, strict=True))]).rstrip()
+        for r, t in lines
+    )
+    return Explorer(markup, plain)
+
+
+__all__ = ["Explorer", "explorer"]

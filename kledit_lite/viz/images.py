@@ -1,0 +1,246 @@
+"""Panels of small pictures: contact sheets, ranked rows, retrieval grids.
+
+Pictures are enlarged pixel by pixel (nearest neighbour), so 64x64 art stays crisp; whatever the
+number of columns, a sheet fills the width that all figures share.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from kledit_lite.errors import KleditError
+from kledit_lite.viz.card import Plate, describe
+from kledit_lite.viz.sheet import Row, Tile, enlarge, sheet
+from kledit_lite.viz.theme import (
+    join_words,
+    minus,
+    themed,
+)
+
+
+def as_images(images: Any) -> np.ndarray:
+    """Pictures as one array, uint8 (N, H, W, 3).
+
+    Args:
+        images: an array (N, H, W, 3) or one picture (H, W, 3), or a list of equal-sized pictures;
+            uint8, or floating point in [0, 1].
+
+    Raises:
+        KleditError: another shape, an empty list, or values outside the range.
+
+    Example:
+        >>> as_images(np.ones((64, 64, 3))).shape
+        (1, 64, 64, 3)
+    """
+    try:
+        a = np.asarray(images)
+    except ValueError:
+        a = np.empty(0, object)
+    if a.ndim == 3:
+        a = a[None]
+    if a.ndim != 4 or a.shape[-1] != 3 or 0 in a.shape or a.dtype == object:
+        raise KleditError(
+            f"Expected pictures as an array (N, H, W, 3) or a list of equal-sized (H, W, 3) "
+            f"arrays, got {_shape(images)}; move the channels last and use one size."
+        )
+    if a.dtype == np.uint8:
+        return a
+    if a.dtype.kind == "f" and np.isfinite(a).all() and a.min() >= 0 and a.max() <= 1:
+        return np.round(a * 255).astype(np.uint8)
+    raise KleditError(
+        f"Expected pictures in uint8, or floats in [0, 1]; got {a.dtype} from {a.min()} to "
+        f"{a.max()}; divide by 255 or cast to uint8 first."
+    )
+
+
+def _shape(x: Any) -> str:
+    shape = getattr(x, "shape", None)
+    return f"an array {tuple(shape)}" if shape is not None else f"a {type(x).__name__}"
+
+
+@themed
+def contact_sheet(
+    images: Any,
+    titles: Sequence[object] | None = None,
+    columns: int | None = None,
+    title: str = "",
+    subtitle: str = "",
+) -> Plate:
+    """Pictures in a grid, read row by row.
+
+    Args:
+        images: (N, H, W, 3), see `as_images`.
+        titles: N words or numbers to print beneath, or None; a newline breaks the line.
+        columns: pictures a row; None chooses at most 8, even rows if possible.
+        title: bold words above. subtitle: muted words under the title.
+
+    Raises:
+        KleditError: no pictures, or a title count that differs.
+
+    Example:
+        >>> contact_sheet(np.zeros((3, 8, 8, 3), np.uint8), ["a", "b", "c"]).kl_alt
+        'A contact sheet of 3 pictures: a, b and c.'
+    """
+    a = as_images(images)
+    n = len(a)
+    words = _words(titles, n, "titles")
+    columns = _columns(n) if columns is None else min(_at_least_one(columns, "columns"), n)
+    tiles = [Tile(i, w) for i, w in zip(a, words, strict=True)]
+    rows = [Row(tiles[k : k + columns]) for k in range(0, n, columns)]
+    seen = list(dict.fromkeys(w for w in words if w))
+    what = f"{title}: a" if title else "A"
+    of = "picture" if n == 1 else "pictures"
+    sentence = f"{what} contact sheet of {n} {of}"
+    return describe(
+        sheet(rows, columns, title, subtitle),
+        f"{sentence}: {join_words(seen, 8)}." if seen else f"{sentence}.",
+    )
+
+
+@themed
+def ranked_panel(
+    images: Any,
+    scores: Any,
+    title: str,
+    k: int = 8,
+    truth: Any = None,
+    subtitle: str = "",
+) -> Plate:
+    """The pictures a concept scores highest, and those it scores lowest.
+
+    Args:
+        images: (N, H, W, 3), see `as_images`.
+        scores: (N,) one number a picture, e.g. cosine similarity to a concept vector.
+        title: the concept. k: pictures a row, at most N.
+        truth: (N,) bool, whether a picture truly shows the concept, or None. With it a
+            tick or a cross says whether the picture is in the right row, and the rows count them.
+        subtitle: muted words under the title.
+
+    Raises:
+        KleditError: lengths that differ, or scores that are not finite.
+
+    Example:
+        >>> pictures = np.zeros((4, 8, 8, 3), np.uint8)
+        >>> ranked_panel(pictures, [0.1, 0.4, 0.3, 0.2], "red", k=2).kl_alt[:36]
+        'Pictures ranked by red. Most similar'
+    """
+    a = as_images(images)
+    s = np.asarray(scores, float)
+    if s.shape != (len(a),) or not np.isfinite(s).all():
+        raise KleditError(
+            f"Expected {len(a)} finite scores, one a picture, got {_shape(scores)}"
+            f"{'' if s.shape != (len(a),) else ' with values that are not finite'}."
+        )
+    t = None if truth is None else _flags(truth, len(a), "truth")
+    k = min(_at_least_one(k, "k"), len(a))
+    order = np.argsort(-s, kind="stable")
+    rows, parts = [], []
+    for name, index, verb, expected in (
+        ("Most similar", order[:k], "show", True),
+        ("Least similar", order[-k:][::-1], "lack", False),
+    ):
+        good = None if t is None else t[index] == expected
+        marks = [None] * k if good is None else good.tolist()
+        tiles = [Tile(a[i], minus(f"{s[i]:.2f}"), m) for i, m in zip(index, marks, strict=True)]
+        right = "" if good is None else f"{int(good.sum())} of {k} truly {verb} it"
+        rows.append(Row(tiles, f"{name}, {right}" if right else name))
+        low, high = s[index].min(), s[index].max()
+        parts.append(f"{name}: scores {low:.2f} to {high:.2f}{', ' + right if right else ''}.")
+    return describe(
+        sheet(rows, k, title, subtitle), f"Pictures ranked by {title}. {' '.join(parts)}"
+    )
+
+
+@themed
+def retrieval_grid(
+    images: Any,
+    hits: Any,
+    title: str = "",
+    columns: int | None = None,
+    rows: Sequence[str] | None = None,
+    titles: Sequence[object] | None = None,
+    subtitle: str = "",
+) -> Plate:
+    """Retrieved pictures, each marked right or wrong by ground truth.
+
+    Right ones have a green frame and a tick, wrong ones a red frame and a cross, so the marks
+    read without colour too.
+
+    Args:
+        images: (N, H, W, 3) in order of retrieval; with ``rows``, row after row.
+        hits: (N,) bool, whether a picture truly answers the query.
+        title: the query. columns: pictures a row; None chooses.
+        rows: a name for each row (e.g. one query method a row); the N pictures are then dealt
+            out evenly, and each row's precision stands beside its name.
+        titles: N words beneath the pictures. subtitle: muted words under the title.
+
+    Raises:
+        KleditError: lengths that differ, or N not a multiple of the number of rows.
+
+    Example:
+        >>> retrieval_grid(np.zeros((4, 8, 8, 3), np.uint8), [1, 1, 0, 1], "red cars").kl_alt
+        'Pictures retrieved for red cars: 3 of 4 are right.'
+    """
+    a = as_images(images)
+    n = len(a)
+    h = _flags(hits, n, "hits")
+    words = _words(titles, n, "titles")
+    tiles = [Tile(i, w, bool(x)) for i, w, x in zip(a, words, h, strict=True)]
+    if rows is None:
+        columns = _columns(n) if columns is None else min(_at_least_one(columns, "columns"), n)
+        laid = [Row(tiles[i : i + columns]) for i in range(0, n, columns)]
+        found = f"{int(h.sum())} of {n} are right"
+        subtitle = subtitle or f"{found} (tick, green frame); wrong ones have a cross, red frame"
+    else:
+        if not rows or n % len(rows):
+            raise KleditError(
+                f"Expected the same number of pictures in each of {len(rows)} rows, got {n} "
+                f"pictures; pass as many for every row."
+            )
+        columns = n // len(rows)
+        laid, parts = [], []
+        for i, name in enumerate(rows):
+            part = tiles[i * columns : (i + 1) * columns]
+            right = f"{sum(bool(t.mark) for t in part)} of {columns} right"
+            laid.append(Row(part, f"{name}: {right}"))
+            parts.append(f"{name}, {right}")
+        found = "; ".join(parts)
+    for_what = f" for {title}" if title else ""
+    return describe(
+        sheet(laid, columns, title, subtitle), f"Pictures retrieved{for_what}: {found}."
+    )
+
+
+def _columns(n: int, most: int = 8) -> int:
+    """Pictures a row: few rows, as even as they can be."""
+    return math.ceil(n / math.ceil(n / most))
+
+
+def _at_least_one(value: int, name: str) -> int:
+    if not isinstance(value, (int, np.integer)) or value < 1:
+        raise KleditError(f"Expected {name} to be a whole number from 1 up, got {value!r}.")
+    return int(value)
+
+
+def _words(words: Sequence[object] | None, n: int, name: str) -> list[str]:
+    if words is None:
+        return [""] * n
+    if len(words) != n:
+        raise KleditError(f"Expected {n} {name}, one a picture, got {len(words)}.")
+    return [str(w) for w in words]
+
+
+def _flags(flags: Any, n: int, name: str) -> np.ndarray:
+    f = np.asarray(flags)
+    if f.shape != (n,) or not np.isin(f, (0, 1)).all():
+        raise KleditError(
+            f"Expected {name} to be {n} True or False values, one a picture, got {_shape(flags)}."
+        )
+    return f.astype(bool)
+
+
+__all__ = ["as_images", "contact_sheet", "enlarge", "ranked_panel", "retrieval_grid"]

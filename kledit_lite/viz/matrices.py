@@ -1,0 +1,328 @@
+"""Figures of tables: a heatmap with its values, a component matrix, planted against found."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from kledit_lite.errors import KleditError
+from kledit_lite.viz.card import Plate, describe, new_figure
+from kledit_lite.viz.theme import (
+    BAD,
+    DIVERGING,
+    EDGE,
+    GOOD,
+    GRID,
+    INK,
+    MUTED,
+    SEQUENTIAL,
+    WIDTH,
+    join_words,
+    minus,
+    readable_on,
+    themed,
+)
+
+
+def table_of(
+    values: Any, rows: Sequence[object] | None = None, columns: Sequence[object] | None = None
+) -> tuple[np.ndarray, list[str], list[str]]:
+    """A table as (values (R, C) float, row names, column names).
+
+    Args:
+        values: a pandas DataFrame, or an array (R, C) with ``rows`` and ``columns`` named.
+
+    Raises:
+        KleditError: not two-dimensional, empty, infinite, or names that do not fit.
+
+    Example:
+        >>> table_of([[1, 2]], ["a"], ["b", "c"])[1:]
+        (['a'], ['b', 'c'])
+    """
+    if hasattr(values, "columns"):  # a DataFrame
+        rows = values.index if rows is None else rows
+        columns = values.columns if columns is None else columns
+    v = np.asarray(values, float)
+    if v.ndim != 2 or 0 in v.shape or np.isinf(v).any():
+        raise KleditError(
+            f"Expected a table (rows, columns) of finite numbers (NaN for empty cells), got "
+            f"shape {v.shape}; pass a DataFrame or a two-dimensional array."
+        )
+    names = [
+        [str(x) for x in (names if names is not None else range(1, n + 1))]
+        for names, n in zip((rows, columns), v.shape, strict=True)
+    ]
+    if (len(names[0]), len(names[1])) != v.shape:
+        raise KleditError(
+            f"Expected {v.shape[0]} row and {v.shape[1]} column names for a table of shape "
+            f"{v.shape}, got {len(names[0])} and {len(names[1])}."
+        )
+    return v, names[0], names[1]
+
+
+@themed
+def heatmap(
+    values: Any,
+    title: str = "",
+    *,
+    rows: Sequence[object] | None = None,
+    columns: Sequence[object] | None = None,
+    row_label: str = "",
+    column_label: str = "",
+    groups: Mapping[str, str] | None = None,
+    fmt: str = "{:.0%}",
+    limits: tuple[float, float] | None = None,
+    subtitle: str = "",
+) -> Plate:
+    """A table as colours with every value written in its cell, e.g. retained accuracy by pair.
+
+    Args:
+        values: a DataFrame, or an array (R, C) with ``rows`` and ``columns``. NaN is left blank.
+        title: bold words above. subtitle: muted words under it.
+        row_label: what a row is (e.g. "source"). column_label: what a column is.
+        groups: name -> group (e.g. its supervision). Names are shown group by group, in the order
+            in which groups first appear among the rows, with a rule between groups.
+        fmt: format of a value, e.g. ``"{:.0%}"`` or ``"{:.2f}"``.
+        limits: values at the ends of the colour scale; None takes the table's own.
+
+    Raises:
+        KleditError: see `table_of`.
+
+    Example:
+        >>> f = heatmap([[1, 0.5], [0.25, 1]], "Retained", rows=["a", "b"], columns=["a", "b"])
+        >>> f.kl_alt
+        'Retained: heatmap of 2 rows and 2 columns. Highest 100% at a, a; lowest 25% at b, a.'
+    """
+    v, rows_, columns_ = table_of(values, rows, columns)
+    groups = {str(k): str(g) for k, g in (groups or {}).items()}
+    order = list(dict.fromkeys(groups.get(n, "") for n in [*rows_, *columns_]))
+    v, rows_, row_groups = _grouped(v, rows_, groups, order)
+    vt, columns_, column_groups = _grouped(v.T, columns_, groups, order)
+    v = vt.T
+    if np.isnan(v).all():
+        raise KleditError("Expected a table with at least one value, got only NaN.")
+    low, high = limits or (float(np.nanmin(v)), float(np.nanmax(v)))
+    high = high if high > low else low + 1e-9
+    r, c = v.shape
+
+    aside = max((0.072 * len(name) + 0.1 for _, _, name in row_groups), default=0.0)
+    cell = (WIDTH - 0.5 - 0.085 * max(map(len, rows_)) - aside) / c
+    tall = min(max(0.34, 0.5 * cell), 0.5)
+    folded = [_fold(name, cell) for name in columns_]
+    slanted = max(len(line) for name in folded for line in name.split("\n")) * 0.078 > cell
+    lines = 1 + max(name.count("\n") for name in folded)
+    extra = (0.85 if slanted else 0.08 + 0.17 * lines) + 0.26 * bool(column_label)
+    figure, _ = new_figure(r * tall + extra + 0.26 * bool(column_groups), title, subtitle)
+    axes = figure.subplots()
+    axes.pcolormesh(v, cmap=SEQUENTIAL, vmin=low, vmax=high, edgecolor="white", lw=1.6)
+    for i, j in np.argwhere(~np.isnan(v)):
+        back = SEQUENTIAL((v[i, j] - low) / (high - low))
+        axes.text(
+            j + 0.5, i + 0.5, minus(fmt.format(v[i, j])), ha="center", va="center",
+            color=readable_on(back), size=9.5 if cell > 0.5 else 7.5,
+        )  # fmt: skip
+    axes.set_yticks(np.arange(r) + 0.5, rows_, color=INK)
+    axes.set_xticks(
+        np.arange(c) + 0.5, columns_ if slanted else folded, color=INK,
+        rotation=35 if slanted else 0, ha="right" if slanted else "center",
+        rotation_mode="anchor" if slanted else "default",
+    )  # fmt: skip
+    axes.invert_yaxis()
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+    axes.set_xlabel(column_label, labelpad=5)
+    axes.set_ylabel(row_label, labelpad=6)
+    for start, stop, name in row_groups:
+        if start:
+            axes.axhline(start, color=INK, lw=1.4)
+        axes.text(c + 0.06, (start + stop) / 2, name, size=8.5, color=MUTED, va="center")
+    for start, stop, name in column_groups:
+        if start:
+            axes.axvline(start, color=INK, lw=1.4)
+        axes.text(
+            (start + stop) / 2, -0.12, _fold(name, (stop - start) * cell), size=8.5, color=MUTED,
+            ha="center", va="bottom", linespacing=1.0,
+        )  # fmt: skip
+
+    top = np.unravel_index(np.nanargmax(v), v.shape)
+    low_at = np.unravel_index(np.nanargmin(v), v.shape)
+    where = [f"{fmt.format(v[p])} at {rows_[p[0]]}, {columns_[p[1]]}" for p in
+             (top, low_at)]  # fmt: skip
+    head = f"{title}: heatmap" if title else "Heatmap"
+    return describe(
+        figure, f"{head} of {r} rows and {c} columns. Highest {where[0]}; lowest {where[1]}."
+    )
+
+
+def _fold(name: str, inches: float) -> str:
+    """A name in two lines, at a hyphen or space, if it does not fit in one."""
+    if len(name) * 0.078 <= inches:
+        return name
+    cuts = [m.end() for m in re.finditer(r"[- ]", name)]
+    if not cuts:
+        return name
+    at = min(cuts, key=lambda k: max(k, len(name) - k))
+    return f"{name[:at].rstrip()}\n{name[at:]}"
+
+
+def _grouped(
+    v: np.ndarray, names: list[str], groups: Mapping[str, str], order: list[str]
+) -> tuple[np.ndarray, list[str], list[tuple[int, int, str]]]:
+    """Rows sorted by group (stable), and the spans (start, stop, group) of the groups."""
+    if not groups:
+        return v, names, []
+    key = [order.index(groups.get(n, "")) for n in names]
+    index = sorted(range(len(names)), key=key.__getitem__)
+    spans: list[tuple[int, int, str]] = []
+    for place, i in enumerate(index):
+        name = order[key[i]]
+        if spans and spans[-1][2] == name:
+            spans[-1] = (spans[-1][0], place + 1, name)
+        else:
+            spans.append((place, place + 1, name))
+    return v[index], [names[i] for i in index], spans
+
+
+@themed
+def component_matrix(
+    matrix: Any,
+    source: str = "source",
+    target: str = "target",
+    title: str = "",
+    subtitle: str = "",
+    colour_label: str = "correlation",
+) -> Plate:
+    """How the principal components of one encoder match those of another.
+
+    Args:
+        matrix: (S, T) with entry (i, j) in [-1, 1], e.g. the correlation of component i of the
+            source with component j of the target over the same images.
+        source: name of the encoder of the rows. target: name of the encoder of the columns.
+        title: bold words above. subtitle: muted words under it. colour_label: what an entry is.
+
+    Raises:
+        KleditError: not two-dimensional, NaN, or entries outside [-1, 1].
+
+    Example:
+        >>> component_matrix(np.eye(3), "a", "b").kl_alt[:41]
+        'Correlation of 3 principal components of '
+    """
+    m, _, _ = table_of(matrix)
+    if np.isnan(m).any() or np.abs(m).max() > 1 + 1e-6:
+        raise KleditError(
+            f"Expected entries in [-1, 1] without NaN, got {np.nanmin(m):.3g} to "
+            f"{np.nanmax(m):.3g}; pass correlations or cosines."
+        )
+    s, t = m.shape
+    height = min(5.4, max(2.4, 0.75 + 5.4 * s / t))
+    figure, _ = new_figure(height, title, subtitle)
+    axes = figure.subplots()
+    mesh = axes.pcolormesh(m, cmap=DIVERGING, vmin=-1, vmax=1, edgecolor="white", lw=0.4)
+    axes.invert_yaxis()
+    for setter, n in ((axes.set_xticks, t), (axes.set_yticks, s)):
+        marks = np.unique(np.r_[1, np.arange(0, n + 1, 1 if n <= 12 else 5)[1:]])
+        setter(marks - 0.5, marks)
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+    axes.set_xlabel(f"principal component of {target}")
+    axes.set_ylabel(f"principal component of {source}")
+    bar = figure.colorbar(mesh, ax=axes, aspect=22, shrink=0.9, ticks=[-1, -0.5, 0, 0.5, 1])
+    bar.outline.set_visible(False)
+    bar.ax.tick_params(length=0)
+    bar.set_label(colour_label, color=MUTED)
+    best = np.abs(m).argmax(1)
+    match = np.abs(m).max(1)
+    own = int((best == np.arange(s)).sum())
+    return describe(
+        figure,
+        f"{colour_label.capitalize()} of {s} principal components of {source} with {t} of "
+        f"{target}. The first matches component {best[0] + 1} best, at {match[0]:.2f} in absolute "
+        f"value; {own} of {s} match the component of the same rank best.",
+    )
+
+
+@themed
+def planted_vs_found(
+    planted: Sequence[object],
+    found: Sequence[object],
+    universe: Sequence[object] | None = None,
+    title: str = "What we planted, what it found",
+    subtitle: str = "",
+    values: Mapping[str, str] | None = None,
+) -> Plate:
+    """The ground truth beside a method's answer, item by item.
+
+    Args:
+        planted: items that are truly there. found: items the method named.
+        universe: every item there could be, in the order of the table; None takes those planted,
+            then those found. Items that are neither stand in the table as correctly left alone.
+        title: bold words above. subtitle: muted words under it; None given, the count of each.
+        values: item -> words shown in a last column (e.g. its p-value).
+
+    Raises:
+        KleditError: an item outside the universe, or nothing at all to show.
+
+    Example:
+        >>> planted_vs_found(["moon"], ["moon", "cat"]).kl_alt
+        'What we planted, what it found: found 1 of 1 planted (moon), missed none; 1 false alarm (cat).'
+    """  # noqa: E501
+    p, f = [str(x) for x in planted], [str(x) for x in found]
+    items = list(dict.fromkeys([*p, *f] if universe is None else [str(x) for x in universe]))
+    strange = [x for x in [*p, *f] if x not in items]
+    if strange or not items:
+        raise KleditError(
+            f"Expected planted and found items to be of the universe of {len(items)}, got "
+            f"{join_words(strange) or 'nothing at all'}."
+        )
+    hit = [x for x in items if x in p and x in f]
+    miss = [x for x in items if x in p and x not in f]
+    alarm = [x for x in items if x in f and x not in p]
+    rest = len(items) - len(hit) - len(miss) - len(alarm)
+    alarms = f"{len(alarm)} false alarm{'s' * (len(alarm) != 1)}"
+    subtitle = subtitle or (
+        f"{len(hit)} of {len(hit) + len(miss)} planted found, {alarms}"
+        + (f", {rest} rightly left alone" if rest else "")
+    )
+    n = len(items)
+    row = 0.27
+    figure, block = new_figure((n + 1.2) * row, title, subtitle)
+    figure.set_layout_engine("none")
+    height = figure.get_figheight()
+    axes = figure.add_axes((0, 0, 1, (height - block) / height))
+    axes.set_xlim(0, WIDTH)
+    axes.set_ylim(n + 0.45, -0.75)
+    axes.set_axis_off()
+    x = [0.16, 3.1, 4.1, 5.1, WIDTH - 0.16]
+    heads = ["", "planted", "found", "outcome", ""]
+    for at, words in zip(x[:4], heads, strict=False):
+        axes.text(at, -0.2, words, size=8.5, color=MUTED, ha="left", va="center")
+    for i, item in enumerate(items):
+        y = i + 0.65
+        axes.axhline(i + 0.15, 0.021, 0.979, color=EDGE if i == 0 else GRID, lw=0.8)
+        axes.text(x[0], y, item, size=9.5, va="center", weight="bold" if item in p else "normal")
+        for at, there in ((x[1], item in p), (x[2], item in f)):
+            axes.text(at, y, "●" if there else "·", size=9, va="center",
+                      color=INK if there else "#8b95a1")  # fmt: skip
+        words, colour = {
+            (True, True): ("✓ found", GOOD),
+            (True, False): ("✗ missed", BAD),
+            (False, True): ("✗ false alarm", BAD),
+            (False, False): ("left alone", MUTED),
+        }[item in p, item in f]
+        axes.text(x[3], y, words, size=9, color=colour, va="center")
+        if values:
+            axes.text(x[4], y, values.get(item, ""), size=9, color=MUTED, ha="right", va="center")
+    detail = [
+        f"found {len(hit)} of {len(hit) + len(miss)} planted ({join_words(hit) or 'none'})",
+        f"missed {join_words(miss) or 'none'}",
+    ]
+    return describe(
+        figure,
+        f"{title}: {', '.join(detail)}; {alarms}{f' ({join_words(alarm)})' if alarm else ''}.",
+    )
+
+
+__all__ = ["component_matrix", "heatmap", "planted_vs_found", "table_of"]

@@ -1,0 +1,198 @@
+"""Every checker: right answers pass on many seeds, each usual mistake gets its own sentence."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from kledit_lite.course import grade
+from kledit_lite.course.chapter01 import harder_direction
+from kledit_lite.world import Scene
+
+
+def wanted(**changes):
+    factors = {"object": "umbrella", "colour": "purple", "place": "city", "style": "seurat"}
+    return Scene(**{**factors, "count": 2, "seed": 5, **changes})
+
+
+def flat(x):
+    return x.reshape(len(x), -1).astype(float)
+
+
+def confusion(train, style, test, true, dtype=float, normalise="rows"):
+    a, b = train.reshape(len(train), -1), test.reshape(len(test), -1)
+    k = style.max() + 1
+    centre = np.stack([a[style == s].mean(0) for s in range(k)]).astype(dtype)
+    nearest = ((b.astype(dtype)[:, None] - centre) ** 2).sum(-1).argmin(1)
+    table = np.zeros((k, k))
+    np.add.at(table, (true, nearest), 1)
+    if normalise == "rows":
+        return table / table.sum(1, keepdims=True)
+    if normalise == "columns":
+        return table / table.sum(0)
+    return table / table.sum() if normalise == "all" else table
+
+
+def unit(v):
+    return v / np.linalg.norm(v, axis=-1, keepdims=True)
+
+
+def concept(encode, word, templates):
+    return unit(unit(encode([t.format(word) for t in templates])).mean(0))
+
+
+def contributions(w, m, d, s, k):
+    return w[k] * (s - m) / d
+
+
+def retained(a, o, y):
+    return (a.argmax(1) == y).mean() / (o.argmax(1) == y).mean()
+
+
+def high(x, k=1.0):
+    return x > x.mean() + k * x.std()
+
+
+RIGHT = {
+    "00-a": wanted(),
+    "00-b": lambda possible, seen: len(set(possible) - set(seen)),
+    "00-c": confusion,
+    "01-a": lambda w, s, t: t - s @ w,
+    "01-b": lambda t, p: 1 - ((t - p) ** 2).mean(0) / t.var(0),
+    "01-c": ("low to high", retained),
+    "02-a": concept,
+    "02-b": contributions,
+    "02-c": lambda a, b: high(a) & ~high(b, 0.0),
+}
+
+
+@pytest.mark.parametrize("id", RIGHT)
+def test_right_answers_pass_whatever_the_data(id):
+    for seed in range(25 if id != "00-c" else 8):
+        verdict = grade(id, RIGHT[id], seed)
+        assert verdict.right is True, (seed, verdict.message)
+
+
+def test_other_spellings_of_right_answers_pass():
+    assert grade("01-c", ["low -> high", lambda a, o, y: float(retained(a, o, y))])
+    assert grade("02-a", lambda e, w, t: concept(e, w, t).tolist())
+    assert grade("02-c", lambda a, b: (high(a) & ~high(b, 0.0)).astype(int))
+    assert "precision" in grade("02-c", RIGHT["02-c"]).message
+
+
+def r2_around(mean):
+    return lambda t, p: 1 - ((t - p) ** 2).sum(0) / ((t - mean(t)) ** 2).sum(0)
+
+
+MISTAKES = [
+    ("00-a", "two purple umbrellas in the city", "that is a caption"),
+    ("00-a", {"object": "umbrella"}, "dictionary"),
+    ("00-a", Scene, "that is the class"),
+    ("00-a", 7, "expected a Scene, got int"),
+    ("00-a", wanted(count=1), "how many"),
+    ("00-a", wanted(style="photo"), "the style"),
+    ("00-a", wanted(colour="blue", place="beach"), "the colour and place of your scene are"),
+    ("00-a", wanted(object="cat"), "the object of your scene is"),
+    ("00-b", lambda p, s: set(p) - set(s), "how many there are"),
+    ("00-b", lambda p, s: len(p) - len(s), "count each combination once"),
+    ("00-b", lambda p, s: len(set(s)), "how many were not"),
+    ("00-b", lambda p, s: len(set(p) & set(s)), "how many were not"),
+    ("00-b", lambda p, s: len(p) - len(set(s)), "subtracting the two counts"),
+    ("00-b", lambda p, s: len(set(p) ^ set(s)), "also counts what only training has"),
+    ("00-b", lambda p, s: 1000, "expected"),
+    ("00-c", lambda *a: confusion(*a, normalise="no"), "those are counts"),
+    ("00-c", lambda *a: confusion(*a).T, "swapped"),
+    ("00-c", lambda *a: confusion(*a, normalise="columns"), "each column by its sum"),
+    ("00-c", lambda *a: confusion(*a, normalise="all"), "by all pictures"),
+    ("00-c", lambda *a: confusion(*a, dtype=np.uint8), "wrap round at 256"),
+    ("00-c", lambda *a: 0.5, "the whole table"),
+    ("00-c", lambda a, b, c, d: d, "one style a picture"),
+    ("00-c", lambda a, s, t, y: np.ones((s.max() + 1,) * 2), "off by up to"),
+    ("01-a", lambda w, s, t: s @ w - t, "sign is turned round"),
+    ("01-a", lambda w, s, t: t - (w @ s if w.shape[0] == w.shape[1] else s @ w), "transpose of w"),
+    ("01-a", lambda w, s, t: t - w @ s, "raised ValueError"),
+    ("01-a", lambda w, s, t: t - s if len(s) == len(t) else t - s @ w, "map mean_s with w first"),
+    ("01-a", lambda w, s, t: t, "mean_t alone"),
+    ("01-a", lambda w, s, t: t + s @ w, "do not add"),
+    ("01-a", lambda w, s, t: s @ w, "what is missing"),
+    ("01-a", lambda w, s, t: 1.0, "one entry for each target dimension"),
+    ("01-a", lambda w, s, t: (t - s @ w)[None], "return a vector"),
+    ("01-a", lambda w, s, t: s, "lives in the target space"),
+    ("01-a", lambda w, s, t: w * s[:, None], "matrix product"),
+    ("01-a", lambda w, s, t: t - s @ w + 1, "off by up to"),
+    ("01-a", np.ones(3), "without calling it"),
+    ("01-b", lambda t, p: ((t - p) ** 2).mean(0) / t.var(0), "subtract it from 1"),
+    ("01-b", r2_around(lambda t: t.mean()), "one mean of all numbers"),
+    ("01-b", lambda t, p: 1 - ((t - p) ** 2).mean(0) / t.var(), "one variance of all numbers"),
+    ("01-b", lambda t, p: 1 - ((t - p) ** 2).sum(0) / (t.var(0) * len(t)).sum(), "dimensions tog"),
+    ("01-b", lambda t, p: 1 - ((t - p) ** 2).mean(0) / p.var(0), "not of the prediction"),
+    ("01-b", r2_around(lambda t: 0), "not around zero"),
+    ("01-b", lambda t, p: [np.corrcoef(a, b)[0, 1] ** 2 for a, b in zip(t.T, p.T, strict=True)],
+     "squared correlation"),
+    ("01-b", lambda t, p: ((t - p) ** 2).mean(0), "mean squared error"),
+    ("01-b", lambda t, p: r2_around(lambda t: t.mean(0))(t, p).mean(), "before averaging"),
+    ("01-b", lambda t, p: ((t - p) ** 2).sum(1), "axis 0"),
+    ("01-b", lambda t, p: (t - p) ** 2, "before you divide"),
+    ("01-c", retained, "hand over both"),
+    ("01-c", (retained, "low to high"), "string first"),
+    ("01-c", ("up", retained), "got 'up'"),
+    ("01-c", ("high to low", retained), "what a projection loses"),
+    ("01-c", ("low to high", lambda a, o, y: (a.argmax(1) == y).mean()), "divide by the target's"),
+    ("01-c", ("low to high", lambda a, o, y: 1 / retained(a, o, y)), "upside down"),
+    ("01-c", ("low to high", lambda a, o, y: (a.argmax(1) == y).mean() - (o.argmax(1) == y).mean()),
+     "difference"),
+    ("01-c", ("low to high", lambda a, o, y: (o.argmax(1) == y).mean() - (a.argmax(1) == y).mean()),
+     "the drop of accuracy"),
+    ("01-c", ("low to high", lambda a, o, y: (a.argmax(1) == o.argmax(1)).mean()), "two agree"),
+    ("01-c", ("low to high", lambda a, o, y: 100 * retained(a, o, y)), "per cent"),
+    ("01-c", ("low to high", lambda a, o, y: a.argmax(1) == y), "average over pictures"),
+    ("02-a", lambda e, w, t: unit(e([x.format(w) for x in t])).mean(0), "its length is not 1"),
+    ("02-a", lambda e, w, t: unit(e([x.format(w) for x in t]).mean(0)), "before you average"),
+    ("02-a", lambda e, w, t: e([x.format(w) for x in t]).mean(0), "plain average"),
+    ("02-a", lambda e, w, t: unit(e([x.format(w) for x in t])).sum(0), "sum of unit vectors"),
+    ("02-a", lambda e, w, t: concept(e, w, t[:1]), "only one template"),
+    ("02-a", lambda e, w, t: unit(e([w])[0]), "no template is in it"),
+    ("02-a", lambda e, w, t: unit(unit(e(list(t))).mean(0)), "the word is missing"),
+    ("02-a", lambda e, w, t: unit(e([x.format(w) for x in t])), "one vector a template"),
+    ("02-a", lambda e, w, t: concept(e, w, t)[None], "matrix of one row"),
+    ("02-a", lambda e, w, t: e(t[0].format(w)), "list of sentences"),
+    ("02-b", lambda w, m, d, s, k: w[k] * s, "standardise"),
+    ("02-b", lambda w, m, d, s, k: w[k] * (s - m), "not divided by sd"),
+    ("02-b", lambda w, m, d, s, k: w[k] * s / d, "subtract the mean before"),
+    ("02-b", lambda *a: np.abs(contributions(*a)), "keep the signs"),
+    ("02-b", lambda *a: contributions(*a) / contributions(*a).sum(), "scale them to sum to 1"),
+    ("02-b", lambda *a: np.exp(contributions(*a)) / np.exp(contributions(*a)).sum(), "softmax"),
+    ("02-b", lambda w, m, d, s, k: (w[:, k] if w.shape[0] == w.shape[1] else w[k]) * (s - m) / d,
+     "not a column"),
+    ("02-b", lambda w, m, d, s, k: (s - m) / d, "multiply them by the weights"),
+    ("02-b", lambda w, m, d, s, k: w[k], "multiply them by the scores"),
+    ("02-b", lambda w, m, d, s, k: w[0] * (s - m) / d, "row of the label"),
+    ("02-b", lambda *a: contributions(*a).sum(), "return the terms"),
+    ("02-b", lambda w, m, d, s, k: w @ ((s - m) / d), "one number a class"),
+    ("02-b", lambda w, m, d, s, k: w * (s - m) / d, "every class"),
+    ("02-c", lambda a, b: high(a), "is not excluded yet"),
+    ("02-c", lambda a, b: high(a) & high(b, 0.0), "negation is turned round"),
+    ("02-c", lambda a, b: high(b, 0.0) & ~high(a), "arguments are swapped"),
+    ("02-c", lambda a, b: high(a, 9), "keeps no picture"),
+    ("02-c", lambda a, b: a > -9, "keeps every picture"),
+    ("02-c", lambda a, b: high(a, 2.6) & ~high(b, 0.0), "half are asked for"),
+    ("02-c", lambda a, b: (a > 0.2) & ~(b > 0.2), "keeps no picture"),
+    ("02-c", lambda a, b: (a > 0.21) & ~(b > 0.475), "fixed numbers"),
+    ("02-c", lambda a, b: np.flatnonzero(high(a)), "those are positions"),
+    ("02-c", lambda a, b: a - b, "compare them with a threshold"),
+    ("02-c", lambda a, b: ~high(b, 0.0), "stricter on the wanted"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("id", "answer", "words"), MISTAKES)
+def test_each_usual_mistake_gets_its_own_sentence(id, answer, words):
+    for seed in range(5):
+        verdict = grade(id, answer, seed)
+        assert verdict.right is False
+        assert words in verdict.message, (seed, verdict.message)
+        assert verdict.message.endswith(f'A hint: hint("{id}")')
+
+
+def test_the_harder_direction_is_measured():
+    rng = np.random.default_rng(0)
+    assert {harder_direction(rng) for _ in range(5)} == {"low to high"}
