@@ -1,0 +1,20 @@
+"""The execution engine: chapters in, an executed and checked book out.
+
+    chapters = discover(root)                       discover.py   notebooks/NN-*.md
+    run = execute(chapter, ...)                     execute.py    nbclient, seconds, peak memory
+    store.get(key) / store.put(key, run)            cache.py      key covers library and weights
+    checks = contract.check(run.figures)            contracts.py  bounds and negative controls
+    report(...)                                     report.py     JSON and a page of the book
+    build_book(root)                                build.py      all of it, then the site
+
+A chapter itself needs one thing from here: `record`, with which it writes the figures that its
+contract checks.  Importing this package loads nothing heavy.
+"""
+
+from __future__ import annotations
+
+from kledit_lite.book.discover import Chapter, discover, find_root
+from kledit_lite.book.record import record
+from kledit_lite.book.sync import out_of_sync, sync_ipynb
+
+__all__ = ["Chapter", "discover", "find_root", "out_of_sync", "record", "sync_ipynb"]

@@ -1,0 +1,163 @@
+"""`kledit book` and `kledit run`: execute what changed, check it, build the site."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from kledit_lite.book.cache import Cache
+from kledit_lite.book.contracts import load_contract
+from kledit_lite.book.discover import Chapter, choose, discover
+from kledit_lite.book.execute import Run, Say, execute, to_stderr
+from kledit_lite.book.report import checks_of, report_page, row, summary
+from kledit_lite.book.site import SiteError, build_site, check_toc, stage
+from kledit_lite.book.sync import out_of_sync
+from kledit_lite.errors import KleditError
+from kledit_lite.results import Results, context
+
+
+@dataclass(frozen=True)
+class Built:
+    """What `build_book` did.
+
+    Attributes:
+        results: figures, targets and a row a chapter.
+        failures: one message for each chapter that failed, and for the site.
+        site: the page to open; None when the site was not built.
+    """
+
+    results: Results
+    failures: tuple[str, ...]
+    site: Path | None
+
+    @property
+    def exit_code(self) -> int:
+        """0 when all chapters ran, all contracts hold and the site stands; else 1."""
+        return 1 if self.failures or not self.results.met else 0
+
+
+def run_chapters(
+    cache: Cache,
+    chapters: Sequence[Chapter],
+    force: Sequence[Chapter] = (),
+    jobs: int | None = None,
+    say: Say = to_stderr,
+) -> dict[Chapter, Run]:
+    """Runs of all ``chapters``: from the cache where their key is known, else executed now.
+
+    Args:
+        cache: of the checkout and profile.
+        chapters: wanted.
+        force: executed even though their key is known.
+        jobs: how many at once; default: one a core.
+        say: receives progress.
+
+    Raises:
+        KleditError: a contract is missing or malformed; found before anything is executed.
+    """
+    for chapter in chapters:
+        load_contract(chapter.contract, cache.profile)
+    keys = {c: cache.key(c) for c in chapters}
+    runs: dict[Chapter, Run] = {}
+    for chapter in chapters:
+        kept = None if chapter in force else cache.get(chapter)
+        if kept is not None:
+            say(f"{chapter.stem}: unchanged, kept")
+            cache.put(chapter, kept, keys[chapter])
+            runs[chapter] = kept
+    todo = [c for c in chapters if c not in runs]
+
+    def keep(chapter: Chapter, run: Run) -> None:
+        cache.put(chapter, run, keys[chapter])
+
+    for chapter, run in zip(
+        todo, execute(todo, cache.profile, jobs, say, done=keep), strict=True
+    ):
+        runs[chapter] = run
+    return {c: runs[c] for c in chapters}
+
+
+def build_book(
+    root: Path,
+    profile: str,
+    force: Sequence[str] = (),
+    jobs: int | None = None,
+    say: Say = to_stderr,
+    library: Path | None = None,
+) -> Built:
+    """Execute all chapters that changed, check their contracts, and build the site.
+
+    The site is built when every chapter ran, even if a contract is broken: its report page shows
+    which.
+
+    Args:
+        root: the checkout.
+        profile: name of the profile.
+        force: numbers or names of chapters to execute even if nothing changed.
+        jobs: how many chapters at once; default: one a core.
+        say: receives progress.
+        library: folder whose sources the cache covers; default: the imported package.
+
+    Raises:
+        UnknownNameError: a name in ``force`` that no chapter has.
+        KleditError: a malformed chapter, contract or configuration.
+    """
+    chapters = discover(root)
+    if not chapters:
+        raise KleditError(f"{root / 'notebooks'} has no chapters; expected files NN-name.md.")
+    forced = choose(chapters, list(force))
+    check_toc(root, chapters)
+    for path in out_of_sync(root):
+        say(f"warning: {path.name} is not in sync with its source; run `kledit sync`")
+    cache = Cache(root, profile, library)
+    runs = run_chapters(cache, chapters, forced, jobs, say)
+    rows = [row(chapter, run) for chapter, run in runs.items()]
+    failures = [run.failure.describe(c) for c, run in runs.items() if run.failure]
+    site = None
+    if failures:
+        say("site: not built, because a chapter failed")
+    else:
+        page = report_page(summary("book", rows, profile, timed=False))
+        source = stage(root, {c: run.notebook for c, run in runs.items()}, page)
+        try:
+            site = build_site(root, source, say)
+        except SiteError as error:
+            failures.append(str(error))
+    results = summary("book", rows, profile, timed=False, site=site, failures=failures)
+    return Built(results, tuple(failures), site)
+
+
+def run_chapter(
+    root: Path, name: str, profile: str, force: bool = False, say: Say = to_stderr,
+    library: Path | None = None,
+) -> Results:
+    """One chapter: its figures, its contract, its seconds and peak memory.
+
+    Args:
+        root: the checkout.
+        name: number or name of the chapter.
+        profile: name of the profile.
+        force: execute it even if nothing changed.
+        say: receives progress.
+        library: folder whose sources the cache covers; default: the imported package.
+
+    Raises:
+        UnknownNameError: no such chapter; the message lists the valid ones.
+    """
+    chapters = discover(root)
+    chosen = choose(chapters, [name])
+    cache = Cache(root, profile, library)
+    (chapter, run), = run_chapters(cache, chosen, chosen if force else (), 1, say).items()
+    checks = checks_of(chapter, run)
+    figures = {
+        "executed": int(run.ok), "seconds": run.seconds, "peak_mb": run.peak_mb,
+        **run.figures,
+        "controls_not_failing": sum(not c.ok for c in checks if c.kind != "bound"),
+    }
+    targets = {c.key: c.bound for c in checks if c.kind == "bound"}
+    targets |= {"executed": {"min": 1}, "controls_not_failing": {"max": 0}}
+    return Results(
+        f"run {chapter.number}", figures, targets,
+        context(profile=profile, seconds=run.seconds), {"chapter": row(chapter, run)},
+    )

@@ -1,0 +1,130 @@
+"""Chapters are the files ``notebooks/NN-name.md`` of a checkout, and nothing else."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from kledit_lite.errors import KleditError, unknown
+
+_NAME = re.compile(r"(?P<number>\d{2})-[a-z0-9]+(-[a-z0-9]+)*\.md")
+
+
+@dataclass(frozen=True)
+class Chapter:
+    """One chapter: ``notebooks/01-alignment.md`` has number ``"01"``, stem ``"01-alignment"``.
+
+    Attributes:
+        number: two digits.
+        stem: file name without its suffix.
+        source: the MyST file, which is the only thing written by hand.
+        root: the checkout.
+    """
+
+    number: str
+    stem: str
+    source: Path
+    root: Path
+
+    @property
+    def notebook(self) -> Path:
+        """The generated, output-free pair of the source."""
+        return self.source.with_suffix(".ipynb")
+
+    @property
+    def contract(self) -> Path:
+        """Where the chapter's bounds are written."""
+        return self.source.parent / "contracts" / f"{self.number}.yml"
+
+    @property
+    def text(self) -> str:
+        """The source, as text."""
+        return self.source.read_text(encoding="utf-8")
+
+    @property
+    def title(self) -> str:
+        """The first level-one heading outside the front matter, or the stem when there is none.
+
+        Example:
+            ``# Alignment`` at the head of ``01-alignment.md`` gives ``"Alignment"``.
+        """
+        body = re.sub(r"\A---\n.*?\n---\n", "", self.text, flags=re.DOTALL)
+        found = re.search(r"^# +(.+?)\s*$", body, flags=re.MULTILINE)
+        return found.group(1) if found else self.stem
+
+
+def find_root(start: Path | None = None) -> Path:
+    """The checkout that holds ``start`` (default: the working directory).
+
+    Walks up to the first folder with both ``pyproject.toml`` and ``notebooks/``.
+
+    Raises:
+        KleditError: there is none.
+    """
+    start = (start or Path.cwd()).resolve()
+    for folder in (start, *start.parents):
+        if (folder / "pyproject.toml").is_file() and (folder / "notebooks").is_dir():
+            return folder
+    raise KleditError(
+        f"No checkout of the book around {start}: expected a folder with pyproject.toml and "
+        "notebooks/; change into your clone and try again."
+    )
+
+
+def discover(root: Path) -> list[Chapter]:
+    """All chapters of a checkout, in order of their numbers.
+
+    Raises:
+        KleditError: a file name that is not ``NN-name.md``, a number used twice, or a chapter
+            without the jupytext front matter (which would silently not be executed).
+    """
+    chapters: dict[str, Chapter] = {}
+    for source in sorted((root / "notebooks").glob("*.md")):
+        match = _NAME.fullmatch(source.name)
+        if match is None:
+            raise KleditError(
+                f"{source} is not named NN-name.md (two digits, then lower-case words joined by "
+                "hyphens); rename it."
+            )
+        number = match["number"]
+        if number in chapters:
+            raise KleditError(
+                f"Chapter number {number} is used by {chapters[number].source.name} and "
+                f"{source.name}; renumber one."
+            )
+        _require_front_matter(source)
+        chapters[number] = Chapter(number, source.stem, source, root)
+    return list(chapters.values())
+
+
+def choose(chapters: list[Chapter], names: list[str]) -> list[Chapter]:
+    """The chapters that ``names`` name, by number (``1``, ``01``) or stem, in book order.
+
+    Raises:
+        UnknownNameError: a name that no chapter has; the message lists the valid ones.
+    """
+    by_name = {c.number: c for c in chapters} | {c.stem: c for c in chapters}
+    chosen = set()
+    for name in names:
+        key = name.zfill(2) if name.isdigit() else name.removesuffix(".md").removesuffix(".ipynb")
+        if key not in by_name:
+            raise unknown("chapter", name, [c.number for c in chapters])
+        chosen.add(by_name[key].number)
+    return [c for c in chapters if c.number in chosen]
+
+
+def _require_front_matter(source: Path) -> None:
+    match = re.match(r"---\n(.*?)\n---\n", source.read_text(encoding="utf-8"), flags=re.DOTALL)
+    try:
+        meta = yaml.safe_load(match.group(1)) if match else None
+        form = meta["jupytext"]["text_representation"]["format_name"]
+    except (yaml.YAMLError, KeyError, TypeError):
+        form = None
+    if form != "myst":
+        raise KleditError(
+            f"{source} has no jupytext front matter with format_name: myst, so it would silently "
+            "not be executed; begin it as the other chapters begin."
+        )

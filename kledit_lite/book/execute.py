@@ -1,0 +1,295 @@
+"""Run chapters through ``nbclient``: one kernel each, several at once, timed and weighed.
+
+    md --jupytext--> notebook (in memory) --nbclient--> executed notebook + figures
+
+Seconds are wall-clock seconds from starting the kernel to its last cell.  Peak memory is the
+largest sum of resident memory over the kernel and its children, polled, and at least the kernel's
+own high-water mark where the system keeps one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import re
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from kledit_lite.book.discover import Chapter
+from kledit_lite.book.record import read_figures
+from kledit_lite.book.sync import read_source
+from kledit_lite.results import cpus, versions
+
+POLL_SECONDS = 0.05
+TRACEBACK_LINES = 12
+#: A cell that runs longer than this in profile lite is taken to hang.
+LITE_CELL_SECONDS = 900
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Failure:
+    """The cell that stopped a chapter: its number among all cells (from 1), source, traceback."""
+
+    cell: int
+    source: str
+    traceback: str
+
+    def describe(self, chapter: Chapter) -> str:
+        """Notebook, cell number, first line of the cell, last traceback lines."""
+        head = self.source.strip().splitlines()[0] if self.source.strip() else ""
+        where = f"{chapter.source.name}, cell {self.cell}" if self.cell else chapter.source.name
+        return f"{where} failed: {head}\n{self.traceback}"
+
+
+@dataclass(frozen=True)
+class Run:
+    """What one execution of one chapter gave.
+
+    Attributes:
+        chapter: its number.
+        profile: in which it ran.
+        seconds: wall-clock.
+        peak_mb: MiB of resident memory, kernel and children.
+        figures: what the chapter recorded.
+        versions: of Python and the libraries it ran on.
+        failure: None when every cell ran.
+        notebook: the executed notebook as JSON text, with outputs up to a failure.
+    """
+
+    chapter: str
+    profile: str
+    seconds: float
+    peak_mb: float
+    figures: Mapping[str, float]
+    versions: Mapping[str, str]
+    failure: Failure | None = None
+    notebook: str = field(default="", repr=False)
+
+    @property
+    def ok(self) -> bool:
+        """Every cell ran (whatever the contract says)."""
+        return self.failure is None
+
+
+def to_stderr(message: str) -> None:
+    """The default way to report progress."""
+    print(message, file=sys.stderr, flush=True)
+
+
+def default_jobs(chapters: int) -> int:
+    """As many chapters at once as there are cores, at least one."""
+    return max(1, min(cpus(), chapters))
+
+
+def execute(
+    chapters: Sequence[Chapter],
+    profile: str,
+    jobs: int | None = None,
+    say: Say = to_stderr,
+    done: Callable[[Chapter, Run], None] | None = None,
+) -> list[Run]:
+    """Execute chapters, ``jobs`` at a time; a failing one does not stop the others.
+
+    Every kernel is started with this interpreter, in the folder of the chapters, with
+    ``KLEDIT_PROFILE`` and ``KLEDIT_RESULTS_DIR`` set and ``OMP_NUM_THREADS`` at cores / jobs
+    unless it is set already.
+
+    Args:
+        chapters: to run.
+        profile: name of the profile.
+        jobs: how many at once; default: one a core.
+        say: receives progress, one line at a time.
+        done: called with each chapter as soon as it has run.
+
+    Returns:
+        One `Run` a chapter, in the order of ``chapters``.
+    """
+    if not chapters:
+        return []
+    jobs = jobs or default_jobs(len(chapters))
+    threads = max(1, cpus() // min(jobs, len(chapters)))
+
+    async def all_of_them() -> list[Run]:
+        free = asyncio.Semaphore(jobs)
+
+        async def one(chapter: Chapter) -> Run:
+            async with free:
+                run = await _execute_one(chapter, profile, threads, say)
+            if done is not None:
+                done(chapter, run)
+            return run
+
+        return list(await asyncio.gather(*map(one, chapters)))
+
+    return _in_thread(all_of_them)
+
+
+def _in_thread(work: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
+    """Run a coroutine in a loop of its own, also from inside a running one (a notebook).
+
+    Away from the main thread nbclient leaves the signal handlers alone, so an interrupt arrives
+    here: it cancels the work, which shuts every kernel down, and is raised again.
+    """
+    started: list[tuple[asyncio.AbstractEventLoop, asyncio.Task[Any]]] = []
+
+    async def main() -> Any:
+        task = asyncio.current_task()
+        assert task is not None  # inside a coroutine that asyncio.run drives there always is one
+        started.append((asyncio.get_running_loop(), task))
+        return await work()
+
+    with ThreadPoolExecutor(1) as pool:
+        future = pool.submit(asyncio.run, main())
+        try:
+            return future.result()
+        except KeyboardInterrupt:
+            for loop, task in started:
+                loop.call_soon_threadsafe(task.cancel)
+            raise
+
+
+async def _execute_one(chapter: Chapter, profile: str, threads: int, say: Say) -> Run:
+    from jupyter_client.kernelspec import KernelSpecManager
+    from jupyter_client.manager import AsyncKernelManager
+    from nbclient import NotebookClient
+    from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
+
+    notebook = read_source(chapter)
+    specs = KernelSpecManager()
+    specs.kernel_dirs = []  # no installed kernel may stand in for this interpreter's own
+    manager = AsyncKernelManager(kernel_name="python3", kernel_spec_manager=specs)
+    manager.shutdown_wait_time = 2.0
+    current = _Progress(chapter, len(notebook.cells), say)
+    client = NotebookClient(
+        notebook,
+        km=manager,
+        timeout=LITE_CELL_SECONDS if profile == "lite" else None,
+        on_cell_start=current.start,
+        extra_arguments=["--IPKernelApp.log_level=40"],
+    )
+    client.owns_km = True  # so that it shuts the kernel down and closes its sockets, come what may
+    failure = None
+    with tempfile.TemporaryDirectory() as results:
+        memory = PeakMemory()
+        start = time.perf_counter()
+        say(f"{chapter.stem}: starts, profile {profile}")
+        watcher = asyncio.ensure_future(memory.watch(lambda: _pid(manager)))
+        try:
+            await client.async_execute(
+                cwd=str(chapter.source.parent), env=_environment(profile, threads, results)
+            )
+        except CellExecutionError as error:
+            failure = current.failed(_last_lines(error))
+        except CellTimeoutError:
+            failure = current.failed(f"ran for more than {LITE_CELL_SECONDS} seconds")
+        except DeadKernelError:
+            failure = current.failed("the kernel died (often: out of memory)")
+        except Exception as error:  # a kernel that never starts, say: report it, run the others
+            failure = current.failed(f"{type(error).__name__}: {error}")
+        finally:
+            watcher.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await watcher
+        seconds = time.perf_counter() - start
+        figures = read_figures(Path(results), chapter.number)
+    say(f"{chapter.stem}: {'failed' if failure else 'done'}, {seconds:.1f} s, {memory.mb:.0f} MB")
+    return Run(
+        chapter.number, profile, round(seconds, 2), round(memory.mb, 1), figures, versions(),
+        failure, _as_text(notebook),
+    )
+
+
+class PeakMemory:
+    """The largest resident memory seen of a process and its children, in MiB (``mb``)."""
+
+    def __init__(self) -> None:
+        self.mb = 0.0
+
+    def sample(self, pid: int) -> None:
+        """Look once; O(number of children). A process that is gone counts as nothing."""
+        import psutil
+
+        total = 0
+        with contextlib.suppress(psutil.Error):
+            process = psutil.Process(pid)
+            for each in (process, *process.children(recursive=True)):
+                with contextlib.suppress(psutil.Error):
+                    total += each.memory_info().rss
+        self.mb = max(self.mb, total / 2**20, _high_water_mb(pid))
+
+    async def watch(self, pid: Callable[[], int | None]) -> None:
+        """Sample every `POLL_SECONDS` until cancelled."""
+        while True:
+            number = pid()
+            if number is not None:
+                self.sample(number)
+            await asyncio.sleep(POLL_SECONDS)
+
+
+class _Progress:
+    """Says which cell runs, and remembers it for the error message."""
+
+    def __init__(self, chapter: Chapter, cells: int, say: Say) -> None:
+        self.chapter, self.cells, self.say = chapter, cells, say
+        self.index, self.source = -1, ""
+
+    def start(self, cell: Any, cell_index: int) -> None:
+        self.index, self.source = cell_index, cell.source
+        if cell.cell_type == "code":
+            self.say(f"{self.chapter.stem}: cell {cell_index + 1} of {self.cells}")
+
+    def failed(self, traceback: str) -> Failure:
+        return Failure(self.index + 1, self.source, traceback)
+
+
+def _environment(profile: str, threads: int, results: str) -> dict[str, str]:
+    import kledit_lite
+
+    library = str(Path(kledit_lite.__file__).resolve().parents[1])
+    path = os.pathsep.join(filter(None, [library, os.environ.get("PYTHONPATH")]))
+    count = os.environ.get("OMP_NUM_THREADS") or str(threads)
+    return {
+        **os.environ,
+        "KLEDIT_PROFILE": profile,
+        "KLEDIT_RESULTS_DIR": results,
+        "OMP_NUM_THREADS": count,
+        "PYTHONHASHSEED": "0",
+        "PYTHONPATH": path,
+        "TOKENIZERS_PARALLELISM": "false",
+    }
+
+
+def _pid(manager: Any) -> int | None:
+    return getattr(manager.provisioner, "pid", None) if manager.has_kernel else None
+
+
+def _high_water_mb(pid: int) -> float:
+    """Linux keeps a process's own peak in /proc; elsewhere polling has to do."""
+    with contextlib.suppress(OSError):
+        found = re.search(r"^VmHWM:\s*(\d+) kB", Path(f"/proc/{pid}/status").read_text(), re.M)
+        return int(found.group(1)) / 1024 if found else 0.0
+    return 0.0
+
+
+def _last_lines(error: Any) -> str:
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", error.traceback or "")
+    lines = [line for line in plain.strip().splitlines() if line.strip()]
+    return "\n".join(lines[-TRACEBACK_LINES:])
+
+
+def _as_text(notebook: Any) -> str:
+    """Drop what differs from run to run without meaning, and serialise."""
+    import nbformat
+
+    for cell in notebook.cells:
+        cell.metadata.pop("execution", None)  # start and end times
+    return nbformat.writes(notebook, version=nbformat.NO_CONVERT, indent=1)

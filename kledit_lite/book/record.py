@@ -1,0 +1,125 @@
+"""What a chapter calls last: write its figures where the engine and its contract look for them."""
+
+from __future__ import annotations
+
+import html
+import json
+import math
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from kledit_lite.book.contracts import CONTROL, Contract, load_contract
+from kledit_lite.book.discover import find_root
+from kledit_lite.errors import KleditError
+from kledit_lite.results import show_bound, write_atomically
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """The figures of a chapter beside its contract; a notebook shows it as a table."""
+
+    chapter: str
+    figures: Mapping[str, float]
+    contract: Contract
+
+    def rows(self) -> list[tuple[str, str, str, str]]:
+        """``(figure, value, expected, verdict)`` for every figure and every bound."""
+        expected: dict[str, list[tuple[str, str]]] = {}
+        for check in self.contract.check(self.figures):
+            words = show_bound(check.bound)
+            if check.kind == CONTROL:
+                words = f"control: not {words}"
+            expected.setdefault(check.key, []).append((words, "yes" if check.ok else "no"))
+        rows = []
+        for key in dict.fromkeys((*self.figures, *expected)):
+            value = f"{self.figures[key]:.4g}" if key in self.figures else "not recorded"
+            for words, verdict in expected.get(key, [("", "")]):
+                rows.append((key, value, words, verdict))
+        return rows
+
+    def __repr__(self) -> str:
+        return "\n".join("  ".join(cells).rstrip() for cells in self.rows())
+
+    def _repr_html_(self) -> str:
+        columns = ("figure", "value", "expected", "as expected")
+        head = "".join(f'<th scope="col">{name}</th>' for name in columns)
+        body = "".join(
+            f'<tr><th scope="row">{html.escape(key)}</th>'
+            + "".join(f"<td>{html.escape(cell)}</td>" for cell in cells)
+            + "</tr>"
+            for key, *cells in self.rows()
+        )
+        caption = f"<caption>What chapter {html.escape(self.chapter)} measured</caption>"
+        return (
+            f'<table class="table kledit-results">{caption}<thead><tr>{head}</tr></thead>'
+            f"<tbody>{body}</tbody></table>"
+        )
+
+
+def record(chapter: str, figures: Mapping[str, float]) -> Recorded:
+    """Write a chapter's figures to ``$KLEDIT_RESULTS_DIR/NN.json`` and show them as a table.
+
+    Without the variable the folder is ``_build/results`` of the checkout around the working
+    directory (of the working directory itself outside a checkout).
+
+    Args:
+        chapter: its number, ``"01"``.
+        figures: key -> number (Python or NumPy scalar; booleans count as 0 and 1).
+
+    Returns:
+        A `Recorded`: figure, value, what the contract expects, and whether it holds.
+
+    Raises:
+        KleditError: no figures, or one that is not a finite number.
+
+    Example:
+        >>> import os, tempfile
+        >>> os.environ["KLEDIT_RESULTS_DIR"] = tempfile.mkdtemp()
+        >>> record("99", {"r2": 0.93})
+        r2  0.93
+    """
+    number = str(chapter).zfill(2)
+    if not figures:
+        raise KleditError(f"Chapter {number} recorded no figures; its contract needs some.")
+    plain = {str(key): _finite(number, key, value) for key, value in figures.items()}
+    folder = os.environ.get("KLEDIT_RESULTS_DIR")
+    root = _root()
+    target = Path(folder) if folder else (root or Path.cwd()) / "_build" / "results"
+    write_atomically(target / f"{number}.json", json.dumps(plain, indent=1) + "\n")
+    return Recorded(number, plain, _contract(root, number))
+
+
+def read_figures(folder: Path, number: str) -> dict[str, float]:
+    """The figures a chapter recorded in ``folder``; empty when it recorded none."""
+    path = folder / f"{number}.json"
+    return json.loads(path.read_text()) if path.is_file() else {}
+
+
+def _finite(number: str, key: object, value: object) -> float:
+    try:
+        plain = float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        plain = math.nan
+    if not math.isfinite(plain):
+        raise KleditError(
+            f"Chapter {number} recorded {key!r} = {value!r}; expected a finite number."
+        )
+    return plain
+
+
+def _root() -> Path | None:
+    try:
+        return find_root()
+    except KleditError:
+        return None
+
+
+def _contract(root: Path | None, number: str) -> Contract:
+    from kledit_lite import profiles
+
+    path = None if root is None else root / "notebooks" / "contracts" / f"{number}.yml"
+    if path is None or not path.is_file():
+        return Contract()
+    return load_contract(path, profiles.current().name)

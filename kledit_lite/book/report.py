@@ -1,0 +1,162 @@
+"""The run report: what every chapter took and whether its contract holds, for programs and people.
+
+    report(root, cache)        -> Results, with a row a chapter     (`kledit report --json`)
+    report_page(results)       -> the text that the book's run-report page includes
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from kledit_lite.book.cache import Cache
+from kledit_lite.book.contracts import BOUND, CONTROL, Check, load_contract
+from kledit_lite.book.discover import Chapter, discover
+from kledit_lite.book.execute import Run
+from kledit_lite.results import Results, context, show_bound
+
+#: Profile -> (seconds a chapter may take, mean seconds a chapter for the whole book).
+TIME_LIMITS: Mapping[str, tuple[float, float]] = {"lite": (180.0, 160.0)}
+
+
+def checks_of(chapter: Chapter, run: Run) -> list[Check]:
+    """The chapter's contract, in the run's profile, held to what the run recorded."""
+    return load_contract(chapter.contract, run.profile).check(run.figures)
+
+
+def row(chapter: Chapter, run: Run | None, current: bool = True) -> dict[str, Any]:
+    """One chapter of the report as JSON data; ``run`` None when it was never executed.
+
+    ``state`` is ``"executed"``, ``"failed"``, ``"stale"`` (its sources have changed since) or
+    ``"missing"``.
+    """
+    base = {"chapter": chapter.number, "name": chapter.stem, "title": chapter.title}
+    if run is None:
+        return {
+            **base, "state": "missing", "seconds": None, "peak_mb": None, "figures": {},
+            "contract": [], "met": False, "error": "never executed in this profile",
+        }
+    checks = checks_of(chapter, run)
+    state = "failed" if not run.ok else "executed" if current else "stale"
+    return {
+        **base,
+        "state": state,
+        "profile": run.profile,
+        "seconds": run.seconds,
+        "peak_mb": run.peak_mb,
+        "figures": dict(run.figures),
+        "contract": [check.to_dict() for check in checks],
+        "met": state == "executed" and all(check.ok for check in checks),
+        "error": run.failure.describe(chapter) if run.failure else "",
+        "versions": dict(run.versions),
+    }
+
+
+def summary(
+    name: str, rows: Sequence[Mapping[str, Any]], profile: str, timed: bool, **extra: Any
+) -> Results:
+    """The `Results` over rows of chapters.
+
+    Args:
+        name: of the results.
+        rows: from `row`.
+        profile: in which they ran.
+        timed: hold seconds to `TIME_LIMITS`, too.
+        **extra: further top-level keys.
+    """
+    checks = [check for r in rows for check in r["contract"]]
+    totals = {kind: sum(c["kind"] == kind for c in checks) for kind in (BOUND, CONTROL)}
+    passed = {kind: sum(c["kind"] == kind and c["ok"] for c in checks) for kind in totals}
+    seconds = [r["seconds"] for r in rows if r["seconds"] is not None]
+    figures = {
+        "chapters": sum(r["state"] == "executed" for r in rows),
+        "total_seconds": round(sum(seconds), 2),
+        "slowest_seconds": max(seconds, default=0.0),
+        "contracts_met": passed[BOUND],
+        "negative_controls_failing": passed[CONTROL],
+    }
+    targets = {
+        "chapters": {"min": len(rows)},
+        "contracts_met": {"min": totals[BOUND]},
+        "negative_controls_failing": {"min": totals[CONTROL]},
+    }
+    if timed and profile in TIME_LIMITS:
+        each, mean = TIME_LIMITS[profile]
+        targets["slowest_seconds"] = {"max": each}
+        targets["total_seconds"] = {"max": mean * len(rows)}
+    return Results(
+        name, figures, targets, context(profile=profile, seconds=figures["total_seconds"]),
+        {**extra, "chapters": list(rows)},
+    )
+
+
+def report(root: Path, cache: Cache, timed: bool = True) -> Results:
+    """The last run of every chapter in the cache's profile, held to its contract.
+
+    A chapter whose sources changed since, that failed or never ran does not count as executed.
+
+    Raises:
+        KleditError: a contract that is missing or malformed.
+
+    Cost: reads one small file a chapter.
+    """
+    rows = []
+    for chapter in discover(root):
+        run, current = cache.last(chapter) or (None, False)
+        rows.append(row(chapter, run, current))
+    return summary("report", rows, cache.profile, timed)
+
+
+def report_page(results: Results) -> str:
+    """The report as MyST text without a title: a table of chapters, contracts, versions."""
+    rows = results.extra["chapters"]
+    lines = [
+        f"Profile `{results.context['profile']}` on {results.context['cpus']} cores "
+        f"({results.context['device']}).",
+        "",
+        "| Chapter | State | Seconds | Peak memory, MB | Bounds met | Controls failing, as they "
+        "should |",
+        "|---|---|--:|--:|--:|--:|",
+    ]
+    for r in rows:
+        lines.append(
+            f"| {r['chapter']} {_cell(r['title'])} | {r['state']} | {_number(r['seconds'], 1)} | "
+            f"{_number(r['peak_mb'], 0)} | {_share(r, BOUND)} | {_share(r, CONTROL)} |"
+        )
+    figures = results.figures
+    lines.append(
+        f"| All chapters | {figures['chapters']} executed | {figures['total_seconds']:.1f} | "
+        f"{_number(max((r['peak_mb'] or 0 for r in rows), default=None), 0)} | "
+        f"{figures['contracts_met']} | {figures['negative_controls_failing']} |"
+    )
+    for r in rows:
+        lines += ["", f"## Contract of chapter {r['chapter']}: {_cell(r['title'])}", ""]
+        if not r["contract"]:
+            lines.append("No bounds in this profile.")
+            continue
+        lines += ["| Figure | Kind | Value | Bound | As expected |", "|---|---|--:|---|---|"]
+        for check in r["contract"]:
+            bound = show_bound(check["bound"])
+            wanted = bound if check["kind"] == BOUND else f"must not be {bound}"
+            lines.append(
+                f"| `{check['key']}` | {check['kind']} | {_number(check['value'], 4)} | {wanted} | "
+                f"{'yes' if check['ok'] else '**no**'} |"
+            )
+    versions = next((r["versions"] for r in rows if r.get("versions")), {})
+    lines += ["", "## Versions", "", "| Library | Version |", "|---|---|"]
+    lines += [f"| {name} | {version} |" for name, version in versions.items()]
+    return "\n".join(lines) + "\n"
+
+
+def _share(r: Mapping[str, Any], kind: str) -> str:
+    checks = [c for c in r["contract"] if c["kind"] == kind]
+    return f"{sum(c['ok'] for c in checks)} of {len(checks)}"
+
+
+def _number(value: float | None, digits: int) -> str:
+    return "not recorded" if value is None else f"{value:.{digits}f}"
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")

@@ -1,0 +1,196 @@
+"""The site: executed notebooks and prose staged side by side, then Jupyter Book over them.
+
+    _build/site-src/     a mirror of _config.yml, _toc.yml, book/, notebooks/ and the library's
+                         sources, with the *executed* NN-name.ipynb in place of NN-name.md
+    _build/html/         the site, replaced only by a build without a single warning
+    _build/site.log      what Jupyter Book said
+
+Nothing is executed here, and nothing is built when the staged files are those of the last build.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from kledit_lite.book.cache import tree_digest
+from kledit_lite.book.discover import Chapter
+from kledit_lite.book.execute import Say, to_stderr
+from kledit_lite.errors import KleditError
+from kledit_lite.results import versions, write_atomically
+
+REPORT = Path("book/run-report.md")
+REPORT_TEXT = Path("book/_generated/run-report.txt")
+LOG_LINES = 25
+
+
+class SiteError(KleditError):
+    """Jupyter Book failed or warned; the message holds its warnings and the log's path."""
+
+
+def stage(root: Path, notebooks: Mapping[Chapter, str], report_text: str) -> Path:
+    """Mirror the book's sources into ``_build/site-src``; touches only files that changed.
+
+    Args:
+        root: the checkout.
+        notebooks: chapter -> executed notebook, as JSON text.
+        report_text: of the run-report page; it becomes ``book/_generated/run-report.txt``, which
+            ``book/run-report.md`` includes, or that page itself where the checkout has none.
+
+    Raises:
+        KleditError: no ``_config.yml`` or ``_toc.yml``, or a chapter that the latter does not list.
+    """
+    check_toc(root, notebooks)
+    target = root / "_build" / "site-src"
+    wanted = {
+        Path("_config.yml"): _config(root).encode(),
+        Path("_toc.yml"): (root / "_toc.yml").read_bytes(),
+        REPORT_TEXT: report_text.encode(),
+    }
+    for path in _prose_and_sources(root):
+        wanted[path.relative_to(root)] = path.read_bytes()
+    for chapter, text in notebooks.items():
+        wanted[chapter.notebook.relative_to(root)] = text.encode()
+    wanted.setdefault(REPORT, f"# Run report\n\n{report_text}".encode())
+    for path in sorted(target.rglob("*"), reverse=True):
+        if path.is_file() and path.relative_to(target) not in wanted:
+            path.unlink()
+        elif path.is_dir() and not any(path.iterdir()):
+            path.rmdir()
+    for relative, content in wanted.items():
+        path = target / relative
+        if not path.is_file() or path.read_bytes() != content:
+            write_atomically(path, content)
+    return target
+
+
+def check_toc(root: Path, chapters: Iterable[Chapter]) -> None:
+    """Raise unless ``_toc.yml`` lists every chapter, so that none is silently left out.
+
+    Raises:
+        KleditError: there is no ``_toc.yml``, or a chapter is not in it.
+    """
+    path = root / "_toc.yml"
+    listed = set(_files(_yaml(path)))
+    for chapter in chapters:
+        page = f"notebooks/{chapter.stem}"
+        if page not in listed:
+            raise KleditError(f"{path} does not list {page}; add it where the chapter belongs.")
+
+
+def build_site(root: Path, source: Path, say: Say = to_stderr) -> Path:
+    """Build the staged book with warnings as errors; returns the page to open.
+
+    Raises:
+        SiteError: any warning or error; the previous site stays.
+
+    Cost: nothing when ``source`` is as at the last build, else a full build (tens of seconds).
+    """
+    html, stamp = root / "_build" / "html", root / "_build" / "site.json"
+    digest = hashlib.sha256(
+        json.dumps([tree_digest(source), versions()]).encode()
+    ).hexdigest()
+    if (html / "index.html").is_file() and _read_stamp(stamp) == digest:
+        say("site: nothing changed")
+        return html / "index.html"
+    say("site: building")
+    fresh = root / "_build" / "site-new"
+    shutil.rmtree(fresh, ignore_errors=True)
+    log = root / "_build" / "site.log"
+    command = [
+        sys.executable, "-c", "from jupyter_book.cli.main import main; main()", "build",
+        str(source), "--path-output", str(fresh), "--all", "-W", "--keep-going",
+    ]
+    done = subprocess.run(
+        command, cwd=root, env=_environment(), stdin=subprocess.DEVNULL, check=False,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
+    )
+    said = re.sub(r"\x1b\[[0-9;]*m", "", done.stdout)
+    write_atomically(log, said)
+    built = fresh / "_build" / "html"
+    if done.returncode or not (built / "index.html").is_file():
+        raise SiteError(f"The site was not built (status {done.returncode}):\n{_why(said)}\n"
+                        f"the whole log is in {log}.")
+    stamp.unlink(missing_ok=True)
+    shutil.rmtree(html, ignore_errors=True)
+    os.replace(built, html)
+    shutil.rmtree(fresh, ignore_errors=True)
+    write_atomically(stamp, json.dumps({"digest": digest}))
+    return html / "index.html"
+
+
+def _prose_and_sources(root: Path) -> Iterator[Path]:
+    """``book/`` and the rest of ``notebooks/`` as they are, and the library's sources."""
+    for path in sorted((root / "book").rglob("*")):
+        if path.is_file() and not _hidden(path, root):
+            yield path
+    for path in sorted((root / "notebooks").rglob("*")):
+        chapter = path.parent == root / "notebooks" and path.suffix in {".md", ".ipynb"}
+        if path.is_file() and not chapter and not _hidden(path, root):
+            yield path
+    yield from sorted(p for p in (root / "kledit_lite").rglob("*.py") if not _hidden(p, root))
+
+
+def _hidden(path: Path, root: Path) -> bool:
+    parts = path.relative_to(root).parts
+    return any(part.startswith(".") or part in {"__pycache__", "_generated"} for part in parts)
+
+
+def _config(root: Path) -> str:
+    """The checkout's configuration, changed where staged notebooks need it."""
+    config = _yaml(root / "_config.yml")
+    config.setdefault("execute", {})["execute_notebooks"] = "off"
+    patterns = [p for p in config.get("exclude_patterns", []) if not p.endswith(".ipynb")]
+    config["exclude_patterns"] = patterns
+    config["only_build_toc_files"] = True
+    return yaml.safe_dump(config, sort_keys=False, allow_unicode=True)
+
+
+def _files(entry: Any) -> Iterator[str]:
+    if isinstance(entry, Mapping):
+        for key, value in entry.items():
+            if key in {"file", "root"}:
+                yield re.sub(r"\.(md|ipynb)$", "", str(value))
+            else:
+                yield from _files(value)
+    elif isinstance(entry, list):
+        for each in entry:
+            yield from _files(each)
+
+
+def _yaml(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        raise KleditError(f"{path} is missing; the site needs _config.yml and _toc.yml.")
+    return yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+
+
+def _environment() -> dict[str, str]:
+    import kledit_lite
+
+    library = str(Path(kledit_lite.__file__).resolve().parents[1])
+    path = os.pathsep.join(filter(None, [library, os.environ.get("PYTHONPATH")]))
+    return {**os.environ, "PYTHONPATH": path}
+
+
+def _read_stamp(path: Path) -> str | None:
+    try:
+        return json.loads(path.read_text())["digest"]
+    except (OSError, ValueError, KeyError):
+        return None
+
+
+def _why(said: str) -> str:
+    """The warnings and errors of a log, or its last lines when it has none."""
+    lines = said.splitlines()
+    marked = [line for line in lines if re.search(r"\b(WARNING|ERROR|Error|CRITICAL)\b", line)]
+    return "\n".join((marked or lines)[-LOG_LINES:])

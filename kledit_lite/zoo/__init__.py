@@ -1,0 +1,176 @@
+"""The zoo: small models that ship with the package, each with a card and a recipe.
+
+Example:
+    >>> from kledit_lite import zoo
+    >>> "clip-tiny" in zoo.names()
+    True
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from kledit_lite.errors import unknown
+from kledit_lite.zoo.store import WEIGHTS, Card, load_state, read_card, save_card, save_model
+
+if TYPE_CHECKING:
+    from transformers import CLIPTextModel
+
+    from kledit_lite.results import Results
+    from kledit_lite.zoo.clip import ClipModel
+    from kledit_lite.zoo.encoders import Encoder
+
+CLIPS = ("clip-tiny",)
+ENCODERS = ("resnet-tiny", "vit-tiny", "simclr-tiny", "scene-tiny", "random-tiny")
+
+
+def names() -> list[str]:
+    """Every model of the zoo."""
+    return [*CLIPS, *ENCODERS]
+
+
+def card(name: str) -> Card:
+    """How a model was made and what it can do.
+
+    Raises:
+        UnknownNameError: no such model.
+
+    Example:
+        >>> card("clip-tiny").supervision
+        'language'
+    """
+    if name not in names():
+        raise unknown("model", name, names())
+    if name == "random-tiny":
+        from kledit_lite.zoo.encoders import SPECS
+
+        spec = SPECS[name]
+        return Card(name, spec.architecture, spec.supervision, spec.description, {"seed": 3})
+    return read_card(name)
+
+
+@lru_cache(maxsize=2)
+def load_clip(name: str = "clip-tiny") -> ClipModel:
+    """A shipped CLIP, checksum verified.
+
+    Raises:
+        UnknownNameError: no such model.
+        KleditError: weights missing or damaged.
+    """
+    from kledit_lite.zoo.clip import ClipModel, build_clip
+    from kledit_lite.zoo.tokenizer import load_tokenizer
+
+    if name not in CLIPS:
+        raise unknown("CLIP model", name, CLIPS)
+    folder = WEIGHTS / name
+    state = load_state(name)
+    model = build_clip(len(load_tokenizer(folder)))
+    model.load_state_dict(state)
+    return ClipModel(model, folder, name)
+
+
+@lru_cache(maxsize=8)
+def load_encoder(name: str) -> Encoder:
+    """A shipped vision encoder, checksum verified (``random-tiny`` is made from its seed).
+
+    Raises:
+        UnknownNameError: no such model.
+        KleditError: weights missing or damaged.
+    """
+    from kledit_lite.zoo.encoders import Encoder, with_head
+
+    if name not in ENCODERS:
+        raise unknown("encoder", name, ENCODERS)
+    model = with_head(name)
+    if name != "random-tiny":
+        model.load_state_dict(load_state(name))
+    return Encoder(name, model)
+
+
+def load_text_model(name: str = "clip-tiny") -> CLIPTextModel:
+    """A shipped CLIP's text tower as a transformers `CLIPTextModel` with identical outputs."""
+    from kledit_lite.zoo.export import text_model
+    from kledit_lite.zoo.tokenizer import load_tokenizer
+
+    return text_model(load_clip(name).model, load_tokenizer(WEIGHTS / name))
+
+
+def evaluate(name: str) -> Results:
+    """Measure a model on held-out combinations, with targets.
+
+    Raises:
+        UnknownNameError: no such model.
+    """
+    from kledit_lite.zoo.measure import evaluate_clip, evaluate_encoder
+
+    if name not in names():
+        raise unknown("model", name, names())
+    return evaluate_clip(name) if name in CLIPS else evaluate_encoder(name)
+
+
+def train(
+    name: str, out: Path = WEIGHTS, work: Path | None = None, samples: int | None = None
+) -> Card:
+    """Train a model by its recipe, on a GPU where there is one, and write weights and card.
+
+    A killed run called again resumes from its last checkpoint in `work`.
+
+    Args:
+        name: A trainable model of the zoo.
+        out: Folder for ``NAME/model.safetensors`` and ``NAME/card.json``.
+        work: Folder for the painted pool and checkpoints; default ``_build/train``.
+        samples: Pictures to see, instead of the recipe's.
+
+    Returns:
+        The card written.
+    """
+    from kledit_lite.zoo import clip, encoders
+    from kledit_lite.zoo.tokenizer import build_tokenizer
+    from kledit_lite.zoo.training import best_device, settle_allocator
+
+    trainable = [n for n in names() if n != "random-tiny"]
+    if name not in trainable:
+        raise unknown("trainable model", name, trainable)
+    work = work or Path("_build/train")
+    work.mkdir(parents=True, exist_ok=True)
+    settle_allocator()
+    device = best_device()
+    recipe = clip.RECIPE if name in CLIPS else encoders.SPECS[name].recipe
+    recipe = replace(recipe, samples=samples or recipe.samples)
+    if name in CLIPS:
+        from kledit_lite.world import vocabulary
+
+        build_tokenizer(vocabulary(), out / name)
+        model, info = clip.train_clip(recipe, work, out / name, device)
+        text = ("ViT with a convolutional stem, causal text tower", "language", "captions")
+    else:
+        model, info = encoders.train_encoder(name, recipe, work, device)
+        spec = encoders.SPECS[name]
+        text = (spec.architecture, spec.supervision, spec.description)
+    made = Card(name, *text, recipe=asdict(recipe), training={**info, "device": device})
+    made = save_model(model, made, out)
+    (work / f"{name}.ckpt").unlink(missing_ok=True)
+    if out == WEIGHTS:
+        load_clip.cache_clear()
+        load_encoder.cache_clear()
+        made = replace(made, result=evaluate(name).figures)
+        save_card(made, out)
+    return made
+
+
+__all__ = [
+    "CLIPS",
+    "ENCODERS",
+    "WEIGHTS",
+    "Card",
+    "card",
+    "evaluate",
+    "load_clip",
+    "load_encoder",
+    "load_text_model",
+    "names",
+    "train",
+]

@@ -1,0 +1,212 @@
+"""Vision encoders that differ in architecture and supervision, all trained on the painted world."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from kledit_lite.errors import unknown
+from kledit_lite.world import OBJECTS, PLACES, STYLES, Scene, SceneSet
+from kledit_lite.zoo.clip import encode_images
+from kledit_lite.zoo.training import Recipe, fit, load_pool, shift_and_flip, to_tensor
+
+if TYPE_CHECKING:
+    import torch
+
+OBJECT_PLACE = tuple(f"{o} {p}" for o in OBJECTS for p in PLACES)
+PLACE_STYLE = tuple(f"{p} {s}" for p in PLACES for s in STYLES)
+
+
+@dataclass(frozen=True)
+class Spec:
+    """What an encoder is: architecture, supervision, label set and recipe."""
+
+    architecture: str
+    supervision: str
+    description: str
+    labels: tuple[str, ...]
+    label_of: Callable[[Scene], str]
+    recipe: Recipe
+
+
+def _object_place(scene: Scene) -> str:
+    return f"{scene.object} {scene.place}"
+
+
+def _place_style(scene: Scene) -> str:
+    return f"{scene.place} {scene.style}"
+
+
+def _object(scene: Scene) -> str:
+    return scene.object
+
+
+SPECS: dict[str, Spec] = {
+    "resnet-tiny": Spec(
+        "ResNet", "supervised", "trained to name object and place together (72 classes)",
+        OBJECT_PLACE, _object_place,
+        Recipe(samples=300_000, batch=128, lr=2e-3),
+    ),
+    "vit-tiny": Spec(
+        "ViT", "supervised", "trained to name object and place together (72 classes)",
+        OBJECT_PLACE, _object_place,
+        Recipe(samples=150_000, batch=128, lr=1e-3),
+    ),
+    "simclr-tiny": Spec(
+        "ResNet", "self-supervised", "trained by SimCLR without labels; its head is a linear "
+        "probe on objects",
+        OBJECTS, _object,
+        Recipe(samples=300_000, batch=256, lr=2e-3),
+    ),
+    "scene-tiny": Spec(
+        "Mixer", "supervised", "trained on another label set: place and style (42 classes)",
+        PLACE_STYLE, _place_style,
+        Recipe(samples=150_000, batch=128, lr=1e-3),
+    ),
+    "random-tiny": Spec(
+        "ResNet", "none", "the shape of resnet-tiny with random weights: the negative control",
+        (), _object,
+        Recipe(seed=3, samples=0),
+    ),
+}  # fmt: skip
+"""Every encoder of the zoo; ``random-tiny`` needs no weights file."""
+
+
+def build_encoder(name: str) -> torch.nn.Module:
+    """An untrained trunk that maps (N, 3, 64, 64) to pooled features (N, d), built with timm."""
+    import timm.models as tm
+    import torch
+
+    if name not in SPECS:
+        raise unknown("encoder", name, SPECS)
+    torch.manual_seed(SPECS[name].recipe.seed)
+    if name == "vit-tiny":
+        from kledit_lite.zoo.vit import painted_vit
+
+        return painted_vit(embed_dim=96, depth=3, num_heads=3, num_classes=0)
+    if name == "scene-tiny":
+        return tm.mlp_mixer.MlpMixer(
+            num_classes=0, img_size=64, patch_size=8, num_blocks=4, embed_dim=128
+        )
+    return tm.resnet.ResNet(
+        tm.resnet.BasicBlock, (1, 1, 1, 1), num_classes=0, channels=(24, 48, 96, 192),
+        stem_width=24,
+    )  # fmt: skip
+
+
+def with_head(name: str) -> torch.nn.Module:
+    """Trunk and linear head as one module with children ``trunk`` and ``head``."""
+    from torch import nn
+
+    trunk = build_encoder(name)
+    model = nn.Module()
+    model.add_module("trunk", trunk)
+    if SPECS[name].labels:
+        model.add_module("head", nn.Linear(trunk.num_features, len(SPECS[name].labels)))
+    return model
+
+
+@dataclass(frozen=True)
+class Head:
+    """A linear classification head g(z) = W z + b.
+
+    Attributes:
+        weight: (C, d) float32.
+        bias: (C,) float32.
+        label_names: C names.
+    """
+
+    weight: np.ndarray
+    bias: np.ndarray
+    label_names: tuple[str, ...]
+
+    def __call__(self, features: np.ndarray) -> np.ndarray:
+        """Logits (N, C)."""
+        return features @ self.weight.T + self.bias
+
+
+class Encoder:
+    """A vision encoder: pictures in, pooled features out.
+
+    Example:
+        >>> from kledit_lite import zoo
+        >>> encoder = zoo.load_encoder("random-tiny")
+        >>> encoder.encode(np.zeros((2, 64, 64, 3), np.uint8)).shape
+        (2, 192)
+    """
+
+    def __init__(self, name: str, model: torch.nn.Module) -> None:
+        spec = SPECS[name]
+        self.name = name
+        self.architecture = spec.architecture
+        self.supervision = spec.supervision
+        self.trunk: Any = model.eval().trunk
+        self.dim = int(self.trunk.num_features)
+        self.head: Head | None = None
+        if spec.labels:
+            head: Any = model.head
+            self.head = Head(
+                head.weight.detach().numpy(), head.bias.detach().numpy(), spec.labels
+            )
+
+    def encode(self, images: np.ndarray, batch: int = 512) -> np.ndarray:
+        """Features of pictures (N, 64, 64, 3) uint8: (N, d) float32.
+
+        Raises:
+            KleditError: pictures of another shape or dtype.
+        """
+        return encode_images(self.trunk, images, batch)
+
+    def labels(self, scenes: SceneSet) -> np.ndarray:
+        """Ground truth in the encoder's own label set: (N,) int64, -1 where it has no label."""
+        spec = SPECS[self.name]
+        index = {label: i for i, label in enumerate(spec.labels)}
+        return np.array([index.get(spec.label_of(s), -1) for s in scenes], np.int64)
+
+
+def train_encoder(
+    name: str, recipe: Recipe, work: Path, device: str = "cpu"
+) -> tuple[torch.nn.Module, dict[str, Any]]:
+    """Train one encoder of `SPECS` and its head; returns the module of `with_head` and facts."""
+    import torch
+    import torch.nn.functional as F
+
+    if name not in SPECS or name == "random-tiny":
+        raise unknown("trainable encoder", name, [n for n in SPECS if n != "random-tiny"])
+    spec = SPECS[name]
+    pool = load_pool(recipe, work)
+    index = {label: i for i, label in enumerate(spec.labels)}
+    unlabelled = -100  # cross_entropy's ignored index: the branded character is no class
+    labels = torch.tensor(
+        [index.get(spec.label_of(s), unlabelled) for s in pool.scenes], device=device
+    )
+    model: Any = with_head(name).to(device)
+    checkpoint = work / f"{name}.ckpt"
+
+    if spec.supervision == "self-supervised":
+        from kledit_lite.zoo.simclr import fit_probe, simclr_loss
+
+        projector = torch.nn.Sequential(
+            torch.nn.Linear(model.trunk.num_features, 192),
+            torch.nn.ReLU(),
+            torch.nn.Linear(192, 64),
+        )
+        both = torch.nn.ModuleDict({"trunk": model.trunk, "projector": projector}).to(device)
+
+        def contrast(rows: np.ndarray, rng: np.random.Generator) -> torch.Tensor:
+            return simclr_loss(both, to_tensor(pool.images[rows], device), rng)
+
+        info = fit(both, contrast, recipe, checkpoint)
+        fit_probe(model, pool.images, labels)
+        return model.cpu(), info
+
+    def supervised(rows: np.ndarray, rng: np.random.Generator) -> torch.Tensor:
+        x = shift_and_flip(to_tensor(pool.images[rows], device), rng)
+        return F.cross_entropy(model.head(model.trunk(x)), labels[rows], label_smoothing=0.05)
+
+    info = fit(model, supervised, recipe, checkpoint)
+    return model.cpu(), info

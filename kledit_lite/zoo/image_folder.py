@@ -1,0 +1,86 @@
+"""A sample of a folder of images with one sub-folder a class, such as ImageNet's ``val``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from kledit_lite.errors import KleditError
+
+SUFFIXES = {".jpeg", ".jpg", ".png", ".webp"}
+
+
+@dataclass(frozen=True)
+class ImageSample:
+    """Images and their labels.
+
+    Attributes:
+        images: uint8 (N, size, size, 3).
+        labels: int64 (N,), indices into ``names``.
+        names: of the classes; WordNet ids such as ``n02123045`` are put into words.
+    """
+
+    images: np.ndarray
+    labels: np.ndarray
+    names: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+
+def load_image_folder(path: Path | str, n: int, seed: int = 0, size: int = 256) -> ImageSample:
+    """Draw ``n`` images, as evenly over the classes as they allow, centre-cropped to squares.
+
+    Args:
+        path: folder with one sub-folder a class.
+        n: how many images to draw; all of them when there are fewer.
+        seed: of the draw.
+        size: side of the squares, pixels.
+
+    Raises:
+        KleditError: no such folder, or no images in its sub-folders.
+
+    Cost: O(n) image reads after listing the folder.
+
+    Example:
+        >>> load_image_folder("imagenet/val", n=1000).images.shape  # doctest: +SKIP
+        (1000, 256, 256, 3)
+    """
+    folder = Path(path)
+    if not folder.is_dir():
+        raise KleditError(f"{folder} is not a folder; expected one sub-folder of images a class.")
+    rng = np.random.default_rng(seed)
+    classes = sorted(p for p in folder.iterdir() if p.is_dir())
+    queue = []
+    for label, directory in enumerate(classes):
+        files = sorted(f for f in directory.rglob("*") if f.suffix.lower() in SUFFIXES)
+        for turn, i in enumerate(rng.permutation(len(files))):
+            queue.append((turn, rng.random(), label, files[i]))
+    if not queue:
+        raise KleditError(f"{folder} has no images in sub-folders; expected one a class.")
+    chosen = sorted(queue, key=lambda entry: entry[:2])[:n]
+    return ImageSample(
+        np.stack([_square(file, size) for *_, file in chosen]),
+        np.array([label for *_, label, _ in chosen], dtype=np.int64),
+        _in_words([d.name for d in classes]),
+    )
+
+
+def _square(file: Path, size: int) -> np.ndarray:
+    from PIL import Image, ImageOps
+
+    with Image.open(file) as image:
+        square = ImageOps.fit(image.convert("RGB"), (size, size), Image.Resampling.BICUBIC)
+    return np.asarray(square, dtype=np.uint8)
+
+
+def _in_words(folders: list[str]) -> tuple[str, ...]:
+    if not all(name[:1] == "n" and name[1:].isdigit() for name in folders):
+        return tuple(folders)
+    from timm.data import ImageNetInfo
+
+    info = ImageNetInfo()
+    known = set(info.label_names())
+    return tuple(info.label_name_to_description(n) if n in known else n for n in folders)

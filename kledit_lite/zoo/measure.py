@@ -1,0 +1,101 @@
+"""What the shipped models can do, measured on combinations never trained on."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from kledit_lite.errors import KleditError
+from kledit_lite.world import COLOURS, OBJECTS, PLACES, STYLES, held_out, place_phrase
+from kledit_lite.world.captions import article
+from kledit_lite.zoo.clip import ClipModel
+
+if TYPE_CHECKING:
+    from kledit_lite.results import Results
+
+ANY = ("{}", "an image of {}", "a picture of {}", "this is {}")
+"""Templates that name no style."""
+
+PROMPTS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "object": (tuple(article(o) for o in OBJECTS), ANY),
+    "colour": (tuple(article(f"{c} object") for c in COLOURS), ANY),
+    "place": (tuple(f"an object {place_phrase(p)}" for p in PLACES), ANY),
+    "style": (
+        tuple("a photo of" if s == "photo" else s for s in STYLES),
+        ("an object",),
+    ),
+}
+"""Zero-shot phrases and templates a factor; styles are handled by `style_texts`."""
+
+CLIP_TARGETS = {
+    "object": {"min": 0.95},
+    "place": {"min": 0.97},
+    "style": {"min": 0.97},
+    "colour": {"min": 0.90},
+}
+
+
+def style_texts(style: str) -> list[str]:
+    """Texts that name a style and nothing else."""
+    if style == "photo":
+        return [f"a photo of an object {p}" for p in ("", *map(place_phrase, PLACES))]
+    return [f"an object {p} in the style of {style}" for p in ("", *map(place_phrase, PLACES))]
+
+
+def factor_head(clip: ClipModel, factor: str) -> np.ndarray:
+    """Zero-shot classifier rows (C, d) for one factor of the world, unit norm.
+
+    Raises:
+        KleditError: not one of object, colour, place, style.
+    """
+    if factor == "style":
+        rows = []
+        for s in STYLES:
+            texts = [" ".join(t.split()) for t in style_texts(s)]
+            mean = clip.encode_text(texts, normalise=True).mean(0)
+            rows.append(mean / np.linalg.norm(mean))
+        return np.stack(rows)
+    if factor not in PROMPTS:
+        raise KleditError(f"No zero-shot prompts for {factor!r}; choose one of {list(PROMPTS)}.")
+    return clip.head(*PROMPTS[factor])
+
+
+def evaluate_clip(name: str = "clip-tiny", n: int = 2000, seed: int = 77) -> Results:
+    """Zero-shot accuracy on `n` held-out scenes: object, place, style, and colour where shown."""
+    from kledit_lite import zoo
+    from kledit_lite.results import Results, context
+
+    start = time.perf_counter()
+    clip = zoo.load_clip(name)
+    scenes = held_out(n, seed)
+    u = clip.encode_image(scenes.images, normalise=True)
+    figures = {}
+    for factor in CLIP_TARGETS:
+        right = (u @ factor_head(clip, factor).T).argmax(1) == scenes.factor(factor)
+        right = right[scenes.shows_colour] if factor == "colour" else right
+        figures[factor] = float(right.mean())
+    seconds = time.perf_counter() - start
+    return Results(
+        f"zoo eval {name}", figures, dict(CLIP_TARGETS), context(seed=seed, seconds=seconds)
+    )
+
+
+def evaluate_encoder(name: str, n: int = 2000, seed: int = 77) -> Results:
+    """Accuracy of the encoder's own head on `n` held-out scenes, beside chance."""
+    from kledit_lite import zoo
+    from kledit_lite.results import Results, context
+
+    start = time.perf_counter()
+    encoder = zoo.load_encoder(name)
+    if encoder.head is None:
+        raise KleditError(
+            f"{name} has no head to evaluate: it is the untrained control; choose a trained model."
+        )
+    scenes = held_out(n, seed)
+    right = encoder.head(encoder.encode(scenes.images)).argmax(1) == encoder.labels(scenes)
+    figures = {"accuracy": float(right.mean()), "chance": 1 / len(encoder.head.label_names)}
+    seconds = time.perf_counter() - start
+    targets = {"accuracy": {"min": 0.8}}
+    return Results(f"zoo eval {name}", figures, targets, context(seed=seed, seconds=seconds))

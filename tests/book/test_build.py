@@ -1,0 +1,139 @@
+"""`build_book` and `run_chapter` end to end, on tiny chapters and a stand-in for the site."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from kledit_lite.book import build
+from kledit_lite.book.build import build_book, run_chapter
+from kledit_lite.book.cache import Cache
+from kledit_lite.book.report import report
+from kledit_lite.errors import KleditError, UnknownNameError
+
+
+@pytest.fixture
+def said():
+    return []
+
+
+@pytest.fixture
+def make(checkout, library, monkeypatch, said):
+    """Build the book without the site."""
+    monkeypatch.setattr(build, "build_site", lambda root, source, say: source / "index.html")
+
+    def run(**options):
+        said.clear()
+        return build_book(checkout, "lite", say=said.append, library=library, **options)
+
+    return run
+
+
+def executed(said):
+    return sorted({line.split(":")[0] for line in said if "starts" in line})
+
+
+def test_runs_what_changed_and_nothing_else(make, said, checkout, add, text, library):
+    good = add("01-good", text.GOOD, text.CONTRACT)
+    add("02-other", text.GOOD.replace('"01"', '"02"'), text.CONTRACT)
+    built = make()
+    assert executed(said) == ["01-good", "02-other"]
+    assert built.exit_code == 0 and built.results.met
+    assert built.results.figures["contracts_met"] == 2
+    assert built.results.figures["negative_controls_failing"] == 2
+    rows = built.results.extra["chapters"]
+    assert [r["state"] for r in rows] == ["executed", "executed"]
+    assert all(r["seconds"] > 0 and r["peak_mb"] > 0 for r in rows)
+    staged = checkout / "_build" / "site-src" / "notebooks" / "01-good.ipynb"
+    assert json.loads(staged.read_text())["cells"][-1]["outputs"]
+
+    make()
+    assert executed(said) == []
+    make(force=["01"])
+    assert executed(said) == ["01-good"]
+    good.write_text(good.read_text() + "\nMore words.\n")
+    make()
+    assert executed(said) == ["01-good"]
+    (library / "a.py").write_text("x = 2\n")
+    make(jobs=1)
+    assert executed(said) == ["01-good", "02-other"]
+
+
+def test_a_failing_chapter_stops_the_site_but_not_the_others(make, said, checkout, add, text):
+    add("00-failing", text.FAILING)
+    add("01-good", text.GOOD, text.CONTRACT)
+    built = make()
+    assert built.exit_code == 1 and built.site is None
+    (failure,) = built.failures
+    assert "00-failing.md, cell 4" in failure and "ZeroDivisionError" in failure
+    assert [r["state"] for r in built.results.extra["chapters"]] == ["failed", "executed"]
+    assert (checkout / "_build" / "failed" / "lite" / "00-failing.ipynb").is_file()
+    make()
+    assert executed(said) == ["00-failing"]  # a failure is not kept
+
+
+def test_broken_contracts_build_the_site_and_fail(make, add, text):
+    add("01-good", text.GOOD, "bounds: {r2: {min: 0.95}, other: {min: 0}}\n")
+    add("02-other", text.GOOD.replace('"01"', '"02"'), "negative_controls: {r2: {min: 0.5}}\n")
+    built = make()
+    assert built.exit_code == 1 and built.site is not None and not built.failures
+    assert set(built.results.missed) == {"contracts_met", "negative_controls_failing"}
+    first, second = built.results.extra["chapters"]
+    assert [c["ok"] for c in first["contract"]] == [False, False]
+    assert second["contract"][0]["kind"] == "negative control"
+    assert not first["met"] and not second["met"]
+
+
+def test_contracts_are_read_anew_without_running(make, said, checkout, add, text):
+    add("01-good", text.GOOD, "bounds: {r2: {min: 0.95}}\n")
+    assert make().exit_code == 1
+    (checkout / "notebooks" / "contracts" / "01.yml").write_text(text.CONTRACT)
+    assert make().exit_code == 0
+    assert executed(said) == []
+
+
+def test_bad_input_is_said_before_anything_runs(make, said, checkout, add, text):
+    with pytest.raises(KleditError, match="no chapters"):
+        make()
+    add("01-good", text.GOOD)
+    with pytest.raises(UnknownNameError, match="'09'; choose one of: 01"):
+        make(force=["09"])
+    toc = checkout / "_toc.yml"
+    listed = toc.read_text()
+    toc.write_text(listed.replace("01-good", "01-bad"))
+    with pytest.raises(KleditError, match="does not list notebooks/01-good"):
+        make()
+    toc.write_text(listed)
+    (checkout / "notebooks" / "contracts" / "01.yml").unlink()
+    with pytest.raises(KleditError, match="01.yml is missing"):
+        make()
+    assert executed(said) == []
+
+
+def test_run_one_and_report_all(checkout, add, text, library):
+    add("01-good", text.GOOD, text.CONTRACT)
+    add("02-other", text.GOOD.replace('"01"', '"02"'), text.CONTRACT)
+
+    def cache():
+        return Cache(checkout, "lite", library)
+
+    one = run_chapter(checkout, "1", "lite", say=lambda m: None, library=library)
+    assert one.met and one.name == "run 01"
+    assert one.figures["r2"] == 0.9 and one.targets["r2"] == {"min": 0.8}
+    partly = report(checkout, cache())
+    assert not partly.met and partly.figures["chapters"] == 1
+    assert partly.extra["chapters"][1]["state"] == "missing"
+
+    run_chapter(checkout, "02", "lite", say=lambda m: None, library=library)
+    whole = json.loads(report(checkout, cache()).to_json())
+    assert whole["met"] and whole["figures"]["chapters"] == 2
+    assert set(whole["figures"]) == {
+        "chapters", "total_seconds", "slowest_seconds", "contracts_met",
+        "negative_controls_failing",
+    }
+    assert whole["targets"]["slowest_seconds"] == {"max": 180}
+    assert [r["chapter"] for r in whole["chapters"]] == ["01", "02"]
+    (library / "a.py").write_text("x = 3\n")
+    stale = report(checkout, cache())
+    assert not stale.met and stale.extra["chapters"][0]["state"] == "stale"
