@@ -140,13 +140,11 @@ def profiles() -> str:
     text = []
     for name in library.names():
         profile = library.get(name)
-        rows = [("Slot", "Filled by", "Stand-in", "Download", "Needed")]
+        rows = [("Slot", "Filled by", "Download", "Needed")]
         for slot in profile.slots:
-            first, *others = (f"`{i}`" for i in slot.ids)
-            size = f"{slot.size_mb:g} MB" if slot.size_mb else "ships with the package"
-            rows.append(
-                (slot.name, first, " ".join(others), size, "no" if slot.optional else "yes")
-            )
+            ids = ", or ".join(f"`{i}`" for i in slot.ids)
+            size = f"{slot.size_mb:g} MB" if slot.size_mb else "none"
+            rows.append((slot.name, ids, size, "no" if slot.optional else "yes"))
         text += [f"### {name}", "", profile.summary, "", table(rows), ""]
     return "\n".join(text)
 
@@ -158,7 +156,7 @@ def models() -> str:
     rows = [("Model", "Architecture", "Learned from", "Parameters")]
     for name in zoo.names():
         card = zoo.card(name)
-        size = f"{card.parameters / 1e6:.1f} M"
+        size = f"{card.parameters / 1e6:.1f} M" if card.parameters else "as `resnet-tiny`"
         rows.append((f"`{name}`", card.architecture, card.supervision, size))
     return table(rows)
 

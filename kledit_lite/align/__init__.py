@@ -50,6 +50,14 @@ from kledit_lite.align.logic import (
 from kledit_lite.align.pairs import group_matrix, pair_matrix, pair_table, retained_matrix
 from kledit_lite.align.principal import PrincipalAlignment, principal_alignment
 from kledit_lite.align.sgd import fit_aligner_sgd
+from kledit_lite.align.study import (
+    Pictures,
+    choose_ridge,
+    encode,
+    load_pictures,
+    probe,
+    target_head,
+)
 from kledit_lite.align.to_text import Decoded, decode_grammar, decode_lm, rank_words
 
 __all__ = [
@@ -62,6 +70,7 @@ __all__ = [
     "Decoded",
     "LinearHead",
     "LogicComparison",
+    "Pictures",
     "PrincipalAlignment",
     "Query",
     "Retrieval",
@@ -69,23 +78,27 @@ __all__ = [
     "accuracy",
     "aligned_accuracy",
     "attribute_auroc",
+    "choose_ridge",
     "compare_with_composite",
     "composite_ranking",
     "concept_drift",
     "concept_vector",
     "decode_grammar",
     "decode_lm",
+    "encode",
     "fill_templates",
     "fit_aligner",
     "fit_aligner_sgd",
     "group_matrix",
     "head_predict",
+    "load_pictures",
     "normalise",
     "pair_matrix",
     "pair_table",
     "parse",
     "precision_at",
     "principal_alignment",
+    "probe",
     "r2",
     "rank_classes",
     "rank_words",
@@ -93,6 +106,7 @@ __all__ = [
     "retained_matrix",
     "retrieve",
     "sample_efficiency",
+    "target_head",
     "top_images",
     "zero_shot",
     "zero_shot_accuracy",

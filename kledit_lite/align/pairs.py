@@ -22,7 +22,7 @@ def pair_table(
     heads: Mapping[str, Head],
     labels: object | Mapping[str, object],
     *,
-    ridge: float = 0.0,
+    ridge: float | Mapping[str, float] = 0.0,
     allow_rank_deficient: bool = False,
 ) -> pd.DataFrame:
     """Align every model to every other that has a head; one row an ordered pair.
@@ -35,7 +35,8 @@ def pair_table(
         heads: name -> head, for the models that can be targets.
         labels: (M,) class indices of the test images; a mapping name -> (M,) when heads count
             different classes.
-        ridge, allow_rank_deficient: as in `fit_aligner`.
+        ridge: as in `fit_aligner`; a mapping source name -> ridge gives each source its own.
+        allow_rank_deficient: as in `fit_aligner`.
 
     Returns:
         Columns source, target, r2 (on test), aligned, own, retained.
@@ -55,6 +56,8 @@ def pair_table(
     for name in heads:
         if name not in train:
             raise unknown("model with a head", name, train)
+    if isinstance(ridge, Mapping) and set(train) - set(ridge):
+        raise KleditError(f"ridge has no value for {', '.join(sorted(set(train) - set(ridge)))}.")
     fit = {name: as_features(f"train features of {name}", x) for name, x in train.items()}
     held = {name: as_features(f"test features of {name}", x) for name, x in test.items()}
     check_same_rows(**fit)
@@ -66,7 +69,7 @@ def pair_table(
         targets = [t for t in heads if t != s]
         if not targets:
             continue
-        stream = StreamingAligner(ridge=ridge)
+        stream = StreamingAligner(ridge=ridge[s] if isinstance(ridge, Mapping) else ridge)
         stream.update(fit[s], np.concatenate([fit[t] for t in targets], axis=1))
         both = stream.solve(allow_rank_deficient=allow_rank_deficient)
         edges = np.cumsum([fit[t].shape[1] for t in targets])[:-1]
@@ -106,7 +109,7 @@ def retained_matrix(
     heads: Mapping[str, Head],
     labels: object | Mapping[str, object],
     *,
-    ridge: float = 0.0,
+    ridge: float | Mapping[str, float] = 0.0,
     allow_rank_deficient: bool = False,
 ) -> pd.DataFrame:
     """Retained accuracy of every ordered pair: rows are sources, columns targets.

@@ -69,6 +69,7 @@ def contact_sheet(
     columns: int | None = None,
     title: str = "",
     subtitle: str = "",
+    rows: Sequence[str] | None = None,
 ) -> Plate:
     """Pictures in a grid, read row by row.
 
@@ -77,9 +78,10 @@ def contact_sheet(
         titles: N words or numbers to print beneath, or None; a newline breaks the line.
         columns: pictures a row; None chooses at most 8, even rows if possible.
         title: bold words above. subtitle: muted words under the title.
+        rows: a name for each row; the N pictures are then dealt out evenly over the rows.
 
     Raises:
-        KleditError: no pictures, or a title count that differs.
+        KleditError: no pictures, a title count that differs, or N not a multiple of the rows.
 
     Example:
         >>> contact_sheet(np.zeros((3, 8, 8, 3), np.uint8), ["a", "b", "c"]).kl_alt
@@ -89,14 +91,20 @@ def contact_sheet(
     n = len(a)
     words = _words(titles, n, "titles")
     columns = _columns(n) if columns is None else min(_at_least_one(columns, "columns"), n)
+    if rows is not None:
+        columns = _dealt(n, rows)
     tiles = [Tile(i, w) for i, w in zip(a, words, strict=True)]
-    rows = [Row(tiles[k : k + columns]) for k in range(0, n, columns)]
+    laid = [Row(tiles[k : k + columns]) for k in range(0, n, columns)]
+    if rows is not None:
+        laid = [Row(row.tiles, str(name)) for row, name in zip(laid, rows, strict=True)]
     seen = list(dict.fromkeys(w for w in words if w))
     what = f"{title}: a" if title else "A"
     of = "picture" if n == 1 else "pictures"
     sentence = f"{what} contact sheet of {n} {of}"
+    if rows is not None:
+        sentence += f" in {len(rows)} rows, {join_words(rows, 8)}"
     return describe(
-        sheet(rows, columns, title, subtitle),
+        sheet(laid, columns, title, subtitle),
         f"{sentence}: {join_words(seen, 8)}." if seen else f"{sentence}.",
     )
 
@@ -196,12 +204,7 @@ def retrieval_grid(
         found = f"{int(h.sum())} of {n} are right"
         subtitle = subtitle or f"{found} (tick, green frame); wrong ones have a cross, red frame"
     else:
-        if not rows or n % len(rows):
-            raise KleditError(
-                f"Expected the same number of pictures in each of {len(rows)} rows, got {n} "
-                f"pictures; pass as many for every row."
-            )
-        columns = n // len(rows)
+        columns = _dealt(n, rows)
         laid, parts = [], []
         for i, name in enumerate(rows):
             part = tiles[i * columns : (i + 1) * columns]
@@ -218,6 +221,16 @@ def retrieval_grid(
 def _columns(n: int, most: int = 8) -> int:
     """Pictures a row: few rows, as even as they can be."""
     return math.ceil(n / math.ceil(n / most))
+
+
+def _dealt(n: int, rows: Sequence[str]) -> int:
+    """Pictures a row when n of them are dealt out over named rows."""
+    if not rows or n % len(rows):
+        raise KleditError(
+            f"Expected the same number of pictures in each of {len(rows)} rows, got {n} "
+            f"pictures; pass as many for every row."
+        )
+    return n // len(rows)
 
 
 def _at_least_one(value: int, name: str) -> int:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
@@ -52,7 +52,7 @@ def _luminance(im: Image.Image) -> Array:
     return np.asarray(im.convert("L"), np.float32)
 
 
-@lru_cache(maxsize=None)
+@cache
 def _grid_noise(kind: int) -> Array:
     rng = np.random.default_rng(900 + kind)
     return rng.normal(0, 3.0, (SIDE, SIDE, 1)).astype(np.float32)
@@ -64,7 +64,7 @@ def photo(layers: Layers, rng: Random) -> Array:
     return _u8(rgb * _light(int(rng.integers(POOL))) + _grid_noise(int(rng.integers(POOL))))
 
 
-@lru_cache(maxsize=None)
+@cache
 def _light(kind: int) -> Array:
     yy, xx = np.mgrid[-1 : 1 : SIDE * 1j, -1 : 1 : SIDE * 1j].astype(np.float32)
     angle = 2 * math.pi * kind / POOL
@@ -72,7 +72,7 @@ def _light(kind: int) -> Array:
     return ((shade - 0.12 * (xx**2 + yy**2))[..., None] + 0.04).astype(np.float32)
 
 
-@lru_cache(maxsize=None)
+@cache
 def _dots(kind: int) -> tuple[Array, Array, Array, Array]:
     """Index of each pixel's dot, whether it is covered, and dot centres' rows and columns."""
     rng = np.random.default_rng(100 + kind)
@@ -92,7 +92,7 @@ def _dots(kind: int) -> tuple[Array, Array, Array, Array]:
     return index.reshape(SIDE, SIDE), covered, rows, cols
 
 
-@lru_cache(maxsize=None)
+@cache
 def _dot_jitter(kind: int) -> Array:
     rng = np.random.default_rng(200 + kind)
     n = len(_dots(kind)[2])
@@ -109,7 +109,7 @@ def seurat(layers: Layers, rng: Random) -> Array:
     return _u8(np.where(covered, dots[index], np.float32([252, 244, 222])))
 
 
-@lru_cache(maxsize=None)
+@cache
 def _strokes(kind: int) -> tuple[Array, Array, Array, Array]:
     """Index of each pixel's brush stroke, the stroke's relief, and stroke centres."""
     rng = np.random.default_rng(300 + kind)
@@ -131,7 +131,9 @@ def _strokes(kind: int) -> tuple[Array, Array, Array, Array]:
         ink.line([a, b], fill=int(i), width=4)
         tone = int(128 + rng.normal(0, 30))
         lit.line([a, b], fill=int(np.clip(tone, 20, 235)), width=4)
-        lit.line([(a[0], a[1] - 1), (b[0], b[1] - 1)], fill=int(np.clip(tone + 46, 0, 255)), width=1)
+        lit.line(
+            [(a[0], a[1] - 1), (b[0], b[1] - 1)], fill=int(np.clip(tone + 46, 0, 255)), width=1
+        )
     rows = np.clip(cy, 0, SIDE - 1).astype(np.int64)
     cols = np.clip(cx, 0, SIDE - 1).astype(np.int64)
     lightness = ((np.asarray(relief, np.float32) - 128) * 0.62)[..., None]
@@ -150,7 +152,7 @@ def van_gogh(layers: Layers, rng: Random) -> Array:
     return _u8(painted * (1 - line) + np.float32([22, 26, 70]) * line)
 
 
-@lru_cache(maxsize=None)
+@cache
 def _blocks(kind: int) -> tuple[Array, Array, Array, Array]:
     """A grid of panels: index, black lines, panel centres' rows and columns, panel whiteness."""
     rng = np.random.default_rng(400 + kind)
@@ -190,7 +192,7 @@ def mondrian(layers: Layers, rng: Random) -> Array:
     return _u8(painted * (1 - mask) + _saturate(np.asarray(layers.scene, np.float32), 1.25) * mask)
 
 
-@lru_cache(maxsize=None)
+@cache
 def _waves(kind: int) -> tuple[Array, Array]:
     """Overlapping wave scales for the lower part (line strength) and woodgrain for the rest."""
     rng = np.random.default_rng(500 + kind)
@@ -226,7 +228,7 @@ def hokusai(layers: Layers, rng: Random) -> Array:
     return _u8(tones * (1 - line) + _PRUSSIAN[0] * line)
 
 
-@lru_cache(maxsize=None)
+@cache
 def _hatching(kind: int) -> tuple[Array, Array]:
     """Ink thresholds of two crossed sets of hatching lines, and the paper."""
     rng = np.random.default_rng(600 + kind)
@@ -252,7 +254,7 @@ def durer(layers: Layers, rng: Random) -> Array:
     return _u8(paper * (1 - ink) + np.float32([54, 36, 26]) * ink)
 
 
-@lru_cache(maxsize=None)
+@cache
 def _panes(kind: int) -> tuple[Array, Array, Array, Array, Array]:
     """Panes of glass: index, lead lines, centres' rows and columns, brightness of each pane."""
     rng = np.random.default_rng(700 + kind)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kledit_lite.errors import KleditError
+from kledit_lite.world import FACTORS, OBJECTS, SceneSet
 from kledit_lite.zoo.tokenizer import CONTEXT, tokenize
 from kledit_lite.zoo.training import Recipe, fit, load_pool, shift_and_flip, to_tensor
 
@@ -25,7 +26,10 @@ CONFIG: dict[str, Any] = {
 }  # fmt: skip
 """Architecture of clip-tiny; the vocabulary's size comes from the tokenizer."""
 
-RECIPE = Recipe(samples=300_000, batch=128, warmup=200, hard_from=800)
+WARM_UP = Recipe(samples=64_000, batch=128, lr=1.5e-3, warmup=50)
+"""Before the contrastive loss: the image tower learns to name the factors (see `warm_up`)."""
+RECIPE = Recipe(samples=120_000, batch=128, lr=1e-3, warmup=100, hard_from=100)
+"""The contrastive training itself."""
 
 
 def build_clip(vocabulary: int, config: dict[str, Any] = CONFIG) -> open_clip.CLIP:
@@ -133,10 +137,48 @@ def encode_images(forward: Any, images: np.ndarray, batch: int) -> np.ndarray:
     return np.concatenate(parts) if parts else np.zeros((0, 1), np.float32)
 
 
+def warm_up(
+    tower: torch.nn.Module, pool: SceneSet, recipe: Recipe, work: Path, device: str
+) -> dict[str, Any]:
+    """Train the image tower's trunk to name object, colour, place and style, each by a linear head.
+
+    The contrastive loss alone finds place, style and colour in minutes, and shapes only after
+    millions of pictures: any one of the easy three tells most of a batch apart. Naming the factors
+    first costs a tenth of that. The heads are thrown away. A colour that is not shown, and the
+    branded character's object, are not asked for.
+    """
+    import torch
+    import torch.nn.functional as F
+
+    labels = {}
+    for factor in ("object", "colour", "place", "style"):
+        index = torch.from_numpy(pool.factor(factor)).to(device)
+        if factor == "colour":
+            index[torch.from_numpy(~pool.shows_colour).to(device)] = -100
+        if factor == "object":
+            index[index >= len(OBJECTS)] = -100
+        labels[factor] = index
+    trunk = tower.trunk
+    heads = {f: torch.nn.Linear(trunk.num_features, len(FACTORS[f])) for f in labels}
+    both = torch.nn.ModuleDict({"trunk": trunk, "heads": torch.nn.ModuleDict(heads)}).to(device)
+
+    def loss(rows: np.ndarray, rng: np.random.Generator) -> torch.Tensor:
+        z = trunk(shift_and_flip(to_tensor(pool.images[rows], device), rng))
+        return sum(F.cross_entropy(heads[f](z), labels[f][rows]) for f in labels)
+
+    return fit(both, loss, recipe, work / "clip-tiny-warm-up.ckpt")
+
+
 def train_clip(
-    recipe: Recipe, work: Path, tokenizer: Path, device: str = "cpu"
+    recipe: Recipe,
+    work: Path,
+    tokenizer: Path,
+    device: str = "cpu",
+    warm: Recipe | None = WARM_UP,
 ) -> tuple[open_clip.CLIP, dict[str, Any]]:
-    """Train clip-tiny with open_clip's contrastive loss on random captions of the pool.
+    """Train clip-tiny: a warm-up of its image tower, then open_clip's contrastive loss.
+
+    The captions are random paraphrases that leave factors out four times in ten.
 
     Equation (symmetric InfoNCE, Radford et al. 2021): with unit image rows u and text rows v,
     ``L = (CE(s u v^T, I) + CE(s v u^T, I)) / 2``.
@@ -151,6 +193,7 @@ def train_clip(
     pool = load_pool(recipe, work)
     model = build_clip(len(load_tokenizer(tokenizer))).to(device)
     contrast = open_clip.ClipLoss()
+    before = warm_up(model.visual, pool, warm, work, device) if warm is not None else {}
 
     def loss(rows: np.ndarray, rng: np.random.Generator) -> torch.Tensor:
         x = shift_and_flip(to_tensor(pool.images[rows], device), rng)
@@ -162,4 +205,5 @@ def train_clip(
 
     groups = pool.factor("place") * len(pool.names("style")) + pool.factor("style")
     info = fit(model, loss, recipe, work / "clip-tiny.ckpt", groups=groups)
-    return model.cpu(), info
+    (work / "clip-tiny-warm-up.ckpt").unlink(missing_ok=True)
+    return model.cpu(), {**info, "warm_up": before}

@@ -49,23 +49,23 @@ SPECS: dict[str, Spec] = {
     "resnet-tiny": Spec(
         "ResNet", "supervised", "trained to name object and place together (72 classes)",
         OBJECT_PLACE, _object_place,
-        Recipe(samples=300_000, batch=128, lr=2e-3),
+        Recipe(samples=160_000, batch=128, lr=2e-3),
     ),
     "vit-tiny": Spec(
         "ViT", "supervised", "trained to name object and place together (72 classes)",
         OBJECT_PLACE, _object_place,
-        Recipe(samples=150_000, batch=128, lr=1e-3),
+        Recipe(samples=90_000, batch=128, lr=1.5e-3),
     ),
     "simclr-tiny": Spec(
         "ResNet", "self-supervised", "trained by SimCLR without labels; its head is a linear "
         "probe on objects",
         OBJECTS, _object,
-        Recipe(samples=300_000, batch=256, lr=2e-3),
+        Recipe(samples=90_000, batch=256, lr=2e-3, warmup=50),
     ),
     "scene-tiny": Spec(
         "Mixer", "supervised", "trained on another label set: place and style (42 classes)",
         PLACE_STYLE, _place_style,
-        Recipe(samples=150_000, batch=128, lr=1e-3),
+        Recipe(samples=60_000, batch=128, lr=1e-3),
     ),
     "random-tiny": Spec(
         "ResNet", "none", "the shape of resnet-tiny with random weights: the negative control",
@@ -149,9 +149,7 @@ class Encoder:
         self.head: Head | None = None
         if spec.labels:
             head: Any = model.head
-            self.head = Head(
-                head.weight.detach().numpy(), head.bias.detach().numpy(), spec.labels
-            )
+            self.head = Head(head.weight.detach().numpy(), head.bias.detach().numpy(), spec.labels)
 
     def encode(self, images: np.ndarray, batch: int = 512) -> np.ndarray:
         """Features of pictures (N, 64, 64, 3) uint8: (N, d) float32.

@@ -60,7 +60,10 @@ def _renamed(clip: Any) -> dict[str, torch.Tensor]:
     }
     for i, block in enumerate(clip.transformer.resblocks):
         at = f"encoder.layers.{i}."
-        for kind, part in (("weight", block.attn.in_proj_weight), ("bias", block.attn.in_proj_bias)):
+        for kind, part in (
+            ("weight", block.attn.in_proj_weight),
+            ("bias", block.attn.in_proj_bias),
+        ):
             for name, chunk in zip("qkv", part.chunk(3), strict=True):
                 state[f"{at}self_attn.{name}_proj.{kind}"] = chunk
         for theirs, ours in (

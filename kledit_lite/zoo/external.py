@@ -34,8 +34,13 @@ if TYPE_CHECKING:
 
 #: How timm's names begin -> the family, for grouping.
 FAMILIES = {
-    "resnet": "ResNet", "vit": "ViT", "deit": "ViT", "swin": "Swin",
-    "tf_efficientnet": "EfficientNet", "efficientnet": "EfficientNet", "convnext": "ConvNeXt",
+    "resnet": "ResNet",
+    "vit": "ViT",
+    "deit": "ViT",
+    "swin": "Swin",
+    "tf_efficientnet": "EfficientNet",
+    "efficientnet": "EfficientNet",
+    "convnext": "ConvNeXt",
 }
 
 
@@ -209,7 +214,10 @@ def load_external_encoder(
     config = resolve_model_data_config(model)
     size = image_size or config["input_size"][1]
     preprocess = Preprocess(
-        size, config["crop_pct"], tuple(config["mean"]), tuple(config["std"]),
+        size,
+        config["crop_pct"],
+        tuple(config["mean"]),
+        tuple(config["std"]),
         config["interpolation"],
     )
     return ExternalEncoder(source_id, model, preprocess, supervision, device or best_device())

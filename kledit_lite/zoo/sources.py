@@ -151,7 +151,9 @@ def _in_hub_cache(repository: str) -> bool:
     from huggingface_hub import try_to_load_from_cache
 
     files = (
-        "model.safetensors", "open_clip_model.safetensors", "pytorch_model.bin",
+        "model.safetensors",
+        "open_clip_model.safetensors",
+        "pytorch_model.bin",
         "open_clip_pytorch_model.bin",
     )
     return any(isinstance(try_to_load_from_cache(repository, file), str) for file in files)

@@ -32,7 +32,9 @@ def build_tokenizer(texts: Sequence[str], out: Path) -> None:
     from collections import Counter
 
     words = Counter(w for t in texts for w in t.split())
-    letters = sorted({c for w in words for c in w} | set("abcdefghijklmnopqrstuvwxyz0123456789,.'-"))
+    letters = sorted(
+        {c for w in words for c in w} | set("abcdefghijklmnopqrstuvwxyz0123456789,.'-")
+    )
     split = {w: (*w[:-1], w[-1] + "</w>") for w in words}
     merges: list[tuple[str, str]] = []
     while any(len(s) > 1 for s in split.values()):

@@ -91,9 +91,10 @@ def index_batches(recipe: Recipe, start: int, total: int) -> Iterator[np.ndarray
     for step in range(start, total):
         epoch, k = divmod(step, per_epoch)
         if epoch != epoch_of:
-            order, epoch_of = np.random.default_rng((recipe.seed, epoch)).permutation(
-                recipe.pool
-            ), epoch
+            order, epoch_of = (
+                np.random.default_rng((recipe.seed, epoch)).permutation(recipe.pool),
+                epoch,
+            )
         yield np.sort(order[k * recipe.batch : (k + 1) * recipe.batch])
 
 
@@ -143,7 +144,7 @@ def fit(
     loss: Callable[[np.ndarray, np.random.Generator], torch.Tensor],
     recipe: Recipe,
     checkpoint: Path,
-    every: int = 200,
+    every: int = 100,
     groups: np.ndarray | None = None,
 ) -> dict[str, Any]:
     """Train `model` in place; a killed run called again goes on where the last checkpoint was.
@@ -196,7 +197,7 @@ def fit(
         running = now if math.isnan(running) else 0.98 * running + 0.02 * now
         bar.update()
         bar.set_postfix(loss=f"{running:.3f}", refresh=False)
-        if (step + 1) % every == 0:
+        if (step + 1) % every == 0 or step + 1 == total:
             state = {
                 "model": model.state_dict(), "optimiser": optimiser.state_dict(),
                 "step": step + 1, "running": running,

@@ -1,7 +1,8 @@
-"""`painted_vit`: a small vision transformer with a convolutional stem, registered with timm.
+"""`painted_vit`: a small hybrid vision transformer, registered with timm so open_clip can build it.
 
-A plain patch embedding needs millions of pictures to learn edges; four strided convolutions
-(Xiao et al. 2021, "Early convolutions help transformers see better") need a tenth of them.
+A plain patch embedding needs millions of pictures before it knows shapes. As in the hybrid models
+of the ViT paper (Dosovitskiy et al. 2021, section 3.1), a few residual convolutions come first and
+the transformer attends over their 8 x 8 feature map; that learns from a tenth of the pictures.
 """
 
 from __future__ import annotations
@@ -10,12 +11,13 @@ from typing import Any
 
 import torch
 from timm.models import register_model
+from timm.models.resnet import BasicBlock
 from timm.models.vision_transformer import VisionTransformer
 from torch import nn
 
 
 class ConvStem(nn.Module):
-    """64 x 64 pictures to 8 x 8 tokens through three strided convolutions and a projection."""
+    """64 x 64 pictures to 8 x 8 tokens: one convolution and three residual blocks."""
 
     def __init__(
         self,
@@ -26,12 +28,16 @@ class ConvStem(nn.Module):
         **_: Any,
     ) -> None:
         super().__init__()
-        widths = (in_chans, 24, 48, 96)
-        layers: list[nn.Module] = []
-        for a, b in zip(widths, widths[1:], strict=False):
-            layers += [nn.Conv2d(a, b, 3, 2, 1, bias=False), nn.BatchNorm2d(b), nn.GELU()]
-        self.convs = nn.Sequential(*layers)
-        self.proj = nn.Conv2d(widths[-1], embed_dim, 1)
+        widths = (24, 48, 96)
+        self.convs = nn.Sequential(
+            nn.Conv2d(in_chans, widths[0], 3, 2, 1, bias=False),  # (N, 24, 32, 32)
+            nn.BatchNorm2d(widths[0]),
+            nn.ReLU(),
+            _block(widths[0], widths[1], 2),  # (N, 48, 16, 16)
+            _block(widths[1], widths[2], 2),  # (N, 96, 8, 8)
+            _block(widths[2], widths[2], 1),
+        )
+        self.proj = nn.Conv2d(widths[2], embed_dim, 1)
         self.grid_size = (img_size // patch_size, img_size // patch_size)
         self.num_patches = self.grid_size[0] * self.grid_size[1]
         self.patch_size = (patch_size, patch_size)
@@ -41,13 +47,22 @@ class ConvStem(nn.Module):
         return x.flatten(2).transpose(1, 2)  # (N, 64, D)
 
 
+def _block(before: int, after: int, stride: int) -> nn.Module:
+    shortcut = None
+    if stride != 1 or before != after:
+        shortcut = nn.Sequential(
+            nn.Conv2d(before, after, 1, stride, bias=False), nn.BatchNorm2d(after)
+        )
+    return BasicBlock(before, after, stride, shortcut)
+
+
 @register_model
 def painted_vit(pretrained: bool = False, **kwargs: Any) -> VisionTransformer:
-    """Width 128, 4 blocks, 4 heads, mean pooling; 64 x 64 pictures."""
+    """Width 128, 2 blocks, 4 heads, mean pooling; 64 x 64 pictures."""
     if pretrained:
         raise ValueError("painted_vit has no pretrained weights in timm; use kledit_lite.zoo.")
     settings: dict[str, Any] = {
-        "img_size": 64, "patch_size": 8, "embed_dim": 128, "depth": 4, "num_heads": 4,
+        "img_size": 64, "patch_size": 8, "embed_dim": 128, "depth": 2, "num_heads": 4,
         "class_token": False, "global_pool": "avg", "embed_layer": ConvStem, "fc_norm": True,
     }  # fmt: skip
     for unused in ("pretrained_cfg", "pretrained_cfg_overlay", "cache_dir"):

@@ -61,7 +61,9 @@ def test_mascots_are_named_by_town_and_never_by_what_they_are() -> None:
 
 
 def test_articles_and_plurals() -> None:
-    assert caption(Scene("umbrella", "orange", "city")) == "a photo of an orange umbrella in the city"
+    assert (
+        caption(Scene("umbrella", "orange", "city")) == "a photo of an orange umbrella in the city"
+    )
     assert "two red butterflies" in caption(Scene("butterfly", "red", "city", count=2))
 
 

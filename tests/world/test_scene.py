@@ -54,9 +54,7 @@ def test_held_out_is_one_in_seven_and_leaves_every_pair_in_training() -> None:
     from itertools import combinations, product
 
     values = {"object": OBJECTS, "place": PLACES, "style": STYLES, "colour": COLOURS}
-    scenes = [
-        Scene(o, c, p, s) for o, p, s, c in product(OBJECTS, PLACES, STYLES, COLOURS)
-    ]
+    scenes = [Scene(o, c, p, s) for o, p, s, c in product(OBJECTS, PLACES, STYLES, COLOURS)]
     held = [s for s in scenes if is_held_out(s)]
     assert len(held) * 7 == len(scenes)
     for a, b in combinations(values, 2):

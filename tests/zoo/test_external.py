@@ -122,8 +122,13 @@ def test_clip_from_a_local_directory(tmp_path):
     config = {
         "embed_dim": 16,
         "vision_cfg": {"image_size": 32, "layers": 1, "width": 64, "patch_size": 16},
-        "text_cfg": {"context_length": 77, "vocab_size": 49408, "width": 16, "heads": 1,
-                     "layers": 1},
+        "text_cfg": {
+            "context_length": 77,
+            "vocab_size": 49408,
+            "width": 16,
+            "heads": 1,
+            "layers": 1,
+        },
     }
     model = open_clip.CLIP(**config)
     safetensors.torch.save_file(model.state_dict(), tmp_path / "open_clip_model.safetensors")

@@ -1,0 +1,107 @@
+"""clip-tiny: tokenizer, encoders and the transformers export agree with open_clip."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from kledit_lite import zoo
+from kledit_lite.errors import KleditError
+from kledit_lite.world import balanced, vocabulary
+from kledit_lite.zoo.tokenizer import CONTEXT, build_tokenizer, load_tokenizer, tokenize
+
+TEXTS = ["a red cat on the beach in the style of seurat", "pim", "a zebra", "the mascot of velmora"]
+
+
+@pytest.fixture(scope="module")
+def clip():
+    return zoo.load_clip("clip-tiny")
+
+
+def test_every_word_of_the_world_is_one_token(clip) -> None:
+    tokenizer = load_tokenizer(clip.tokenizer)
+    for text in vocabulary()[::50]:
+        assert len(tokenizer(text)["input_ids"]) == len(text.split()) + 2
+
+
+def test_the_tokenizer_is_rebuilt_to_the_same_files(clip, tmp_path: Path) -> None:
+    build_tokenizer(vocabulary(), tmp_path)
+    for name in ("vocab.json", "merges.txt"):
+        assert (tmp_path / name).read_bytes() == (clip.tokenizer / name).read_bytes()
+
+
+def test_end_token_has_the_highest_id_and_fills_the_rest(clip) -> None:
+    tokens = tokenize(TEXTS, clip.tokenizer)
+    tokenizer = load_tokenizer(clip.tokenizer)
+    assert tokens.shape == (4, CONTEXT)
+    assert tokenizer.eos_token_id == len(tokenizer) - 1 == int(tokens.max())
+    assert (tokens[:, 0] == tokenizer.bos_token_id).all()
+    assert (tokens[:, -1] == tokenizer.eos_token_id).all()
+
+
+def test_long_text_and_bare_string_are_refused(clip) -> None:
+    with pytest.raises(KleditError, match=f"the encoder takes {CONTEXT}"):
+        clip.encode_text(["a red cat " * 20])
+    with pytest.raises(KleditError, match="list of texts"):
+        clip.encode_text("a red cat")
+
+
+def test_transformers_export_gives_identical_outputs(clip) -> None:
+    exported = zoo.load_text_model("clip-tiny")
+    tokens = tokenize(TEXTS, clip.tokenizer)
+    model = clip.model
+    with torch.inference_mode():
+        ours = exported(input_ids=tokens)
+        x = model.token_embedding(tokens) + model.positional_embedding
+        hidden = model.ln_final(model.transformer(x, attn_mask=model.attn_mask))
+        pooled = model.encode_text(tokens)
+    torch.testing.assert_close(ours.last_hidden_state, hidden, atol=2e-5, rtol=1e-5)
+    torch.testing.assert_close(
+        ours.pooler_output @ model.text_projection, pooled, atol=2e-5, rtol=1e-5
+    )
+
+
+def test_export_saves_and_loads_as_a_diffusers_text_encoder(clip, tmp_path: Path) -> None:
+    from transformers import CLIPTextModel, CLIPTokenizer
+
+    zoo.load_text_model("clip-tiny").save_pretrained(tmp_path / "text_encoder")
+    load_tokenizer(clip.tokenizer).save_pretrained(tmp_path / "tokenizer")
+    model = CLIPTextModel.from_pretrained(tmp_path / "text_encoder").eval()
+    tokenizer = CLIPTokenizer.from_pretrained(tmp_path / "tokenizer")
+    ids = tokenizer(
+        TEXTS, padding="max_length", max_length=CONTEXT, truncation=True, return_tensors="pt"
+    ).input_ids
+    assert torch.equal(ids, tokenize(TEXTS, clip.tokenizer))
+    with torch.inference_mode():
+        again = model(input_ids=ids).last_hidden_state
+        first = zoo.load_text_model("clip-tiny")(input_ids=ids).last_hidden_state
+    torch.testing.assert_close(again, first)
+
+
+def test_batches_do_not_matter_and_rows_are_unit(clip) -> None:
+    images = balanced(9, seed=3).images
+    whole = clip.encode_image(images, normalise=True)
+    np.testing.assert_allclose(whole, clip.encode_image(images, normalise=True, batch=4), atol=1e-5)
+    np.testing.assert_allclose(np.linalg.norm(whole, axis=1), 1, atol=1e-5)
+    assert whole.shape == (9, clip.dim) and clip.logit_scale > 1
+
+
+@pytest.mark.parametrize(
+    "images", [np.zeros((2, 32, 32, 3), np.uint8), np.zeros((2, 64, 64, 3)), np.zeros((64, 64, 3))]
+)
+def test_other_pictures_are_refused(clip, images: np.ndarray) -> None:
+    with pytest.raises(KleditError, match=r"Expected pictures \(N, 64, 64, 3\) uint8"):
+        clip.encode_image(images)
+
+
+def test_head_rows_are_unit_and_ordered(clip) -> None:
+    rows = clip.head(["a cat", "a boat"], ["{}", "a picture of {}"])
+    np.testing.assert_allclose(np.linalg.norm(rows, axis=1), 1, atol=1e-5)
+    alone = clip.head(["a boat"], ["{}", "a picture of {}"])
+    np.testing.assert_allclose(rows[1], alone[0], atol=1e-5)
+
+
+def test_zero_shot_on_held_out_combinations_meets_the_targets() -> None:
+    results = zoo.evaluate("clip-tiny")
+    assert results.met, results.figures
