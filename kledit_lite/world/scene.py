@@ -24,7 +24,7 @@ SHOWS_COLOUR = {
     "photo": True, "van gogh": True, "seurat": True, "mondrian": True, "tiffany": True,
     "hokusai": False, "durer": False, "pixel": True, "blueprint": False,
 }  # fmt: skip
-"""Whether a style lets the object's colour be seen (hokusai, durer and blueprint are monochrome)."""
+"""Whether a style lets the object's colour be seen; three styles are monochrome."""
 
 
 @dataclass(frozen=True)

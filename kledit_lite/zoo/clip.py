@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kledit_lite.errors import KleditError
-from kledit_lite.world import FACTORS, OBJECTS, SceneSet
+from kledit_lite.world import COUNTS, FACTORS, OBJECTS, SceneSet
 from kledit_lite.zoo.tokenizer import CONTEXT, tokenize
 from kledit_lite.zoo.training import Recipe, fit, load_pool, shift_and_flip, to_tensor
 
@@ -29,7 +29,9 @@ CONFIG: dict[str, Any] = {
 WARM_UP = Recipe(samples=64_000, batch=128, lr=1.5e-3, warmup=50)
 """Before the contrastive loss: the image tower learns to name the factors (see `warm_up`)."""
 RECIPE = Recipe(samples=120_000, batch=128, lr=1e-3, warmup=100, hard_from=100)
-"""The contrastive training itself."""
+"""The contrastive training itself; hard batches share place and style."""
+SECOND = Recipe(samples=80_000, batch=128, lr=1e-3, warmup=50, hard_from=0, seed=2)
+"""A second cycle whose hard batches share the count too, so that small objects get their turn."""
 
 
 def build_clip(vocabulary: int, config: dict[str, Any] = CONFIG) -> open_clip.CLIP:
@@ -175,6 +177,7 @@ def train_clip(
     tokenizer: Path,
     device: str = "cpu",
     warm: Recipe | None = WARM_UP,
+    second: Recipe | None = SECOND,
 ) -> tuple[open_clip.CLIP, dict[str, Any]]:
     """Train clip-tiny: a warm-up of its image tower, then open_clip's contrastive loss.
 
@@ -205,5 +208,10 @@ def train_clip(
 
     groups = pool.factor("place") * len(pool.names("style")) + pool.factor("style")
     info = fit(model, loss, recipe, work / "clip-tiny.ckpt", groups=groups)
+    after = {}
+    if second is not None:
+        groups = groups * len(COUNTS) + pool.factor("count")
+        after = fit(model, loss, second, work / "clip-tiny-second.ckpt", groups=groups)
+    (work / "clip-tiny-second.ckpt").unlink(missing_ok=True)
     (work / "clip-tiny-warm-up.ckpt").unlink(missing_ok=True)
-    return model.cpu(), {**info, "warm_up": before}
+    return model.cpu(), {**info, "warm_up": before, "second": after}

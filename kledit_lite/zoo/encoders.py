@@ -54,18 +54,18 @@ SPECS: dict[str, Spec] = {
     "vit-tiny": Spec(
         "ViT", "supervised", "trained to name object and place together (72 classes)",
         OBJECT_PLACE, _object_place,
-        Recipe(samples=90_000, batch=128, lr=1.5e-3),
+        Recipe(samples=64_000, batch=128, lr=1.5e-3),
     ),
     "simclr-tiny": Spec(
         "ResNet", "self-supervised", "trained by SimCLR without labels; its head is a linear "
         "probe on objects",
         OBJECTS, _object,
-        Recipe(samples=90_000, batch=256, lr=2e-3, warmup=50),
+        Recipe(samples=60_000, batch=256, lr=2e-3, warmup=50),
     ),
     "scene-tiny": Spec(
         "Mixer", "supervised", "trained on another label set: place and style (42 classes)",
         PLACE_STYLE, _place_style,
-        Recipe(samples=60_000, batch=128, lr=1e-3),
+        Recipe(samples=40_000, batch=128, lr=1e-3),
     ),
     "random-tiny": Spec(
         "ResNet", "none", "the shape of resnet-tiny with random weights: the negative control",

@@ -17,7 +17,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-WIDE, NARROW = (1400, 900), (390, 844)
+MADE_BY_SPHINX = {"index.html", "genindex.html", "py-modindex.html", "search.html"}
 
 
 def site_folder() -> Path:
@@ -37,8 +37,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "page_name" in metafunc.fixturenames:
         metafunc.parametrize("page_name", page_names())
     if "text_page" in metafunc.fixturenames:
-        made = {"index.html", "genindex.html", "py-modindex.html", "search.html"}
-        metafunc.parametrize("text_page", [p for p in page_names() if p not in made])
+        metafunc.parametrize("text_page", [p for p in page_names() if p not in MADE_BY_SPHINX])
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -100,18 +99,17 @@ Opener = Callable[..., AbstractContextManager]
 
 @pytest.fixture
 def open_page(site: Path, browser: object) -> Opener:
-    """``with open_page(name, size=..., scheme=...) as (page, heard)``: loaded and settled."""
+    """``with open_page(name) as (page, heard)``: loaded in light at a wide size, and settled."""
 
     @contextmanager
-    def opened(
-        name: str, size: tuple[int, int] = WIDE, scheme: str = "light", scripts: bool = True
-    ) -> Iterator[tuple[object, Heard]]:
+    def opened(name: str, scripts: bool = True) -> Iterator[tuple[object, Heard]]:
         heard = Heard()
         context = browser.new_context(  # type: ignore[attr-defined]
-            offline=True, viewport={"width": size[0], "height": size[1]}, color_scheme=scheme,
-            service_workers="block", java_script_enabled=scripts,
+            offline=True, viewport={"width": 1400, "height": 900}, color_scheme="light",
+            reduced_motion="reduce", service_workers="block", java_script_enabled=scripts,
         )
         page = context.new_page()
+        page.set_default_timeout(120_000)
         page.on("request", lambda r: heard.requests.append(r.url))
         page.on("requestfailed", lambda r: heard.failed.append(f"{r.url[:200]} ({r.failure})"))
         page.on("pageerror", lambda e: heard.errors.append(str(e)))
@@ -135,12 +133,10 @@ def settle(page: object) -> None:
             await document.fonts.ready;
             const scripts = 'script[type="application/vnd.jupyter.widget-view+json"]';
             const views = document.querySelectorAll(scripts).length;
-            for (let i = 0; i < 100; i++) {
-                if (document.querySelectorAll('.widget-subarea .jupyter-widgets').length >= views) {
-                    break;
-                }
+            for (let i = 0; i < 600; i++) {
+                if (document.querySelectorAll('.widget-subarea > *').length >= views) { break; }
                 await new Promise(done => setTimeout(done, 50));
             }
-            await new Promise(done => setTimeout(done, 100));
+            await new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)));
         }"""
     )
