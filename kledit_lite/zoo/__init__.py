@@ -150,7 +150,10 @@ def train(
         model, info = encoders.train_encoder(name, recipe, work, device)
         spec = encoders.SPECS[name]
         text = (spec.architecture, spec.supervision, spec.description)
-    made = Card(name, *text, recipe=asdict(recipe), training={**info, "device": device})
+    settings = asdict(recipe)
+    if name in CLIPS:
+        settings |= {"warm_up": asdict(clip.WARM_UP), "second": asdict(clip.SECOND)}
+    made = Card(name, *text, recipe=settings, training={**info, "device": device})
     made = save_model(model, made, out)
     (work / f"{name}.ckpt").unlink(missing_ok=True)
     if out == WEIGHTS:

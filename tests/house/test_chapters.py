@@ -1,0 +1,88 @@
+"""Chapters, their pairs, contracts and tables of contents agree."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import yaml
+
+from kledit_lite.book import discover, out_of_sync
+
+
+def listed(entry: Any) -> Iterator[str]:
+    """The files of a table of contents in order, without suffix."""
+    if isinstance(entry, dict):
+        for key, value in entry.items():
+            if key in {"root", "file"}:
+                yield re.sub(r"\.(md|ipynb)$", "", value)
+            else:
+                yield from listed(value)
+    elif isinstance(entry, list):
+        for each in entry:
+            yield from listed(each)
+
+
+def test_both_tables_of_contents_list_the_same_files(root):
+    one = list(listed(yaml.safe_load((root / "_toc.yml").read_text())))
+    two = list(listed(yaml.safe_load((root / "myst.yml").read_text())["project"]["toc"]))
+    assert one == two
+    assert len(one) == len(set(one))
+
+
+def test_every_listed_page_exists_and_every_page_is_listed(root):
+    pages = set(listed(yaml.safe_load((root / "_toc.yml").read_text())))
+    assert [p for p in pages if not (root / f"{p}.md").is_file()] == []
+    written = {
+        p.relative_to(root).with_suffix("").as_posix()
+        for folder in ("book", "notebooks") for p in (root / folder).rglob("*.md")
+        if not {"_static", "_generated"} & set(p.parts) and "assignments" not in p.parts
+    }
+    assert written == pages
+
+
+def test_chapter_names_are_lower_case_with_hyphens(root):
+    for page in listed(yaml.safe_load((root / "_toc.yml").read_text())):
+        assert re.fullmatch(r"[a-z0-9-]+(/[a-z0-9-]+)*", page)
+
+
+def test_pairs_are_in_sync(root):
+    assert out_of_sync(root) == [], "run `kledit sync`"
+
+
+def test_every_chapter_has_front_matter_and_a_contract(root):
+    chapters = discover(root)  # refuses a chapter without `format_name: myst`
+    assert chapters
+    for chapter in chapters:
+        contract = yaml.safe_load(chapter.contract.read_text())
+        assert contract.get("bounds"), f"{chapter.contract.name} has no bounds"
+        assert contract.get("negative_controls"), f"{chapter.contract.name} has no control"
+
+
+def test_every_citation_is_in_the_bibliography(root):
+    known = set(re.findall(r"@\w+\{([^,]+),", (root / "book/references.bib").read_text()))
+    for folder in ("book", "notebooks"):
+        for page in (root / folder).rglob("*.md"):
+            for keys in re.findall(r"\{cite(?::\w+)?\}`([^`]+)`", page.read_text()):
+                assert {k.strip() for k in keys.split(",")} <= known, f"{page.name}: {keys}"
+
+
+def test_pages_use_portable_directives_only(root):
+    portable = {
+        "admonition", "note", "tip", "warning", "important", "hint", "seealso", "figure", "image",
+        "math", "exercise", "exercise-start", "exercise-end", "solution", "solution-start",
+        "solution-end", "dropdown", "tab-set", "tab-item", "grid", "grid-item-card", "card",
+        "code-cell", "code-block", "literalinclude", "include", "glossary", "bibliography", "table",
+        "list-table", "margin", "aside", "iframe",
+    }  # fmt: skip
+    for folder in ("book", "notebooks"):
+        for page in (root / folder).rglob("*.md"):
+            used = re.findall(r"^\s*[`:]{3,}\{([a-z-]+)\}", page.read_text(), flags=re.MULTILINE)
+            assert set(used) <= portable, f"{page.name}: {set(used) - portable}"
+
+
+def test_chapters_have_no_callbacks_that_need_a_kernel(root):
+    for chapter in discover(root):
+        dead = re.findall(r"\b(?:interact|interactive|\w+\.observe|on_click)\(", chapter.text)
+        assert dead == [], f"{chapter.stem}: {dead} does nothing on a static page; use jslink"

@@ -1,0 +1,128 @@
+"""The library as a whole: light to import, typed, documented, without circles or side doors."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import subprocess
+import sys
+from collections.abc import Iterator
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+import yaml
+
+from kledit_lite.world import OBJECTS, PLACES, SHIFT_PLACES
+
+LIBRARY = Path(__file__).resolve().parents[2] / "kledit_lite"
+HEAVY = {"torch", "torchvision", "numpy", "scipy", "sklearn", "pandas", "matplotlib", "PIL",
+         "open_clip", "timm", "transformers", "diffusers", "nbclient", "ipywidgets"}  # fmt: skip
+# Folders that every other folder may use; the others do not import each other sideways.
+SHARED = {"world", "zoo", "metrics", "trace", "sweep", "profiles", "viz", "errors", "results"}
+# One function a thing to draw, named for it: the name says all.
+DRAWINGS = {n.replace(" ", "_") for n in (*OBJECTS, *PLACES, *SHIFT_PLACES)}
+MAY_USE_ALL = {"book", "course", "cli", "bench", "__init__", "__main__"}
+
+
+def modules() -> list[Path]:
+    """Every module of the library."""
+    return sorted(p for p in LIBRARY.rglob("*.py") if "__pycache__" not in p.parts)
+
+
+def name(path: Path) -> str:
+    """A short name for a test's id."""
+    return path.relative_to(LIBRARY).as_posix()
+
+
+def test_importing_the_package_loads_nothing_heavy():
+    command = [sys.executable, "-X", "importtime", "-c", "import kledit_lite"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    loaded = {line.split("|")[-1].strip().split(".")[0] for line in done.stderr.splitlines()}
+    assert "kledit_lite" in loaded
+    assert loaded & HEAVY == set()
+
+
+def test_the_command_line_starts_light():
+    code = "import sys; from kledit_lite.cli import parser; parser(); print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert {m.split(".")[0] for m in done.stdout.split()} & HEAVY == set()
+
+
+@pytest.mark.parametrize("path", modules(), ids=name)
+def test_public_functions_say_what_they_do_and_take(path):
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    if path.stat().st_size:
+        assert ast.get_docstring(tree), f"{name(path)} has no docstring"
+    for scope, node in public(tree):
+        if node.name in DRAWINGS and path.parent.name == "world":
+            continue
+        where = f"{name(path)}:{node.lineno} {scope}{node.name}"
+        assert ast.get_docstring(node), f"{where} has no docstring"
+        if isinstance(node, ast.ClassDef):
+            continue
+        given = node.args
+        every = [*given.posonlyargs, *given.args, *given.kwonlyargs]
+        if given.vararg:
+            every.append(given.vararg)
+        if given.kwarg:
+            every.append(given.kwarg)
+        bare = [a.arg for a in every if a.annotation is None and a.arg not in {"self", "cls"}]
+        assert bare == [], f"{where}: no type for {', '.join(bare)}"
+        assert node.returns is not None, f"{where}: no return type"
+
+
+Node = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
+
+
+def public(tree: ast.Module | ast.ClassDef, scope: str = "") -> Iterator[tuple[str, Node]]:
+    """Public functions and classes at the top of a module, and public methods of those classes.
+
+    Left out: overloads and setters, which are documented where they are defined first, and
+    methods of a subclass of a torch module that torch defines (``forward``).
+    """
+    for node in tree.body:
+        if not isinstance(node, Node) or node.name.startswith("_"):
+            continue
+        decorators = {ast.unparse(d).split(".")[-1].split("(")[0] for d in node.decorator_list}
+        if decorators & {"overload", "setter", "exercise"} or (scope and node.name == "forward"):
+            continue
+        yield scope, node
+        if isinstance(node, ast.ClassDef):
+            yield from public(node, f"{scope}{node.name}.")
+
+
+@pytest.mark.parametrize("path", modules(), ids=name)
+def test_folders_do_not_import_each_other_sideways(path):
+    part = path.relative_to(LIBRARY).parts[0].removesuffix(".py")
+    if part in MAY_USE_ALL:
+        return
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("kledit_lite."):
+            target = node.module.split(".")[1]
+            assert target in SHARED | {part}, f"{name(path)}:{node.lineno} imports {target}"
+
+
+@pytest.mark.parametrize("path", modules(), ids=name)
+def test_modules_are_one_idea_long(path):
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= 420, f"split {name(path)}"
+
+
+def test_everything_exported_exists():
+    for path in LIBRARY.glob("*/__init__.py"):
+        module = importlib.import_module(f"kledit_lite.{path.parent.name}")
+        for exported in getattr(module, "__all__", ()):
+            assert hasattr(module, exported), f"{module.__name__} lacks {exported}"
+
+
+def test_package_metadata(root):
+    import kledit_lite
+
+    found = metadata.metadata("kledit-lite")
+    assert found["Version"] == kledit_lite.__version__
+    assert {"book", "test", "laptop"} <= set(found.get_all("Provides-Extra"))
+    commands = {e.name: e.value for e in metadata.entry_points(group="console_scripts")}
+    assert commands["kledit"] == "kledit_lite.cli:main"
+    assert (LIBRARY / "py.typed").is_file()
+    citation = yaml.safe_load((root / "CITATION.cff").read_text())
+    assert citation["version"] == kledit_lite.__version__
