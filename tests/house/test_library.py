@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from kledit_lite.world import OBJECTS, PLACES, SHIFT_PLACES
+from kledit_lite.world import BRAND, OBJECTS, PLACES, SHIFT_PLACES
 
 LIBRARY = Path(__file__).resolve().parents[2] / "kledit_lite"
 HEAVY = {"torch", "torchvision", "numpy", "scipy", "sklearn", "pandas", "matplotlib", "PIL",
@@ -21,7 +21,7 @@ HEAVY = {"torch", "torchvision", "numpy", "scipy", "sklearn", "pandas", "matplot
 # Folders that every other folder may use; the others do not import each other sideways.
 SHARED = {"world", "zoo", "metrics", "trace", "sweep", "profiles", "viz", "errors", "results"}
 # One function a thing to draw, named for it: the name says all.
-DRAWINGS = {n.replace(" ", "_") for n in (*OBJECTS, *PLACES, *SHIFT_PLACES)}
+DRAWINGS = {n.replace(" ", "_") for n in (*OBJECTS, *PLACES, *SHIFT_PLACES, BRAND.lower())}
 MAY_USE_ALL = {"book", "course", "cli", "bench", "__init__", "__main__"}
 
 
