@@ -73,7 +73,7 @@ class ClipModel:
     @property
     def logit_scale(self) -> float:
         """The learned inverse temperature of the contrastive loss."""
-        return float(self.model.logit_scale.exp())
+        return float(self.model.logit_scale.detach().exp())
 
     def encode_image(
         self, images: np.ndarray, normalise: bool = False, batch: int = 256

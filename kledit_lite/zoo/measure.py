@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from kledit_lite.errors import KleditError
+from kledit_lite.errors import KleditError, unknown
 from kledit_lite.world import COLOURS, OBJECTS, PLACES, STYLES, held_out, place_phrase
 from kledit_lite.world.captions import NUMERALS, PLURALS, article
 from kledit_lite.zoo.clip import ClipModel
@@ -61,7 +61,7 @@ def factor_head(clip: ClipModel, factor: str) -> np.ndarray:
         rows = [clip.encode_text(texts_of(v), normalise=True).mean(0) for v in values]
         return np.stack([row / np.linalg.norm(row) for row in rows])
     if factor not in PROMPTS:
-        raise KleditError(f"No zero-shot prompts for {factor!r}; choose one of {list(CLIP_TARGETS)}.")
+        raise unknown("factor", factor, CLIP_TARGETS)
     return clip.head(*PROMPTS[factor])
 
 
