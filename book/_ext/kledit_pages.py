@@ -34,12 +34,18 @@ LEFT_OUT = re.compile(r"kledit_lite\.course\.chapter\d+|.*\._.*|.*\.__main__")
 
 def setup(app: Any) -> dict[str, bool]:
     """Called by Sphinx."""
+    app.connect("config-inited", name_beside_logo)
     app.connect("builder-inited", write_pages)
     app.connect("autodoc-process-docstring", keep_drawings, priority=400)
     app.connect("autodoc-skip-member", skip_foreign)
     app.connect("html-page-context", without_thebe, priority=900)
     app.connect("build-finished", without_preloads)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
+
+
+def name_beside_logo(app: Any, config: Any) -> None:
+    """`html_theme_options` in ``_config.yml`` would replace what Jupyter Book puts there."""
+    config.html_theme_options.setdefault("logo", {"text": config.project, "alt_text": ""})
 
 
 def write_pages(app: Any) -> None:
