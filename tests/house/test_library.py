@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -126,3 +127,20 @@ def test_package_metadata(root):
     assert (LIBRARY / "py.typed").is_file()
     citation = yaml.safe_load((root / "CITATION.cff").read_text())
     assert citation["version"] == kledit_lite.__version__
+
+
+def test_everything_imported_is_a_declared_requirement(root):
+    providers = metadata.packages_distributions()
+    project = (root / "pyproject.toml").read_text()
+    declared = re.findall(r'^\s+"([\w-]+)[^"]*[=<>~][^"]*",?$', project, flags=re.MULTILINE)
+    declared_names = {d.lower().replace("_", "-") for d in declared} | {"kledit-lite"}
+    for path in modules():
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            names = []
+            if isinstance(node, ast.Import):
+                names = [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom) and not node.level and node.module:
+                names = [node.module]
+            for top in {n.split(".")[0] for n in names} - set(sys.stdlib_module_names):
+                given_by = {d.lower().replace("_", "-") for d in providers.get(top, [])}
+                assert not given_by or given_by & declared_names, f"{name(path)} imports {top}"

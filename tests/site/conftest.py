@@ -7,7 +7,6 @@ browser these tests are skipped, except in CI (``CI=true``), where that is a fai
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
@@ -16,7 +15,6 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 MADE_BY_SPHINX = {"index.html", "genindex.html", "py-modindex.html", "search.html"}
 
 
@@ -48,15 +46,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.site)
 
 
-def missing(what: str) -> None:
-    """Skip, or fail in CI."""
-    if os.environ.get("CI") == "true":
-        pytest.fail(what)
-    pytest.skip(what)
-
-
 @pytest.fixture(scope="session")
-def site() -> Path:
+def site(missing: Callable[[str], None]) -> Path:
     """The folder of the built site."""
     folder = site_folder()
     if not (folder / "index.html").is_file():
@@ -64,20 +55,6 @@ def site() -> Path:
     return folder
 
 
-@pytest.fixture(scope="session")
-def browser(site: Path) -> Iterator[object]:
-    """A headless Chromium."""
-    program = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if program is None:
-        missing("no Chromium or Chrome on the PATH: tests/site/install_chromium.sh says how")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        launched = playwright.chromium.launch(
-            executable_path=program, args=["--no-sandbox", "--disable-dev-shm-usage"]
-        )
-        yield launched
-        launched.close()
 
 
 @dataclass

@@ -74,7 +74,8 @@ HEADINGS = """() => [...document.querySelectorAll('.bd-article :is(h1,h2,h3,h4,h
 # Formulas in the text, those that were drawn, errors among them, delimiters left over.
 FORMULAS = """() => ({
     written: document.querySelectorAll('.bd-article .math').length,
-    drawn: document.querySelectorAll('.bd-article .math mjx-container svg').length,
+    drawn: [...document.querySelectorAll('.bd-article .math')]
+        .filter(m => m.querySelector('mjx-container svg')).length,
     wrong: document.querySelectorAll('.bd-article [data-mml-node=merror]').length,
     left: [...document.querySelectorAll('.bd-article .math')]
         .filter(m => /\\\\[([]/.test(m.innerText)).length,
@@ -93,3 +94,10 @@ LAUNCH = "() => [...document.querySelectorAll('.dropdown-launch-buttons a')].map
 # Which frame of a viewer is shown.
 SHOWN = """viewer => [...viewer.querySelectorAll('.kl-stage > img')].map((image, i) => [image, i])
     .filter(([image]) => image.checkVisibility({ visibilityProperty: true })).map(([, i]) => i)"""
+
+# What a widget shows apart from its sliders.
+BESIDE_SLIDERS = """area => {
+    const rest = area.cloneNode(true);
+    rest.querySelectorAll('.widget-slider').forEach(slider => slider.remove());
+    return rest.innerHTML;
+}"""

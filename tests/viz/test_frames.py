@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from html.parser import HTMLParser
 
 import numpy as np
@@ -174,19 +172,6 @@ def test_explorer_is_a_real_table():
     assert len(tree.all("td")) == 4
     assert "b&lt;c" in e._repr_html_() and "no value" in e._repr_html_()
     assert repr(e).splitlines()[1].split() == ["a", "50%", "100%"]
-
-
-@pytest.fixture(scope="module")
-def browser():
-    path = shutil.which("chromium") or shutil.which("google-chrome") or shutil.which("chrome")
-    if path is None:
-        assert not os.environ.get("CI"), "no Chromium on the PATH"
-        pytest.skip("no Chromium on the PATH")
-    sync = pytest.importorskip("playwright.sync_api")
-    with sync.sync_playwright() as p:
-        b = p.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        yield b
-        b.close()
 
 
 def open_page(browser, tmp_path, body, **options):
