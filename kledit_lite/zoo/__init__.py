@@ -17,19 +17,24 @@ from kledit_lite.errors import unknown
 from kledit_lite.zoo.store import WEIGHTS, Card, load_state, read_card, save_card, save_model
 
 if TYPE_CHECKING:
+    import torch
+    from diffusers import StableDiffusionPipeline
     from transformers import CLIPTextModel
 
     from kledit_lite.results import Results
     from kledit_lite.zoo.clip import ClipModel
     from kledit_lite.zoo.encoders import Encoder
+    from kledit_lite.zoo.judge import Judge
 
 CLIPS = ("clip-tiny",)
 ENCODERS = ("resnet-tiny", "vit-tiny", "simclr-tiny", "scene-tiny", "random-tiny")
+JUDGES = ("judge-tiny",)
+PAINTERS = ("paint-tiny",)
 
 
 def names() -> list[str]:
     """Every model of the zoo."""
-    return [*CLIPS, *ENCODERS]
+    return [*CLIPS, *ENCODERS, *JUDGES, *PAINTERS]
 
 
 def card(name: str) -> Card:
@@ -90,6 +95,41 @@ def load_encoder(name: str) -> Encoder:
     return Encoder(name, model)
 
 
+@lru_cache(maxsize=1)
+def load_judge(name: str = "judge-tiny") -> Judge:
+    """The judge that reads every factor off a picture, checksum verified.
+
+    Raises:
+        UnknownNameError: no such judge.
+        KleditError: weights missing or damaged.
+    """
+    from kledit_lite.zoo.judge import Judge, build_judge
+
+    if name not in JUDGES:
+        raise unknown("judge", name, JUDGES)
+    model = build_judge()
+    model.load_state_dict(load_state(name))
+    return Judge(model)
+
+
+def load_pipeline(name: str = "paint-tiny") -> StableDiffusionPipeline:
+    """A shipped text-to-image pipeline, checksum verified; every call makes a fresh one.
+
+    Raises:
+        UnknownNameError: no such pipeline.
+        KleditError: weights missing or damaged.
+    """
+    from kledit_lite.zoo.paint import build_pipeline, build_unet, read_autoencoder
+
+    if name not in PAINTERS:
+        raise unknown("pipeline", name, PAINTERS)
+    state = load_state(name)
+    unet = build_unet()
+    unet.load_state_dict({k[5:]: v for k, v in state.items() if k.startswith("unet.")})
+    vae = read_autoencoder({k[4:]: v for k, v in state.items() if k.startswith("vae.")})
+    return build_pipeline(unet.eval(), vae)
+
+
 def load_text_model(name: str = "clip-tiny") -> CLIPTextModel:
     """A shipped CLIP's text tower as a transformers `CLIPTextModel` with identical outputs."""
     from kledit_lite.zoo.export import text_model
@@ -104,11 +144,17 @@ def evaluate(name: str) -> Results:
     Raises:
         UnknownNameError: no such model.
     """
-    from kledit_lite.zoo.measure import evaluate_clip, evaluate_encoder
+    from kledit_lite.zoo import measure
 
     if name not in names():
         raise unknown("model", name, names())
-    return evaluate_clip(name) if name in CLIPS else evaluate_encoder(name)
+    if name in CLIPS:
+        return measure.evaluate_clip(name)
+    if name in JUDGES:
+        return measure.evaluate_judge(name)
+    if name in PAINTERS:
+        return measure.evaluate_painter(name)
+    return measure.evaluate_encoder(name)
 
 
 def train(
@@ -127,8 +173,7 @@ def train(
     Returns:
         The card written.
     """
-    from kledit_lite.zoo import clip, encoders
-    from kledit_lite.zoo.tokenizer import build_tokenizer
+    from kledit_lite.zoo import clip, encoders, judge, paint
     from kledit_lite.zoo.training import best_device, settle_allocator
 
     trainable = [n for n in names() if n != "random-tiny"]
@@ -138,27 +183,40 @@ def train(
     work.mkdir(parents=True, exist_ok=True)
     settle_allocator()
     device = best_device()
-    recipe = clip.RECIPE if name in CLIPS else encoders.SPECS[name].recipe
-    recipe = replace(recipe, samples=samples or recipe.samples)
+    model: torch.nn.Module
     if name in CLIPS:
         from kledit_lite.world import vocabulary
+        from kledit_lite.zoo.tokenizer import build_tokenizer
 
+        recipe = replace(clip.RECIPE, samples=samples or clip.RECIPE.samples)
         build_tokenizer(vocabulary(), out / name)
         model, info = clip.train_clip(recipe, work, out / name, device)
         text = ("ViT with a convolutional stem, causal text tower", "language", "captions")
+        settings = asdict(recipe) | {
+            "warm_up": asdict(clip.WARM_UP), "second": asdict(clip.SECOND)
+        }  # fmt: skip
+    elif name in PAINTERS:
+        made_by = replace(paint.RECIPE, samples=samples or paint.RECIPE.samples)
+        model, info = paint.train_paint(made_by, work, device)
+        text = ("latent diffusion UNet, 16 cross-attention layers", "language", "captions")
+        settings = paint.settings(made_by)
+    elif name in JUDGES:
+        recipe = replace(judge.RECIPE, samples=samples or judge.RECIPE.samples)
+        model, info = judge.train_judge(recipe, work, device)
+        text = ("ResNet", "supervised", "every factor of the scene")
+        settings = asdict(recipe)
     else:
-        model, info = encoders.train_encoder(name, recipe, work, device)
         spec = encoders.SPECS[name]
+        recipe = replace(spec.recipe, samples=samples or spec.recipe.samples)
+        model, info = encoders.train_encoder(name, recipe, work, device)
         text = (spec.architecture, spec.supervision, spec.description)
-    settings = asdict(recipe)
-    if name in CLIPS:
-        settings |= {"warm_up": asdict(clip.WARM_UP), "second": asdict(clip.SECOND)}
+        settings = asdict(recipe)
     made = Card(name, *text, recipe=settings, training={**info, "device": device})
     made = save_model(model, made, out)
     (work / f"{name}.ckpt").unlink(missing_ok=True)
     if out == WEIGHTS:
-        load_clip.cache_clear()
-        load_encoder.cache_clear()
+        for loader in (load_clip, load_encoder, load_judge):
+            loader.cache_clear()
         made = replace(made, result=evaluate(name).figures)
         save_card(made, out)
     return made
@@ -167,12 +225,16 @@ def train(
 __all__ = [
     "CLIPS",
     "ENCODERS",
+    "JUDGES",
+    "PAINTERS",
     "WEIGHTS",
     "Card",
     "card",
     "evaluate",
     "load_clip",
     "load_encoder",
+    "load_judge",
+    "load_pipeline",
     "load_text_model",
     "names",
     "train",

@@ -32,10 +32,11 @@ class Recipe:
         seed: Of the pool, the initial weights and the batches.
         samples: Pictures seen in all, repeats counted.
         batch: Pictures a step.
-        lr: Peak learning rate (AdamW), reached after `warmup` steps, then cosine to zero.
+        lr: Peak learning rate (AdamW), reached after `warmup` steps.
         weight_decay: Of AdamW, on matrices only.
         warmup: Steps.
         hard_from: From this step on, three batches in four are hard (see `hard_batch`).
+        decay: The last share of the steps, over which the rate falls to zero by a cosine.
     """
 
     pool: int = 50_000
@@ -47,6 +48,7 @@ class Recipe:
     weight_decay: float = 0.05
     warmup: int = 150
     hard_from: int | None = None
+    decay: float = 1.0
 
 
 def load_pool(recipe: Recipe, folder: Path) -> SceneSet:
@@ -146,6 +148,7 @@ def fit(
     checkpoint: Path,
     every: int = 100,
     groups: np.ndarray | None = None,
+    after: Callable[[int], None] | None = None,
 ) -> dict[str, Any]:
     """Train `model` in place; a killed run called again goes on where the last checkpoint was.
 
@@ -156,6 +159,7 @@ def fit(
         checkpoint: File for the state; removed by the caller once the weights are saved.
         every: Steps between checkpoints.
         groups: (pool,) group of every row, for hard batches.
+        after: Called with the number of each finished step, e.g. to average the weights.
 
     Returns:
         Steps, seconds, final running loss, device.
@@ -182,7 +186,8 @@ def fit(
     bar = tqdm(total=total, initial=start, file=sys.stderr, mininterval=5, desc=checkpoint.stem)
     for step, rows in enumerate(index_batches(recipe, start, total), start):
         rate = min(1.0, (step + 1) / recipe.warmup)
-        rate *= 0.5 * (1 + math.cos(math.pi * step / total))
+        falling = max(0.0, step / total - (1 - recipe.decay)) / recipe.decay
+        rate *= 0.5 * (1 + math.cos(math.pi * falling))
         for group in optimiser.param_groups:
             group["lr"] = recipe.lr * rate
         if recipe.hard_from is not None and step >= recipe.hard_from and step % 4:
@@ -193,6 +198,8 @@ def fit(
         value.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimiser.step()
+        if after is not None:
+            after(step)
         now = float(value.detach())
         running = now if math.isnan(running) else 0.98 * running + 0.02 * now
         bar.update()

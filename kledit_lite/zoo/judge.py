@@ -1,0 +1,141 @@
+"""`judge-tiny`: names every factor of a painted picture, to mark what a generator painted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from kledit_lite.world import FACTORS, Scene, SceneSet
+from kledit_lite.zoo.clip import encode_images
+from kledit_lite.zoo.training import Recipe, fit, load_pool, shift_and_flip, to_tensor
+
+if TYPE_CHECKING:
+    import torch
+
+RECIPE = Recipe(pool=100_000, entities=0.15, seed=5, samples=320_000, batch=128, lr=2e-3)
+"""The same pool as paint-tiny, so that it is painted once."""
+
+HEADS = ("object", "colour", "place", "style", "count")
+
+
+def labels(scenes: SceneSet | Sequence[Scene], factor: str) -> np.ndarray:
+    """Ground truth (N,) int64 in the judge's terms; -1 for a colour that is not shown.
+
+    The branded character is one more object. Example:
+        >>> labels([Scene.brand("beach")], "object").tolist()
+        [12]
+    """
+    index = {name: i for i, name in enumerate(SceneSet.names(factor))}
+    hidden = factor == "colour"
+    return np.array(
+        [-1 if hidden and not s.shows_colour else index[str(getattr(s, factor))] for s in scenes],
+        np.int64,
+    )
+
+
+def build_judge() -> torch.nn.Module:
+    """The untrained judge: a small residual network and one linear head a factor."""
+    import torch
+    from timm.models.resnet import BasicBlock
+    from torch import nn
+
+    def block(before: int, after: int, stride: int) -> nn.Module:
+        shortcut = None
+        if stride != 1 or before != after:
+            shortcut = nn.Sequential(
+                nn.Conv2d(before, after, 1, stride, bias=False), nn.BatchNorm2d(after)
+            )
+        return BasicBlock(before, after, stride, shortcut)
+
+    torch.manual_seed(RECIPE.seed)
+    trunk = nn.Sequential(
+        nn.Conv2d(3, 24, 3, 2, 1, bias=False), nn.BatchNorm2d(24), nn.ReLU(),  # (N, 24, 32, 32)
+        block(24, 48, 2), block(48, 48, 1),  # (N, 48, 16, 16)
+        block(48, 96, 2), block(96, 96, 1),  # (N, 96, 8, 8)
+        block(96, 192, 2),  # (N, 192, 4, 4)
+        nn.AdaptiveAvgPool2d(1), nn.Flatten(),  # (N, 192)
+    )  # fmt: skip
+    size = {f: len(FACTORS[f]) + (f == "object") for f in HEADS}
+    heads = {f: nn.Linear(192, size[f]) for f in HEADS}
+    return nn.ModuleDict({"trunk": trunk, "heads": nn.ModuleDict(heads)})
+
+
+class Judge:
+    """Reads object, colour, place, style and count off pictures of the painted world.
+
+    Example:
+        >>> from kledit_lite import world, zoo
+        >>> zoo.load_judge().read(world.balanced(2, seed=0).images)["place"].shape
+        (2,)
+    """
+
+    def __init__(self, model: torch.nn.Module) -> None:
+        self.model: Any = model.eval()
+
+    def logits(self, images: np.ndarray, batch: int = 512) -> dict[str, np.ndarray]:
+        """Scores (N, values) of every factor's values, in the order of ``SceneSet.names``."""
+        z = encode_images(self.model.trunk, images, batch)  # (N, 192)
+        weights = {f: (h.weight, h.bias) for f, h in self.model.heads.items()}
+        return {f: z @ w.detach().numpy().T + b.detach().numpy() for f, (w, b) in weights.items()}
+
+    def read(self, images: np.ndarray) -> dict[str, np.ndarray]:
+        """The most likely value of every factor, as (N,) indices into ``SceneSet.names``.
+
+        Raises:
+            KleditError: pictures of another shape or dtype than (N, 64, 64, 3) uint8.
+        """
+        return {f: scores.argmax(1) for f, scores in self.logits(images).items()}
+
+    def shows(self, images: np.ndarray, factor: str, value: object) -> np.ndarray:
+        """(N,) bool: whether each picture shows `value`, e.g. ``shows(x, "style", "seurat")``."""
+        return self.read(images)[factor] == SceneSet.names(factor).index(str(value))
+
+
+def soften(x: torch.Tensor, vae: Any, rng: np.random.Generator) -> torch.Tensor:
+    """A third of the batch through paint-tiny's autoencoder, a third blurred, a third untouched.
+
+    The judge shall read a generated picture, which is never as crisp as a rendered one.
+    """
+    import torch
+    import torch.nn.functional as F
+
+    a, b, c = x.chunk(3)
+    with torch.no_grad():
+        pixels = a * 0.5  # (x / 255 - 0.5) / 0.25 to [-1, 1]
+        a = (vae.decode(vae.encode(pixels).latents).sample.clamp(-1, 1) / 0.5).to(x.dtype)
+        w = float(rng.uniform(0.0, 0.2))
+        kernel = torch.tensor([w, 1 - 2 * w, w], device=x.device)
+        kernel = (kernel[:, None] * kernel)[None, None].repeat(3, 1, 1, 1)
+        b = F.conv2d(F.pad(b, (1, 1, 1, 1), mode="replicate"), kernel, groups=3)
+        b = b + 0.1 * float(rng.random()) * torch.randn_like(b)
+    return torch.cat([a, b, c])
+
+
+def train_judge(
+    recipe: Recipe, work: Path, device: str = "cpu"
+) -> tuple[torch.nn.Module, dict[str, Any]]:
+    """Train the judge on rendered pictures, some softened, by one cross-entropy a factor."""
+    import torch
+    import torch.nn.functional as F
+
+    from kledit_lite.zoo.autoencoder import fit_patch_autoencoder
+
+    pool = load_pool(recipe, work)
+    truth = {f: torch.from_numpy(labels(pool, f)).to(device) for f in HEADS}
+    vae, _ = fit_patch_autoencoder(np.asarray(pool.images[:4000]))
+    vae.to(device)
+    model: Any = build_judge().to(device)
+
+    def loss(rows: np.ndarray, rng: np.random.Generator) -> torch.Tensor:
+        rows = rng.permutation(rows)
+        x = soften(to_tensor(pool.images[rows], device), vae, rng)
+        z = model["trunk"](shift_and_flip(x, rng, most=3))
+        return sum(
+            F.cross_entropy(model["heads"][f](z), truth[f][rows], ignore_index=-1) for f in HEADS
+        )
+
+    info = fit(model, loss, recipe, work / "judge-tiny.ckpt")
+    return model.cpu(), info

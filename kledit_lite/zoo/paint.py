@@ -1,0 +1,203 @@
+"""`paint-tiny`: a small Stable Diffusion of the painted world, a real diffusers pipeline."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from kledit_lite.world import SceneSet, random_caption
+from kledit_lite.zoo.tokenizer import tokenize
+from kledit_lite.zoo.training import Recipe, fit, load_pool
+
+if TYPE_CHECKING:
+    import torch
+    from diffusers import DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
+
+    from kledit_lite.zoo.autoencoder import PatchAutoencoder
+
+UNET: dict[str, Any] = {
+    "sample_size": 8,
+    "in_channels": 64,
+    "out_channels": 64,
+    "block_out_channels": (48, 96, 128),
+    "down_block_types": ("CrossAttnDownBlock2D",) * 3,
+    "mid_block_type": "UNetMidBlock2DCrossAttn",
+    "up_block_types": ("CrossAttnUpBlock2D",) * 3,
+    "layers_per_block": 2,
+    "cross_attention_dim": 128,
+    "attention_head_dim": 4,
+    "norm_num_groups": 16,
+}
+"""16 cross-attention layers in the order of SD-1.x: 6 down, 1 in the middle, 9 up."""
+
+SCHEDULE: dict[str, Any] = {
+    "num_train_timesteps": 1000,
+    "beta_schedule": "squaredcos_cap_v2",
+    "prediction_type": "v_prediction",
+    "clip_sample": False,  # the default clips these latents to [-1, 1] and every sample to noise
+    "set_alpha_to_one": True,
+    "timestep_spacing": "trailing",
+}
+"""The noise schedule, in the words of diffusers' `DDIMScheduler`."""
+
+
+@dataclass(frozen=True)
+class PaintRecipe(Recipe):
+    """How paint-tiny is trained; what `Recipe` does not already say.
+
+    Attributes:
+        drop_caption: Share of pictures trained without a caption, for classifier-free guidance.
+        full: Share of captions that name every factor.
+        ema: Decay of the moving average of the weights, which is what is kept.
+    """
+
+    pool: int = 100_000
+    entities: float = 0.15
+    seed: int = 5
+    samples: int = 1_500_000
+    batch: int = 64
+    weight_decay: float = 0.01
+    warmup: int = 300
+    decay: float = 0.3
+    drop_caption: float = 0.1
+    full: float = 0.8
+    ema: float = 0.999
+
+
+RECIPE = PaintRecipe()
+
+
+def build_unet(seed: int = 5) -> UNet2DConditionModel:
+    """The untrained denoiser."""
+    import torch
+    from diffusers import UNet2DConditionModel
+
+    torch.manual_seed(seed)
+    return UNet2DConditionModel(**UNET)
+
+
+def scheduler() -> DDIMScheduler:
+    """The sampler: DDIM, 1000 training steps, cosine schedule, v-prediction."""
+    from diffusers import DDIMScheduler
+
+    return DDIMScheduler(**SCHEDULE)
+
+
+def encode_pool(pool: SceneSet, vae: PatchAutoencoder, path: Path) -> np.ndarray:
+    """Latents of every picture of the pool, (N, C, 8, 8) float16, kept in a file."""
+    import os
+
+    import torch
+
+    if not path.exists():
+        parts = []
+        with torch.inference_mode():
+            for i in range(0, len(pool), 1000):
+                x = torch.from_numpy(pool.images[i : i + 1000]).permute(0, 3, 1, 2).float()
+                parts.append(vae.encode(x / 127.5 - 1).latents.half().numpy())
+        np.save(path.with_suffix(".partial.npy"), np.concatenate(parts))
+        os.replace(path.with_suffix(".partial.npy"), path)
+    return np.load(path, mmap_mode="r")
+
+
+def train_paint(
+    recipe: PaintRecipe, work: Path, device: str = "cpu", start: dict[str, Any] | None = None
+) -> tuple[torch.nn.Module, dict[str, Any]]:
+    """Train the denoiser on latents of painted scenes and random captions.
+
+    Equation (v-prediction, Salimans and Ho 2022): with ``z_t = a_t z + s_t e`` the target is
+    ``v = a_t e - s_t z``; the loss is its mean squared error, t drawn logit-normal.
+
+    Args:
+        recipe: Sizes, rates and seeds.
+        work: Folder for the pool, its latents and the checkpoint.
+        device: Where to train.
+        start: State of a denoiser to go on from, instead of random weights.
+
+    Returns:
+        A module with children ``unet`` (the averaged denoiser) and ``vae``; steps, seconds, loss.
+    """
+    import torch
+
+    from kledit_lite import zoo
+    from kledit_lite.zoo.autoencoder import fit_patch_autoencoder
+
+    pool = load_pool(recipe, work)
+    vae, kept = fit_patch_autoencoder(np.asarray(pool.images[:4000]), UNET["in_channels"])
+    latents = encode_pool(pool, vae, work / f"latents-{recipe.pool}-{recipe.seed}.npy")
+    folder = zoo.WEIGHTS / "clip-tiny"
+    text = zoo.load_text_model("clip-tiny").to(device).requires_grad_(False)
+    unet = build_unet(recipe.seed)
+    if start is not None:
+        unet.load_state_dict(start)
+    both = torch.nn.ModuleDict({"unet": unet, "average": build_unet(recipe.seed)})
+    both["average"].load_state_dict(unet.state_dict())
+    both["average"].requires_grad_(False)
+    both.to(device)
+    alpha_bar = scheduler().alphas_cumprod.to(device)
+
+    def loss(rows: np.ndarray, rng: np.random.Generator) -> torch.Tensor:
+        z = torch.from_numpy(latents[rows]).to(device).float()  # (B, 64, 8, 8)
+        said = rng.random(len(rows)) >= recipe.drop_caption
+        texts = [
+            random_caption(pool.scenes[i], rng, recipe.full) if ok else ""
+            for i, ok in zip(rows, said, strict=True)
+        ]
+        with torch.no_grad():
+            context = text(tokenize(texts, folder).to(device)).last_hidden_state  # (B, 20, 128)
+        u = 1 / (1 + np.exp(-rng.normal(size=len(rows))))
+        t = torch.from_numpy((u * 1000).astype(np.int64).clip(0, 999)).to(device)
+        noise = torch.from_numpy(rng.standard_normal(z.shape, dtype=np.float32)).to(device)
+        a = alpha_bar[t].sqrt()[:, None, None, None]
+        s = (1 - alpha_bar[t]).sqrt()[:, None, None, None]
+        with torch.autocast(device, torch.bfloat16, enabled=device == "cuda"):
+            v = both["unet"](a * z + s * noise, t, context).sample
+        return torch.nn.functional.mse_loss(v.float(), a * noise - s * z)
+
+    def average(step: int) -> None:
+        keep = min(recipe.ema, (1 + step) / (10 + step))
+        with torch.no_grad():
+            torch._foreach_lerp_(
+                list(both["average"].parameters()), list(both["unet"].parameters()), 1 - keep
+            )
+
+    info = fit(both, loss, recipe, work / "paint-tiny.ckpt", every=250, after=average)
+    made = torch.nn.ModuleDict({"unet": both["average"].cpu(), "vae": vae})
+    return made.eval(), {**info, "variance_kept": round(kept, 4)}
+
+
+def read_autoencoder(state: dict[str, torch.Tensor]) -> PatchAutoencoder:
+    """The autoencoder with the given tensors."""
+    from kledit_lite.zoo.autoencoder import PatchAutoencoder
+
+    channels, _, patch, _ = state["encoder.weight"].shape
+    vae = PatchAutoencoder(channels, patch)
+    vae.load_state_dict(state)
+    return vae.eval()
+
+
+def build_pipeline(unet: UNet2DConditionModel, vae: PatchAutoencoder) -> StableDiffusionPipeline:
+    """Put denoiser, autoencoder and clip-tiny's text tower together."""
+    from diffusers import StableDiffusionPipeline
+
+    from kledit_lite import zoo
+    from kledit_lite.zoo.tokenizer import load_tokenizer
+
+    return StableDiffusionPipeline(
+        vae=vae,
+        text_encoder=zoo.load_text_model("clip-tiny"),
+        tokenizer=load_tokenizer(zoo.WEIGHTS / "clip-tiny"),
+        unet=unet,
+        scheduler=scheduler(),
+        safety_checker=None,
+        feature_extractor=None,
+        requires_safety_checker=False,
+    )
+
+
+def settings(recipe: PaintRecipe) -> dict[str, Any]:
+    """The recipe for the card."""
+    return {**asdict(recipe), "unet": UNET, "schedule": SCHEDULE}
