@@ -122,7 +122,14 @@ def test_an_interrupt_ends_the_kernels_too(checkout, add):
     )
     command = [sys.executable, "-m", "kledit_lite", "run", "01"]
     pid = checkout / "notebooks" / "pid"
-    with subprocess.Popen(command, cwd=checkout, stderr=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        command,
+        cwd=checkout,
+        stderr=subprocess.PIPE,
+        text=True,
+        # a shell that starts the tests in the background has them ignore the interrupt
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    ) as process:
         deadline = time.monotonic() + 60
         while not (pid.is_file() and pid.read_text()) and time.monotonic() < deadline:
             time.sleep(0.1)
