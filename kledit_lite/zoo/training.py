@@ -6,14 +6,14 @@ import math
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kledit_lite.world import SceneSet, render_many, sample_scenes
+from kledit_lite.world import Scene, SceneSet, render_many, sample_scenes
 
 if TYPE_CHECKING:
     import torch
@@ -51,17 +51,27 @@ class Recipe:
     decay: float = 1.0
 
 
-def load_pool(recipe: Recipe, folder: Path) -> SceneSet:
-    """The recipe's scenes, painted once and kept in `folder`."""
+def load_pool(recipe: Recipe, folder: Path, block: int = 4000) -> SceneSet:
+    """The recipe's scenes, painted once and kept in `folder`; a killed run goes on where it was."""
+    from tqdm import tqdm
+
     scenes = sample_scenes(recipe.pool, recipe.seed, "train", recipe.entities)
     path = folder / f"pool-{recipe.pool}-{recipe.seed}-{recipe.entities}.npy"
+    return SceneSet(tuple(scenes), paint_once(scenes, path))
+
+
+def paint_once(scenes: Sequence[Scene], path: Path) -> np.ndarray:
+    """Pictures (N, 64, 64, 3) of scenes, from the file `path` if it is there, else painted into it.
+
+    The file is trusted to hold these scenes: name it after everything that decides them.
+    """
     if not path.exists():
-        print(f"painting {recipe.pool} scenes ...", file=sys.stderr)
-        folder.mkdir(parents=True, exist_ok=True)
+        print(f"painting {len(scenes)} scenes ...", file=sys.stderr)
+        path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_suffix(".partial.npy")
         np.save(partial, render_many(scenes, os.cpu_count() or 1))
         os.replace(partial, path)
-    return SceneSet(tuple(scenes), np.load(path, mmap_mode="r"))
+    return np.load(path, mmap_mode="r")
 
 
 def to_tensor(images: np.ndarray, device: str = "cpu") -> torch.Tensor:
