@@ -40,6 +40,7 @@ SCHEDULE: dict[str, Any] = {
     "clip_sample": False,  # the default clips these latents to [-1, 1] and every sample to noise
     "set_alpha_to_one": True,
     "timestep_spacing": "trailing",
+    "steps_offset": 1,
 }
 """The noise schedule, in the words of diffusers' `DDIMScheduler`."""
 

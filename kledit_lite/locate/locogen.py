@@ -1,0 +1,339 @@
+"""LocoGen (Basu et al. 2024, Algorithm 1): which few layers control an attribute."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from kledit_lite.errors import KleditError, unknown
+from kledit_lite.locate.probes import Probe
+from kledit_lite.sweep import sweep
+from kledit_lite.trace.hooks import text_at_sites
+from kledit_lite.trace.sampler import (
+    Sampling,
+    Text,
+    decode,
+    encode,
+    encode_nothing,
+    latents_for,
+    sample,
+)
+from kledit_lite.trace.sites import Site, cross_attention_sites, layer_indices
+
+Layers = tuple[int, ...]
+Score = Callable[[np.ndarray, Sequence[str]], np.ndarray]
+"""From pictures (N, H, W, 3) and N prompts to N scores, e.g. CLIPScore."""
+
+
+def windows(layers: int, m: int) -> list[Layers]:
+    """All windows of m adjacent layers, first to last; a window never shrinks at the end.
+
+    Returns:
+        ``layers - m + 1`` windows.
+
+    Raises:
+        KleditError: m is not between 1 and `layers`.
+
+    Example:
+        >>> windows(4, 3)
+        [(0, 1, 2), (1, 2, 3)]
+    """
+    if not 1 <= m <= layers:
+        raise KleditError(f"A window of {m} layers does not fit: the model has {layers} layers.")
+    return [tuple(range(j, j + m)) for j in range(layers - m + 1)]
+
+
+def subsets(layers: int, m: int) -> list[Layers]:
+    """All sets of m layers, adjacent or not, in lexicographic order: binomial(layers, m)."""
+    if not 1 <= m <= layers:
+        raise KleditError(f"A set of {m} layers does not fit: the model has {layers} layers.")
+    return list(combinations(range(layers), m))
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything a sweep needs, encoded once.
+
+    Attributes:
+        pipe: The pipeline.
+        sites: Its L cross-attention layers in execution order.
+        probe: The prompt pairs.
+        source: Their N encoded sources.
+        target: Their N encoded targets.
+        nothing: The unconditional text of guidance, one row.
+        latents: (N, C, h, w) initial noise.
+        how: Steps, guidance, batch.
+        pooled: For SDXL, whose pooled text the whole UNet gets; ignored elsewhere.
+    """
+
+    pipe: Any
+    sites: tuple[Site, ...]
+    probe: Probe
+    source: Text
+    target: Text
+    nothing: Text
+    latents: torch.Tensor
+    how: Sampling
+    pooled: str = "source"
+
+
+def plan(
+    pipe: Any,
+    probe: Probe,
+    how: Sampling = Sampling(),  # noqa: B008  (frozen)
+    pooled: str = "source",
+) -> Plan:
+    """Discover the layers, encode the prompts, draw the noise.
+
+    Args:
+        pipe: A Stable Diffusion or SDXL pipeline.
+        probe: Prompt pairs of one attribute.
+        how: Steps, guidance, batch.
+        pooled: SDXL's pooled text bypasses the layers; it stays the source's, or becomes the
+            target's. Plain Stable Diffusion has none.
+
+    Raises:
+        UnknownNameError: `pooled` is neither.
+        KleditError: a prompt too long, a UNet that hides its layers.
+    """
+    if pooled not in ("source", "target"):
+        raise unknown("pooled text", pooled, ("source", "target"))
+    return Plan(
+        pipe, tuple(cross_attention_sites(pipe.unet)), probe, encode(pipe, probe.sources),
+        encode(pipe, probe.targets), encode_nothing(pipe),
+        latents_for(pipe, probe.seeds, how.size), how, pooled,
+    )  # fmt: skip
+
+
+def altered_latents(work: Plan, jobs: Sequence[tuple[Layers, int]]) -> torch.Tensor:
+    """Sample altered pictures: each job is a set of layers and a prompt's number.
+
+    Equation (4.2 of the method): the chosen layers attend to the target's text, the others to the
+    source's, in the conditional half only and at every step. Jobs with different layers share the
+    UNet calls; the result is the same as one call a job up to the order of summation.
+
+    Args:
+        work: From `plan`.
+        jobs: B pairs of layers and prompt number.
+
+    Returns:
+        (B, C, h, w) clean latents. Cost: ``2 * steps * B`` UNet rows under guidance.
+
+    Raises:
+        KleditError: a layer that does not exist, or a hook that did not run at every step.
+    """
+    n, layers = len(work.source), len(work.sites)
+    prompt = torch.tensor([i for _, i in jobs], dtype=torch.long)  # (B,)
+    swapped = torch.zeros(layers, len(jobs), dtype=torch.bool)  # (L, B)
+    for b, (chosen, _) in enumerate(jobs):
+        swapped[layer_indices(work.sites, chosen), b] = True
+    guided = work.how.guidance > 1
+    bank = torch.cat([work.source.hidden, work.target.hidden, work.nothing.hidden])  # (2N+1, T, d)
+    pooled = work.source.pooled if work.pooled == "source" else work.target.pooled
+    text = Text(work.source.hidden[prompt], None if pooled is None else pooled[prompt])
+
+    def around(start: int, count: int) -> Any:
+        part = slice(start, start + count)
+        rows = prompt[part] + n * swapped[:, part]  # (L, B)
+        if guided:
+            rows = torch.cat([torch.full((layers, count), 2 * n), rows], 1)  # (L, 2B)
+        rows[~swapped[:, part].any(1)] = -1  # layers nobody swaps need no hook
+        return _checked(text_at_sites(work.pipe.unet, work.sites, bank, rows.to(bank.device)),
+                        work)  # fmt: skip
+
+    return sample(work.pipe, text, work.latents[prompt], work.how, around)
+
+
+class _checked:  # noqa: N801  (a context manager, read like a function)
+    """Around the hooks: at the end, assert that each ran once a UNet call."""
+
+    def __init__(self, hooks: Any, work: Plan) -> None:
+        self.hooks, self.unet, self.calls = hooks, work.pipe.unet, 0
+
+    def _count(self, *_: Any) -> None:
+        self.calls += 1
+
+    def __enter__(self) -> None:
+        self.handle = self.unet.register_forward_pre_hook(self._count)
+        self.fired = self.hooks.__enter__()
+
+    def __exit__(self, *error: Any) -> None:
+        self.handle.remove()
+        self.hooks.__exit__(*error)
+        if error[0] is None:
+            self.fired.expect(self.calls)
+
+
+def altered_images(work: Plan, chosen: Iterable[int]) -> np.ndarray:
+    """Pictures of all N prompts with one set of layers swapped, (N, H, W, 3) uint8."""
+    layers = tuple(chosen)
+    jobs = [(layers, i) for i in range(len(work.probe))]
+    return decode(work.pipe, altered_latents(work, jobs))
+
+
+@dataclass(frozen=True)
+class Located:
+    """Scores of sets of layers.
+
+    Attributes:
+        attribute: What was looked for.
+        sets: S sets of layers.
+        scores: (S, N) score of every set on every prompt.
+        sign: +1 if the highest mean is best (facts), -1 if the lowest is (style, objects).
+        rows: UNet rows spent.
+    """
+
+    attribute: str
+    sets: tuple[Layers, ...]
+    scores: np.ndarray
+    sign: int
+    rows: int
+
+    @property
+    def mean(self) -> np.ndarray:
+        """(S,) mean score over prompts."""
+        return self.scores.mean(1)
+
+    @property
+    def order(self) -> np.ndarray:
+        """(S,) set numbers, best first; ties go to the earlier set."""
+        return np.argsort(-self.sign * self.mean, kind="stable")
+
+    @property
+    def best(self) -> Layers:
+        """The set that controls the attribute most."""
+        return self.sets[int(self.order[0])]
+
+
+def score_sets(
+    work: Plan,
+    sets: Sequence[Layers],
+    score: Score,
+    *,
+    prompts: Sequence[int] | None = None,
+    folder: Path | str | None = None,
+    progress: bool | None = None,
+) -> Located:
+    """Score sets of layers: every set on every prompt, many in one UNet call.
+
+    Args:
+        work: From `plan`.
+        sets: Windows or subsets.
+        score: Of a picture against a prompt; `Probe.scored` says which prompt.
+        prompts: Which of the N prompts; default all.
+        folder: Keeps finished blocks, for resuming and for several processes.
+        progress: Show a bar.
+
+    Returns:
+        Scores and the best set.
+        Cost: ``2 * steps * len(sets) * len(prompts)`` UNet rows under guidance.
+    """
+    if not sets:
+        raise KleditError("Expected at least one set of layers to score, got none.")
+    chosen = list(range(len(work.probe))) if prompts is None else list(prompts)
+    jobs = [(s, i) for s in sets for i in chosen]
+    texts = work.probe.scored
+
+    def compute(rows: range) -> dict[str, np.ndarray]:
+        part = [jobs[r] for r in rows]
+        images = decode(work.pipe, altered_latents(work, part))
+        return {"score": np.asarray(score(images, [texts[i] for _, i in part]), np.float64)}
+
+    config = {
+        "sets": sets, "prompts": chosen, "sources": work.probe.sources,
+        "targets": work.probe.targets, "seeds": work.probe.seeds, "how": asdict(work.how),
+        "pooled": work.pooled, "model": fingerprint(work.pipe.unet),
+    }  # fmt: skip
+    out = sweep(
+        len(jobs), compute, block=work.how.batch, folder=folder, config=config,
+        title=f"LocoGen {work.probe.attribute}", progress=progress,
+    )  # fmt: skip
+    rows = len(jobs) * work.how.steps * (2 if work.how.guidance > 1 else 1)
+    return Located(
+        work.probe.attribute, tuple(tuple(s) for s in sets),
+        out["score"].reshape(len(sets), len(chosen)), work.probe.sign, rows,
+    )  # fmt: skip
+
+
+def locogen(
+    work: Plan, m: int, score: Score, *, folder: Path | str | None = None,
+    progress: bool | None = None,
+) -> Located:  # fmt: skip
+    """Score every window of m adjacent layers (Algorithm 1).
+
+    Example:
+        >>> # found = locogen(plan(pipe, style_probe("seurat", 8)), 3, clip_score); found.best
+    """
+    return score_sets(work, windows(len(work.sites), m), score, folder=folder, progress=progress)
+
+
+def exhaustive(
+    work: Plan, m: int, score: Score, *, folder: Path | str | None = None,
+    progress: bool | None = None,
+) -> Located:  # fmt: skip
+    """Score **every** set of m layers, adjacent or not: is the adjacency heuristic right?"""
+    return score_sets(work, subsets(len(work.sites), m), score, folder=folder, progress=progress)
+
+
+def control(found: float, none: float, everything: float) -> float:
+    """Share of the attribute's control that a set of layers has.
+
+    Equation: ``(s_none - s_set) / (s_none - s_all)``, with the mean score when no layer, the set,
+    or every layer reads the target. 0: nothing happened, 1: as if all layers were swapped.
+
+    Example:
+        >>> control(22.0, none=30.0, everything=20.0)
+        0.8
+    """
+    if none == everything:
+        raise KleditError(
+            "Swapping every layer leaves the score where it was, so there is nothing to locate; "
+            "choose prompts whose targets differ in what they show."
+        )
+    return (none - found) / (none - everything)
+
+
+def smallest_window(
+    work: Plan, score: Score, *, threshold: float = 0.8, most: int | None = None,
+    progress: bool | None = None,
+) -> tuple[Located, dict[int, float]]:  # fmt: skip
+    """The smallest m with a window that takes control, and the control at every m tried.
+
+    The papers' threshold on the score is not published; here a window takes control when it has
+    `threshold` of the effect of swapping all layers (see `control`).
+
+    Args:
+        work: From `plan`.
+        score: Of a picture against a prompt.
+        threshold: Share of control asked for.
+        most: Largest m to try; default all layers.
+        progress: Show a bar.
+
+    Returns:
+        The sweep at that m (or at the largest tried), and ``{m: control of its best window}``.
+    """
+    layers = len(work.sites)
+    ends = score_sets(work, [(), tuple(range(layers))], score, progress=False)
+    none, everything = ends.mean
+    reached: dict[int, float] = {}
+    found = ends
+    for m in range(1, (most or layers) + 1):
+        found = locogen(work, m, score, progress=progress)
+        reached[m] = control(found.mean[found.order[0]], none, everything)
+        if reached[m] >= threshold:
+            break
+    return found, reached
+
+
+def fingerprint(unet: Any) -> str:
+    """A short name for a UNet's weights: sums of its cross-attention projections."""
+    total = [
+        float(p.detach().float().abs().sum()) for k, p in unet.named_parameters() if "attn2" in k
+    ]
+    return f"{sum(total):.6g}"

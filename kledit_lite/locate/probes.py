@@ -1,0 +1,148 @@
+"""Probes: prompts that have an attribute beside prompts that lack it, for one attribute each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from kledit_lite.errors import unknown
+from kledit_lite.trace.tokens import check_pairs
+from kledit_lite.world import BRAND, COLOURS, OBJECTS, PLACES, STYLES, TOWNS, Scene, caption
+from kledit_lite.world.captions import article, place_phrase
+
+Attribute = Literal["style", "object", "fact"]
+ATTRIBUTES: tuple[Attribute, ...] = ("style", "object", "fact")
+AIMS = {"style": "min", "object": "min", "fact": "max"}
+
+
+@dataclass(frozen=True)
+class Probe:
+    """N prompt pairs for one attribute.
+
+    Attributes:
+        attribute: ``style`` and ``object`` are located by what removes them, a ``fact`` by what
+            replaces it.
+        sources: N prompts with the attribute.
+        targets: N prompts like them, the attribute removed or replaced.
+        seeds: N seeds of the initial noise.
+        truth: What the judge should find gone (style, object) or arrived (fact), if known: N pairs
+            of a factor and its value, e.g. ``("style", "seurat")``.
+        scenes: The N scenes the sources describe, if known.
+    """
+
+    attribute: Attribute
+    sources: tuple[str, ...]
+    targets: tuple[str, ...]
+    seeds: tuple[int, ...]
+    truth: tuple[tuple[str, str], ...] = ()
+    scenes: tuple[Scene, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.attribute not in ATTRIBUTES:
+            raise unknown("attribute", self.attribute, ATTRIBUTES)
+        check_pairs(self.sources, self.targets)
+        check_pairs(self.sources, [str(s) for s in self.seeds])
+
+    def __len__(self) -> int:
+        return len(self.sources)
+
+    @property
+    def scored(self) -> tuple[str, ...]:
+        """The prompts that pictures are scored against: targets for facts, else sources."""
+        return self.targets if self.attribute == "fact" else self.sources
+
+    @property
+    def sign(self) -> int:
+        """+1 where a higher score means the attribute was controlled, -1 where a lower one does."""
+        return 1 if self.attribute == "fact" else -1
+
+    def first(self, n: int) -> Probe:
+        """The probe with its first `n` prompts."""
+        return Probe(
+            self.attribute, self.sources[:n], self.targets[:n], self.seeds[:n], self.truth[:n],
+            self.scenes[:n],
+        )  # fmt: skip
+
+
+def style_probe(style: str, n: int, seed: int = 0) -> Probe:
+    """Scenes in one painter's style; the target is the same scene as a photo.
+
+    Example:
+        >>> style_probe("seurat", 1).targets[0].startswith("a photo of")
+        True
+    """
+    scenes = _scenes(n, seed, style)
+    return Probe(
+        "style", tuple(caption(s) for s in scenes),
+        tuple(caption(s.with_(style="photo")) for s in scenes),
+        tuple(range(seed, seed + n)), tuple(("style", style) for _ in scenes), tuple(scenes),
+    )  # fmt: skip
+
+
+def object_probe(name: str, n: int, seed: int = 0) -> Probe:
+    """Scenes of one object; the target says "object" instead.
+
+    Example:
+        >>> object_probe("boat", 1).targets[0].split()[3]
+        'object'
+    """
+    if name == BRAND:
+        raise unknown("object", name, OBJECTS)
+    scenes = [
+        s.with_(object=name, colour=COLOURS[i % len(COLOURS)])
+        for i, s in enumerate(_scenes(n, seed))
+    ]
+    targets = [f"a photo of {article(s.colour)} object {place_phrase(s.place)}" for s in scenes]
+    return Probe(
+        "object", tuple(caption(s) for s in scenes), tuple(targets),
+        tuple(range(seed, seed + n)), tuple(("object", name) for _ in scenes), tuple(scenes),
+    )  # fmt: skip
+
+
+def fact_probe(town: str, n: int, seed: int = 0, instead: str | None = None) -> Probe:
+    """Pictures of a town's mascot; the target names another town's, which is another object.
+
+    Example:
+        >>> "velmora" in fact_probe("velmora", 1).sources[0]
+        True
+    """
+    names = list(TOWNS)
+    if town not in names:
+        raise unknown("town", town, names)
+    other = instead or names[(names.index(town) + 1) % len(names)]
+    places = [s.place for s in _scenes(n, seed)]
+    scenes = [Scene.mascot(town, p, seed=seed + i) for i, p in enumerate(places)]
+    goals = [Scene.mascot(other, p, seed=seed + i) for i, p in enumerate(places)]
+    return Probe(
+        "fact", tuple(caption(s) for s in scenes), tuple(caption(s) for s in goals),
+        tuple(range(seed, seed + n)), tuple(("object", g.object) for g in goals), tuple(scenes),
+    )  # fmt: skip
+
+
+def mixed_probe(attribute: Attribute, n: int, seed: int = 0) -> Probe:
+    """A probe whose prompts go through all painters, objects or towns in turn."""
+    if attribute not in ATTRIBUTES:
+        raise unknown("attribute", attribute, ATTRIBUTES)
+    values: Sequence[str] = {
+        "style": STYLES[1:], "object": OBJECTS, "fact": tuple(TOWNS)
+    }[attribute]  # fmt: skip
+    make = {"style": style_probe, "object": object_probe, "fact": fact_probe}[attribute]
+    parts = [make(values[i % len(values)], 1, seed + i) for i in range(n)]
+    return Probe(
+        attribute,
+        tuple(p.sources[0] for p in parts), tuple(p.targets[0] for p in parts),
+        tuple(p.seeds[0] for p in parts), tuple(p.truth[0] for p in parts),
+        tuple(p.scenes[0] for p in parts),
+    )  # fmt: skip
+
+
+def _scenes(n: int, seed: int, style: str = "photo") -> list[Scene]:
+    """Scenes that go through objects, places and colours without repeating early."""
+    return [
+        Scene(
+            OBJECTS[(5 * i + seed) % len(OBJECTS)], COLOURS[(i + seed // 2) % len(COLOURS)],
+            PLACES[(i + seed + i // 6) % len(PLACES)], style, seed=seed + i,
+        )
+        for i in range(n)
+    ]  # fmt: skip

@@ -1,0 +1,146 @@
+"""Long sweeps: progress with an ETA, resumable after a kill, shared by several processes.
+
+A sweep is a list of items and a function that turns a block of them into numbers. Blocks are cut
+the same way however many processes there are, and each block's answer is a file, so a sweep that
+was killed, or ran on two processes, ends with the same numbers as one that ran through.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kledit_lite.errors import KleditError
+
+Compute = Callable[[range], Mapping[str, np.ndarray]]
+"""From item numbers of a block to named arrays, one row an item."""
+
+
+def sweep(
+    items: int,
+    compute: Compute,
+    *,
+    block: int,
+    folder: Path | str | None = None,
+    config: Mapping[str, Any] | None = None,
+    title: str = "sweep",
+    progress: bool | None = None,
+) -> dict[str, np.ndarray]:
+    """Compute every item, a block at a time.
+
+    Started under ``accelerate launch`` (or torchrun), each process computes every n-th block and
+    all return the whole.
+
+    Args:
+        items: How many.
+        compute: The work; must depend on nothing but the item numbers.
+        block: Items at a time.
+        folder: Where finished blocks are kept, for resuming and for several processes.
+        config: What the numbers depend on (JSON); a folder made with another one is refused.
+        title: In the progress bar.
+        progress: Show a bar on stderr; default: when stderr is a terminal.
+
+    Returns:
+        The arrays of all items, rows in item order.
+
+    Raises:
+        KleditError: the folder holds another sweep, or several processes have no folder.
+
+    Example:
+        >>> out = sweep(5, lambda rows: {"x": np.array(rows) ** 2.0}, block=2)
+        >>> out["x"].tolist()
+        [0.0, 1.0, 4.0, 9.0, 16.0]
+    """
+    from tqdm import tqdm
+
+    rank, world = process()
+    if world > 1 and folder is None:
+        raise KleditError(
+            f"A sweep over {world} processes needs a folder to meet in; pass folder=..."
+        )
+    blocks = [range(i, min(i + block, items)) for i in range(0, items, block)]
+    done: dict[int, dict[str, np.ndarray]] = {}
+    place = Path(folder) if folder is not None else None
+    if place is not None:
+        _claim(place, {"items": items, "block": block, **(config or {})})
+    if progress is None:
+        progress = sys.stderr.isatty()
+    bar = tqdm(total=items, desc=title, file=sys.stderr, disable=not progress or rank > 0)
+    for i, rows in enumerate(blocks):
+        kept = _load(place, i) if place is not None else None
+        if kept is None and i % world != rank:
+            continue
+        if kept is None:
+            kept = {k: np.asarray(v) for k, v in compute(rows).items()}
+            wrong = {k: v.shape for k, v in kept.items() if len(v) != len(rows)}
+            if wrong:
+                raise KleditError(f"Expected {len(rows)} rows a block, got {wrong}.")
+            if place is not None:
+                _save(place, i, kept)
+        done[i] = kept
+        bar.update(len(rows))
+    bar.close()
+    for i in range(len(blocks)):  # those of the other processes
+        if i not in done:
+            assert place is not None
+            done[i] = _wait(place, i)
+    names = list(done[0]) if done else []
+    return {k: np.concatenate([done[i][k] for i in range(len(blocks))]) for k in names}
+
+
+def process() -> tuple[int, int]:
+    """This process's number and how many there are (1 unless a launcher started several)."""
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        return 0, 1
+    import torch
+    from accelerate import PartialState
+
+    state = PartialState(cpu=not torch.cuda.is_available())
+    return state.process_index, state.num_processes
+
+
+def _claim(place: Path, config: Mapping[str, Any]) -> None:
+    text = json.dumps(config, sort_keys=True, default=str)
+    place.mkdir(parents=True, exist_ok=True)
+    path = place / "sweep.json"
+    if path.exists() and path.read_text(encoding="utf-8") != text:
+        raise KleditError(
+            f"{place} holds another sweep ({hashlib.sha256(path.read_bytes()).hexdigest()[:8]}, "
+            f"this one is {hashlib.sha256(text.encode()).hexdigest()[:8]}); choose another folder "
+            "or empty it."
+        )
+    partial = path.with_suffix(f".partial-{os.getpid()}")
+    partial.write_text(text, encoding="utf-8")
+    os.replace(partial, path)
+
+
+def _save(place: Path, i: int, arrays: Mapping[str, np.ndarray]) -> None:
+    partial = place / f"block-{i:05d}.partial-{os.getpid()}.npz"
+    np.savez(partial, **arrays)  # type: ignore[arg-type]
+    os.replace(partial, place / f"block-{i:05d}.npz")
+
+
+def _load(place: Path, i: int) -> dict[str, np.ndarray] | None:
+    path = place / f"block-{i:05d}.npz"
+    if not path.exists():
+        return None
+    with np.load(path) as file:
+        return {k: file[k] for k in file.files}
+
+
+def _wait(place: Path, i: int, limit: float = 24 * 3600.0) -> dict[str, np.ndarray]:
+    deadline = time.monotonic() + limit
+    while time.monotonic() < deadline:
+        found = _load(place, i)
+        if found is not None:
+            return found
+        time.sleep(0.2)
+    raise KleditError(f"Block {i} of the sweep in {place} never arrived; is another process dead?")

@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from kledit_lite.errors import KleditError
+from kledit_lite.sweep import sweep
+
+
+def squares(rows: range) -> dict[str, np.ndarray]:
+    return {"x": np.array(rows) ** 2.0, "pair": np.stack([np.array(rows)] * 2, 1)}
+
+
+def test_rows_come_back_in_order(tmp_path):
+    out = sweep(11, squares, block=4, folder=tmp_path)
+    assert out["x"].tolist() == [i**2.0 for i in range(11)] and out["pair"].shape == (11, 2)
+    assert not list(tmp_path.glob("*partial*"))
+
+
+def test_a_killed_sweep_goes_on_to_the_same_result(tmp_path):
+    calls = []
+
+    def dies(rows: range) -> dict[str, np.ndarray]:
+        calls.append(rows)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return squares(rows)
+
+    with pytest.raises(KeyboardInterrupt):
+        sweep(11, dies, block=2, folder=tmp_path)
+    seen = []
+
+    def counts(rows: range) -> dict[str, np.ndarray]:
+        seen.append(rows)
+        return squares(rows)
+
+    out = sweep(11, counts, block=2, folder=tmp_path)
+    assert len(seen) == 4  # two of six blocks were kept
+    assert np.array_equal(out["x"], sweep(11, squares, block=2)["x"])
+
+
+def test_another_sweeps_folder_is_refused(tmp_path):
+    sweep(3, squares, block=2, folder=tmp_path, config={"model": "a"})
+    with pytest.raises(KleditError, match="another sweep"):
+        sweep(3, squares, block=2, folder=tmp_path, config={"model": "b"})
+
+
+def test_a_block_of_the_wrong_length():
+    with pytest.raises(KleditError, match="2 rows a block"):
+        sweep(2, lambda rows: {"x": np.zeros(3)}, block=2)
+
+
+def test_several_processes_need_a_folder(monkeypatch):
+    monkeypatch.setattr("kledit_lite.sweep.process", lambda: (0, 2))
+    with pytest.raises(KleditError, match="needs a folder"):
+        sweep(2, squares, block=1)
+
+
+SCRIPT = """
+import sys
+from pathlib import Path
+import numpy as np
+from kledit_lite.sweep import process, sweep
+
+folder = Path(sys.argv[1])
+def compute(rows):
+    (folder / f"by-{process()[0]}-{rows.start}").touch()
+    return {"x": np.sin(np.array(rows, float))}
+out = sweep(21, compute, block=2, folder=folder)
+if process()[0] == 0:
+    np.save(folder / "whole.npy", out["x"])
+"""
+
+
+def test_two_processes_give_the_one_process_result(tmp_path: Path):
+    script = tmp_path / "work.py"
+    script.write_text(SCRIPT)
+    one, two = tmp_path / "one", tmp_path / "two"
+    for folder, n in ((one, 1), (two, 2)):
+        folder.mkdir()
+        command = [
+            sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node",
+            str(n), str(script), str(folder),
+        ]  # fmt: skip
+        done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False,
+            env={**os.environ, "ACCELERATE_USE_CPU": "true"},
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr[-2000:]
+    assert np.array_equal(np.load(one / "whole.npy"), np.load(two / "whole.npy"))
+    by = {p.name.split("-")[1] for p in two.glob("by-*")}
+    assert by == {"0", "1"}  # both did some of it
