@@ -36,7 +36,7 @@ UNET: dict[str, Any] = {
 SCHEDULE: dict[str, Any] = {
     "num_train_timesteps": 1000,
     "beta_schedule": "squaredcos_cap_v2",
-    "prediction_type": "v_prediction",
+    "prediction_type": "sample",  # see train_paint
     "clip_sample": False,  # the default clips these latents to [-1, 1] and every sample to noise
     "set_alpha_to_one": True,
     "timestep_spacing": "trailing",
@@ -53,6 +53,7 @@ class PaintRecipe(Recipe):
         drop_caption: Share of pictures trained without a caption, for classifier-free guidance.
         full: Share of captions that name every factor.
         ema: Decay of the moving average of the weights, which is what is kept.
+        most: Upper bound of the loss's weight, which nearly clean latents would reach.
     """
 
     pool: int = 100_000
@@ -66,6 +67,7 @@ class PaintRecipe(Recipe):
     drop_caption: float = 0.1
     full: float = 0.8
     ema: float = 0.999
+    most: float = 8.0
 
 
 RECIPE = PaintRecipe()
@@ -109,8 +111,12 @@ def train_paint(
 ) -> tuple[torch.nn.Module, dict[str, Any]]:
     """Train the denoiser on latents of painted scenes and random captions.
 
-    Equation (v-prediction, Salimans and Ho 2022): with ``z_t = a_t z + s_t e`` the target is
-    ``v = a_t e - s_t z``; the loss is its mean squared error, t drawn logit-normal.
+    Equation: with ``z_t = a_t z + s_t e`` the network predicts the clean latents x, and the loss is
+    ``min(1 / s_t^2, most) (x - z)^2``, t drawn logit-normal. Without the bound that is the loss of
+    v-prediction (Salimans and Ho 2022), since ``v = (a_t z_t - x) / s_t``. The network is narrower
+    than the latents are deep: clean pictures pass such a neck, noise (which a network that predicts
+    e or v must reproduce) does not. Measured here: after 80,000 pictures v-prediction still left
+    visible noise.
 
     Args:
         recipe: Sizes, rates and seeds.
@@ -155,8 +161,9 @@ def train_paint(
         a = alpha_bar[t].sqrt()[:, None, None, None]
         s = (1 - alpha_bar[t]).sqrt()[:, None, None, None]
         with torch.autocast(device, torch.bfloat16, enabled=device == "cuda"):
-            v = both["unet"](a * z + s * noise, t, context).sample
-        return torch.nn.functional.mse_loss(v.float(), a * noise - s * z)
+            x = both["unet"](a * z + s * noise, t, context).sample
+        weight = (1 / s**2).clamp(max=recipe.most)
+        return (weight * (x.float() - z) ** 2).mean()
 
     def average(step: int) -> None:
         keep = min(recipe.ema, (1 + step) / (10 + step))
