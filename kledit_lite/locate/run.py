@@ -13,9 +13,9 @@ from kledit_lite.errors import KleditError, unknown
 from kledit_lite.locate.locogen import Located, altered_images, control, locogen, plan, score_sets
 from kledit_lite.locate.probes import ATTRIBUTES, Attribute, Probe
 from kledit_lite.results import Results, context
-from kledit_lite.trace.models import clip_for, load_model
 from kledit_lite.trace.sampler import Sampling
 from kledit_lite.trace.sites import Site
+from kledit_lite.zoo.pipelines import open_clip_model, open_pipeline
 
 
 def read_pairs(path: Path, attribute: Attribute) -> Probe:
@@ -61,8 +61,7 @@ def run_locogen(
     from kledit_lite.metrics.clipscore import clip_score
 
     probe = read_pairs(prompts, attribute)
-    pipe = load_model(model)
-    clip = clip_for(pipe)
+    pipe, clip = open_pipeline(model), open_clip_model()
     work = plan(pipe, probe, how, pooled)
 
     def score(images: np.ndarray, texts: Sequence[str]) -> np.ndarray:

@@ -24,8 +24,8 @@ class Fired:
         if wrong:
             name, n = next(iter(wrong.items()))
             raise KleditError(
-                f"{len(wrong)} of {len(self.count)} hooks did not run once a step: {name!r} ran {n} "
-                f"times in {calls} forward passes; the UNet may be compiled, fused or cached."
+                f"{len(wrong)} of {len(self.count)} hooks did not run once a step: {name!r} ran "
+                f"{n} times in {calls} forward passes; the model may be compiled, fused or cached."
             )
 
 

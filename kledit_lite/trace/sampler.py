@@ -41,9 +41,7 @@ class Text:
     def cat(parts: Sequence[Text]) -> Text:
         """One under the other."""
         pooled = [p.pooled for p in parts if p.pooled is not None]
-        return Text(
-            torch.cat([p.hidden for p in parts]), torch.cat(pooled) if pooled else None
-        )
+        return Text(torch.cat([p.hidden for p in parts]), torch.cat(pooled) if pooled else None)
 
 
 @dataclass(frozen=True)
@@ -141,7 +139,8 @@ def sample(
         (N, C, h, w) clean latents. Cost: ``steps * N * (2 if guided)`` UNet rows.
 
     Raises:
-        KleditError: unequal numbers of texts and latents, or NaN latents.
+        KleditError: unequal numbers of texts and latents, NaN latents, or a scheduler that draws
+            noise.
     """
     if len(text) != len(latents):
         raise KleditError(
@@ -163,6 +162,7 @@ def _denoise(
 ) -> torch.Tensor:  # fmt: skip
     from contextlib import nullcontext
 
+    check_deterministic(pipe.scheduler)
     n = len(z)
     if nothing is not None:
         text = Text.cat([nothing[[0] * n], text])
@@ -185,6 +185,21 @@ def _denoise(
             "float32 or bfloat16, or undo the last edit."
         )
     return z
+
+
+def check_deterministic(scheduler: Any) -> None:
+    """Refuse a scheduler that draws noise at each step: lanes would differ by chance.
+
+    Raises:
+        KleditError: ancestral, SDE, DDPM and consistency samplers.
+    """
+    name = type(scheduler).__name__
+    kind = str(getattr(scheduler.config, "algorithm_type", ""))
+    if kind.startswith("sde") or any(w in name for w in ("Ancestral", "SDE", "DDPM", "LCM", "TCD")):
+        raise KleditError(
+            f"The scheduler {name} draws noise at each step, so that two runs differ by chance; "
+            "set pipe.scheduler = DDIMScheduler.from_config(pipe.scheduler.config)."
+        )
 
 
 def added_conditions(pipe: Any, text: Text, side: int) -> dict[str, Any]:

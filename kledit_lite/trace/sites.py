@@ -155,12 +155,14 @@ def check_hookable(unet: Any) -> None:
                 f"Module {name or 'unet'!r} is compiled, and compiled modules skip hooks; load "
                 "the pipeline again and do not compile it."
             )
-        if getattr(module, "fused_projections", False):
+        processor = type(getattr(module, "processor", None)).__name__
+        # unfusing an Attention restores its processor and leaves the flag set
+        flagged = getattr(module, "fused_projections", False)
+        if processor.startswith("Fused") or (flagged and hasattr(module, "unfuse_projections")):
             raise KleditError(
                 f"Module {name!r} has fused query-key-value projections, which bypass to_k and "
-                "to_v; call pipeline.unfuse_qkv_projections() first."
+                "to_v; call unet.unfuse_qkv_projections() first."
             )
-        processor = type(getattr(module, "processor", None)).__name__
         if processor.startswith("Sliced"):
             raise KleditError(
                 f"Module {name!r} uses attention slicing, which hides intermediate values; call "

@@ -14,8 +14,10 @@ from kledit_lite.viz.curves import efficiency_curve, ridge, roc
 from kledit_lite.viz.explorer import explorer
 from kledit_lite.viz.frames import frame_widget, frames, new_page
 from kledit_lite.viz.images import contact_sheet, enlarge, ranked_panel, retrieval_grid
+from kledit_lite.viz.layers import layer_curve, trade_off
 from kledit_lite.viz.matrices import component_matrix, heatmap, planted_vs_found
 from kledit_lite.viz.theme import encoder_look, join_words, themed, use_theme
+from kledit_lite.viz.tracing import effect_bars, token_effects
 
 __all__ = [
     "Plate",
@@ -26,6 +28,7 @@ __all__ = [
     "contribution_bars",
     "describe",
     "described",
+    "effect_bars",
     "efficiency_curve",
     "encoder_look",
     "enlarge",
@@ -34,6 +37,7 @@ __all__ = [
     "frames",
     "heatmap",
     "join_words",
+    "layer_curve",
     "new_figure",
     "new_page",
     "planted_vs_found",
@@ -44,5 +48,7 @@ __all__ = [
     "ridge",
     "roc",
     "themed",
+    "token_effects",
+    "trade_off",
     "use_theme",
 ]

@@ -67,7 +67,7 @@ class PaintRecipe(Recipe):
     drop_caption: float = 0.1
     full: float = 0.8
     ema: float = 0.999
-    most: float = 8.0
+    most: float = 2.0
 
 
 RECIPE = PaintRecipe()

@@ -1,7 +1,8 @@
 """Where real pretrained weights can come from, and whether they are at hand.
 
 An id is ``package:NAME`` (weights that an installed Python package carries), ``timm:NAME``,
-``open_clip:ARCH/TAG`` or ``dino:ARCH`` (the local cache of their hub, or a download).  Asking
+``open_clip:ARCH/TAG``, ``dino:ARCH`` or ``diffusers:REPOSITORY`` (the local cache of their hub, or
+a download).  Asking
 loads no weights; reading the ids of hubs imports timm or open_clip, asking a hub takes seconds.
 """
 
@@ -93,7 +94,8 @@ def why_missing(source_id: str, reach_out: bool = False) -> str | None:
     """Why an id cannot be had, in a few words, or None when it can.
 
     Args:
-        source_id: ``package:NAME``, ``timm:NAME``, ``open_clip:ARCH/TAG`` or ``dino:ARCH``.
+        source_id: ``package:NAME``, ``timm:NAME``, ``open_clip:ARCH/TAG``, ``dino:ARCH`` or
+            ``diffusers:REPOSITORY``.
         reach_out: count a hub that answers as a source; otherwise only what is on this machine.
 
     Example:
@@ -131,7 +133,9 @@ def _missing_download(cached: bool, host: str, reach_out: bool) -> str | None:
 
 
 def _repository(scheme: str, name: str) -> str | None:
-    """The hub repository of a timm or open_clip id, or None."""
+    """The hub repository of a timm, open_clip or diffusers id, or None."""
+    if scheme == "diffusers":
+        return name if name.count("/") == 1 else None
     if scheme == "timm":
         import timm
 
@@ -155,6 +159,7 @@ def _in_hub_cache(repository: str) -> bool:
         "open_clip_model.safetensors",
         "pytorch_model.bin",
         "open_clip_pytorch_model.bin",
+        "model_index.json",
     )
     return any(isinstance(try_to_load_from_cache(repository, file), str) for file in files)
 

@@ -1,0 +1,89 @@
+"""Editing text-to-image models in closed form, and undoing it to the last bit.
+
+>>> from kledit_lite.edit import Concept, locoedit
+>>> concept = Concept.of("van gogh", "painting")
+>>> # with locoedit(pipe, concept, layers=[8, 9]).apply(pipe): ...
+"""
+
+from __future__ import annotations
+
+from kledit_lite.edit.concepts import (
+    TEMPLATES,
+    TOKENS,
+    Concept,
+    Pair,
+    aligned,
+    read_concepts,
+    token_pairs,
+)
+from kledit_lite.edit.esd import EsdRecipe, esd_x, negative_target
+from kledit_lite.edit.handle import Change, Edit, Handle, Stack
+from kledit_lite.edit.methods import (
+    DIFFQUICKFIX,
+    LOCOEDIT,
+    METHODS,
+    TIME,
+    UCE,
+    Method,
+    apply_all,
+    diffquickfix,
+    in_turn,
+    inputs_of,
+    locoedit,
+    solve,
+    time_edit,
+    uce,
+)
+from kledit_lite.edit.neurons import NeuronScores, ablated, neuron_scores, trade_off, z_scores
+from kledit_lite.edit.report import Shift, collateral, mean_collateral, summary, table
+from kledit_lite.edit.ridge import compress, gain, ridge
+from kledit_lite.edit.sites import encoders, fingerprint, key_value_names, out_names, short
+
+__all__ = [
+    "DIFFQUICKFIX",
+    "LOCOEDIT",
+    "METHODS",
+    "TEMPLATES",
+    "TIME",
+    "TOKENS",
+    "UCE",
+    "Change",
+    "Concept",
+    "Edit",
+    "EsdRecipe",
+    "Handle",
+    "Method",
+    "NeuronScores",
+    "Pair",
+    "Shift",
+    "Stack",
+    "ablated",
+    "aligned",
+    "apply_all",
+    "collateral",
+    "compress",
+    "diffquickfix",
+    "encoders",
+    "esd_x",
+    "fingerprint",
+    "gain",
+    "in_turn",
+    "inputs_of",
+    "key_value_names",
+    "locoedit",
+    "mean_collateral",
+    "negative_target",
+    "neuron_scores",
+    "out_names",
+    "read_concepts",
+    "ridge",
+    "short",
+    "solve",
+    "summary",
+    "table",
+    "time_edit",
+    "token_pairs",
+    "trade_off",
+    "uce",
+    "z_scores",
+]

@@ -1,0 +1,276 @@
+"""Edits as small objects: apply, undo to the last bit, save, load.
+
+>>> # edit = locoedit(pipe, concept, layers=[8, 9])
+>>> # with edit.apply(pipe): generate(pipe, prompts)     # undone at the end
+>>> # edit.save("no-van-gogh.safetensors")
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from kledit_lite.edit.ridge import precision
+from kledit_lite.edit.sites import Shapes, check_editable, check_same
+from kledit_lite.errors import KleditError
+from kledit_lite.results import write_atomically
+
+FORMAT = "kledit-edit-1"
+
+
+@dataclass(frozen=True, eq=False)
+class Change:
+    """What is added to one parameter: ``left @ right``, or `left` alone.
+
+    Attributes:
+        left: (out, r) float32, or the whole change when `right` is None.
+        right: (r, d) float32, rows orthonormal; shared by parameters that read the same text.
+    """
+
+    left: torch.Tensor
+    right: torch.Tensor | None = None
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of the parameter."""
+        if self.right is None:
+            return tuple(self.left.shape)
+        return (len(self.left), self.right.shape[1])
+
+    def delta(self, device: torch.device | str = "cpu") -> torch.Tensor:
+        """The change in full, in float64 where the device has it. O(out r d)."""
+        dtype = precision(device)
+        left = self.left.to(device, dtype)
+        return left if self.right is None else left @ self.right.to(device, dtype)
+
+
+@dataclass(frozen=True, eq=False)
+class Edit:
+    """A change to some matrices of an architecture, not yet applied to anything.
+
+    Attributes:
+        method: What made it.
+        changes: Parameter name to its change.
+        shapes: The architecture it is for, see `sites.fingerprint`.
+        settings: How it was made; JSON values only.
+        rows: A row for each parameter with the norm and the residuals; see `report.table`.
+    """
+
+    method: str
+    changes: Mapping[str, Change]
+    shapes: Shapes
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    rows: Sequence[Mapping[str, Any]] = ()
+
+    @property
+    def norm(self) -> float:
+        """Frobenius norm of the whole change."""
+        return float(sum(c.delta().square().sum() for c in self.changes.values()) ** 0.5)
+
+    @torch.no_grad()
+    def apply(self, pipe: Any) -> Handle:
+        """Change the pipeline's weights in place; all of them or, on any error, none.
+
+        The new weights ``W + left right`` are computed first, in float64, and rounded once.
+
+        Args:
+            pipe: Any pipeline of the architecture the edit was made for.
+
+        Returns:
+            A `Handle` that undoes the edit; also a context manager.
+
+        Raises:
+            KleditError: another architecture, weights that cannot be edited, or a result that
+                is not finite in the weights' dtype.
+
+        Cost: memory of two copies of the edited matrices, one of which the handle keeps.
+        """
+        check_same(self.shapes, pipe)
+        weights = check_editable(pipe, self.changes)
+        fresh = {}
+        for name, weight in weights.items():
+            if tuple(weight.shape) != self.changes[name].shape:
+                raise KleditError(
+                    f"The edit changes {name} with shape {self.changes[name].shape}, the "
+                    f"pipeline's has {tuple(weight.shape)}."
+                )
+            fresh[name] = self._after(name, weight)
+            if not bool(torch.isfinite(fresh[name]).all()):
+                raise KleditError(
+                    f"The edit would put NaN or infinite values into {name} ({weight.dtype}); "
+                    "use a larger strength, or load the pipeline in float32 or bfloat16."
+                )
+        before = {name: weight.detach().clone() for name, weight in weights.items()}
+        with restored_on_error(weights, before):
+            for name, weight in weights.items():
+                weight.copy_(fresh[name])
+            return Handle(self, pipe, before)
+
+    def _after(self, name: str, weight: torch.Tensor) -> torch.Tensor:
+        delta = self.changes[name].delta(weight.device)
+        return (weight.detach().to(delta.dtype) + delta).to(weight.dtype)
+
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Write a safetensors file (aside first, then renamed) that `load` reads.
+
+        Low-rank changes make small files: N prompts take N (out + d) numbers a matrix.
+        """
+        from safetensors.torch import save
+
+        tensors: dict[str, torch.Tensor] = {}
+        shared: dict[int, str] = {}
+        uses = {}
+        for name, change in self.changes.items():
+            tensors[f"left/{name}"] = change.left.detach().cpu().contiguous()
+            if change.right is not None:
+                key = shared.setdefault(id(change.right), f"right/{len(shared)}")
+                tensors[key] = change.right.detach().cpu().contiguous()
+                uses[name] = key
+        meta = {
+            "method": self.method, "shapes": {k: list(v) for k, v in self.shapes.items()},
+            "settings": dict(self.settings), "rows": [dict(r) for r in self.rows], "right": uses,
+        }  # fmt: skip
+        blob = save(tensors, metadata={"format": FORMAT, "edit": json.dumps(meta)})
+        return write_atomically(Path(path), blob)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Edit:
+        """Read an edit that `save` wrote.
+
+        Raises:
+            KleditError: no such file, damaged, or not an edit.
+        """
+        tensors, meta = read_file(path, FORMAT, "edit", "edit")
+        rights: dict[str, torch.Tensor] = {}
+        changes = {}
+        try:
+            for key, left in tensors.items():
+                if not key.startswith("left/"):
+                    continue
+                name = key.removeprefix("left/")
+                used = meta["right"].get(name)
+                right = None if used is None else rights.setdefault(used, tensors[used])
+                changes[name] = Change(left, right)
+            shapes = {k: tuple(v) for k, v in meta["shapes"].items()}
+            return cls(meta["method"], changes, shapes, meta["settings"], meta["rows"])
+        except (KeyError, AttributeError) as error:
+            raise KleditError(
+                f"{path} is damaged: it lacks {error}; make the edit again."
+            ) from None
+
+
+class Handle:
+    """An edit that is in force, and the way back.
+
+    Attributes:
+        edit: What was applied.
+        active: Whether it still is.
+    """
+
+    def __init__(self, edit: Edit, pipe: Any, before: Mapping[str, torch.Tensor]) -> None:
+        self.edit, self.active = edit, True
+        self._pipe, self._before = pipe, dict(before)
+
+    @property
+    def before(self) -> Mapping[str, torch.Tensor]:
+        """The weights as they were."""
+        return self._before
+
+    @torch.no_grad()
+    def undo(self) -> None:
+        """Put back every edited weight, bit for bit. A second call does nothing.
+
+        Raises:
+            KleditError: the weights are no longer as this edit left them; a later edit has to be
+                undone first.
+        """
+        if not self.active:
+            return
+        weights = check_editable(self._pipe, self._before)
+        for name, weight in weights.items():
+            if weight.dtype != self._before[name].dtype:
+                raise KleditError(
+                    f"{name} was {self._before[name].dtype} when it was edited and is "
+                    f"{weight.dtype} now; undo edits before changing the pipeline's dtype."
+                )
+            after = self.edit._after(name, self._before[name]).to(weight.device)
+            if not torch.equal(weight, after):
+                raise KleditError(
+                    f"{name} has changed since this edit, so undoing it would lose the later "
+                    "change; undo edits newest first."
+                )
+        for name, weight in weights.items():
+            weight.copy_(self._before[name])
+        self.active = False
+        self._before = {}
+
+    def __enter__(self) -> Handle:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.undo()
+
+
+class Stack:
+    """Several edits in force, one on top of the other; undone newest first."""
+
+    def __init__(self, handles: Sequence[Handle] = ()) -> None:
+        self.handles = list(handles)
+
+    def undo(self) -> None:
+        """Undo all, newest first."""
+        while self.handles:
+            self.handles[-1].undo()
+            self.handles.pop()
+
+    def __enter__(self) -> Stack:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.undo()
+
+
+@contextmanager
+def restored_on_error(
+    weights: Mapping[str, torch.Tensor], before: Mapping[str, torch.Tensor]
+) -> Iterator[None]:
+    """Copy the old values back if the block ends by any exception, an interrupt included."""
+    try:
+        yield
+    except BaseException:
+        with torch.no_grad():
+            for name, weight in weights.items():
+                weight.copy_(before[name])
+        raise
+
+
+def read_file(
+    path: str | os.PathLike[str], form: str, key: str, what: str
+) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+    """Tensors and metadata of a safetensors file of ours.
+
+    Raises:
+        KleditError: missing, damaged, or of another format.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(os.fspath(path), framework="pt") as file:
+            meta = file.metadata() or {}
+            if meta.get("format") != form:
+                raise KleditError(
+                    f"{path} is not an {what} file: its format is {meta.get('format')!r}, expected "
+                    f"{form!r}."
+                )
+            return {k: file.get_tensor(k) for k in file.keys()}, json.loads(meta[key])
+    except FileNotFoundError:
+        raise KleditError(f"There is no {what} file at {path}.") from None
+    except (SafetensorError, OSError, KeyError, json.JSONDecodeError) as error:
+        raise KleditError(f"{path} is not a readable {what} file: {error}.") from None

@@ -1,0 +1,348 @@
+r"""DiffQuickFix, LocoEdit, UCE and TIME: one regression on different sites, tokens and strengths.
+
+All four make a matrix treat the inputs X of a concept as it treats the inputs X' of a target:
+
+.. math:: \min_W \sum_i w_i \|W x_i - W_0 x'_i\|^2 + \lambda \|W - W_0\|_F^2
+
+===============  ===================================  =======================  =========
+method           matrices                             tokens                   lambda
+===============  ===================================  =======================  =========
+DiffQuickFix     ``out_proj`` of the text encoder's   last of the subject      0.01
+                 first self-attention
+LocoEdit         ``to_k``, ``to_v`` of the localized  last of the subject      0.01
+                 cross-attention layers
+UCE              ``to_k``, ``to_v`` of all layers     last of the subject      0.5
+TIME             ``to_k``, ``to_v`` of all layers     all, aligned             0.1
+===============  ===================================  =======================  =========
+
+DiffQuickFix takes as values the outputs of ``out_proj`` for the target without its bias, since
+the layer adds the bias again: :math:`v = (W_0 x' + b) - b = W_0 x'`, which is the same form.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+import torch
+
+from kledit_lite.edit.concepts import Concept, Tokens, as_concepts, token_pairs
+from kledit_lite.edit.handle import Change, Edit, Handle, Stack
+from kledit_lite.edit.ridge import Form, check_strength, compress, gain
+from kledit_lite.edit.sites import (
+    PROJECTIONS,
+    check_editable,
+    encoders,
+    fingerprint,
+    key_value_names,
+    out_names,
+    short,
+)
+from kledit_lite.errors import KleditError, unknown
+from kledit_lite.trace import encode, end_position
+from kledit_lite.trace.hooks import hooked
+from kledit_lite.trace.sampler import tokenizers
+from kledit_lite.trace.tokens import token_ids
+
+
+@dataclass(frozen=True)
+class Method:
+    """A closed-form edit.
+
+    Attributes:
+        name: In lower case.
+        place: Which matrices: of the text encoder, or of the UNet's cross-attention.
+        tokens: Which tokens of the prompts; see `concepts.token_pairs`.
+        strength: The lambda of the equation.
+        layers: The usual ones; None for all, empty where they have to be found first.
+        source: Who published it.
+    """
+
+    name: str
+    place: Literal["text-encoder", "cross-attention"]
+    tokens: Tokens
+    strength: float
+    layers: tuple[int, ...] | None
+    source: str
+
+
+DIFFQUICKFIX = Method(
+    "diffquickfix", "text-encoder", "last-subject", 0.01, (0,), "thesis, section 5.4"
+)
+LOCOEDIT = Method(
+    "locoedit", "cross-attention", "last-subject", 0.01, (), "prospectus, section 4.5"
+)
+UCE = Method("uce", "cross-attention", "last-subject", 0.5, None, "Gandikota et al. 2024")
+TIME = Method("time", "cross-attention", "aligned", 0.1, None, "Orgad et al. 2023")
+METHODS = {m.name: m for m in (DIFFQUICKFIX, LOCOEDIT, UCE, TIME)}
+
+Reader = Callable[[Sequence[str]], torch.Tensor]
+
+
+@torch.no_grad()
+def solve(
+    pipe: Any,
+    concepts: Concept | Sequence[Concept],
+    method: Method | str = LOCOEDIT,
+    *,
+    layers: Iterable[int] | None = None,
+    tokens: Tokens | None = None,
+    strength: float | None = None,
+    keep: Sequence[str] = (),
+    keep_weight: float = 1.0,
+    keep_tokens: Literal["last", "all"] | None = None,
+    rest_weight: float = 1.0,
+    projections: Sequence[str] = PROJECTIONS,
+    encoder: str | None = None,
+    form: Form = "auto",
+) -> Edit:
+    """Solve for an edit; the pipeline is only read.
+
+    Args:
+        pipe: A Stable Diffusion or SDXL pipeline. SDXL's pooled text reaches the UNet beside the
+            cross-attention layers, so only an edit of the text encoder changes it.
+        concepts: One, or several that are edited at once, in one joint regression.
+        method: One of `METHODS`, or its name; what follows departs from it where given.
+        layers: Cross-attention layers in execution order, or layers of the text encoder.
+        tokens: Which tokens; see `concepts.token_pairs`.
+        strength: Lambda, at least 0: infinite leaves the weights alone, zero fits the most.
+        keep: Prompts whose outputs shall stay. Without any, all texts move along the direction that
+            the concept shares with them.
+        keep_weight: Their importance.
+        keep_tokens: ``"last"``, their last token before the end, or ``"all"``, padding included;
+            None for all with ``aligned``, else the last.
+        rest_weight: Importance of the tokens after the subject's last, where `tokens` has any.
+        projections: ``to_k``, ``to_v`` or both.
+        encoder: ``text_encoder`` or ``text_encoder_2``; None for all there are.
+        form: Of the solver; see `ridge.gain`.
+
+    Returns:
+        An `Edit`; nothing changes until ``edit.apply(pipe)``.
+
+    Raises:
+        UnknownNameError: not a method, choice of tokens or projection.
+        KleditError: no layers named where the method needs them, layers that do not exist, a
+            subject that is not in its prompt, a prompt that is too long, unequal numbers of
+            prompts, a UNet that hides hooks, NaN in the text.
+
+    Cost O(N^2 d + N d out) a matrix for N < d rows, beside encoding the prompts.
+
+    Example:
+        >>> from kledit_lite import zoo
+        >>> pipe = zoo.load_pipeline("paint-tiny")  # doctest: +SKIP
+        >>> concept = Concept.of("seurat", "photo", ("a cat in the style of {}",))
+        >>> edit = solve(pipe, concept, "locoedit", layers=[8, 9])  # doctest: +SKIP
+    """
+    if isinstance(method, str):
+        if method not in METHODS:
+            raise unknown("method", method, METHODS)
+        method = METHODS[method]
+    wanted = as_concepts(concepts)
+    chosen = method.layers if layers is None else tuple(layers)
+    tokens = tokens or method.tokens
+    strength = method.strength if strength is None else strength
+    check_strength("strength", strength)
+    check_strength("rest_weight", rest_weight)
+    if isinstance(keep, str):
+        raise KleditError("Expected a list of prompts to keep, got one string; pass [prompt].")
+    if keep_tokens not in (None, "last", "all"):
+        raise unknown("choice of tokens to keep", keep_tokens, ("last", "all"))
+    every = tokens == "aligned" if keep_tokens is None else keep_tokens == "all"
+    if chosen == ():
+        raise KleditError(
+            f"{method.name} edits the layers that were found to control the concept; name them, "
+            "e.g. layers=[8, 9]."
+        )
+    shapes = fingerprint(pipe)
+    groups = _groups(pipe, method, chosen, projections, encoder)
+    for names, _ in groups:
+        check_editable(pipe, names)
+    tokenizer = tokenizers(pipe)[0]
+    sources = [s for c in wanted for s in c.sources]
+    targets = [t for c in wanted for t in c.targets]
+    changes: dict[str, Change] = {}
+    rows: list[dict[str, Any]] = []
+    pairs: list[Any] = []
+    for names, read in groups:
+        hidden = read([*sources, *targets, *keep])  # (2 N + K, T, d)
+        if not pairs:
+            pairs = token_pairs(tokenizer, wanted, tokens, hidden.shape[1], rest_weight)
+        first = [p.prompt for p in pairs]
+        x = hidden[first, [p.source for p in pairs]]  # (R, d)
+        other = hidden[len(sources) :][first, [p.target for p in pairs]]  # (R, d)
+        weights = torch.tensor([p.weight for p in pairs], device=x.device)
+        stay = _kept(tokenizer, hidden[2 * len(sources) :], keep, every)
+        p = gain(x, strength, weights=weights, keep=stay, keep_weight=keep_weight, form=form)
+        mix, basis = compress(p)
+        step = other.to(p) - x.to(p)  # (R, d)
+        right = basis.float()
+        for name, weight in check_editable(pipe, names).items():
+            w = weight.detach().to(p)
+            residual = step @ w.T  # (R, out), what X misses of X'
+            left = (mix @ residual).T  # (out, r)
+            whole = left.shape[1] * sum(w.shape) >= w.numel()  # factors would save nothing
+            made = Change((left @ basis).float()) if whole else Change(left.float(), right)
+            changes[name] = made
+            rows.append(_row(name, w, made.delta(w.device), x.to(p), residual))
+    settings = {
+        "layers": None if chosen is None else list(chosen), "tokens": tokens, "strength": strength,
+        "concepts": [asdict(c) for c in wanted], "keep": list(keep), "keep_weight": keep_weight,
+        "keep_tokens": "all" if every else "last",
+        "rest_weight": rest_weight, "rows": len(pairs),
+    }  # fmt: skip
+    return Edit(method.name, changes, shapes, settings, rows)
+
+
+def diffquickfix(
+    pipe: Any, concepts: Concept | Sequence[Concept], layer: int = 0, **options: Any
+) -> Edit:
+    """DiffQuickFix: the output matrix of one self-attention of the text encoder.
+
+    Args:
+        pipe, concepts, options: As in `solve`.
+        layer: The causal one is 0; any other is the negative control of the thesis, figure 5.4a.
+
+    Example:
+        >>> # with diffquickfix(pipe, Concept.of("seurat", "photo")).apply(pipe): ...
+    """
+    return solve(pipe, concepts, DIFFQUICKFIX, layers=[layer], **options)
+
+
+def locoedit(
+    pipe: Any, concepts: Concept | Sequence[Concept], layers: Iterable[int], **options: Any
+) -> Edit:
+    """LocoEdit: keys and values of the cross-attention layers that LocoGen found.
+
+    Example:
+        >>> # edit = locoedit(pipe, Concept.of("seurat", "photo"), layers=[8, 9])
+    """
+    return solve(pipe, concepts, LOCOEDIT, layers=layers, **options)
+
+
+def uce(
+    pipe: Any, concepts: Concept | Sequence[Concept], keep: Sequence[str] = (), **options: Any
+) -> Edit:
+    """Unified Concept Editing: all layers, with prompts to preserve."""
+    return solve(pipe, concepts, UCE, keep=keep, **options)
+
+
+def time_edit(pipe: Any, concepts: Concept | Sequence[Concept], **options: Any) -> Edit:
+    """TIME: all layers, all tokens, aligned."""
+    return solve(pipe, concepts, TIME, **options)
+
+
+def in_turn(
+    pipe: Any, concepts: Sequence[Concept], method: Method | str = LOCOEDIT, **options: Any
+) -> Stack:
+    """Edit one concept after the other, each solved on the pipeline as the last one left it.
+
+    Returns:
+        A `Stack` to undo them all; if one fails or is interrupted, those before it are undone.
+    """
+    stack = Stack()
+    try:
+        for concept in as_concepts(concepts):
+            stack.handles.append(solve(pipe, concept, method, **options).apply(pipe))
+    except BaseException:
+        stack.undo()
+        raise
+    return stack
+
+
+def apply_all(pipe: Any, edits: Sequence[Edit]) -> Stack:
+    """Apply several edits, one on top of the other; all of them or none."""
+    stack = Stack()
+    try:
+        for edit in edits:
+            handle: Handle = edit.apply(pipe)
+            stack.handles.append(handle)
+    except BaseException:
+        stack.undo()
+        raise
+    return stack
+
+
+class _EnoughRead(Exception):
+    """Stops an encoder once the wanted input has been seen."""
+
+
+def inputs_of(pipe: Any, name: str, prompts: Sequence[str]) -> torch.Tensor:
+    """What reaches one matrix of a text encoder: (N, T, d), padding included.
+
+    The encoder stops as soon as it is known, so the first layer costs a fraction of an encoding.
+    """
+    part = name.split(".", 1)[0]
+    encoder = getattr(pipe, part)
+    tokenizer = pipe.tokenizer_2 if part == "text_encoder_2" else pipe.tokenizer
+    for prompt in prompts:
+        token_ids(tokenizer, prompt)
+    ids = tokenizer(
+        list(prompts), padding="max_length", max_length=tokenizer.model_max_length,
+        truncation=True, return_tensors="pt",
+    ).input_ids  # fmt: skip
+    weight = check_editable(pipe, [name])[name]
+    module = next(m for m in encoder.modules() if getattr(m, "weight", None) is weight)
+    seen: list[torch.Tensor] = []
+
+    def look(_module: Any, args: tuple[torch.Tensor, ...]) -> None:
+        seen.append(args[0].detach())
+        raise _EnoughRead
+
+    with hooked(module.register_forward_pre_hook(look)), torch.no_grad():
+        try:
+            encoder(ids.to(weight.device))
+        except _EnoughRead:
+            pass
+    if not seen:
+        raise KleditError(
+            f"{name} never ran while the prompts were encoded; the text encoder may be compiled: "
+            "load the pipeline again and do not compile it."
+        )
+    return seen[0]
+
+
+def _groups(
+    pipe: Any,
+    method: Method,
+    layers: tuple[int, ...] | None,
+    projections: Sequence[str],
+    encoder: str | None,
+) -> list[tuple[list[str], Reader]]:
+    """Matrices that read the same inputs, and how to read them."""
+    if method.place == "cross-attention":
+        names = key_value_names(pipe, layers, projections)
+        return [(names, lambda prompts: encode(pipe, prompts).hidden)]
+    found = encoders(pipe)
+    if encoder is not None and encoder not in found:
+        raise unknown("text encoder", encoder, found)
+    groups: list[tuple[list[str], Reader]] = []
+    for part in found if encoder is None else [encoder]:
+        for name in out_names(pipe, part, layers if layers is not None else ()):
+            groups.append(([name], lambda prompts, name=name: inputs_of(pipe, name, prompts)))
+    return groups
+
+
+def _kept(
+    tokenizer: Any, hidden: torch.Tensor, keep: Sequence[str], every: bool
+) -> torch.Tensor | None:
+    if not keep:
+        return None
+    if every:
+        return hidden.flatten(0, 1)
+    ends = [end_position(tokenizer, prompt) - 1 for prompt in keep]
+    return hidden[range(len(keep)), ends]
+
+
+def _row(
+    name: str, w: torch.Tensor, delta: torch.Tensor, x: torch.Tensor, residual: torch.Tensor
+) -> dict[str, Any]:
+    left_over = residual - x @ delta.T
+    return {
+        "name": name,
+        "matrix": short(name),
+        "norm": float(delta.norm()),
+        "relative_norm": float(delta.norm() / w.norm()),
+        "residual_before": float(residual.norm()),
+        "residual_after": float(left_over.norm()),
+    }

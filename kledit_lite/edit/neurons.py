@@ -1,0 +1,300 @@
+r"""Neuron-level editing: which outputs of the keys and values tell a concept, and dropping them.
+
+A *neuron* is one output of ``to_k`` or ``to_v`` of a cross-attention layer (prospectus, section
+4.6). Nothing in the weights changes; hooks on ``to_k`` and ``to_v`` overwrite outputs while a
+context lasts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import torch
+
+from kledit_lite.edit.sites import PROJECTIONS, check_editable, key_value_names, short
+from kledit_lite.errors import KleditError, unknown
+from kledit_lite.trace import Sampling, encode, end_position, generate, last_subject_position
+from kledit_lite.trace.hooks import Fired, hooked
+from kledit_lite.trace.sampler import tokenizers
+
+How = Literal["zero", "mean"]
+Position = Literal["last-subject", "end"] | int
+Neurons = dict[str, torch.Tensor]
+"""Matrix name to the numbers of its neurons."""
+
+
+@dataclass(frozen=True, eq=False)
+class NeuronScores:
+    """How differently the neurons answer with and without a concept.
+
+    Attributes:
+        z: Matrix name to (out,) float64, the absolute z-score of each neuron.
+        mean_with, mean_without: Matrix name to (out,) mean outputs over either set of prompts.
+    """
+
+    z: Mapping[str, torch.Tensor]
+    mean_with: Mapping[str, torch.Tensor]
+    mean_without: Mapping[str, torch.Tensor]
+
+    def top(self, k: int, across: bool = False) -> Neurons:
+        """The k neurons with the largest score, of each matrix or of all together.
+
+        Args:
+            k: How many.
+            across: Rank the neurons of all matrices in one list.
+
+        Raises:
+            KleditError: fewer neurons than k, or k is negative.
+
+        Example:
+            >>> scores = NeuronScores({"a": torch.tensor([1.0, 3.0, 2.0])}, {}, {})
+            >>> scores.top(2)["a"].tolist()
+            [1, 2]
+        """
+        sizes = {name: len(z) for name, z in self.z.items()}
+        most = sum(sizes.values()) if across else min(sizes.values())
+        if not 0 <= k <= most:
+            where = "in all" if across else "in the narrowest matrix"
+            raise KleditError(f"Cannot choose {k} neurons: there are {most} {where}.")
+        if not across:
+            return {n: z.argsort(descending=True, stable=True)[:k] for n, z in self.z.items()}
+        names, every = list(self.z), torch.cat(list(self.z.values()))
+        first = np.cumsum([0, *sizes.values()])
+        best = every.argsort(descending=True, stable=True)[:k]
+        return {
+            name: best[(best >= first[i]) & (best < first[i + 1])] - int(first[i])
+            for i, name in enumerate(names)
+        }
+
+    def table(self, k: int = 10) -> list[dict[str, Any]]:
+        """The k neurons with the largest scores, as rows: matrix, neuron, z, and both means."""
+        rows = []
+        for name, chosen in self.top(k, across=True).items():
+            for i in chosen.tolist():
+                rows.append({
+                    "matrix": short(name), "neuron": i, "z": float(self.z[name][i]),
+                    "mean_with": float(self.mean_with[name][i]),
+                    "mean_without": float(self.mean_without[name][i]),
+                })  # fmt: skip
+        return sorted(rows, key=lambda row: -row["z"])
+
+
+@torch.no_grad()
+def neuron_scores(
+    pipe: Any,
+    with_concept: Sequence[str],
+    without: Sequence[str],
+    layers: Iterable[int] | None,
+    *,
+    subject: str | None = None,
+    subject_without: str | None = None,
+    position: Position = "last-subject",
+    projections: Sequence[str] = PROJECTIONS,
+) -> NeuronScores:
+    r"""Score every key and value neuron of some layers by what two sets of prompts make of it.
+
+    Equation: :math:`|z| = |\bar z - \bar z'| / \sqrt{s^2/N_1 + s'^2/N_2}` for the outputs
+    :math:`z_i = c_i W`, with the unbiased variances (prospectus, section 4.6). A neuron whose
+    outputs differ by no more than rounding scores 0.
+
+    Args:
+        pipe: The pipeline.
+        with_concept: N_1 >= 2 prompts, e.g. "... in the style of van gogh".
+        without: N_2 >= 2 prompts without the concept.
+        layers: Numbers in execution order; None for all.
+        subject: The concept's words in each prompt of the first set; None for the token before the
+            end.
+        subject_without: The same for the second set.
+        position: Which token is looked at: the subject's last, the end token, or a number. A
+            padding token, which public code looks at, is a different choice.
+        projections: ``to_k``, ``to_v`` or both.
+
+    Raises:
+        KleditError: too few prompts, a subject that is not in its prompt, a position beyond the
+            encoder's, layers that do not exist, a UNet that hides hooks.
+
+    Example:
+        >>> # scores = neuron_scores(pipe, styled, plain, layers=[8, 9], subject="van gogh")
+    """
+    names = key_value_names(pipe, layers, projections)
+    a = _tokens(pipe, "with_concept", with_concept, subject, position)
+    b = _tokens(pipe, "without", without, subject_without, position)
+    z, mean_a, mean_b = {}, {}, {}
+    for name, weight in check_editable(pipe, names).items():
+        w = weight.detach().to(a).T
+        x, y = a @ w, b @ w  # (N_1, out), (N_2, out)
+        mean_a[name], mean_b[name] = x.mean(0), y.mean(0)
+        z[name] = z_scores(x, y)
+    return NeuronScores(z, mean_a, mean_b)
+
+
+def z_scores(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    """Absolute two-sample z-score of each column; see `neuron_scores`.
+
+    Args:
+        x: (N_1, n). y: (N_2, n). Both N >= 2.
+
+    Example:
+        >>> z_scores(torch.tensor([[1.0], [3.0]]), torch.tensor([[0.0], [0.0]])).tolist()
+        [2.0]
+    """
+    gap = (x.mean(0) - y.mean(0)).abs()
+    error = (x.var(0) / len(x) + y.var(0) / len(y)).sqrt()
+    noise = 1e-6 * torch.cat([x, y]).square().mean().sqrt()  # what float32 encoders cannot tell
+    return torch.where(gap > noise, gap / error.clamp(min=1e-3 * noise), torch.zeros_like(gap))
+
+
+@contextmanager
+def ablated(
+    pipe: Any,
+    neurons: Mapping[str, torch.Tensor],
+    how: How = "zero",
+    scores: NeuronScores | None = None,
+    conditional: bool = False,
+    positions: Sequence[int] | None = None,
+) -> Iterator[Fired]:
+    """Hold neurons at zero, or at their mean without the concept, while the context lasts.
+
+    Args:
+        pipe: The pipeline.
+        neurons: From `NeuronScores.top`.
+        how: ``"zero"`` or ``"mean"``; the latter takes ``mean_without`` of `scores`.
+        scores: Needed for the means.
+        conditional: Leave the first half of the rows alone, which is the unconditional half when
+            guidance is on (`Sampling.guidance` > 1).
+        positions: Tokens at which to do it; None for all.
+
+    Yields:
+        `Fired`; ``expect(steps)`` says whether every hook ran.
+
+    Raises:
+        UnknownNameError: another way of ablating.
+        KleditError: no scores for the means, neurons that do not exist, a UNet that hides hooks,
+            or `conditional` with an odd number of rows.
+
+    Example:
+        >>> # with ablated(pipe, scores.top(30)): generate(pipe, prompts)
+    """
+    if how not in ("zero", "mean"):
+        raise unknown("ablation", how, ("zero", "mean"))
+    if how == "mean" and scores is None:
+        raise KleditError("Replacing neurons by their mean needs the scores; pass scores=...")
+    weights = check_editable(pipe, neurons)
+    fired = Fired([n for n in neurons if len(neurons[n])])
+    by_weight = {id(weight): name for name, weight in weights.items()}
+    handles = []
+    with hooked_later(handles):
+        for module in pipe.unet.modules():
+            name = by_weight.get(id(getattr(module, "weight", None)))
+            if name is None or not len(neurons[name]):
+                continue
+            chosen = torch.as_tensor(neurons[name], device=weights[name].device)
+            if int(chosen.max()) >= len(weights[name]) or int(chosen.min()) < 0:
+                raise KleditError(
+                    f"{name} has {len(weights[name])} neurons, numbered from 0; got "
+                    f"{int(chosen.min())} to {int(chosen.max())}."
+                )
+            value = torch.zeros(len(chosen), dtype=weights[name].dtype, device=chosen.device)
+            if how == "mean" and scores is not None:
+                value = scores.mean_without[name].to(chosen.device)[chosen].to(value.dtype)
+
+            def hold(
+                _module: Any, _args: Any, out: torch.Tensor, name: str = name,
+                chosen: torch.Tensor = chosen, value: torch.Tensor = value,
+            ) -> torch.Tensor:  # fmt: skip
+                fired.count[name] += 1
+                first = _half(out) if conditional else 0
+                new = out.clone()
+                if positions is None:
+                    new[first:, :, chosen] = value.to(new.dtype)
+                else:
+                    at = torch.as_tensor(list(positions), device=chosen.device)
+                    new[first:, at[:, None], chosen] = value.to(new.dtype)
+                return new
+
+            handles.append(module.register_forward_hook(hold))
+        yield fired
+
+
+@contextmanager
+def hooked_later(handles: list[Any]) -> Iterator[None]:
+    """As `trace.hooks.hooked`, for handles that are appended inside the block."""
+    try:
+        yield
+    finally:
+        with hooked(*handles):
+            pass
+
+
+def trade_off(
+    pipe: Any,
+    scores: NeuronScores,
+    counts: Sequence[int],
+    prompts: Sequence[str],
+    measure: Callable[[np.ndarray], Mapping[str, float]],
+    *,
+    how: How = "zero",
+    seeds: Sequence[int] | int = 0,
+    sampling: Sampling = Sampling(),  # noqa: B008  (frozen)
+    conditional: bool = False,
+    across: bool = False,
+) -> list[dict[str, float]]:
+    """Drop more and more neurons and measure the pictures: concept gone against the rest kept.
+
+    Args:
+        pipe, scores, how, conditional, across: As in `ablated` and `NeuronScores.top`.
+        counts: How many neurons of each matrix (or in all, with `across`) to drop.
+        prompts, seeds, sampling: Of the pictures; the same for every count.
+        measure: Takes the pictures (N, H, W, 3) uint8 and returns named numbers, e.g. the share
+            that still shows the style and the share that still shows the object.
+
+    Returns:
+        A row for each count: ``neurons`` and what `measure` returned.
+
+    Example:
+        >>> # trade_off(pipe, scores, [0, 10, 30], prompts, judge_shares)
+    """
+    rows = []
+    for count in counts:
+        with ablated(pipe, scores.top(count, across), how, scores, conditional):
+            images = generate(pipe, prompts, seeds, sampling)
+        rows.append({"neurons": float(count), **measure(images)})
+    return rows
+
+
+def _half(out: torch.Tensor) -> int:
+    if len(out) % 2:
+        raise KleditError(
+            f"Got {len(out)} rows, which have no conditional half; switch guidance on or pass "
+            "conditional=False."
+        )
+    return len(out) // 2
+
+
+def _tokens(
+    pipe: Any, what: str, prompts: Sequence[str], subject: str | None, position: Position
+) -> torch.Tensor:
+    """Embeddings (N, d) float64 of the wanted token of each prompt."""
+    if isinstance(prompts, str) or len(prompts) < 2:
+        raise KleditError(f"A z-score needs a list of at least 2 prompts in {what!r}.")
+    hidden = encode(pipe, prompts).hidden
+    tokenizer = tokenizers(pipe)[0]
+    if isinstance(position, int):
+        if not 0 <= position < hidden.shape[1]:
+            raise KleditError(
+                f"There is no token {position}: the encoder's are numbered 0 to "
+                f"{hidden.shape[1] - 1}."
+            )
+        at = [position] * len(prompts)
+    elif position == "last-subject":
+        at = [last_subject_position(tokenizer, p, subject) for p in prompts]
+    elif position == "end":
+        at = [end_position(tokenizer, p) for p in prompts]
+    else:
+        raise unknown("position", position, ("last-subject", "end", "a number"))
+    rows = hidden[range(len(prompts)), at]
+    return rows.double() if rows.device.type != "mps" else rows.float()

@@ -1,0 +1,88 @@
+"""Marks by a judge that reads the factors of the painted world off a picture."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from kledit_lite.errors import KleditError
+from kledit_lite.world import FACTORS, Scene
+from kledit_lite.zoo.judge import HEADS, labels
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from kledit_lite.zoo.judge import Judge
+
+Shown = Sequence[tuple[str, object]]
+"""What a picture should show: pairs of a factor and its value, all of which must hold."""
+
+
+def shows_all(judge: Judge, images: np.ndarray, shown: Shown) -> np.ndarray:
+    """Whether each picture shows every one of the given values.
+
+    Args:
+        judge: `kledit_lite.zoo.load_judge()`, or anything with ``shows(images, factor, value)``.
+        images: (N, 64, 64, 3) uint8.
+        shown: e.g. ``[("object", "cat"), ("colour", "purple")]``, the mascot of velmora.
+
+    Returns:
+        (N,) bool.
+
+    Raises:
+        KleditError: nothing to look for.
+    """
+    if not shown:
+        raise KleditError("Expected at least one (factor, value) to look for, got none.")
+    return np.all([judge.shows(images, factor, value) for factor, value in shown], axis=0)
+
+
+def share_showing(judge: Judge, images: np.ndarray, factor: str, value: object) -> float:
+    """Share of the pictures that show a value, from 0 to 1.
+
+    Example:
+        >>> from kledit_lite import world, zoo
+        >>> cats = world.balanced(200, seed=0).where(object="cat")
+        >>> share_showing(zoo.load_judge(), cats.images, "object", "cat") > 0.9  # doctest: +SKIP
+        True
+    """
+    return float(np.mean(shows_all(judge, images, [(factor, value)])))
+
+
+def factor_table(
+    judge: Judge, images: np.ndarray, scenes: Sequence[Scene], factors: Sequence[str] = HEADS
+) -> pd.DataFrame:
+    """How often each factor of pictures is what their prompts' scenes say.
+
+    A colour that a scene's style does not show is not asked for.
+
+    Args:
+        judge: As in `shows_all`.
+        images: (N, 64, 64, 3) uint8, e.g. made from ``caption(scene)``.
+        scenes: N scenes.
+        factors: Which factors.
+
+    Returns:
+        A row a factor: ``share`` right, ``pictures`` asked, ``chance`` of a blind guess.
+
+    Raises:
+        KleditError: unequal numbers of pictures and scenes.
+    """
+    import pandas as pd
+
+    if len(images) != len(scenes):
+        raise KleditError(
+            f"Expected a scene for each picture, got {len(images)} pictures and {len(scenes)} "
+            "scenes."
+        )
+    read = judge.read(images)
+    rows = []
+    for factor in factors:
+        truth = labels(scenes, factor)
+        asked = truth >= 0
+        right = (read[factor] == truth)[asked]
+        share = float(right.mean()) if asked.any() else float("nan")
+        rows.append((factor, share, int(asked.sum()), 1 / len(FACTORS[factor])))
+    return pd.DataFrame(rows, columns=["factor", "share", "pictures", "chance"]).set_index("factor")

@@ -1,0 +1,315 @@
+"""Causal tracing of the text encoder: which layer, at which token, holds the subject?
+
+Clean, corrupted and restored prompts go through the encoder in **one** batch (Basu et al. 2024;
+thesis 5.2.4): row 0 is clean, row 1 corrupted, and row i + 2 is corrupted but for one site, whose
+output at one token is copied from row 0. The encoded rows then condition the sampler, all from the
+same initial noise.
+In a causal encoder nothing before the subject changes, so that many rows come out equal to the
+corrupted one, or to the clean one; those are painted once.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import torch
+
+from kledit_lite.errors import KleditError, unknown
+from kledit_lite.trace.corrupt import (
+    Noise,
+    Tracing,
+    check_inputs,
+    draw_noise,
+    noisy_words,
+    text_encoders,
+)
+from kledit_lite.trace.effects import Score, Trace
+from kledit_lite.trace.hooks import Fired, hooked
+from kledit_lite.trace.lanes import counted
+from kledit_lite.trace.prompts import TracePrompt
+from kledit_lite.trace.sampler import Text, decode, encode, latents_for, sample, tokenizers
+from kledit_lite.trace.tokens import end_position, subject_positions, words_of
+
+TextKind = Literal["self-attn", "mlp", "layer"]
+TEXT_KINDS: tuple[TextKind, ...] = ("self-attn", "mlp", "layer")
+ROLES = ("before", "subject", "last subject", "after", "end", "padding")
+"""What a token is to the subject; ``subject`` are its tokens but the last."""
+
+_MODULE = re.compile(r"(?:^|\.)encoder\.layers\.(\d+)(\.self_attn|\.mlp|)$")
+_KIND: dict[str, TextKind] = {".self_attn": "self-attn", ".mlp": "mlp", "": "layer"}
+
+
+@dataclass(frozen=True)
+class TextSite:
+    """One layer's module at one token.
+
+    Attributes:
+        encoder: 0, or 1 for SDXL's second text encoder.
+        layer: From 0.
+        kind: ``self-attn`` and ``mlp`` are what the module adds to the hidden state; ``layer`` is
+            the hidden state that leaves the layer.
+        position: Of the token; the start token is 0.
+        token: The token as people read it.
+        role: One of `ROLES`.
+    """
+
+    encoder: int
+    layer: int
+    kind: TextKind
+    position: int
+    token: str
+    role: str
+
+    @property
+    def name(self) -> str:
+        """E.g. ``"self-attn-0 at gogh (8)"``."""
+        where = f"{self.kind}-{self.layer} at {self.token} ({self.position})"
+        return f"encoder {self.encoder + 1} {where}" if self.encoder else where
+
+
+def text_modules(encoder: Any) -> dict[tuple[int, TextKind], torch.nn.Module]:
+    """The modules of a CLIP text encoder by layer and kind.
+
+    Raises:
+        KleditError: an encoder built otherwise, e.g. T5.
+    """
+    found = {}
+    for name, module in encoder.named_modules():
+        match = _MODULE.search(name)
+        if match:
+            found[int(match[1]), _KIND[match[2]]] = module
+    if not found:
+        raise KleditError(
+            f"No CLIP layers in the text encoder {type(encoder).__name__}; its tokens cannot be "
+            "traced, trace the UNet instead."
+        )
+    return found
+
+
+def text_sites(
+    pipe: Any,
+    prompt: TracePrompt,
+    kinds: Sequence[TextKind] = ("self-attn", "mlp"),
+    layers: Sequence[int] | None = None,
+    roles: Sequence[str] = ROLES[:-1],
+) -> list[TextSite]:
+    """All (layer, kind, token) sites of a prompt, layer by layer.
+
+    Args:
+        pipe: The pipeline; of SDXL both encoders.
+        prompt: The prompt with its subject.
+        kinds: Of `TEXT_KINDS`.
+        layers: Default all.
+        roles: Which tokens; default all but the padding.
+
+    Raises:
+        UnknownNameError: not a kind or role.
+        KleditError: no such layer.
+    """
+    for k in kinds:
+        if k not in TEXT_KINDS:
+            raise unknown("kind of text site", k, TEXT_KINDS)
+    for r in roles:
+        if r not in ROLES:
+            raise unknown("role of a token", r, ROLES)
+    sites = []
+    for e, (encoder, tokenizer) in enumerate(
+        zip(text_encoders(pipe), tokenizers(pipe), strict=True)
+    ):
+        there = sorted({layer for layer, _ in text_modules(encoder)})
+        wanted = there if layers is None else list(layers)
+        if set(wanted) - set(there):
+            raise KleditError(
+                f"Layers {sorted(set(wanted) - set(there))} do not exist: text encoder {e + 1} has "
+                f"layers 0 to {there[-1]}."
+            )
+        tokens = list(enumerate(token_roles(tokenizer, prompt)))
+        sites += [
+            TextSite(e, layer, kind, at, token, role)
+            for layer in wanted for kind in kinds for at, (token, role) in tokens if role in roles
+        ]  # fmt: skip
+    return sites
+
+
+def token_roles(tokenizer: Any, prompt: TracePrompt) -> list[tuple[str, str]]:
+    """Each token of the padded prompt with its role, from the start token on."""
+    words = words_of(tokenizer, prompt.prompt)
+    subject = subject_positions(tokenizer, prompt.prompt, prompt.subject)
+    end = end_position(tokenizer, prompt.prompt)
+    special = {0: "start", end: "end"}
+    roles = []
+    for at in range(tokenizer.model_max_length):
+        if at > end:
+            roles.append(("pad", "padding"))
+        elif at == end:
+            roles.append(("end", "end"))
+        elif at in subject:
+            last = "last subject" if at == subject[-1] else "subject"
+            roles.append((words[at], last))
+        else:
+            name = special.get(at, words[at])
+            roles.append((name, "before" if at < subject[0] else "after"))
+    return roles
+
+
+@contextmanager
+def restored_rows(pipe: Any, groups: Sequence[Sequence[TextSite]]) -> Iterator[Fired]:
+    """While inside, row i + 2 of an encoder call gets group i's outputs from row 0.
+
+    The hooks run before any that were there already, because transformers collects hidden states
+    with hooks of its own (SDXL reads one from them).
+    """
+    rows: dict[tuple[int, int, TextKind], tuple[list[int], list[int]]] = {}
+    for i, group in enumerate(groups):
+        for s in group:
+            to, at = rows.setdefault((s.encoder, s.layer, s.kind), ([], []))
+            to.append(i + 2)
+            at.append(s.position)
+    fired = Fired([f"encoder {e + 1} {kind}-{layer}" for e, layer, kind in rows])
+    handles = []
+    modules = [text_modules(e) for e in text_encoders(pipe)]
+    for (e, layer, kind), (to, at) in rows.items():
+
+        def patch(
+            _module: Any, _args: Any, out: Any, name: str = f"encoder {e + 1} {kind}-{layer}",
+            to: list[int] = to, at: list[int] = at,
+        ) -> Any:  # fmt: skip
+            fired.count[name] += 1
+            h = out[0] if isinstance(out, tuple) else out
+            new = h.clone()
+            new[to, at] = h[0, at]
+            return (new, *out[1:]) if isinstance(out, tuple) else new
+
+        handles.append(modules[e][layer, kind].register_forward_hook(patch, prepend=True))
+    with hooked(*handles):
+        yield fired
+
+
+@torch.no_grad()
+def restored_texts(
+    pipe: Any, prompt: str, noise: Sequence[Noise], groups: Sequence[Sequence[TextSite]]
+) -> Text:
+    """Encode a prompt clean, corrupted, and corrupted but for each group of sites.
+
+    Args:
+        pipe: The pipeline.
+        prompt: One prompt.
+        noise: Of `draw_noise`.
+        groups: G groups of sites, restored together each.
+
+    Returns:
+        2 + G rows. Cost: one call of each text encoder.
+
+    Raises:
+        KleditError: an encoder that skips hooks.
+    """
+    n = 2 + len(groups)
+    with restored_rows(pipe, groups) as fired, noisy_words(pipe, [None, *[list(noise)] * (n - 1)]):
+        text = encode(pipe, [prompt] * n)
+    fired.expect(1)
+    return text
+
+
+def trace_text(
+    pipe: Any,
+    prompts: Sequence[TracePrompt],
+    seeds: Sequence[int],
+    scores: Mapping[str, Score],
+    how: Tracing = Tracing(),  # noqa: B008  (frozen)
+    *,
+    kinds: Sequence[TextKind] = ("self-attn", "mlp"),
+    layers: Sequence[int] | None = None,
+    roles: Sequence[str] = ROLES[:-1],
+    keep: int = 0,
+    progress: Callable[[int], None] | None = None,
+) -> Trace:
+    """Trace a pipeline's text encoder(s) over (layer, kind, token).
+
+    Args:
+        pipe: A Stable Diffusion or SDXL pipeline.
+        prompts: N prompts with their subjects.
+        seeds: N seeds, of the initial noise and of the noise on the words.
+        scores: As in `trace_unet`.
+        how: Noise scale and sampling; with ``pooled="clean"`` SDXL's pooled text is the clean
+            prompt's in every restored row.
+        kinds: As in `text_sites`. layers: as there. roles: as there.
+        keep: Keep all pictures of the first so many prompts.
+        progress: Called with the number of prompts done, as they are.
+
+    Returns:
+        A `Trace` whose restored rows have the columns of `TextSite`; `aie` averages over tokens of
+        the same role. Cost: one encoder call a prompt and a picture for each text that differs
+        from the clean and the corrupted one.
+
+    Raises:
+        KleditError: as `trace_unet`.
+    """
+    import pandas as pd
+
+    seeds = [int(s) for s in seeds]
+    check_inputs(prompts, seeds)
+    if not scores:
+        raise KleditError("Expected at least one score, got none; e.g. by_clip(zoo.load_clip()).")
+    pictures, restored, images = [], [], []
+    per = naive = 0
+    with counted(pipe.unet) as work:
+        for i, (prompt, seed) in enumerate(zip(prompts, seeds, strict=True)):
+            sites = text_sites(pipe, prompt, kinds, layers, roles)
+            noise = draw_noise(pipe, prompt, seed, how.noise)
+            text = restored_texts(pipe, prompt.prompt, noise, [(s,) for s in sites])
+            if how.pooled == "clean" and text.pooled is not None:
+                kept = torch.cat([text.pooled[:2], text.pooled[:1].expand(len(sites), -1)])
+                text = Text(text.hidden, kept)
+            first, same = distinct(text)
+            z = latents_for(pipe, [seed], how.sampling.size).repeat(len(first), 1, 1, 1)
+            before = work.rows
+            z = sample(pipe, text[first], z, how.sampling)
+            per = (work.rows - before) // len(first)
+            naive += 3 * len(sites) * per
+            made = decode(pipe, z, min(64, how.sampling.batch))
+            marks = {name: np.asarray(f(made, prompt), float)[same] for name, f in scores.items()}
+            if i < keep:
+                images.append(made[same])
+            pictures.append({
+                "prompt": prompt.prompt, "subject": prompt.subject,
+                "attribute": prompt.attribute, "seed": seed,
+                **{f"clean_{n}": float(m[0]) for n, m in marks.items()},
+                **{f"corrupted_{n}": float(m[1]) for n, m in marks.items()},
+            })  # fmt: skip
+            restored += [
+                {"picture": i, "order": j, "site": s.name, **vars(s),
+                 **{n: float(m[j + 2]) for n, m in marks.items()}}
+                for j, s in enumerate(sites)
+            ]  # fmt: skip
+            if progress is not None:
+                progress(i + 1)
+    frame = pd.DataFrame(restored)
+    frame["role"] = pd.Categorical(frame["role"], ROLES, ordered=True)
+    frame["kind"] = pd.Categorical(frame["kind"], TEXT_KINDS, ordered=True)
+    return Trace(
+        pd.DataFrame(pictures), frame, tuple(scores), work.rows, naive, tuple(images)
+    )  # fmt: skip
+
+
+def distinct(text: Text) -> tuple[list[int], list[int]]:
+    """Rows that must be painted, and for each row which of them it is equal to.
+
+    Rows are compared bit for bit with the clean and the corrupted one, rows 0 and 1.
+    """
+    flat = text.hidden.flatten(1)
+    if text.pooled is not None:
+        flat = torch.cat([flat, text.pooled.to(flat.dtype)], 1)
+    first, same = [0, 1], [0, 1]
+    like = [(flat == flat[r]).all(1).tolist() for r in (1, 0)]
+    for i in range(2, len(text)):
+        if like[0][i] or like[1][i]:
+            same.append(1 if like[0][i] else 0)
+        else:
+            same.append(len(first))
+            first.append(i)
+    return first, same

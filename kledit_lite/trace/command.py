@@ -1,0 +1,90 @@
+"""``kledit trace``: from a model's name and a file of prompts to a folder."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from kledit_lite.errors import KleditError
+from kledit_lite.results import Results
+from kledit_lite.trace.causal import MODULES
+from kledit_lite.trace.corrupt import Tracing
+from kledit_lite.trace.effects import by_clip, by_judge
+from kledit_lite.trace.prompts import read_prompts, trace_prompts
+from kledit_lite.trace.report import run_trace
+from kledit_lite.trace.sampler import Sampling
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the command line asks for.
+
+    Attributes:
+        model: Shipped name, pipeline's directory, or hub id.
+        prompts: File of prompts and subjects; see `read_prompts`.
+        attribute: Instead of a file, prompts of the painted world for this attribute.
+        out: Folder to write.
+        where: ``unet`` or ``text``.
+        count: Prompts of `attribute`.
+        kinds: Kinds of UNet module; None for the paper's.
+        noise: Scale of the noise on the subject's words.
+        seeds: Pictures a prompt.
+        steps: Of the sampler.
+        guidance: Its scale.
+        batch: Pictures a UNet call.
+        clip: CLIP to score with; None to choose by the pictures' size.
+        judge: Score with the painted world's judge too.
+    """
+
+    model: str
+    prompts: Path | None
+    attribute: str | None
+    out: Path
+    where: str = "unet"
+    count: int = 12
+    kinds: tuple[str, ...] | None = None
+    noise: float = 3.0
+    seeds: int = 1
+    steps: int = 20
+    guidance: float = 3.0
+    batch: int = 64
+    clip: str | None = None
+    judge: bool = False
+
+
+def run(request: Request) -> Results:
+    """Load, trace, write; says on stderr how far it is.
+
+    Raises:
+        KleditError: prompts, model or numbers that will not do; nothing is written then.
+    """
+    from kledit_lite import zoo
+    from kledit_lite.zoo.pipelines import open_clip_model, open_pipeline
+
+    if request.steps < 1 or request.batch < 2:
+        raise KleditError(
+            f"Expected at least 1 step and a batch of at least 2, got {request.steps} and "
+            f"{request.batch}."
+        )
+    how = Tracing(
+        request.noise, Sampling(request.steps, guidance=request.guidance, batch=request.batch)
+    )
+    if request.prompts is not None:
+        prompts = read_prompts(request.prompts)
+    else:
+        prompts = trace_prompts(request.attribute, request.count)  # type: ignore[arg-type]
+    pipe = open_pipeline(request.model)
+    scores = {"clipscore": by_clip(open_clip_model(request.clip, pipe))}
+    if request.judge:
+        scores["judge"] = by_judge(zoo.load_judge())
+    total = len(prompts) * request.seeds
+
+    def progress(done: int) -> None:
+        print(f"kledit: traced {done} of {total} pictures", file=sys.stderr, flush=True)
+
+    kinds = request.kinds or MODULES
+    return run_trace(
+        pipe, prompts, scores, request.out, where=request.where, kinds=kinds,  # type: ignore[arg-type]
+        seeds=request.seeds, how=how, progress=progress,
+    )  # fmt: skip

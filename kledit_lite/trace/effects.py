@@ -1,0 +1,253 @@
+"""What a trace found: average indirect effects, their intervals, causal states."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from kledit_lite.errors import KleditError, unknown
+from kledit_lite.metrics.clipscore import TextImageModel, clip_score
+from kledit_lite.metrics.judges import shows_all
+from kledit_lite.trace.prompts import TracePrompt
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from kledit_lite.zoo.judge import Judge
+
+Score = Callable[[np.ndarray, TracePrompt], np.ndarray]
+"""From pictures (K, H, W, 3) of one prompt to K marks; higher is closer to the prompt."""
+
+UNET = ("order", "site", "kind")
+TEXT = ("encoder", "layer", "kind", "role")
+
+
+@dataclass(frozen=True)
+class Trace:
+    """Marks of clean, corrupted and restored pictures.
+
+    Attributes:
+        pictures: A row for each prompt with its seed: ``prompt``, ``subject``, ``attribute``,
+            ``seed`` and ``clean_NAME``, ``corrupted_NAME`` for every score NAME.
+        restored: A row for each picture and site: ``picture`` (row of the above), what the site is
+            (`UNET` or `TEXT` columns) and NAME for every score.
+        scores: The names.
+        rows: Rows that went through the UNet.
+        naive_rows: Rows that clean, corrupted and restored runs for every site would have taken.
+        images: Of the first pictures, if kept: (2 + S, H, W, 3) uint8 each, clean and corrupted
+            before the restored ones.
+    """
+
+    pictures: pd.DataFrame
+    restored: pd.DataFrame
+    scores: tuple[str, ...]
+    rows: int
+    naive_rows: int
+    images: tuple[np.ndarray, ...] = ()
+
+    @property
+    def by(self) -> tuple[str, ...]:
+        """The columns that tell sites apart: `UNET`, or `TEXT` where tokens have roles."""
+        return TEXT if "role" in self.restored else UNET
+
+
+def by_clip(clip: TextImageModel) -> Score:
+    """CLIPScore of a picture with its clean prompt, 0 to 100."""
+    return lambda images, p: clip_score(clip, images, [p.prompt])
+
+
+def by_judge(judge: Judge) -> Score:
+    """1 where a judge sees what the prompt's subject says (``prompt.shows``), else 0."""
+
+    def score(images: np.ndarray, p: TracePrompt) -> np.ndarray:
+        if not p.shows:
+            raise KleditError(
+                f"The prompt {p.prompt!r} does not say what a judge should see; give shows=((factor"
+                ", value),)."
+            )
+        return shows_all(judge, images, p.shows).astype(float)
+
+    return score
+
+
+def bootstrap_means(
+    x: np.ndarray, *, draws: int = 1000, level: float = 0.95, seed: int = 0
+) -> tuple[np.ndarray, np.ndarray]:
+    """Percentile bootstrap intervals of the columns' means; rows are resampled together.
+
+    Args:
+        x: (N, S); NaN marks a value that is not there.
+
+    Returns:
+        Low and high ends, (S,) each; a column of NaN stays NaN. Cost O(draws N S).
+    """
+    if draws < 1 or not 0 < level < 1:
+        raise KleditError(
+            f"Expected at least one draw and a level between 0 and 1, got {draws} and {level:g}."
+        )
+    rng = np.random.default_rng(seed)
+    n = len(x)
+    index = rng.integers(n, size=(draws, n))
+    counts = np.stack([np.bincount(row, minlength=n) for row in index]).astype(float)
+    there = ~np.isnan(x)
+    total = counts @ np.where(there, x, 0)  # (draws, S)
+    weight = counts @ there
+    with np.errstate(invalid="ignore", divide="ignore"):
+        means = total / weight
+    ends = np.full((2, x.shape[1]), np.nan)
+    some = there.any(0)
+    ends[:, some] = np.nanquantile(means[:, some], [(1 - level) / 2, (1 + level) / 2], axis=0)
+    return ends[0], ends[1]
+
+
+def aie(
+    trace: Trace, score: str | None = None, by: Sequence[str] | None = None, *,
+    draws: int = 1000, level: float = 0.95, seed: int = 0,
+) -> pd.DataFrame:  # fmt: skip
+    """Average indirect effect of every site.
+
+    Equation: ``AIE(a) = mean(score(restored at a) - score(corrupted))``, the score being that with
+    the clean prompt (Basu et al. 2024; thesis 5.2.5). Seeds of one prompt are averaged first; the
+    bootstrap resamples prompts, which are what one generalises over.
+
+    Args:
+        trace: Of `trace_unet` or `trace_text`.
+        score: Name; default the first.
+        by: Columns of ``trace.restored`` that make a site; default ``trace.by``.
+        draws: Bootstrap resamples.
+        level: Of the interval.
+        seed: Of the bootstrap.
+
+    Returns:
+        A row a site, in the sites' order: the `by` columns; ``restored`` mean score; ``aie`` with
+        ``low`` and ``high``; ``recovered``, the AIE as a share of the total effect
+        ``mean(score(clean) - score(corrupted))`` (NaN where the corruption cost nothing);
+        ``prompts``.
+
+    Raises:
+        UnknownNameError: not one of the trace's scores.
+    """
+    score, keys = _score(trace, score), list(by or trace.by)
+    if trace.restored.empty:
+        import pandas as pd
+
+        columns = ["restored", "aie", "low", "high", "recovered", "prompts"]
+        return pd.DataFrame(columns=[*keys, *columns])
+    frame = trace.restored.join(trace.pictures[["prompt", f"corrupted_{score}"]], on="picture")
+    frame["effect"] = frame[score] - frame[f"corrupted_{score}"]
+    cells = frame.groupby(["prompt", *keys], sort=True, observed=True)[[score, "effect"]].mean()
+    table = cells.groupby(keys, observed=True)[[score]].mean().rename(columns={score: "restored"})
+    wide = cells["effect"].unstack("prompt")  # (sites, prompts), NaN where a prompt lacks the site
+    wide = wide.reindex(table.index)
+    values = wide.to_numpy(float).T
+    table["aie"] = np.nanmean(values, axis=0)
+    table["low"], table["high"] = bootstrap_means(values, draws=draws, level=level, seed=seed)
+    total = total_effect(trace, score)
+    table["recovered"] = table["aie"] / total if total > 0 else np.nan
+    table["prompts"] = (~np.isnan(values)).sum(0)
+    return table.reset_index()
+
+
+def total_effect(trace: Trace, score: str | None = None) -> float:
+    """Mean of score(clean) - score(corrupted): all that a restored site could win back."""
+    score = _score(trace, score)
+    p = trace.pictures
+    return float((p[f"clean_{score}"] - p[f"corrupted_{score}"]).groupby(p["prompt"]).mean().mean())
+
+
+def causal_threshold(
+    validation: Trace, score: str = "clipscore", faithful: str = "judge", share: float = 1.0,
+    by: Sequence[str] | None = None,
+) -> float:  # fmt: skip
+    """The score above which a site counts as causal, chosen on validation prompts.
+
+    As in thesis 5.2.5: the sites whose restored pictures are faithful for **all** validation
+    prompts are causal states there, and the lowest of their mean scores is the threshold. A judge
+    stands in for the people who rated the pictures.
+
+    Args:
+        validation: A trace of prompts that are not tested on.
+        score: What the threshold is for.
+        faithful: The score that says whether a picture is faithful, 0 or 1.
+        share: Share of prompts that must be; the paper's is 1.
+        by: As in `aie`.
+
+    Returns:
+        The threshold; infinity where no site is causal. It is on the scale of the score: less the
+        mean corrupted score it is one on the scale of the AIE.
+    """
+    table = _both(validation, score, faithful, by)
+    causal = table[table[faithful] >= share - 1e-12]
+    return float(causal[score].min()) if len(causal) else float("inf")
+
+
+def causal_states(
+    trace: Trace, threshold: float, score: str = "clipscore", by: Sequence[str] | None = None
+) -> pd.DataFrame:
+    """The rows of `aie` whose mean restored score reaches the threshold."""
+    table = aie(trace, score, by)
+    return table[table["restored"] >= threshold - 1e-12].reset_index(drop=True)
+
+
+def noise_sensitivity(
+    run: Callable[[float], Trace], scales: Sequence[float], score: str | None = None,
+    by: Sequence[str] | None = None,
+) -> pd.DataFrame:  # fmt: skip
+    """How a trace depends on the noise scale, which published work leaves open.
+
+    Args:
+        run: From a scale to a trace, e.g.
+            ``lambda s: trace_unet(pipe, prompts, seeds, scores, Tracing(noise=s))``; without sites
+            it is a matter of two runs a prompt, and shows the drop alone.
+        scales: In units of the embeddings' standard deviation.
+        score: Name; default the first.
+        by: As in `aie`.
+
+    Returns:
+        A row a scale: ``noise``; mean ``clean`` and ``corrupted`` scores; their difference
+        ``drop``; the ``best`` site with its ``aie``; ``agreement``, Spearman's rank correlation
+        of all sites' AIE with those at the scale of the largest drop (NaN without spread).
+    """
+    import pandas as pd
+
+    traces = [run(s) for s in scales]
+    if not traces:
+        raise KleditError("Expected at least one noise scale, got none.")
+    score = _score(traces[0], score)
+    tables = [aie(t, score, by, draws=1) for t in traces]
+    drops = [total_effect(t, score) for t in traces]
+    reference = tables[int(np.argmax(drops))]["aie"].rank()
+    rows = []
+    for scale, trace, table, drop in zip(scales, traces, tables, drops, strict=True):
+        best = table.loc[table["aie"].idxmax()] if len(table) else None
+        ranks = table["aie"].rank()
+        spread = len(table) > 1 and ranks.std() > 0 and reference.std() > 0
+        site = [str(best[k]) for k in (by or trace.by) if k != "order"] if len(table) else []
+        rows.append({
+            "noise": float(scale),
+            "clean": float(trace.pictures[f"clean_{score}"].mean()),
+            "corrupted": float(trace.pictures[f"corrupted_{score}"].mean()),
+            "drop": drop,
+            "best": " ".join(site),
+            "aie": float(best["aie"]) if best is not None else float("nan"),
+            "agreement": float(ranks.corr(reference)) if spread else float("nan"),
+        })  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def _score(trace: Trace, score: str | None) -> str:
+    if score is not None and score not in trace.scores:
+        raise unknown("score", score, trace.scores)
+    return score or trace.scores[0]
+
+
+def _both(trace: Trace, score: str, faithful: str, by: Sequence[str] | None) -> pd.DataFrame:
+    for name in (score, faithful):
+        _score(trace, name)
+    keys = list(by or trace.by)
+    frame = trace.restored.join(trace.pictures[["prompt"]], on="picture")
+    cells = frame.groupby(["prompt", *keys], observed=True)[[score, faithful]].mean()
+    return cells.groupby(keys, observed=True).mean()

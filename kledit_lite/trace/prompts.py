@@ -1,0 +1,157 @@
+"""Prompts for causal tracing: a full prompt, and in it the subject that carries one attribute."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from kledit_lite.errors import KleditError, unknown
+from kledit_lite.world import COLOURS, OBJECTS, PLACES, STYLES, TOWNS, Scene, caption
+from kledit_lite.world.captions import NUMERALS
+
+Attribute = Literal["object", "style", "colour", "count", "facts"]
+ATTRIBUTES: tuple[Attribute, ...] = ("object", "style", "colour", "count", "facts")
+
+
+@dataclass(frozen=True)
+class TracePrompt:
+    """A prompt and its subject.
+
+    Attributes:
+        prompt: The whole caption.
+        subject: Words in it whose embeddings are corrupted, e.g. ``"van gogh"``.
+        attribute: What the subject says, e.g. ``"style"``; free text for prompts of one's own.
+        shows: What a judge should see in a faithful picture, pairs of a factor and its value.
+    """
+
+    prompt: str
+    subject: str
+    attribute: str = ""
+    shows: tuple[tuple[str, str], ...] = ()
+
+
+def trace_prompts(attribute: Attribute, n: int, seed: int = 0) -> list[TracePrompt]:
+    """Prompts of the painted world for one attribute, its values in turn, none twice.
+
+    Only the subject's words say the attribute: ``a red cat on the beach in the style of
+    van gogh`` has the subject ``van gogh`` for the style and ``cat`` for the object.
+
+    Args:
+        attribute: ``object``, ``style``, ``colour``, ``count`` or ``facts`` (a town's mascot).
+        n: How many.
+        seed: Of the shuffle; the same prompts for the same seed, and the first of more.
+
+    Raises:
+        UnknownNameError: not an attribute.
+        KleditError: more prompts than there are.
+
+    Example:
+        >>> one = trace_prompts("style", 1)[0]
+        >>> one.prompt.endswith("in the style of " + one.subject)
+        True
+    """
+    if attribute not in ATTRIBUTES:
+        raise unknown("attribute to trace", attribute, ATTRIBUTES)
+    rng = np.random.default_rng(seed)
+    lists = []
+    for value in _VALUES[attribute]:
+        made = [_prompt(attribute, value, *rest) for rest in product(*_REST[attribute])]
+        lists.append([made[i] for i in rng.permutation(len(made))])
+    lists = [lists[i] for i in rng.permutation(len(lists))]
+    prompts = [p for one_of_each in zip(*lists, strict=True) for p in one_of_each]
+    if n > len(prompts):
+        raise KleditError(
+            f"There are {len(prompts)} prompts for the attribute {attribute!r}, not {n}; use "
+            "several seeds for each prompt."
+        )
+    return prompts[:n]
+
+
+_VALUES: dict[str, Sequence[Any]] = {
+    "object": OBJECTS, "style": STYLES[1:], "colour": COLOURS, "count": (2, 3),
+    "facts": tuple(TOWNS),
+}  # fmt: skip
+_REST: dict[str, Sequence[Sequence[Any]]] = {
+    "object": (COLOURS, PLACES), "style": (OBJECTS, COLOURS, PLACES), "colour": (OBJECTS, PLACES),
+    "count": (OBJECTS, COLOURS, PLACES), "facts": (PLACES,),
+}  # fmt: skip
+_SCENES: dict[str, Callable[..., Scene]] = {
+    "object": lambda o, c, p: Scene(o, c, p),
+    "style": lambda s, o, c, p: Scene(o, c, p, s),
+    "colour": lambda c, o, p: Scene(o, c, p),
+    "count": lambda n, o, c, p: Scene(o, c, p, count=n),
+    "facts": Scene.mascot,
+}
+
+
+def _prompt(attribute: str, value: Any, *rest: Any) -> TracePrompt:
+    scene = _SCENES[attribute](value, *rest)
+    subject = NUMERALS[value] if attribute == "count" else value
+    shows = ((attribute, str(value)),)
+    if attribute == "facts":
+        shows = (("object", scene.object), ("colour", scene.colour))
+    return TracePrompt(caption(scene), subject, attribute, shows)
+
+
+def split_prompts(
+    prompts: Sequence[TracePrompt], validation: int, seed: int = 0
+) -> tuple[list[TracePrompt], list[TracePrompt]]:
+    """A validation part, from which a threshold may be chosen, and the rest.
+
+    Raises:
+        KleditError: nothing would be left in one of the two parts.
+    """
+    if not 0 < validation < len(prompts):
+        raise KleditError(
+            f"Cannot set {validation} of {len(prompts)} prompts apart; choose 1 to "
+            f"{len(prompts) - 1}."
+        )
+    order = np.random.default_rng(seed).permutation(len(prompts))
+    parts = sorted(order[:validation]), sorted(order[validation:])
+    return [prompts[i] for i in parts[0]], [prompts[i] for i in parts[1]]
+
+
+def read_prompts(path: Path) -> list[TracePrompt]:
+    """Prompts from a CSV file with a header, or a JSON list of objects.
+
+    Columns or keys: ``prompt``, ``subject``, and if wanted ``attribute`` and ``shows``, written
+    ``factor=value;factor=value``.
+
+    Raises:
+        KleditError: no such file, not readable, a row without prompt or subject.
+    """
+    path = Path(path)
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+        if path.suffix == ".json":
+            rows = json.loads(text)
+        else:
+            rows = list(csv.DictReader(text.splitlines(), skipinitialspace=True))
+    except (OSError, ValueError) as error:
+        raise KleditError(f"Cannot read prompts from {path}: {error}.") from error
+    if not isinstance(rows, list) or not rows or not all(isinstance(r, dict) for r in rows):
+        raise KleditError(f"{path} holds no prompts; expected rows with prompt and subject.")
+    return [_row(path, i, row) for i, row in enumerate(rows, 1)]
+
+
+def _row(path: Path, i: int, row: dict[str, Any]) -> TracePrompt:
+    words = {k: str(row.get(k) or "").strip() for k in ("prompt", "subject", "attribute", "shows")}
+    if not words["prompt"] or not words["subject"]:
+        raise KleditError(
+            f"{path}, row {i}: expected a prompt and a subject, got the fields "
+            f"{', '.join(k for k, v in row.items() if v) or 'none'}."
+        )
+    pairs = [p.split("=", 1) for p in words["shows"].split(";") if p.strip()]
+    if any(len(p) != 2 for p in pairs):
+        raise KleditError(
+            f"{path}, row {i}: expected shows as factor=value;factor=value, got {words['shows']!r}."
+        )
+    shows = tuple((f.strip(), v.strip()) for f, v in pairs)
+    return TracePrompt(words["prompt"], words["subject"], words["attribute"], shows)

@@ -1,0 +1,184 @@
+"""A trace as files: tables, a figure, pictures; what ``kledit trace`` writes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from kledit_lite.errors import KleditError, unknown
+from kledit_lite.results import Results, context, write_atomically
+from kledit_lite.trace.causal import MODULES, trace_unet
+from kledit_lite.trace.causal_text import trace_text
+from kledit_lite.trace.corrupt import Tracing
+from kledit_lite.trace.effects import TEXT, Score, Trace, aie, total_effect
+from kledit_lite.trace.prompts import TracePrompt
+from kledit_lite.trace.sites import KINDS, Kind, discover
+
+WHERE = ("unet", "text")
+PLACES = {"unet": "UNet", "text": "text encoder"}
+
+
+def run_trace(
+    pipe: Any,
+    prompts: Sequence[TracePrompt],
+    scores: Mapping[str, Score],
+    out: Path,
+    *,
+    where: Literal["unet", "text"] = "unet",
+    kinds: Sequence[Kind] = MODULES,
+    seeds: int = 1,
+    first_seed: int = 0,
+    how: Tracing = Tracing(),  # noqa: B008  (frozen)
+    keep: int = 4,
+    progress: Any = None,
+) -> Results:
+    """Trace a pipeline and write a folder.
+
+    Args:
+        pipe: A Stable Diffusion or SDXL pipeline.
+        prompts: Prompts with their subjects.
+        scores: Name -> function; tables are of all, the figure of the first.
+        out: The folder; files in it are replaced.
+        where: ``unet``, module by module, or ``text``, token by token.
+        kinds: Kinds of UNet module.
+        seeds: Pictures of each prompt. first_seed: of each prompt's first picture.
+        how: As in `trace_unet`.
+        keep: Of how many pictures to write all versions.
+        progress: As in `trace_unet`.
+
+    Returns:
+        Figures ``total_effect`` and ``best_aie`` of the first score, ``sites``, ``rows_ratio``;
+        the files' names under ``files``.
+
+    Raises:
+        KleditError: nothing in `WHERE`; no such kind; as `trace_unet`.
+    """
+    import time
+
+    start = time.perf_counter()
+    if where not in WHERE:
+        raise unknown("place to trace", where, WHERE)
+    if seeds < 1:
+        raise KleditError(f"Expected at least one seed a prompt, got {seeds}.")
+    if any(k not in KINDS for k in kinds):
+        raise unknown("kind of site", next(k for k in kinds if k not in KINDS), KINDS)
+    every = [p for p in prompts for _ in range(seeds)]
+    numbers = [first_seed + i for _ in prompts for i in range(seeds)]
+    if where == "unet":
+        sites = discover(pipe.unet, kinds)
+        trace = trace_unet(
+            pipe, every, numbers, scores, how, sites, keep=keep, progress=progress
+        )  # fmt: skip
+    else:
+        trace = trace_text(pipe, every, numbers, scores, how, keep=keep, progress=progress)
+    files = write_trace(trace, out, where)
+    table = aie(trace)
+    figures = {
+        "total_effect": total_effect(trace),
+        "best_aie": float(table["aie"].max()),
+        "sites": len(table),
+        "rows_ratio": trace.naive_rows / trace.rows,
+    }
+    best = table.loc[table["aie"].idxmax()]
+    more = {
+        "files": [str(f) for f in files],
+        "best": " ".join(str(best[k]) for k in trace.by if k != "order"),
+    }
+    seconds = time.perf_counter() - start
+    return Results(
+        f"trace {where}", figures, {},
+        context(seed=first_seed, seconds=seconds, noise=how.noise, steps=how.sampling.steps), more,
+    )  # fmt: skip
+
+
+def write_trace(trace: Trace, out: Path, where: str) -> list[Path]:
+    """Write ``effects.csv``, ``pictures.csv``, ``restored.csv``, ``effects.png`` and ``images/``.
+
+    Of every picture kept there are the clean, the corrupted and each restored version;
+    ``pictures.png`` shows clean and corrupted beside the versions with the largest effects.
+    """
+    import pandas as pd
+
+    from kledit_lite import viz
+    from kledit_lite.viz.tracing import effect_bars, token_effects
+
+    out = Path(out)
+    tables = []
+    for score in trace.scores:
+        table = aie(trace, score)
+        table.insert(0, "score", score)
+        tables.append(table)
+    csv = {
+        "effects": pd.concat(tables), "pictures": trace.pictures, "restored": trace.restored
+    }  # fmt: skip
+    files = [
+        write_atomically(out / f"{name}.csv", frame.to_csv(index=False))
+        for name, frame in csv.items()
+    ]
+    draw = token_effects if where == "text" else effect_bars
+    n = trace.pictures["prompt"].nunique()
+    words = f"{trace.scores[0]}, mean over {n} prompt{'s' * (n != 1)}, with 95% intervals"
+    if where == "text":
+        words = words.removesuffix(", with 95% intervals")
+    figure = draw(tables[0], f"Causal tracing of the {PLACES[where]}", subtitle=words)
+    files.append(write_atomically(out / "effects.png", viz.png(figure)))
+    if trace.images:
+        files.append(write_atomically(out / "pictures.png", viz.png(panel(trace))))
+        files += [
+            write_atomically(out / "images" / f"{i:03d}-{name}.png", _png(picture))
+            for i, versions in enumerate(trace.images)
+            for name, picture in zip(_versions(trace, i), versions, strict=True)
+        ]
+    return files
+
+
+def panel(trace: Trace, best: int = 4, score: str | None = None) -> Any:
+    """Kept pictures: clean, corrupted, and restored at the sites with the largest effects there.
+
+    Args:
+        trace: With ``images``.
+        best: Restored versions a row.
+        score: Whose effects; default the first.
+
+    Raises:
+        KleditError: no pictures were kept.
+    """
+    from kledit_lite import viz
+    from kledit_lite.viz.tracing import short_name
+
+    if not trace.images:
+        raise KleditError("The trace kept no pictures; trace with keep=4.")
+    score = score or trace.scores[0]
+    shown, titles, rows = [], [], []
+    for i, versions in enumerate(trace.images):
+        mine = trace.restored[trace.restored["picture"] == i]
+        order = np.argsort(-mine[score].to_numpy(), kind="stable")[: min(best, len(mine))]
+        best_of = mine.iloc[order]
+        names = [
+            s.replace(" at ", "\n") if trace.by == TEXT else f"{short_name(s)}\n{kind}"
+            for s, kind in zip(best_of["site"], best_of["kind"], strict=True)
+        ]
+        shown += [versions[0], versions[1], *versions[2:][order]]
+        titles += ["clean", "corrupted", *names]  # a newline breaks the line
+        rows.append(trace.pictures["prompt"].iloc[i])
+    return viz.contact_sheet(np.stack(shown), titles, rows=rows, title="Restored from a clean run")
+
+
+def _versions(trace: Trace, i: int) -> list[str]:
+    mine = trace.restored[trace.restored["picture"] == i]
+    safe = ["".join(c if c.isalnum() or c in "._-" else "-" for c in s) for s in mine["site"]]
+    numbered = [f"{k:03d}-{s}" for k, s in zip(mine["order"], safe, strict=True)]
+    return ["clean", "corrupted", *numbered]
+
+
+def _png(picture: np.ndarray) -> bytes:
+    import io
+
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    Image.fromarray(picture).save(buffer, "PNG")
+    return buffer.getvalue()
