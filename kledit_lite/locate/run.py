@@ -61,7 +61,8 @@ def run_locogen(
     from kledit_lite.metrics.clipscore import clip_score
 
     probe = read_pairs(prompts, attribute)
-    pipe, clip = open_pipeline(model), open_clip_model()
+    pipe = open_pipeline(model)
+    clip = open_clip_model(pipe=pipe)
     work = plan(pipe, probe, how, pooled)
 
     def score(images: np.ndarray, texts: Sequence[str]) -> np.ndarray:

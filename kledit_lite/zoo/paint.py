@@ -99,8 +99,8 @@ def encode_pool(pool: SceneSet, vae: PatchAutoencoder, path: Path) -> np.ndarray
         parts = []
         with torch.inference_mode():
             for i in range(0, len(pool), 1000):
-                x = torch.from_numpy(pool.images[i : i + 1000]).permute(0, 3, 1, 2).float()
-                parts.append(vae.encode(x / 127.5 - 1).latents.half().numpy())
+                x = torch.from_numpy(np.array(pool.images[i : i + 1000])).permute(0, 3, 1, 2)
+                parts.append(vae.encode(x.float() / 127.5 - 1).latents.half().numpy())
         np.save(path.with_suffix(".partial.npy"), np.concatenate(parts))
         os.replace(path.with_suffix(".partial.npy"), path)
     return np.load(path, mmap_mode="r")

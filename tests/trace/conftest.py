@@ -1,0 +1,37 @@
+"""Scores that know nothing, and the prompts that most tests trace."""
+
+from __future__ import annotations
+
+import pytest
+
+from kledit_lite.trace import Sampling, TracePrompt, Tracing
+
+
+@pytest.fixture
+def prompt():
+    """Two subject tokens, with words before and none after."""
+    return TracePrompt(
+        "a red cat in the style of van gogh", "van gogh", "style", (("style", "van gogh"),)
+    )
+
+
+@pytest.fixture
+def how():
+    """Few steps, loud noise."""
+    return Tracing(noise=20.0, sampling=Sampling(steps=2, batch=16))
+
+
+@pytest.fixture
+def brightness():
+    """A score of pictures: any function will do."""
+    return {"brightness": lambda images, p: images.astype(float).mean((1, 2, 3))}
+
+
+@pytest.fixture(params=["sd2_pipe", "sdxl_pipe"])
+def pipe(request):
+    """Shrunken pipelines of both shapes; no test may leave a hook behind."""
+    made = request.getfixturevalue(request.param)
+    yield made
+    modules = [*made.unet.modules(), *made.text_encoder.modules()]
+    assert not any(m._forward_pre_hooks for m in modules)
+    assert not any(m._forward_hooks for m in made.unet.modules())

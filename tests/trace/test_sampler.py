@@ -1,0 +1,75 @@
+"""The sampler paints what diffusers' own pipelines paint."""
+
+from __future__ import annotations
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+from diffusers import PNDMScheduler
+
+from kledit_lite.errors import KleditError
+from kledit_lite.trace import Sampling, Text, decode, encode, generate, latents_for, sample
+
+PROMPTS = ["a red cat on the beach", "a blue car in the style of van gogh"]
+
+
+def by_pipeline(pipe, how):
+    made = pipe(
+        PROMPTS, latents=latents_for(pipe, [3, 4]), num_inference_steps=how.steps,
+        guidance_scale=how.guidance, output_type="np",
+    ).images  # fmt: skip
+    return (made * 255).round().astype(np.uint8)
+
+
+@pytest.mark.parametrize("guidance", [3.0, 1.0])
+def test_pictures_are_the_pipelines_own(pipe, guidance):
+    how = Sampling(steps=3, guidance=guidance)
+    assert np.array_equal(generate(pipe, PROMPTS, [3, 4], how), by_pipeline(pipe, how))
+
+
+def test_also_with_a_scheduler_that_remembers(sd2_pipe):
+    pipe = copy.copy(sd2_pipe)
+    pipe.scheduler = PNDMScheduler(skip_prk_steps=True, prediction_type="v_prediction")
+    how = Sampling(steps=4)
+    assert np.array_equal(generate(pipe, PROMPTS, [3, 4], how), by_pipeline(pipe, how))
+
+
+def test_batches_do_not_change_the_picture(pipe):
+    text, z = encode(pipe, PROMPTS), latents_for(pipe, [0, 1])
+    together = sample(pipe, text, z, Sampling(steps=2))
+    alone = sample(pipe, text, z, Sampling(steps=2, batch=1))
+    torch.testing.assert_close(together, alone, atol=1e-4, rtol=1e-3)
+
+
+def test_bad_latents_and_texts(sd2_pipe):
+    text = encode(sd2_pipe, PROMPTS)
+    z = latents_for(sd2_pipe, [0, 1])
+    with pytest.raises(KleditError, match="2 texts and 1 latents"):
+        sample(sd2_pipe, text, z[:1])
+    with pytest.raises(KleditError, match="NaN or infinite latents"):
+        sample(sd2_pipe, text, z * float("nan"), Sampling(steps=1))
+    with pytest.raises(KleditError, match="NaN pixels"):
+        decode(sd2_pipe, z * float("nan"))
+    with pytest.raises(KleditError, match="1 seeds and 2 prompts"):
+        generate(sd2_pipe, PROMPTS, [0])
+    with pytest.raises(KleditError, match="got one string"):
+        encode(sd2_pipe, "a cat")
+
+
+def test_sdxl_needs_pooled_text(sdxl_pipe):
+    text = encode(sdxl_pipe, PROMPTS[:1])
+    with pytest.raises(KleditError, match="needs pooled text"):
+        sample(
+            sdxl_pipe, Text(text.hidden), latents_for(sdxl_pipe, [0]), Sampling(1, guidance=1)
+        )  # fmt: skip
+
+
+def test_a_scheduler_that_draws_noise_is_refused(sd2_pipe):
+    from diffusers import EulerAncestralDiscreteScheduler
+
+    pipe = copy.copy(sd2_pipe)
+    pipe.scheduler = EulerAncestralDiscreteScheduler(prediction_type="v_prediction")
+    with pytest.raises(KleditError, match="EulerAncestral.* draws noise"):
+        generate(pipe, PROMPTS, 0, Sampling(steps=1))

@@ -1,0 +1,133 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from scipy.linalg import sqrtm
+
+from kledit_lite import world, zoo
+from kledit_lite.errors import UnknownNameError
+from kledit_lite.zoo import paint
+from kledit_lite.zoo.autoencoder import PatchAutoencoder, fit_patch_autoencoder
+from kledit_lite.zoo.measure import frechet_distance
+
+
+@pytest.fixture(scope="module")
+def images():
+    return world.balanced(60, seed=3).images
+
+
+def to_pixels(images):
+    return torch.from_numpy(images).permute(0, 3, 1, 2).float() / 127.5 - 1
+
+
+def test_all_components_lose_nothing(images):
+    vae, kept = fit_patch_autoencoder(images, 192)
+    x = to_pixels(images)
+    with torch.no_grad():
+        back = vae.decode(vae.encode(x).latents).sample
+    assert kept == pytest.approx(1) and (back - x).abs().max() < 1e-3
+
+
+def test_few_components_are_the_best_linear_code(images):
+    """The squared error equals the dropped eigenvalues of the patches' second moment."""
+    vae, kept = fit_patch_autoencoder(images, 24, power=0.0)
+    x = to_pixels(images)
+    with torch.no_grad():
+        z = vae.encode(x).latents
+        error = ((vae.decode(z).sample - x) ** 2).mean()
+    total = ((x - x.mean((0, 2, 3), keepdim=True)) ** 2).mean()
+    assert float(error / total) == pytest.approx(1 - kept, rel=1e-3)
+    assert z.shape == (60, 24, 8, 8)
+
+
+@pytest.mark.parametrize("power", [0.0, 0.3, 1.0])
+def test_latents_have_unit_variance(images, power):
+    vae, _ = fit_patch_autoencoder(images, 32, power=power)
+    with torch.no_grad():
+        z = vae.encode(to_pixels(images)).latents
+    assert float((z**2).mean()) == pytest.approx(1, rel=1e-3)
+    spread = z.transpose(0, 1).flatten(1).std(1)
+    assert power < 1 or float(spread.min() / spread.max()) > 0.9
+
+
+def test_a_saved_pipeline_loads_through_diffusers_and_paints_the_same(images, tmp_path):
+    from diffusers import StableDiffusionPipeline
+
+    from kledit_lite.zoo.measure import paint as make
+
+    vae, _ = fit_patch_autoencoder(images)
+    pipe = paint.build_pipeline(paint.build_unet().eval(), vae)
+    pipe.save_pretrained(tmp_path)
+    again = StableDiffusionPipeline.from_pretrained(tmp_path)
+    assert isinstance(again.vae, PatchAutoencoder)
+    prompts = ["a red cat on the beach", "pim in the city in the style of durer"]
+    assert np.array_equal(make(pipe, prompts, steps=2), make(again, prompts, steps=2))
+
+
+def test_sixteen_cross_attention_layers_in_the_order_of_stable_diffusion():
+    names = [n for n, _ in paint.build_unet().named_modules() if n.endswith("attn2")]
+    parts = [n.split("_")[0] for n in names]
+    assert (parts.count("down"), parts.count("mid"), parts.count("up")) == (6, 1, 9)
+
+
+def test_a_killed_training_ends_with_the_same_weights(tmp_path, monkeypatch):
+    from kledit_lite.zoo import training
+
+    recipe = replace(paint.RECIPE, pool=200, samples=8 * 6, batch=8, warmup=2)
+    whole, info = paint.train_paint(recipe, tmp_path)
+    assert info["steps"] == 6
+    (tmp_path / "paint-tiny.ckpt").unlink()
+
+    fit = training.fit
+
+    def often(*args, **settings):
+        return fit(*args, **{**settings, "every": 3})
+
+    def dies(*args, **settings):
+        after = settings["after"]
+
+        def stop(step):
+            after(step)
+            if step == 4:
+                raise KeyboardInterrupt
+
+        return often(*args, **{**settings, "after": stop})
+
+    monkeypatch.setattr(paint, "fit", dies)
+    with pytest.raises(KeyboardInterrupt):
+        paint.train_paint(recipe, tmp_path)
+    monkeypatch.setattr(paint, "fit", often)
+    again, _ = paint.train_paint(recipe, tmp_path)
+    for (name, a), b in zip(whole.state_dict().items(), again.state_dict().values(), strict=True):
+        assert torch.equal(a, b), name
+
+
+def test_the_average_lags_behind_and_the_loss_falls(tmp_path):
+    recipe = replace(paint.RECIPE, pool=200, samples=8 * 30, batch=8, warmup=2)
+    made, info = paint.train_paint(recipe, tmp_path)
+    state = torch.load(tmp_path / "paint-tiny.ckpt", weights_only=True)["model"]
+    kept, live = (
+        torch.cat([v.flatten() for k, v in state.items() if k.startswith(p)])
+        for p in ("average.", "unet.")
+    )
+    assert not torch.equal(kept, live)
+    assert torch.equal(torch.cat([v.flatten() for v in made["unet"].state_dict().values()]), kept)
+    assert 0 < info["loss"] < 3 and 0.8 < info["variance_kept"] < 1
+
+
+def test_frechet_distance_is_that_of_the_definition():
+    rng = np.random.default_rng(0)
+    a, b = rng.normal(size=(400, 5)), rng.normal(0.5, 2, size=(300, 5)) @ rng.normal(size=(5, 5))
+    ca, cb = np.cov(a.T), np.cov(b.T)
+    gap = a.mean(0) - b.mean(0)
+    expected = gap @ gap + np.trace(ca + cb - 2 * sqrtm(ca @ cb).real)
+    assert frechet_distance(a, b) == pytest.approx(expected)
+    assert frechet_distance(a, a) == pytest.approx(0, abs=1e-8)
+
+
+def test_unknown_painter():
+    with pytest.raises(UnknownNameError, match="paint-tiny"):
+        zoo.load_pipeline("paint-huge")
