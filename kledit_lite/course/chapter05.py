@@ -37,7 +37,7 @@ def check_windows(answer: Any, rng: np.random.Generator) -> str | None:
         got = call(answer, layers, m)
         try:
             got = [tuple(int(x) for x in w) for w in got]
-        except TypeError:
+        except (TypeError, ValueError):
             raise Wrong("return a list of tuples of layer numbers") from None
         if got == windows(layers, m):
             continue
@@ -122,7 +122,7 @@ def check_survivors(answer: Any, rng: np.random.Generator) -> str | None:
         got, right = call(answer, scores.copy(), keep), halve(scores, keep)
         try:
             got = [int(x) for x in got]
-        except TypeError:
+        except (TypeError, ValueError):
             raise Wrong("return a list of window numbers") from None
         if got == right:
             continue
