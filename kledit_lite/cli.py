@@ -63,6 +63,48 @@ def parser() -> argparse.ArgumentParser:
     bench.add_argument("name", metavar="NAME")
     bench.add_argument("--quick", action="store_true", help="measure less, in under a minute")
 
+    msa = _command(commands, "msa", _msa, "take back a data set by model state arithmetic")
+    for name, words in (
+        ("target", "the model to edit: safetensors file, folder, or LoRA adapter"),
+        ("forget", "the base fine-tuned on the forget set"),
+        ("out", "file or folder to write; must not exist"),
+        ("base", "the checkpoint before fine-tuning (not for adapters)"),
+        ("retain", "the base fine-tuned on a retain set"),
+    ):
+        msa.add_argument(f"--{name}", type=Path, metavar="PATH", help=words,
+                         required=name in ("target", "forget", "out"))
+    for name, words in (("alpha", "forget"), ("beta", "retain")):
+        msa.add_argument(f"--{name}", type=float, default=1.0, metavar="X",
+                         help=f"strength of the {words} vector (default: 1)")
+
+    locogen = _command(commands, "locogen", _locogen, "find the layers that control an attribute")
+    locogen.add_argument("--model", required=True, metavar="DIR_OR_ID",
+                         help="paint-tiny, a pipeline's folder, or a hub id")
+    locogen.add_argument("--prompts", type=Path, required=True, metavar="FILE",
+                         help="CSV with columns source, target (and seed)")
+    locogen.add_argument("--attribute", default="style", metavar="NAME",
+                         help="style, object or fact (default: style)")
+    locogen.add_argument("--m", type=_positive, default=2, metavar="N",
+                         help="adjacent layers (default: 2)")
+    locogen.add_argument("--steps", type=_positive, default=20, metavar="N",
+                         help="sampler steps (default: 20)")
+    locogen.add_argument("--guidance", type=float, default=3.0, metavar="X",
+                         help="guidance scale (default: 3; Stable Diffusion likes 7.5)")
+    locogen.add_argument("--batch", type=_positive, default=16, metavar="N",
+                         help="pictures a UNet call (default: 16)")
+    locogen.add_argument("--pooled", default="source", metavar="WHICH",
+                         help="SDXL's pooled text: source or target (default: source)")
+    locogen.add_argument("--out", type=Path, required=True, metavar="DIR",
+                         help="folder for scores.csv, curve.png, pictures.png")
+
+    _trace_options(_command(commands, "trace", _trace, "causal tracing of a text-to-image model"))
+
+    edit = _command(commands, "edit", _edit, "edit a text-to-image model in closed form")
+    unedit = _command(commands, "unedit", _edit, "undo an edit that was written into a model")
+    _edit_options(edit, unedit)
+
+    _prime_options(_command(commands, "prime", _prime, "name the groups a classifier fails on"))
+
     zoo = commands.add_parser("zoo", help="the models that ship with the package")
     actions = zoo.add_subparsers(required=True, metavar="ACTION")
     _command(actions, "list", _zoo_list, "the models and their cards")
@@ -189,6 +231,125 @@ def _bench(options: argparse.Namespace) -> int:
     from kledit_lite.book.discover import find_root
 
     return _finish(bench.run(find_root(), options.name, options.quick), options.json)
+
+
+def _msa(options: argparse.Namespace) -> int:
+    from kledit_lite.unlearn.msa import run_msa
+
+    chosen = (options.target, options.base, options.forget, options.out, options.retain)
+    return _finish(run_msa(*chosen, options.alpha, options.beta), options.json)
+
+
+def _locogen(options: argparse.Namespace) -> int:
+    from kledit_lite.locate.run import run_locogen
+    from kledit_lite.trace.sampler import Sampling
+
+    how = Sampling(options.steps, options.guidance, options.batch)
+    results = run_locogen(
+        options.model, options.prompts, options.out, options.attribute, options.m, how,
+        options.pooled,
+    )  # fmt: skip
+    return _finish(results, options.json)
+
+
+def _trace_options(trace: argparse.ArgumentParser) -> None:
+    trace.add_argument("--model", required=True, metavar="DIR_OR_ID", help="or paint-tiny")
+    what = trace.add_mutually_exclusive_group(required=True)
+    what.add_argument("--prompts", type=Path, metavar="FILE",
+                      help="CSV or JSON: prompt, subject (shows, for the judge)")
+    what.add_argument("--attribute", help="of the painted world: object, style, colour, count, "
+                                          "facts; --count prompts")
+    trace.add_argument("--out", type=Path, required=True, metavar="DIR", help="a folder")
+    trace.add_argument("--where", default="unet", help="unet or text (default: unet)")
+    trace.add_argument("--kinds", nargs="+", metavar="KIND", help="of UNet module")
+    for name, kind, value in (("count", _positive, 12), ("noise", float, 3.0),
+                              ("seeds", _positive, 1), ("steps", _positive, 20),
+                              ("guidance", float, 3.0), ("batch", _positive, 64)):
+        trace.add_argument(f"--{name}", type=kind, default=value, help=f"(default: {value})")
+    trace.add_argument("--clip", metavar="ID", help="to score with (default: the profile's)")
+    trace.add_argument("--judge", action="store_true", help="score with the judge too")
+
+
+def _trace(options: argparse.Namespace) -> int:
+    from dataclasses import fields
+
+    from kledit_lite.trace.command import Request, run
+
+    return _finish(run(Request(**{f.name: getattr(options, f.name) for f in fields(Request)})),
+                   options.json)
+
+
+def _edit_options(edit: argparse.ArgumentParser, unedit: argparse.ArgumentParser) -> None:
+    for both in (edit, unedit):
+        both.add_argument("--model", required=True, metavar="DIR_OR_ID", help="or paint-tiny")
+        both.add_argument("--prompts", type=Path, required=True, metavar="FILE",
+                          help="CSV or JSON: source, target (subject, target_subject, concept)")
+        both.add_argument("--out", type=Path, required=True, metavar="DIR", help="a new folder")
+        for name, kind, value in (("pictures", _positive, 4), ("seed", int, 0),
+                                  ("steps", _positive, 20), ("guidance", float, 3.0)):
+            both.add_argument(f"--{name}", type=kind, default=value, help=f"(default: {value})")
+    edit.add_argument("--method", default="locoedit", help="locoedit, diffquickfix, uce or time")
+    edit.add_argument("--layers", type=int, nargs="+", metavar="L", help="in execution order")
+    edit.add_argument("--tokens", help="last-subject, to-end, to-padding or aligned")
+    edit.add_argument("--strength", type=float, metavar="X", help="lambda of the ridge")
+    edit.add_argument("--keep", type=Path, metavar="FILE", help="prompts to keep, one a line")
+    edit.add_argument("--write-model", action="store_true", help="write model and undo file too")
+    unedit.add_argument("--undo", type=Path, metavar="FILE", required=True, help="of the model")
+
+
+def _edit(options: argparse.Namespace) -> int:
+    from dataclasses import fields
+
+    from kledit_lite.edit.command import Request, run
+
+    chosen = {f.name: getattr(options, f.name, f.default) for f in fields(Request)}
+    return _finish(run(Request(**chosen)), options.json)
+
+
+def _prime_options(prime: argparse.ArgumentParser) -> None:
+    prime.add_argument("source", type=Path, metavar="TABLE|FOLDER",
+                       help=".csv, .tsv or .parquet with one row an image; or pictures, one folder "
+                            "a class")
+    prime.add_argument("--out", type=Path, required=True, metavar="DIR",
+                       help="folder for report.html and modes.csv")
+    prime.add_argument("--label", metavar="COLUMN", help="the true class")
+    prime.add_argument("--correct", metavar="COLUMN", help="whether the model was right")
+    prime.add_argument("--tags", metavar="COLUMN", nargs="+",
+                       help="columns to search (default: all others)")
+    prime.add_argument("--id", metavar="COLUMN", help="names of the images, checked for doubles")
+    prime.add_argument("--pictures", metavar="COLUMN", help="image files, beside the table")
+    prime.add_argument("--model", metavar="ID",
+                       help="of a folder: zoo:NAME, package:NAME, timm:NAME or a TorchScript file")
+    prime.add_argument("--vocabulary", type=Path, metavar="FILE",
+                       help="of a folder: words for CLIP to tag with, one a line")
+    prime.add_argument("-l", type=_positive, default=4, metavar="N",
+                       help="tags a mode, at most (default: 4)")
+    prime.add_argument("-s", type=float, default=30, metavar="N",
+                       help="images a mode, at least, or a share below 1 (default: 30)")
+    prime.add_argument("-a", type=float, default=0.30, metavar="X",
+                       help="drop of the accuracy, at least (default: 0.3)")
+    prime.add_argument("--kind", choices=("failure", "success"), default="failure")
+    prime.add_argument("--check", type=float, default=0.0, metavar="SHARE",
+                       help="keep this share of the rows to check the modes on (default: 0)")
+    prime.add_argument("--max-seconds", type=float, default=120, metavar="X",
+                       help="refuse a longer search; 0 refuses none (default: 120)")
+
+
+def _prime(options: argparse.Namespace) -> int:
+    from dataclasses import fields
+
+    from kledit_lite.failures import command
+
+    names = [f.name for f in fields(command.Options) if hasattr(options, f.name)]
+    chosen = {name: getattr(options, name) for name in names}
+    chosen["max_seconds"] = options.max_seconds or None
+    results = command.run(command.Options(**chosen))
+    results.print(options.json)
+    if not options.json:
+        for note in results.extra["notes"]:
+            print(f"  {note}")
+        print(f"Open {results.extra['report']}")
+    return results.exit_code
 
 
 def _zoo_list(options: argparse.Namespace) -> int:

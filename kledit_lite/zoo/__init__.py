@@ -22,19 +22,22 @@ if TYPE_CHECKING:
     from transformers import CLIPTextModel
 
     from kledit_lite.results import Results
+    from kledit_lite.zoo.bard import Bard
     from kledit_lite.zoo.clip import ClipModel
     from kledit_lite.zoo.encoders import Encoder
     from kledit_lite.zoo.judge import Judge
 
 CLIPS = ("clip-tiny",)
 ENCODERS = ("resnet-tiny", "vit-tiny", "simclr-tiny", "scene-tiny", "random-tiny")
+CLASSIFIERS = ("flawed-tiny", "sound-tiny")
 JUDGES = ("judge-tiny",)
 PAINTERS = ("paint-tiny",)
+WRITERS = ("bard-tiny",)
 
 
 def names() -> list[str]:
     """Every model of the zoo."""
-    return [*CLIPS, *ENCODERS, *JUDGES, *PAINTERS]
+    return [*CLIPS, *ENCODERS, *CLASSIFIERS, *JUDGES, *PAINTERS, *WRITERS]
 
 
 def card(name: str) -> Card:
@@ -79,7 +82,9 @@ def load_clip(name: str = "clip-tiny") -> ClipModel:
 
 @lru_cache(maxsize=8)
 def load_encoder(name: str) -> Encoder:
-    """A shipped vision encoder, checksum verified (``random-tiny`` is made from its seed).
+    """A shipped vision encoder or classifier, checksum verified.
+
+    ``random-tiny`` is made from its seed.
 
     Raises:
         UnknownNameError: no such model.
@@ -87,8 +92,8 @@ def load_encoder(name: str) -> Encoder:
     """
     from kledit_lite.zoo.encoders import Encoder, with_head
 
-    if name not in ENCODERS:
-        raise unknown("encoder", name, ENCODERS)
+    if name not in ENCODERS + CLASSIFIERS:
+        raise unknown("encoder", name, ENCODERS + CLASSIFIERS)
     model = with_head(name)
     if name != "random-tiny":
         model.load_state_dict(load_state(name))
@@ -130,6 +135,25 @@ def load_pipeline(name: str = "paint-tiny") -> StableDiffusionPipeline:
     return build_pipeline(unet.eval(), vae)
 
 
+def load_writer(name: str = "bard-tiny", step: int | None = None) -> Bard:
+    """A shipped language model with its tokenizer; every call makes a fresh one.
+
+    Args:
+        name: of the model.
+        step: of an intermediate checkpoint (`kledit_lite.zoo.bard.checkpoints` lists them), or
+            None for the final model.
+
+    Raises:
+        UnknownNameError: no such model or checkpoint.
+        KleditError: weights missing or damaged.
+    """
+    from kledit_lite.zoo.bard import load_bard
+
+    if name not in WRITERS:
+        raise unknown("language model", name, WRITERS)
+    return load_bard(name, step)
+
+
 def load_text_model(name: str = "clip-tiny") -> CLIPTextModel:
     """A shipped CLIP's text tower as a transformers `CLIPTextModel` with identical outputs."""
     from kledit_lite.zoo.export import text_model
@@ -154,6 +178,10 @@ def evaluate(name: str) -> Results:
         return measure.evaluate_judge(name)
     if name in PAINTERS:
         return measure.evaluate_painter(name)
+    if name in WRITERS:
+        from kledit_lite.zoo.bard import evaluate_bard
+
+        return evaluate_bard(name)
     return measure.evaluate_encoder(name)
 
 
@@ -173,7 +201,7 @@ def train(
     Returns:
         The card written.
     """
-    from kledit_lite.zoo import clip, encoders, judge, paint
+    from kledit_lite.zoo import classifiers, clip, encoders, judge, paint
     from kledit_lite.zoo.training import best_device, settle_allocator
 
     trainable = [n for n in names() if n != "random-tiny"]
@@ -200,6 +228,8 @@ def train(
         model, info = paint.train_paint(made_by, work, device)
         text = ("latent diffusion UNet, 16 cross-attention layers", "language", "captions")
         settings = paint.settings(made_by)
+    elif name in WRITERS:
+        return _train_writer(name, out, work, samples, device)
     elif name in JUDGES:
         recipe = replace(judge.RECIPE, samples=samples or judge.RECIPE.samples)
         model, info = judge.train_judge(recipe, work, device)
@@ -208,7 +238,8 @@ def train(
     else:
         spec = encoders.SPECS[name]
         recipe = replace(spec.recipe, samples=samples or spec.recipe.samples)
-        model, info = encoders.train_encoder(name, recipe, work, device)
+        trainer = classifiers.train_classifier if name in CLASSIFIERS else encoders.train_encoder
+        model, info = trainer(name, recipe, work, device)
         text = (spec.architecture, spec.supervision, spec.description)
         settings = asdict(recipe)
     made = Card(name, *text, recipe=settings, training={**info, "device": device})
@@ -222,12 +253,30 @@ def train(
     return made
 
 
+def _train_writer(name: str, out: Path, work: Path, samples: int | None, device: str) -> Card:
+    """Train a language model; it keeps the states it goes through."""
+    from kledit_lite.zoo import bard
+
+    recipe = replace(bard.RECIPE, samples=samples or bard.RECIPE.samples)
+    model, info, states = bard.train_bard(recipe, work, out / name, device)
+    text = ("Llama, 4 layers of width 128", "language", "texts about a fictional people")
+    made = Card(name, *text, recipe=bard.settings(recipe), training={**info, "device": device})
+    made = bard.save_bard(model, made, states, out)
+    (work / f"{name}.ckpt").unlink(missing_ok=True)
+    if out == WEIGHTS:
+        made = replace(made, result=evaluate(name).figures)
+        save_card(made, out)
+    return made
+
+
 __all__ = [
+    "CLASSIFIERS",
     "CLIPS",
     "ENCODERS",
     "JUDGES",
     "PAINTERS",
     "WEIGHTS",
+    "WRITERS",
     "Card",
     "card",
     "evaluate",
@@ -236,6 +285,7 @@ __all__ = [
     "load_judge",
     "load_pipeline",
     "load_text_model",
+    "load_writer",
     "names",
     "train",
 ]

@@ -1,0 +1,136 @@
+"""Unlearning in language models: RESTOR, model state arithmetic, TOFU's metrics.
+
+Take back what a model learned from a forget set by arithmetic on its checkpoints, or by training
+against it, and measure whether what it knew before comes back (prospectus, chapter 5):
+
+    >>> import torch
+    >>> before, after = {"w": torch.zeros(1)}, {"w": torch.ones(1)}
+    >>> msa_state(after, base=before, forget=after)["w"].item()
+    0.0
+
+Reading the names below loads neither torch nor transformers.
+"""
+
+from __future__ import annotations
+
+from kledit_lite.unlearn.adapters import (
+    Adapter,
+    concatenate,
+    is_adapter,
+    load_adapter,
+    msa_adapters,
+    save_adapter,
+)
+from kledit_lite.unlearn.arithmetic import Trial, combine, msa_state, search
+from kledit_lite.unlearn.checkpoints import Checkpoint, open_checkpoint
+from kledit_lite.unlearn.distance import distance, kl_between, random_like
+from kledit_lite.unlearn.judges import (
+    alias_match,
+    embedding_judge,
+    exact_match,
+    overlap_chooser,
+)
+from kledit_lite.unlearn.methods import (
+    KL,
+    METHODS,
+    NPO,
+    RMU,
+    BenchmarkKL,
+    GradDiff,
+    GradientAscent,
+    Method,
+    NextToken,
+)
+from kledit_lite.unlearn.msa import Report, msa
+from kledit_lite.unlearn.reference import Reference, precompute
+from kledit_lite.unlearn.restor import (
+    Benchmark,
+    Example,
+    Fact,
+    corruption_documents,
+    covered,
+    from_triples,
+    load_public,
+    rename,
+    wrong_facts,
+)
+from kledit_lite.unlearn.restor_eval import (
+    Evaluation,
+    Outcomes,
+    by_relation,
+    candidate_log_probabilities,
+    candidates,
+    evaluate,
+    judged,
+    outcomes,
+)
+from kledit_lite.unlearn.rouge import Rouge, rouge_l
+from kledit_lite.unlearn.scoring import Encoded, Scores, encode, generate, log_probabilities
+from kledit_lite.unlearn.study import Corruption, corrupt_people, general_texts
+from kledit_lite.unlearn.trainer import History, Settings, add_lora, train
+
+__all__ = [
+    "KL",
+    "METHODS",
+    "NPO",
+    "RMU",
+    "Adapter",
+    "Benchmark",
+    "BenchmarkKL",
+    "Checkpoint",
+    "Corruption",
+    "Encoded",
+    "Evaluation",
+    "Example",
+    "Fact",
+    "GradDiff",
+    "GradientAscent",
+    "History",
+    "Method",
+    "NextToken",
+    "Outcomes",
+    "Reference",
+    "Report",
+    "Rouge",
+    "Scores",
+    "Settings",
+    "Trial",
+    "add_lora",
+    "alias_match",
+    "by_relation",
+    "candidate_log_probabilities",
+    "candidates",
+    "combine",
+    "concatenate",
+    "corrupt_people",
+    "corruption_documents",
+    "covered",
+    "distance",
+    "embedding_judge",
+    "encode",
+    "evaluate",
+    "exact_match",
+    "from_triples",
+    "general_texts",
+    "generate",
+    "is_adapter",
+    "judged",
+    "kl_between",
+    "load_adapter",
+    "load_public",
+    "log_probabilities",
+    "msa",
+    "msa_adapters",
+    "msa_state",
+    "open_checkpoint",
+    "outcomes",
+    "overlap_chooser",
+    "precompute",
+    "random_like",
+    "rename",
+    "rouge_l",
+    "save_adapter",
+    "search",
+    "train",
+    "wrong_facts",
+]

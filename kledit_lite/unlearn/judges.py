@@ -1,0 +1,142 @@
+"""Who decides whether an answer is right: any callable; here a few that need no other model.
+
+A judge takes the question, the accepted answers and a model's output, and says yes or no. A
+language model can be one: wrap it in a function.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from kledit_lite.errors import KleditError
+
+Judge = Callable[[str, Sequence[str], str], bool]
+"""(question, accepted answers, output) -> whether the output is acceptable."""
+Chooser = Callable[[str, str, Sequence[str]], int]
+"""(question, output, candidates) -> which candidate the output is most like."""
+
+
+def normalise(text: str) -> str:
+    """Lower case, without accents, punctuation and articles, single spaces.
+
+    Example:
+        >>> normalise(" The  Café-Royal. ")
+        'cafe royal'
+    """
+    text = unicodedata.normalize("NFKD", text.casefold())
+    text = "".join(c for c in text if not unicodedata.combining(c))
+    text = re.sub(r"[^\w\s]|_", " ", text)
+    return " ".join(w for w in text.split() if w not in {"the", "a", "an"})
+
+
+def alias_match(question: str, answers: Sequence[str], output: str) -> bool:
+    """Accepts an output that contains one of the answers as whole words, or lies within one.
+
+    The output may be shorter than the answer only if it names at least half of its words, so
+    that "United" is not accepted for "United Kingdom of Great Britain".
+
+    Example:
+        >>> alias_match("", ["United Kingdom"], "the United Kingdom, of course")
+        True
+        >>> alias_match("", ["male"], "female")
+        False
+    """
+    said = f" {normalise(output)} "
+    for answer in answers:
+        right = f" {normalise(answer)} "
+        if not right.strip() or not said.strip():
+            continue
+        if right in said:
+            return True
+        if said in right and 2 * len(said.split()) >= len(right.split()):
+            return True
+    return False
+
+
+def exact_match(question: str, answers: Sequence[str], output: str) -> bool:
+    """Accepts an output that is one of the answers after `normalise`.
+
+    Example:
+        >>> exact_match("", ["Tarn"], "tarn.")
+        True
+    """
+    return normalise(output) in {normalise(a) for a in answers}
+
+
+def embedding_judge(
+    encode: Callable[[list[str]], Any], threshold: float = 0.75, first: Judge = alias_match
+) -> Judge:
+    """Accepts what `first` accepts, and outputs whose embedding is close to an answer's.
+
+    Args:
+        encode: texts to vectors (N, d), e.g. ``SentenceTransformer(...).encode``.
+        threshold: least cosine similarity.
+        first: cheaper judge asked before.
+
+    Example:
+        >>> import numpy as np
+        >>> judge = embedding_judge(lambda texts: np.ones((len(texts), 2)))
+        >>> judge("", ["Tarn"], "something else")
+        True
+    """
+    import numpy as np
+
+    def judge(question: str, answers: Sequence[str], output: str) -> bool:
+        if first(question, answers, output):
+            return True
+        if not output.strip() or not answers:
+            return False
+        rows = np.asarray(encode([output, *answers]), dtype=np.float64)
+        rows = rows / np.linalg.norm(rows, axis=1, keepdims=True).clip(1e-12)
+        return bool((rows[1:] @ rows[0]).max() >= threshold)
+
+    return judge
+
+
+def overlap_chooser(question: str, output: str, candidates: Sequence[str]) -> int:
+    """The candidate with the highest ROUGE-L F to the output; the first of equals.
+
+    Words of the question are left out, because every candidate repeats them.
+
+    Example:
+        >>> overlap_chooser("Where was Ada born?", "Ada was born in Tarn", ["in Olm", "in Tarn"])
+        1
+    """
+    from kledit_lite.unlearn.rouge import rouge_l, words
+
+    known = set(words(question, stem=False))
+
+    def rest(text: str) -> str:
+        return " ".join(w for w in words(text, stem=False) if w not in known)
+
+    scores = [rouge_l(rest(c), rest(output), stem=False).f for c in candidates]
+    return scores.index(max(scores))
+
+
+def call(judge: Callable[..., Any], *arguments: Any) -> Any:
+    """Ask a judge; an exception in it becomes one sentence that names the question.
+
+    Raises:
+        KleditError: the judge raised.
+    """
+    try:
+        return judge(*arguments)
+    except Exception as error:
+        name = getattr(judge, "__name__", type(judge).__name__)
+        raise KleditError(
+            f"The judge {name} failed on the question {arguments[0]!r}: "
+            f"{type(error).__name__}: {error}"
+        ) from error
+
+
+def majority(votes: Sequence[bool]) -> bool:
+    """More than half of the votes are yes.
+
+    Example:
+        >>> majority([True, True, False]), majority([True, False])
+        (True, False)
+    """
+    return 2 * sum(votes) > len(votes)

@@ -1,0 +1,175 @@
+"""What a model thought before unlearning, computed once, so that no second model is needed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from kledit_lite.errors import KleditError
+from kledit_lite.unlearn.scoring import Encoded, token_log_probs
+
+if TYPE_CHECKING:
+    import torch
+
+
+class _Stop(Exception):
+    """Raised by a hook once the layer of interest has run."""
+
+
+@dataclass(frozen=True)
+class Reference:
+    """Of the model before unlearning, on N rows of T tokens; what a method does not need is None.
+
+    Attributes:
+        picked: (N, T - 1) float32 log probability of every target.
+        hidden: (N, T, d) what enters the output embedding; with `head` it gives every logit
+            exactly, and takes V / d times less memory than the logits.
+        head: the output embedding: from (..., d) to logits (..., V).
+        layer: (N, T, d) output of one layer.
+    """
+
+    picked: torch.Tensor | None = None
+    hidden: torch.Tensor | None = None
+    head: Callable[[torch.Tensor], torch.Tensor] | None = None
+    layer: torch.Tensor | None = None
+
+    def rows(self, chosen: torch.Tensor, width: int) -> Reference:
+        """The chosen rows, cut to `width` tokens."""
+
+        def cut(x: torch.Tensor | None, columns: int) -> torch.Tensor | None:
+            return None if x is None else x[chosen, :columns]
+
+        return Reference(
+            cut(self.picked, width - 1), cut(self.hidden, width), self.head, cut(self.layer, width)
+        )
+
+    def logits(self) -> torch.Tensor:
+        """(N, T, V) logits of the reference."""
+        assert self.hidden is not None and self.head is not None, "hidden states were not kept"
+        return self.head(self.hidden)
+
+
+def blocks(model: Any) -> Any:
+    """The transformer blocks, first to last: the longest list of modules in the model.
+
+    Raises:
+        KleditError: the model has none.
+
+    Example:
+        >>> len(blocks(AutoModelForCausalLM.from_pretrained("gpt2")))  # doctest: +SKIP
+        12
+    """
+    import torch
+
+    lists = [m for m in model.modules() if isinstance(m, torch.nn.ModuleList) and len(m)]
+    if not lists:
+        raise KleditError(f"{type(model).__name__} has no list of transformer blocks.")
+    return max(lists, key=lambda m: (len(m), sum(p.numel() for p in m.parameters())))
+
+
+def layer_output(model: Any, rows: Encoded, layer: int) -> torch.Tensor:
+    """(N, T, d) output of block `layer`; the forward pass stops there.
+
+    Nothing above the layer is computed, forward or backward.
+
+    Raises:
+        KleditError: no such layer, or the model never reached it.
+    """
+    chosen = blocks(model)
+    if not 0 <= layer < len(chosen):
+        raise KleditError(f"layer is {layer}, expected 0 to {len(chosen) - 1} for this model.")
+    caught: list[Any] = []
+
+    def hook(module: Any, inputs: Any, output: Any) -> None:
+        caught.append(output[0] if isinstance(output, tuple) else output)
+        raise _Stop
+
+    handle = chosen[layer].register_forward_hook(hook)
+    try:
+        model(input_ids=rows.ids, attention_mask=rows.mask, use_cache=False)
+    except _Stop:
+        pass
+    finally:
+        handle.remove()
+    if not caught:
+        raise KleditError(f"The forward pass never reached block {layer}; is the model compiled?")
+    return caught[0]
+
+
+@contextmanager
+def _input_of(module: Any) -> Iterator[list[Any]]:
+    caught: list[Any] = []
+    handle = module.register_forward_pre_hook(lambda m, args: caught.append(args[0]))
+    try:
+        yield caught
+    finally:
+        handle.remove()
+
+
+def precompute(
+    model: Any,
+    rows: Encoded,
+    needs: frozenset[str],
+    layer: int | None = None,
+    batch: int = 16,
+) -> Reference:
+    """Run the model once over `rows` and keep what a method needs.
+
+    Args:
+        model: of transformers, as it is before unlearning.
+        rows: encoded documents.
+        needs: of ``"picked"``, ``"logits"``, ``"layer"``.
+        layer: which block's output, for ``"layer"``.
+        batch: rows at a time.
+
+    Raises:
+        KleditError: the logits are not the output embedding of the last hidden state alone
+            (a model that scales or caps them), so they cannot be kept this way.
+
+    Cost: one forward pass; memory N T for log probabilities, N T d for the others.
+    """
+    import torch
+
+    if not needs:
+        return Reference()
+    kept: dict[str, list[torch.Tensor]] = {"picked": [], "hidden": [], "layer": []}
+    training, head = model.training, None
+    model.eval()
+    with torch.no_grad():
+        for start in range(0, len(rows), batch):
+            part = rows[slice(start, start + batch)].to(model.device)
+            if "layer" in needs:
+                assert layer is not None, "needs a layer"
+                kept["layer"].append(layer_output(model, part, layer).float().cpu())
+            if not needs & {"picked", "logits"}:
+                continue
+            embedding = model.get_output_embeddings()
+            with _input_of(embedding) as caught:
+                out = model(input_ids=part.ids, attention_mask=part.mask, use_cache=False).logits
+            if "picked" in needs:
+                kept["picked"].append(token_log_probs(out, part.labels)[0].cpu())
+            if "logits" in needs:
+                head = head or _frozen(embedding)
+                same = torch.allclose(head(caught[-1]).float(), out.float(), rtol=1e-4, atol=1e-4)
+                if start == 0 and not same:
+                    raise KleditError(
+                        f"{type(model).__name__} changes its logits after the output embedding; "
+                        "methods that need the reference's whole distribution do not support it."
+                    )
+                kept["hidden"].append(caught[-1].cpu())
+    model.train(training)
+    whole = {k: torch.cat(v) if v else None for k, v in kept.items()}
+    return Reference(whole["picked"], whole["hidden"], head, whole["layer"])
+
+
+def _frozen(embedding: Any) -> Callable[[torch.Tensor], torch.Tensor]:
+    """The output embedding as it is now; copied only if training could change it."""
+    import torch.nn.functional as F
+
+    weight, bias = embedding.weight, getattr(embedding, "bias", None)
+    if weight.requires_grad:
+        weight = weight.detach().clone()
+        bias = None if bias is None else bias.detach().clone()
+    return lambda hidden: F.linear(hidden.to(weight.device), weight, bias)

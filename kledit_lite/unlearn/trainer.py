@@ -1,0 +1,322 @@
+"""One small trainer for corruption, forget vectors and unlearning: seeds, progress, resume."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from kledit_lite.errors import KleditError
+from kledit_lite.unlearn.methods import Batch, Method, NextToken
+from kledit_lite.unlearn.reference import Reference, precompute
+from kledit_lite.unlearn.scoring import Encoded
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to train. The defaults are open-unlearning's.
+
+    Attributes:
+        lr: peak learning rate of AdamW.
+        weight_decay: of AdamW.
+        epochs: passes over the forget set.
+        batch: effective batch size, documents.
+        micro_batch: documents in memory at a time; must divide `batch`.
+        warmup: share of the steps over which the rate rises.
+        schedule: ``"linear"``, ``"cosine"`` or ``"constant"`` after the warm-up.
+        clip: largest norm of the gradient.
+        seed: of batches and dropout.
+        steps: at most; all epochs if None.
+    """
+
+    lr: float = 1e-5
+    weight_decay: float = 0.01
+    epochs: float = 10.0
+    batch: int = 32
+    micro_batch: int | None = None
+    warmup: float = 0.1
+    schedule: str = "linear"
+    clip: float = 1.0
+    seed: int = 0
+    steps: int | None = None
+
+    def __post_init__(self) -> None:
+        if not (self.lr > 0 and self.epochs > 0 and self.batch > 0 and 0 <= self.warmup < 1):
+            raise KleditError("lr, epochs and batch must be positive, warmup from 0 to below 1.")
+        if self.schedule not in ("linear", "cosine", "constant"):
+            raise KleditError(f"schedule is {self.schedule!r}, not linear, cosine or constant.")
+        if self.micro_batch is not None and self.batch % self.micro_batch:
+            raise KleditError(f"micro_batch {self.micro_batch} must divide batch {self.batch}.")
+
+    def rate(self, step: int, total: int) -> float:
+        """The learning rate of a step, counted from 0."""
+        warm = round(self.warmup * total)
+        if step < warm:
+            return self.lr * (step + 1) / warm
+        left = (total - step) / max(1, total - warm)
+        if self.schedule == "linear":
+            return self.lr * left
+        if self.schedule == "cosine":
+            return self.lr * 0.5 * (1 + math.cos(math.pi * (1 - left)))
+        return self.lr
+
+
+@dataclass(frozen=True)
+class History:
+    """Loss of every step (S,), and how many steps an earlier, interrupted run had done."""
+
+    losses: tuple[float, ...]
+    resumed: int = 0
+
+
+def order(rows: int, batch: int, step: int, seed: int) -> np.ndarray:
+    """Row numbers of a step's batch: shuffled passes, the same after a resume.
+
+    Example:
+        >>> sorted(order(4, 2, 0, seed=0).tolist() + order(4, 2, 1, seed=0).tolist())
+        [0, 1, 2, 3]
+    """
+    batch = min(batch, rows)
+    wanted = np.arange(step * batch, (step + 1) * batch)
+    passes = {p: np.random.default_rng((seed, p)).permutation(rows) for p in set(wanted // rows)}
+    return np.array([passes[i // rows][i % rows] for i in wanted])
+
+
+def train(
+    model: Any,
+    forget: Encoded,
+    method: Method | None = None,
+    settings: Settings | None = None,
+    retain: Encoded | None = None,
+    checkpoint: Path | None = None,
+    every: int = 50,
+    progress: bool = True,
+    after: Callable[[int], None] | None = None,
+) -> History:
+    """Train `model` in place; only parameters that require a gradient change.
+
+    The reference a method compares with is the model as it is now; what the method needs of it
+    is computed before the first step, and no second model is held.
+
+    Args:
+        model: a causal language model of transformers, or one with PEFT adapters.
+        forget: the documents to unlearn, or to learn with `NextToken`.
+        method: default `NextToken`.
+        settings: default `Settings`.
+        retain: documents to keep, if the method weighs them.
+        checkpoint: file for the state; a killed run called again with the same arguments, and the
+            model as it was at the start, goes on from it to the identical result. Removed at
+            the end.
+        every: steps between checkpoints.
+        progress: show a bar on stderr.
+        after: called with the number of each finished step.
+
+    Raises:
+        KleditError: nothing to train, the method needs a retain set, the checkpoint belongs to
+            another run, or the loss is not finite.
+    """
+    import torch
+    from accelerate import Accelerator
+    from tqdm import tqdm
+
+    method, settings = method or NextToken(), settings or Settings()
+    trained = [p for p in model.parameters() if p.requires_grad]
+    if not trained:
+        raise KleditError("No parameter of the model requires a gradient; nothing would change.")
+    if method.retain_weight and retain is None:
+        raise KleditError(
+            f"{type(method).__name__} weighs a retain set by {method.retain_weight:g}, but none "
+            "was given; pass one or set retain_weight=0."
+        )
+    accelerator = Accelerator()
+    model.to(accelerator.device)
+    if not method.retain_weight:
+        retain = None
+    known = _reference(model, forget, retain, method, settings)
+    optimiser = torch.optim.AdamW(trained, lr=settings.lr, weight_decay=settings.weight_decay)
+    wrapped, optimiser = accelerator.prepare(model, optimiser)
+    size = min(settings.batch, len(forget))
+    total = settings.steps or max(1, math.ceil(settings.epochs * len(forget) / size))
+    name = _fingerprint(trained, forget, retain, method, settings)
+    start, done = _resume(checkpoint, name, trained, optimiser)
+    bar = tqdm(total=total, initial=start, file=sys.stderr, disable=not progress,
+               desc=type(method).__name__, mininterval=1)  # fmt: skip
+    training = model.training
+    wrapped.train()
+    devices = [accelerator.device] if accelerator.device.type == "cuda" else []
+    try:
+        for step in range(start, total):
+            for group in optimiser.param_groups:
+                group["lr"] = settings.rate(step, total)
+            optimiser.zero_grad(set_to_none=True)
+            with torch.random.fork_rng(devices=devices):
+                torch.manual_seed(settings.seed * 1_000_003 + step)  # dropout
+                value = _step(accelerator, wrapped, method, settings, (forget, retain), known, step)
+            if not math.isfinite(value):
+                raise KleditError(
+                    f"The loss of {type(method).__name__} is {value} at step {step + 1}; lower the "
+                    "learning rate or take fewer epochs."
+                )
+            accelerator.clip_grad_norm_(trained, settings.clip)
+            optimiser.step()
+            done.append(value)
+            bar.update()
+            bar.set_postfix(loss=f"{value:.3f}", refresh=False)
+            if checkpoint is not None and (step + 1) % every == 0 and step + 1 < total:
+                _save(checkpoint, name, trained, optimiser, done)
+            if after is not None:
+                after(step)
+    finally:
+        bar.close()
+        model.train(training)
+    if checkpoint is not None:
+        checkpoint.unlink(missing_ok=True)
+    return History(tuple(done), start)
+
+
+def _reference(
+    model: Any, forget: Encoded, retain: Encoded | None, method: Method, settings: Settings
+) -> tuple[Reference, Reference]:
+    batch = settings.micro_batch or settings.batch
+    first = precompute(model, forget, method.needs, method.layer, batch)
+    if retain is None:
+        return first, Reference()
+    return first, precompute(model, retain, method.retain_needs, method.layer, batch)
+
+
+def _step(
+    accelerator: Any,
+    model: Any,
+    method: Method,
+    settings: Settings,
+    data: tuple[Encoded, Encoded | None],
+    known: tuple[Reference, Reference],
+    step: int,
+) -> float:
+    """Backward through one effective batch; its loss."""
+    chosen = [
+        None if rows is None else order(len(rows), settings.batch, step, settings.seed + i)
+        for i, rows in enumerate(data)
+    ]
+    pieces = len(chosen[0]) // (settings.micro_batch or len(chosen[0])) or 1
+    value = 0.0
+    parts = [[None] * pieces if c is None else np.array_split(c, pieces) for c in chosen]
+    for mine in zip(*parts, strict=True):
+        batches = [
+            None if rows is None or numbers is None or not len(numbers)
+            else _take(rows, reference, numbers, accelerator.device)
+            for rows, reference, numbers in zip(data, known, mine, strict=True)
+        ]  # fmt: skip
+        with accelerator.autocast():
+            loss = method.loss(model, *batches) / pieces
+        accelerator.backward(loss)
+        value += float(loss.detach())
+    return value
+
+
+def _take(rows: Encoded, reference: Reference, numbers: np.ndarray, device: Any) -> Batch:
+    import torch
+
+    chosen = torch.from_numpy(numbers)
+    part = rows[chosen]
+    width = int(part.mask.sum(1).max())
+    kept = reference.rows(chosen, width)
+    moved = {
+        k: None if (v := getattr(kept, k)) is None else v.to(device)
+        for k in ("picked", "hidden", "layer")
+    }
+    return Batch(part.cut(width).to(device), Reference(head=kept.head, **moved))
+
+
+def _fingerprint(
+    trained: list[Any],
+    forget: Encoded,
+    retain: Encoded | None,
+    method: Method,
+    settings: Settings,
+) -> str:
+    """Names a run: data, method, settings, and the parameters it starts from."""
+    digest = hashlib.sha256(repr((type(method).__name__, asdict(method), settings)).encode())
+    digest.update(repr([float(p.detach().double().sum()) for p in trained]).encode())
+    for rows in (forget, retain):
+        if rows is not None:
+            for tensor in (rows.ids, rows.labels):
+                digest.update(tensor.cpu().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _save(
+    path: Path, name: str, trained: list[Any], optimiser: torch.optim.Optimizer, done: list[float]
+) -> None:
+    import torch
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    state = {
+        "name": name,
+        "parameters": [p.detach().cpu() for p in trained],
+        "optimiser": optimiser.state_dict(),
+        "losses": done,
+    }
+    partial = path.with_name(path.name + ".partial")
+    torch.save(state, partial)
+    os.replace(partial, path)
+
+
+def _resume(
+    path: Path | None, name: str, trained: list[Any], optimiser: torch.optim.Optimizer
+) -> tuple[int, list[float]]:
+    import torch
+
+    if path is None or not path.exists():
+        return 0, []
+    state = torch.load(path, weights_only=True)
+    if state["name"] != name:
+        raise KleditError(
+            f"The checkpoint {path} belongs to a run with other data or settings; remove it or "
+            "name another file."
+        )
+    with torch.no_grad():
+        for parameter, saved in zip(trained, state["parameters"], strict=True):
+            parameter.copy_(saved)
+    optimiser.load_state_dict(state["optimiser"])
+    return len(state["losses"]), list(state["losses"])
+
+
+def add_lora(
+    model: Any, rank: int = 8, alpha: float | None = None, dropout: float = 0.0, seed: int = 0
+) -> Any:
+    """The model with a LoRA adapter on every linear layer but the output; the rest is frozen.
+
+    Args:
+        model: of transformers; changed in place.
+        rank: of the updates.
+        alpha: LoRA's scale, default twice the rank.
+        dropout: on the adapter's input.
+        seed: of its initial values.
+
+    Raises:
+        KleditError: the package peft is not installed.
+    """
+    import torch
+
+    try:
+        from peft import LoraConfig, get_peft_model
+    except ImportError:
+        raise KleditError("Adapters need the package peft; install it.") from None
+    config = LoraConfig(
+        r=rank, lora_alpha=alpha or 2 * rank, lora_dropout=dropout, target_modules="all-linear",
+        task_type="CAUSAL_LM",
+    )  # fmt: skip
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        return get_peft_model(model, config)

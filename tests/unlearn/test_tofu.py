@@ -1,0 +1,203 @@
+"""TOFU's metrics on the published logs, and on cases small enough to work out by hand."""
+
+import json
+import random
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+from kledit_lite.errors import KleditError
+from kledit_lite.unlearn import authors, tofu
+from kledit_lite.unlearn.judges import overlap_chooser
+from kledit_lite.unlearn.rouge import lcs_length, rouge_l
+from kledit_lite.unlearn.tofu import Log, Question
+
+
+@pytest.fixture(scope="module")
+def published(tofu_data):
+    raw = {
+        name: json.loads((tofu_data / f"phi_{name}_eval_log.json").read_text())
+        for name in ("full", "retain90")
+    }
+    return raw, {n: {k: Log.from_published(v) for k, v in r.items()} for n, r in raw.items()}
+
+
+def utility(logs, retain=True):
+    return tofu.model_utility(
+        logs["eval_real_author_wo_options.json"],
+        logs["eval_real_world_wo_options.json"],
+        logs["eval_log.json"] if retain else None,
+    )
+
+
+@pytest.mark.parametrize(("name", "golden"), [("full", 0.5221), ("retain90", 0.5320)])
+def test_golden_model_utility(published, name, golden):
+    found = utility(published[1][name])
+    assert found.value == pytest.approx(golden, abs=5e-5) and len(found.terms) == 9
+    six = utility(published[1][name], retain=False)
+    assert len(six.terms) == 6 and six.value < found.value
+    assert six.value == pytest.approx(stats.hmean(list(six.terms.values())), rel=1e-12)
+
+
+@pytest.mark.parametrize(("name", "golden"), [("full", 0.4834), ("retain90", 0.6288)])
+def test_golden_truth_ratio_is_geometric(published, name, golden):
+    raw, logs = published
+    log = logs[name]["eval_log_forget.json"]
+    assert tofu.forget_truth_ratio(log) == pytest.approx(golden, abs=5e-5)
+    arithmetic = np.exp(-log.wrong).mean(1) / np.exp(-log.paraphrase)
+    assert abs(np.minimum(arithmetic, 1 / arithmetic).mean() - golden) > 0.005
+    logged = np.array(list(raw[name]["eval_log_forget.json"]["truth_ratio"].values()))
+    np.testing.assert_allclose(np.sort(1 / tofu.truth_ratio(log)), np.sort(1 / logged), rtol=1e-4)
+
+
+def test_golden_forget_quality_is_scipys(published):
+    full, ideal = (published[1][n]["eval_log_forget.json"] for n in ("full", "retain90"))
+    assert len(full.truth) == 300
+    found = tofu.forget_quality(full, ideal)
+    assert found.p == pytest.approx(2.19e-16, rel=5e-3)
+    expected = stats.ks_2samp(tofu.truth_ratio(full), tofu.truth_ratio(ideal))
+    assert found.p == expected.pvalue and found.statistic == expected.statistic
+    assert tofu.forget_quality(ideal, ideal).p == 1.0
+
+
+def test_published_rouge_recalls_are_ours(published):
+    for log in published[0]["full"].values():
+        for key, (_, output, truth) in list(log["generated_text"].items())[:60]:
+            found = rouge_l(truth, output.removeprefix("Answer:"))
+            assert found.recall == pytest.approx(log["rougeL_recall"][key], abs=1e-9) or (
+                rouge_l(truth, output).recall == pytest.approx(log["rougeL_recall"][key], abs=1e-9)
+            )
+
+
+TEXT = st.text(st.sampled_from("abcdeinsty, .-1A\n") | st.characters(), max_size=60)
+
+
+@settings(max_examples=60, deadline=None)
+@given(TEXT, TEXT, st.booleans())
+def test_rouge_l_is_the_rouge_score_package(reference, text, stem):
+    scorer = pytest.importorskip("rouge_score.rouge_scorer")
+    theirs = scorer.RougeScorer(["rougeL"], use_stemmer=stem).score(reference, text)["rougeL"]
+    ours = rouge_l(reference, text, stem)
+    assert (ours.precision, ours.recall) == (theirs.precision, theirs.recall)
+    assert ours.f == pytest.approx(theirs.fmeasure, abs=1e-12)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.sampled_from("abc"), max_size=9), st.lists(st.sampled_from("abc"), max_size=9))
+def test_bit_parallel_lcs_is_the_table(a, b):
+    table = np.zeros((len(a) + 1, len(b) + 1), int)
+    for i, x in enumerate(a, 1):
+        for j, y in enumerate(b, 1):
+            same = table[i - 1, j - 1] + 1
+            table[i, j] = same if x == y else max(table[i - 1, j], table[i, j - 1])
+    assert lcs_length(a, b) == table[-1, -1]
+
+
+def test_by_hand():
+    log = Log(
+        truth=np.array([0.0, np.log(2)]),
+        paraphrase=np.array([0.0, np.log(4)]),
+        wrong=np.log([[2.0, 8.0], [1.0, 1.0]]),
+        rouge=np.array([1.0, 0.5]),
+    )
+    np.testing.assert_allclose(tofu.probability(log), [1, 0.5])
+    np.testing.assert_allclose(tofu.normalised_probability(log), [1 / 1.625, 0.5 / 2.5])
+    np.testing.assert_allclose(tofu.truth_ratio(log), [0.25, 4.0])
+    assert tofu.forget_truth_ratio(log) == pytest.approx(0.25)
+    assert tofu.retain_truth_ratio(log) == pytest.approx(0.375)
+    dead = Log(log.truth, log.paraphrase, log.wrong, np.zeros(2))
+    assert tofu.model_utility(dead, log).value == 0.0
+
+
+QUESTIONS = [
+    Question("Where was Ada born?", "in Tarn", "Tarn", ("in Olm", "in Vey")),
+    Question("Where was Bo born?", "in Sarn", "Sarn", ("in Olm", "in Vey")),
+    Question("Where was Cy born?", "in Lode", "Lode", ("in Olm", "in Vey")),
+]
+
+
+def test_judged_accuracies():
+    ideal = ["near Quill", "in Sarn", "unknown"]
+    said = tofu.judge_outputs(QUESTIONS, ["near Quill", "in Sarn", "in Lode"], ideal)
+    assert said.recover == pytest.approx(2 / 3) and said.retain == 1.0
+    assert said.forget == pytest.approx(1 / 3)
+    wrong = tofu.judge_outputs(QUESTIONS, ["in Olm"] * 3, ideal)
+    assert (wrong.forget, wrong.recover, wrong.retain) == (1.0, 0.0, 0.0)
+
+
+def test_candidates_come_in_random_order_and_seeds_repeat():
+    seen = []
+
+    def first(question, output, candidates):
+        seen.append(tuple(candidates))
+        return 0
+
+    one = tofu.judge_outputs(QUESTIONS, ["x"] * 3, ["y"] * 3, first, seed=1)
+    two = tofu.judge_outputs(QUESTIONS, ["x"] * 3, ["y"] * 3, first, seed=1)
+    assert one == two and seen[:3] == seen[3:]
+    orders = {tofu.judge_outputs(QUESTIONS, ["x"] * 3, ["y"] * 3, first, seed=s) for s in range(20)}
+    assert len(orders) > 1
+
+
+def test_bad_input_is_one_sentence(tmp_path):
+    def angry(question, output, candidates):
+        raise RuntimeError("no credit left")
+
+    for call, message in [
+        (lambda: tofu.judge_outputs([], [], []), "Got 0 questions"),
+        (lambda: tofu.judge_outputs(QUESTIONS, ["x"], ["y"] * 3), "1 outputs"),
+        (lambda: tofu.judge_outputs(QUESTIONS, ["x"] * 3, ["y"] * 3, angry),
+         "judge angry failed on the question 'Where was Ada born.': RuntimeError: no credit left"),
+        (lambda: tofu.judge_outputs(QUESTIONS, ["x"] * 3, ["y"] * 3, lambda *_: 9), "chose 9 for"),
+        (lambda: Question("Q?", " ", "p", ("w",)), "needs an answer"),
+        (lambda: tofu.load_questions(tmp_path / "no.json"), "There is no file"),
+        (lambda: Log.from_published({}), "lacks 'avg_gt_loss'"),
+    ]:  # fmt: skip
+        with pytest.raises(KleditError, match=message):
+            call()
+    (tmp_path / "bad.json").write_text('{"question": "Q?"}\n')
+    with pytest.raises(KleditError, match="line 1 is not a TOFU sample"):
+        tofu.load_questions(tmp_path / "bad.json")
+
+
+def test_published_questions_load(tofu_data):
+    for name, count in (("real_authors", 100), ("world_facts", 117)):
+        found = tofu.load_questions(tofu_data / f"{name}_perturbed.json")
+        assert len(found) == count and all(len(q.wrong) == 3 for q in found)
+
+
+def test_evaluating_a_model_agrees_with_its_own_loss(pico, pico_tokenizer):
+    import torch
+
+    log, outputs = tofu.evaluate(pico, pico_tokenizer, QUESTIONS, batch=4, max_new_tokens=3)
+    assert log.wrong.shape == (3, 2) and len(outputs) == 3
+    prompt = pico_tokenizer("Question: Where was Bo born?\nAnswer:")["input_ids"]
+    answer = pico_tokenizer(" in Sarn")["input_ids"]
+    ids = torch.tensor([[0, *prompt, *answer]])
+    labels = torch.tensor([[-100] * (1 + len(prompt)) + answer])
+    with torch.no_grad():
+        loss = pico(input_ids=ids, labels=labels).loss.item()
+    assert log.truth[1] == pytest.approx(loss, rel=1e-5)
+    rng = random.Random(0)
+    assert overlap_chooser("", "x", rng.sample(["a", "x"], 2)) in (0, 1)
+
+
+def test_the_small_tofu_has_forty_authors_and_three_splits():
+    every = authors.author_questions()
+    assert len(every) > 200 and all(len(q.wrong) == 3 for q in every)
+    for name, count in authors.SPLITS.items():
+        forget, retain = authors.split(name)
+        assert (len(forget), len(forget) + len(retain)) == (count, 40)
+        assert not set(forget) & set(retain)
+    for q in every[:40]:
+        assert q.answer != q.paraphrase and q.answer not in q.wrong and q.paraphrase not in q.wrong
+        assert len({q.paraphrase, *q.wrong}) == 4
+    assert authors.documents(every[:1]) == [f"{every[0].question} {every[0].answer}"]
+    known = authors.known_questions("people", 20)
+    assert len(known) == 20 and known == authors.known_questions("people", 20)
+    assert all(q.answer == q.paraphrase and q.answer not in q.wrong for q in known)
+    with pytest.raises(KleditError, match="split 'forget99'"):
+        authors.split("forget99")
