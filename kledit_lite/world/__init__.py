@@ -24,6 +24,7 @@ from kledit_lite.world.datasets import (
     held_out,
     is_held_out,
     planted,
+    planted_labels,
     sample_scenes,
     shifted,
 )
@@ -69,6 +70,7 @@ __all__ = [
     "noun_phrase",
     "place_phrase",
     "planted",
+    "planted_labels",
     "random_caption",
     "render",
     "render_many",

@@ -67,6 +67,18 @@ SPECS: dict[str, Spec] = {
         PLACE_STYLE, _place_style,
         Recipe(samples=40_000, batch=128, lr=1e-3),
     ),
+    "flawed-tiny": Spec(
+        "ResNet", "supervised", "trained to name objects, with the failures of world.PLANTED in "
+        "its labels",
+        OBJECTS, _object,
+        Recipe(pool=20_000, samples=51_200, batch=128, lr=1.5e-3, warmup=40),
+    ),
+    "sound-tiny": Spec(
+        "ResNet", "supervised", "the pictures and recipe of flawed-tiny with right labels: its "
+        "negative control",
+        OBJECTS, _object,
+        Recipe(pool=20_000, samples=51_200, batch=128, lr=1.5e-3, warmup=40),
+    ),
     "random-tiny": Spec(
         "ResNet", "none", "the shape of resnet-tiny with random weights: the negative control",
         (), _object,

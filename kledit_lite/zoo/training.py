@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kledit_lite.world import Scene, SceneSet, render_many, sample_scenes
+from kledit_lite.world.render import PICTURE
 
 if TYPE_CHECKING:
     import torch
@@ -51,26 +52,38 @@ class Recipe:
     decay: float = 1.0
 
 
-def load_pool(recipe: Recipe, folder: Path, block: int = 4000) -> SceneSet:
+def load_pool(recipe: Recipe, folder: Path) -> SceneSet:
     """The recipe's scenes, painted once and kept in `folder`; a killed run goes on where it was."""
-    from tqdm import tqdm
-
     scenes = sample_scenes(recipe.pool, recipe.seed, "train", recipe.entities)
     path = folder / f"pool-{recipe.pool}-{recipe.seed}-{recipe.entities}.npy"
     return SceneSet(tuple(scenes), paint_once(scenes, path))
 
 
-def paint_once(scenes: Sequence[Scene], path: Path) -> np.ndarray:
+def paint_once(scenes: Sequence[Scene], path: Path, block: int = 4000) -> np.ndarray:
     """Pictures (N, 64, 64, 3) of scenes, from the file `path` if it is there, else painted into it.
 
-    The file is trusted to hold these scenes: name it after everything that decides them.
+    The file is trusted to hold these scenes: name it after everything that decides them. Painting
+    appends one `block` after another to a partial file, from which a killed run goes on.
     """
+    from tqdm import tqdm
+
     if not path.exists():
-        print(f"painting {len(scenes)} scenes ...", file=sys.stderr)
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_suffix(".partial.npy")
-        np.save(partial, render_many(scenes, os.cpu_count() or 1))
-        os.replace(partial, path)
+        partial = path.with_suffix(".partial")
+        one = PICTURE * PICTURE * 3
+        with partial.open("ab") as file:
+            done = file.tell() // one
+            file.truncate(done * one)
+            with tqdm(total=len(scenes), initial=done, file=sys.stderr, desc="painting") as bar:
+                for i in range(done, len(scenes), block):
+                    part = render_many(scenes[i : i + block], os.cpu_count() or 1)
+                    file.write(part.tobytes())
+                    file.flush()
+                    bar.update(len(part))
+        pictures = np.memmap(partial, np.uint8, "r", shape=(len(scenes), PICTURE, PICTURE, 3))
+        np.save(path.with_suffix(".partial.npy"), pictures)
+        os.replace(path.with_suffix(".partial.npy"), path)
+        partial.unlink()
     return np.load(path, mmap_mode="r")
 
 

@@ -1,0 +1,182 @@
+"""Exercises of chapter 03: how many errors a mode needs, minimality, and modes by chance."""
+
+from __future__ import annotations
+
+from itertools import combinations
+from math import ceil, comb
+from typing import Any
+
+import numpy as np
+
+from kledit_lite.course.checks import Wrong, exercise
+from kledit_lite.course.oracle import call, compare
+
+
+def least_errors(class_accuracy: float, s: int, a: float) -> int:
+    """The fewest errors among s images or more for an accuracy of class_accuracy - a or less."""
+    return ceil(round(s * (1 - class_accuracy + a), 9))
+
+
+@exercise(
+    "03-a",
+    "How many errors a mode needs",
+    minutes=10,
+    prompt="""
+    The search never looks at a set of tags with fewer errors than any mode can have. Write
+    `least_errors(class_accuracy, s, a)`: the smallest number of errors with which a set of at least
+    `s` images can have an accuracy of `class_accuracy - a` or less. Return a whole number. Check
+    it: `check("03-a", least_errors)`.
+    """,
+    hints=(
+        "The smallest set allowed needs the fewest errors.",
+        "Its accuracy is at most class_accuracy - a; what share of it is wrong, at least?",
+        "math.ceil(s * (1 - class_accuracy + a)), rounded first against floating point dust.",
+    ),
+)
+def errors_needed(answer: Any, rng: np.random.Generator) -> str | None:
+    """Shares that are exact in decimals, some of which land on a whole number."""
+    cases = [(0.9, 31, 0.3), (0.8, 10, 0.3), (0.86, 30, 0.3)]
+    for _ in range(4):
+        cases.append((int(rng.integers(60, 99)) / 100, int(rng.integers(5, 90)),
+                      int(rng.integers(1, 6)) / 10))  # fmt: skip
+    compare(answer, least_errors, cases, "the number of errors", {
+        "that is how many may be right; the errors are asked for":
+            lambda c, s, a: int(round(s * (c - a), 9)),
+        "the accuracy must fall by a below the class's: what is wrong is 1 - class_accuracy + a":
+            lambda c, s, a: ceil(round(s * a, 9)),
+        "you subtract a from the errors; a drop adds errors": lambda c, s, a: ceil(
+            round(s * (1 - c - a), 9)),
+        "round up, not down: a set with one error fewer misses the drop":
+            lambda c, s, a: int(round(s * (1 - c + a), 9)),
+        "errors are whole: round up": lambda c, s, a: s * (1 - c + a),
+        "one too many where it is a whole number already; rounding up keeps a whole number, if the "
+        "dust of floating point is rounded off first": lambda c, s, a: ceil(s * (1 - c + a) + 1e-9),
+    })  # fmt: skip
+    return None
+
+
+Accuracy = dict[frozenset[str], float]
+
+
+def is_minimal(accuracy: Accuracy, tags: frozenset[str], step: float) -> bool:
+    """Whether leaving out any one tag raises the accuracy by the step."""
+    return all(accuracy[tags - {t}] >= accuracy[tags] + step for t in tags)
+
+
+def made_up_accuracies(rng: np.random.Generator, size: int = 4) -> Accuracy:
+    """Accuracies of all subsets of a few tags, in steps of a sixteenth, so that sums are exact."""
+    names = ["black", "branch", "hang", "snow"][:size]
+    table: Accuracy = {}
+    for k in range(size + 1):
+        for tags in combinations(names, k):
+            table[frozenset(tags)] = int(rng.integers(max(0, 9 - 3 * k), 17 - 2 * k)) / 16
+    return table
+
+
+@exercise(
+    "03-b",
+    "Does every tag count?",
+    difficulty="medium",
+    minutes=15,
+    prompt="""
+    Write `is_minimal(accuracy, tags, step)`. `accuracy` is a dictionary from a frozenset of tags to
+    the accuracy on images that show them all (the empty set stands for the whole class), `tags` a
+    frozenset. Return True if leaving out **any one** tag raises the accuracy by `step` at least.
+    Check it: `check("03-b", is_minimal)`.
+    """,
+    hints=(
+        "tags - {t} is the set without one tag.",
+        "Every tag must be needed: all(...), and exactly the step is enough.",
+        "all(accuracy[tags - {t}] >= accuracy[tags] + step for t in tags).",
+    ),
+)
+def minimality(answer: Any, rng: np.random.Generator) -> str | None:
+    """Many small tables; the usual mistakes differ from the truth in some of them."""
+    mistakes = {
+        "one tag that counts is not enough: every one must": lambda a, t, s: any(
+            a[t - {x}] >= a[t] + s for x in t),
+        "exactly the step is enough: >=, not >": lambda a, t, s: all(
+            a[t - {x}] > a[t] + s for x in t),
+        "the step is missing: the accuracy must rise by step at least": lambda a, t, s: all(
+            a[t - {x}] >= a[t] for x in t),
+        "compare with the sets of one tag less, not with single tags": lambda a, t, s: all(
+            a[frozenset({x})] >= a[t] + s for x in t),
+        "compare with the sets of one tag less, not with the whole class": lambda a, t, s: (
+            a[frozenset()] >= a[t] + s),
+    }  # fmt: skip
+    cases, truth = [], []
+    for _ in range(120):
+        accuracy = made_up_accuracies(rng)
+        sets = [t for t in accuracy if len(t) >= 2]
+        tags = sets[int(rng.integers(len(sets)))]
+        step = int(rng.integers(0, 4)) / 16
+        cases.append((accuracy, tags, step))
+        truth.append(is_minimal(accuracy, tags, step))
+    given = []
+    for case in cases:
+        value = call(answer, *case)
+        if not isinstance(value, bool | np.bool_):
+            raise Wrong(f"return True or False; your function returned {type(value).__name__}")
+        given.append(bool(value))
+    if given == truth:
+        return None
+    for sentence, wrong in mistakes.items():
+        if given == [bool(wrong(*case)) for case in cases]:
+            raise Wrong(sentence)
+    first = next(i for i, (g, t) in enumerate(zip(given, truth, strict=True)) if g != t)
+    accuracy, tags, step = cases[first]
+    without = ", ".join(f"without {t} {accuracy[tags - {t}]:.4g}" for t in sorted(tags))
+    raise Wrong(
+        f"for {' + '.join(sorted(tags))} with accuracy {accuracy[tags]:.4g}, {without} and step "
+        f"{step:.4g} the answer is {truth[first]}"
+    )
+
+
+def modes_by_chance(m: int, n: int, rate: float, errors: int) -> float:
+    """Expected number of m sets of n images with so many errors, if each image errs at the rate."""
+    return m * sum(comb(n, k) * rate**k * (1 - rate) ** (n - k) for k in range(errors, n + 1))
+
+
+@exercise(
+    "03-c",
+    "Modes that chance makes",
+    difficulty="hard",
+    minutes=25,
+    prompt="""
+    A model errs on every image with probability `rate`, whatever the tags. You look at `m` sets of
+    `n` images each. Write `modes_by_chance(m, n, rate, errors)`: the expected number of sets with
+    `errors` errors **or more**. (They overlap; for an expectation that does not matter.) Check it:
+    `check("03-c", modes_by_chance)`.
+    """,
+    hints=(
+        "The number of errors in one set is binomial; an expectation adds up over sets.",
+        "At least `errors`: sum the probabilities from errors to n.",
+        "m * scipy.stats.binom.sf(errors - 1, n, rate).",
+    ),
+)
+def by_chance(answer: Any, rng: np.random.Generator) -> str | None:
+    """Binomial tails of several sizes."""
+
+    def term(n: int, r: float, k: int) -> float:
+        return comb(n, k) * r**k * (1 - r) ** (n - k)
+
+    cases = []
+    for _ in range(5):
+        n = int(rng.integers(12, 40))
+        cases.append((int(rng.integers(10, 10_000)), n, float(rng.uniform(0.1, 0.4)),
+                      int(rng.integers(3, n // 2))))  # fmt: skip
+    compare(answer, modes_by_chance, cases, "the expected number", {
+        "that is the chance for one set; multiply by m":
+            lambda m, n, r, e: modes_by_chance(1, n, r, e),
+        "that counts sets with exactly so many errors; or more is asked for":
+            lambda m, n, r, e: m * term(n, r, e),
+        "that counts more than `errors`; sf(errors) leaves out errors itself":
+            lambda m, n, r, e: modes_by_chance(m, n, r, e + 1),
+        "that is the lower tail: few errors, not many":
+            lambda m, n, r, e: m * sum(term(n, r, k) for k in range(e + 1)),
+        "the rate is the chance of an error, not of a right answer":
+            lambda m, n, r, e: modes_by_chance(m, n, 1 - r, e),
+        "that is the chance that any set at all does it; the expected number is asked for":
+            lambda m, n, r, e: 1 - (1 - modes_by_chance(1, n, r, e)) ** m,
+    }, tolerance=1e-6)  # fmt: skip
+    return None

@@ -1,0 +1,255 @@
+"""Do the modes hold on images that the search never saw, and do their words describe them?
+
+Prospectus, sections 3.8 and 3.9.1: generalisation, quality of descriptions, the number of tags,
+coverage.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+import pandas as pd
+
+from kledit_lite.errors import KleditError
+from kledit_lite.failures.table import TagTable
+from kledit_lite.metrics.stats import auroc
+
+
+@dataclass(frozen=True, eq=False)
+class Group:
+    """A hard subpopulation as any method gives it: images, and words for them.
+
+    Attributes:
+        label: Class of the images.
+        text: The description.
+        rows: (n,) indices into the data the method saw.
+        unseen: (m,) indices into data it did not see, found by the method's own rule.
+        tags: Tags of the description, where the method has tags.
+    """
+
+    label: str
+    text: str
+    rows: np.ndarray
+    unseen: np.ndarray
+    tags: tuple[str, ...] = ()
+
+
+def prime_groups(
+    modes: pd.DataFrame, table: TagTable, unseen: TagTable,
+    phrase: Callable[[str, Sequence[str]], str] | None = None,
+) -> list[Group]:  # fmt: skip
+    """The modes of a search as groups; described by class and tags as a bag of words by default."""
+    say = phrase or bag_of_words
+    return [
+        Group(m["class"], say(m["class"], m["tags"]), table.rows(m["class"], m["tags"]),
+              unseen.rows(m["class"], m["tags"]), tuple(m["tags"]))
+        for m in modes.to_dict("records")
+    ]  # fmt: skip
+
+
+def bag_of_words(label: str, tags: Sequence[str]) -> str:
+    """A description as in the prospectus (3.8.3).
+
+    Example:
+        >>> bag_of_words("ape", ["black", "branch"])
+        'a photo of ape black branch'
+    """
+    return " ".join(["a photo of", label, *tags])
+
+
+def class_accuracy(table: TagTable) -> dict[str, float]:
+    """Accuracy of every class; NaN for one without images."""
+    out = {}
+    for i, name in enumerate(table.classes):
+        rows = table.labels == i
+        out[name] = float(table.correct[rows].mean()) if rows.any() else float("nan")
+    return out
+
+
+def drop_of(table: TagTable, label: str, rows: np.ndarray) -> float:
+    """How far the accuracy on some rows lies below their class's; NaN without rows."""
+    if not len(rows):
+        return float("nan")
+    whole = table.correct[table.labels == table.classes.index(label)].mean()
+    return float(whole - table.correct[rows].mean())
+
+
+def generalisation(
+    groups: Sequence[Group], table: TagTable, unseen: TagTable, at_least: int = 5
+) -> pd.DataFrame:
+    """Drop on the data a method saw against the drop on data it did not (Figure 3.13).
+
+    Args:
+        groups: From any method.
+        table, unseen: The two data sets, with the same classes.
+        at_least: A group with fewer unseen images is not judged: its ``unseen_drop`` is NaN.
+
+    Returns:
+        One row a group: class, text, images, drop, unseen_images, unseen_drop.
+
+    Example:
+        >>> t = TagTable(("a",), [0] * 4, [0, 0, 1, 1], ("x",), [[1], [1], [0], [0]])
+        >>> g = Group("a", "x", t.rows("a", ["x"]), t.rows("a", ["x"]))
+        >>> generalisation([g], t, t, at_least=1)["unseen_drop"].tolist()
+        [0.5]
+    """
+    rows = []
+    for g in groups:
+        judged = len(g.unseen) >= at_least
+        rows.append({
+            "class": g.label, "text": g.text, "images": len(g.rows),
+            "drop": drop_of(table, g.label, g.rows), "unseen_images": len(g.unseen),
+            "unseen_drop": drop_of(unseen, g.label, g.unseen) if judged else float("nan"),
+        })  # fmt: skip
+    columns = ["class", "text", "images", "drop", "unseen_images", "unseen_drop"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def share_kept(drops: pd.DataFrame, least: float = 0.25) -> float:
+    """Share of the judged groups whose drop on unseen data is at least `least`; NaN if none is."""
+    judged = drops["unseen_drop"].dropna()
+    return float((judged >= least).mean()) if len(judged) else float("nan")
+
+
+def on_generated(
+    modes: pd.DataFrame,
+    make: Callable[[str, Sequence[str], int], np.ndarray | None],
+    is_right: Callable[[np.ndarray, str], np.ndarray],
+    each: int = 50,
+) -> pd.DataFrame:
+    """Accuracy on images made from the words alone (section 3.8.2).
+
+    Args:
+        modes: Rows of a search's table, failures or successes.
+        make: (class, tags, n) -> n images, or None where it cannot make them.
+        is_right: (images, class) -> (n,) bool.
+        each: Images a mode.
+
+    Returns:
+        One row a mode that could be made: class, tags, accuracy (where it was found), generated.
+    """
+    rows = []
+    for m in modes.to_dict("records"):
+        images = make(m["class"], m["tags"], each)
+        if images is not None:
+            right = float(np.mean(is_right(images, m["class"])))
+            rows.append((m["class"], m["tags"], m["accuracy"], right))
+    return pd.DataFrame(rows, columns=["class", "tags", "accuracy", "generated"])
+
+
+@dataclass(frozen=True)
+class Quality:
+    """How well texts describe their groups (section 3.8.3), averaged over groups.
+
+    Attributes:
+        similarity: mean cosine between a group's images and its text.
+        spread: standard deviation of those cosines: incoherency, the smaller the better.
+        specificity: AUROC of the cosine between the group's images and others of its class.
+        groups: how many groups could be judged.
+    """
+
+    similarity: float
+    spread: float
+    specificity: float
+    groups: int
+
+
+def description_quality(
+    groups: Sequence[Group],
+    encode_text: Callable[[list[str]], np.ndarray],
+    features: np.ndarray,
+    labels: np.ndarray,
+    classes: Sequence[str],
+    unseen: bool = True,
+    at_least: int = 5,
+) -> Quality:
+    """Similarity, coherency and specificity of descriptions by CLIP.
+
+    Args:
+        groups: From any method.
+        encode_text: texts -> (S, d).
+        features: (N, d) image embeddings of the data that the groups' rows refer to.
+        labels, classes: (N,) classes of those images, and their names.
+        unseen: Judge ``Group.unseen`` (with features of the unseen data) rather than ``rows``.
+        at_least: Groups with fewer images, or fewer others in the class, are left out.
+
+    Returns:
+        Means over groups; NaN when none can be judged.
+
+    Raises:
+        KleditError: features and labels of different length.
+    """
+    if len(features) != len(labels):
+        raise KleditError(f"{len(features)} features but {len(labels)} labels; give one each.")
+    if not groups:
+        return Quality(float("nan"), float("nan"), float("nan"), 0)
+    x = features / np.linalg.norm(features, axis=1, keepdims=True)
+    texts = list(dict.fromkeys(g.text for g in groups))
+    t = np.asarray(encode_text(texts))
+    t = dict(zip(texts, t / np.linalg.norm(t, axis=1, keepdims=True), strict=True))
+    means, spreads, areas = [], [], []
+    for g in groups:
+        rows = g.unseen if unseen else g.rows
+        mates = np.flatnonzero(labels == list(classes).index(g.label))
+        inside = np.isin(mates, rows)
+        if inside.sum() < at_least or (~inside).sum() < at_least:
+            continue
+        cosine = x[mates] @ t[g.text]
+        means.append(cosine[inside].mean())
+        spreads.append(cosine[inside].std())
+        areas.append(auroc(inside, cosine))
+    if not means:
+        return Quality(float("nan"), float("nan"), float("nan"), 0)
+    return Quality(*(float(np.mean(v)) for v in (means, spreads, areas)), len(means))
+
+
+def subsets(table: TagTable, label: str, tags: Sequence[str]) -> pd.DataFrame:
+    """Accuracy on images of a class with every subset of some tags (Table 3.2).
+
+    Returns:
+        One row a subset, largest first: size, tags, images, accuracy. O(2^tags N).
+    """
+    rows = []
+    for size in range(len(tags), 0, -1):
+        for part in combinations(tags, size):
+            has = table.rows(label, part)
+            right = float(table.correct[has].mean()) if len(has) else float("nan")
+            rows.append((size, part, len(has), right))
+    return pd.DataFrame(rows, columns=["size", "tags", "images", "accuracy"])
+
+
+def by_number_of_tags(modes: pd.DataFrame, table: TagTable) -> pd.DataFrame:
+    """Mean drop on groups named by all of a mode's tags, by all but one, and so on (Table 3.3).
+
+    Returns:
+        Index: number of tags of the modes; columns: number of those tags that are kept; values:
+        mean drop in `table` over modes and subsets with images. Modes of one tag are left out.
+    """
+    rows = []
+    accuracy = class_accuracy(table)
+    for m in modes.to_dict("records"):
+        if len(m["tags"]) < 2:
+            continue
+        part = subsets(table, m["class"], m["tags"]).dropna()
+        drops = (accuracy[m["class"]] - part["accuracy"]).groupby(part["size"]).mean()
+        rows += [(len(m["tags"]), size, drop) for size, drop in drops.items()]
+    frame = pd.DataFrame(rows, columns=["tags of the mode", "tags kept", "drop"])
+    return frame.pivot_table(index="tags of the mode", columns="tags kept", values="drop")
+
+
+def coverage(groups: Sequence[Group], table: TagTable) -> float:
+    """Share of all errors that lie in at least one group; NaN when there are no errors.
+
+    Example:
+        >>> t = TagTable(("a",), [0, 0], [0, 0], ("x",), [[1], [0]])
+        >>> coverage([Group("a", "x", np.array([0]), np.array([0]))], t)
+        0.5
+    """
+    covered = np.zeros(len(table), bool)
+    for g in groups:
+        covered[g.rows] = True
+    wrong = ~table.correct
+    return float(covered[wrong].mean()) if wrong.any() else float("nan")

@@ -1,0 +1,90 @@
+"""From the sets a search found to the table of modes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from kledit_lite.failures.bits import ClassBits, popcount
+from kledit_lite.failures.jobs import Job
+from kledit_lite.failures.settings import Criteria
+from kledit_lite.failures.statistics import chance, interval
+from kledit_lite.failures.table import TagTable
+
+COLUMNS = (
+    "class", "tags", "size", "support", "errors", "accuracy", "class_accuracy", "drop",
+    "low", "high", "p", "p_corrected", "without",
+)  # fmt: skip
+
+
+CHUNK = 2048
+"""Sets whose subsets are counted at a time."""
+
+
+def accuracies_without(bits: ClassBits, sets: np.ndarray) -> np.ndarray:
+    """Accuracy of each set (M, k) of row numbers once its j-th tag is left out, (M, k) float64."""
+    out = np.empty(sets.shape)
+    for k in range(sets.shape[1]):
+        rest = np.delete(sets, k, axis=1)
+        if not rest.shape[1]:
+            out[:, k] = (bits.n - bits.errors) / bits.n
+            continue
+        for start in range(0, len(sets), CHUNK):
+            part = rest[start : start + CHUNK]
+            both = [bits.wrong[part[:, 0]], bits.right[part[:, 0]]]
+            for j in range(1, part.shape[1]):
+                both = [both[0] & bits.wrong[part[:, j]], both[1] & bits.right[part[:, j]]]
+            right = popcount(both[1])
+            out[start : start + CHUNK, k] = right / (right + popcount(both[0]))
+    return out
+
+
+def describe(job: Job, sets: np.ndarray, counts: np.ndarray) -> list[tuple[Any, ...]]:
+    """Rows for `frame_of`: class, tags in the table's order, n, errors, accuracies without."""
+    rows = []
+    sizes = (sets >= 0).sum(axis=1)
+    for size in np.unique(sizes):
+        inner, own = sets[sizes == size, :size], counts[sizes == size]
+        by_tag = np.argsort(job.order[inner], axis=1)
+        inner = np.take_along_axis(inner, by_tag, axis=1)
+        without = accuracies_without(job.bits, inner)
+        for tags, (n, e), values in zip(job.order[inner], own.tolist(), without, strict=True):
+            rows.append((job.label, tags, n, e, values, job.bits.n, job.bits.errors))
+    return rows
+
+
+def frame_of(
+    table: TagTable, rows: list[list[tuple[Any, ...]]], criteria: Criteria, tests: int, level: float
+) -> pd.DataFrame:
+    """One row a mode, the worst first within its class; the columns are `COLUMNS`."""
+    flat = [row for part in rows for row in part]
+    if not flat:
+        return pd.DataFrame({c: [] for c in COLUMNS})
+    success = criteria.kind == "success"
+    n, e = np.array([r[2] for r in flat]), np.array([r[3] for r in flat])
+    big_n, big_e = np.array([r[5] for r in flat]), np.array([r[6] for r in flat])
+    p = chance(e, n, big_e, big_n)
+    errors = n - e if success else e  # for successes the search counted right answers
+    class_accuracy = (big_e if success else big_n - big_e) / big_n
+    accuracy = (n - errors) / n
+    low, high = interval(n - errors, n, tests, level)
+    frame = pd.DataFrame({
+        "class": [table.classes[r[0]] for r in flat],
+        "tags": [tuple(table.tags[t] for t in r[1]) for r in flat],
+        "size": [len(r[1]) for r in flat],
+        "support": n, "errors": errors, "accuracy": accuracy, "class_accuracy": class_accuracy,
+        "drop": class_accuracy - accuracy, "low": low, "high": high, "p": p,
+        "p_corrected": np.minimum(1.0, p * tests),
+        "without": [
+            {table.tags[t]: (1 - v if success else v) for t, v in zip(r[1], r[4], strict=True)}
+            for r in flat
+        ],
+    })  # fmt: skip
+    key = frame["class"].map({c: i for i, c in enumerate(table.classes)})
+    worst = frame["drop"] if success else -frame["drop"]
+    order = pd.DataFrame({"key": key, "worst": worst, "size": frame["size"], "tags": frame["tags"]})
+    return frame.loc[order.sort_values(["key", "worst", "size", "tags"]).index].reset_index(
+        drop=True
+    )

@@ -1,0 +1,208 @@
+"""One HTML file that shows what was found: panels with accuracies with and without each tag."""
+
+from __future__ import annotations
+
+import base64
+import html
+import io
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from kledit_lite.errors import KleditError
+from kledit_lite.failures.search import Modes
+from kledit_lite.failures.table import TagTable
+from kledit_lite.results import write_atomically
+
+STYLE = """
+:root{color-scheme:light dark;--ink:#1c2733;--soft:#5b6875;--line:#d5dbe1;--card:#fff;
+--page:#f4f6f8;--bad:#b3400a;--bar:#0b6aa8}
+@media (prefers-color-scheme:dark){:root{--ink:#e8edf2;--soft:#a9b5c0;--line:#3a4550;--card:#1d252d;
+--page:#12181e;--bad:#f08a5d;--bar:#5fb0e6}}
+body{font:16px/1.5 system-ui,sans-serif;color:var(--ink);background:var(--page);max-width:60rem;
+margin:2rem auto;padding:0 1rem}
+h1{font-size:1.6rem}h2{font-size:1.15rem;margin:0 0 .4rem}p.soft,td.soft{color:var(--soft)}
+section,table.all{background:var(--card);border:1px solid var(--line);border-radius:8px}
+section{padding:1rem 1.2rem;margin:1rem 0}table{border-collapse:collapse;width:100%}
+td,th{padding:.3rem .6rem;text-align:left;border-bottom:1px solid var(--line)}
+td.n,th.n{text-align:right;font-variant-numeric:tabular-nums}
+.bars{display:grid;grid-template-columns:max-content 1fr max-content;gap:.25rem .7rem;
+align-items:center;margin:.6rem 0}.bar{height:.8rem;background:var(--line);border-radius:3px}
+.bar i{display:block;height:100%;background:var(--bar);border-radius:3px}
+.bar.bad i{background:var(--bad)}
+.pictures{display:flex;flex-wrap:wrap;gap:.4rem;margin:.6rem 0 0}
+.pictures figure{margin:0;font-size:.8rem;text-align:center;color:var(--soft)}
+.pictures img{width:96px;height:96px;object-fit:cover;display:block;border:3px solid var(--bar);
+border-radius:4px}.pictures .wrong img{border-color:var(--bad);border-style:dashed}
+.scroll{overflow-x:auto}
+"""
+
+
+def thumbnail(picture: np.ndarray | str | Path, side: int = 96) -> str:
+    """A picture (an array (H, W, 3) uint8, or a file) as a ``data:`` address of a small JPEG.
+
+    Raises:
+        KleditError: the file cannot be read as a picture.
+    """
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        image = Image.fromarray(picture) if isinstance(picture, np.ndarray) else Image.open(picture)
+        image = image.convert("RGB")
+    except (OSError, UnidentifiedImageError) as error:
+        raise KleditError(f"Cannot read {picture} as a picture; check the column of images.") from (
+            error
+        )
+    image.thumbnail((2 * side, 2 * side))
+    with io.BytesIO() as file:
+        image.save(file, "JPEG", quality=80)
+        return "data:image/jpeg;base64," + base64.b64encode(file.getvalue()).decode()
+
+
+def write_report(
+    path: Path,
+    modes: Modes,
+    table: TagTable,
+    *,
+    title: str = "Failure modes",
+    pictures: np.ndarray | Sequence[str | Path] | None = None,
+    unseen: pd.DataFrame | None = None,
+    most: int = 40,
+    each: int = 8,
+) -> Path:
+    """Write the report: an overview, a panel for each mode, what was looked for, and the notes.
+
+    Args:
+        path: File to write; it needs no other file, script or network.
+        modes: From `find_modes`.
+        table: The data they were found in.
+        title: Heading.
+        pictures: N pictures or files, in the order of the table's rows; none are shown if None.
+        unseen: From `generalisation` of the same modes, in the same order.
+        most: Panels; the overview lists every mode. each: pictures a panel, errors first.
+
+    Returns:
+        The path.
+
+    Raises:
+        KleditError: another number of pictures than rows, or a picture that cannot be read.
+    """
+    if pictures is not None and len(pictures) != len(table):
+        raise KleditError(f"{len(pictures)} pictures for {len(table)} rows; give one a row.")
+    if unseen is not None and len(unseen) != len(modes):
+        raise KleditError(f"{len(unseen)} rows of unseen drops for {len(modes)} modes.")
+    rows = modes.table.to_dict("records")
+    drops = [None] * len(rows) if unseen is None else unseen["unseen_drop"].tolist()
+    ranked = sorted(range(len(rows)), key=lambda i: (rows[i]["p_corrected"], -rows[i]["drop"]))
+    c = modes.criteria
+    body = [
+        f"<h1>{html.escape(title)}</h1>",
+        f"<p>{_count(len(rows), c.kind)} in {len(table)} images of {_plural(len(table.classes))}, "
+        f"with {len(table.tags)} tags. The model is right on {table.correct.mean():.1%} of them."
+        "</p>",
+        f'<p class="soft">Looked for: sets of up to {c.l} tags that at least {_support(c.s)} show, '
+        f"with an accuracy {'at least' if c.a else ''} {c.a:.0%} "
+        f"{'below' if c.kind == 'failure' else 'above'} that of the class, and in which every tag "
+        f"counts. {modes.searched:,} sets were tested in {modes.seconds:.2g} seconds. Intervals "
+        f"and chances account for {modes.tests:,} sets looked at.</p>",
+    ]
+    if rows:
+        body.append(_overview([(rows[i], drops[i]) for i in ranked]))
+        body += [_panel(rows[i], drops[i], table, pictures, each) for i in ranked[:most]]
+        if len(rows) > most:
+            body.append(f"<p>Panels of the first {most} modes; the table above lists all.</p>")
+    if modes.notes:
+        items = "".join(f"<li>{html.escape(n)}</li>" for n in modes.notes)
+        body.append(f"<section><h2>Notes</h2><ul>{items}</ul></section>")
+    page = (
+        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{html.escape(title)}'
+        '</title><meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<style>{STYLE}</style></head><body><main>{''.join(body)}</main></body></html>\n"
+    )
+    return write_atomically(path, page)
+
+
+def _count(n: int, kind: str) -> str:
+    return f"{n or 'No'} {kind} mode{'' if n == 1 else 's'}"
+
+
+def _plural(n: int) -> str:
+    return f"{n} class" if n == 1 else f"{n} classes"
+
+
+def _support(s: float) -> str:
+    return f"{s:g} images" if s >= 1 else f"{s:.2%} of the class"
+
+
+def _chance(p: float) -> str:
+    return "&lt; 0.0001" if p < 1e-4 else f"{p:.4f}"
+
+
+def _name(mode: dict) -> str:
+    return html.escape(f"{mode['class']}: {' + '.join(mode['tags'])}")
+
+
+def _overview(rows: list[tuple[dict, float | None]]) -> str:
+    judged = any(d is not None for _, d in rows)
+    head = "<th class=n>drop on unseen data</th>" if judged else ""
+    lines = []
+    for m, d in rows:
+        said = (
+            ""
+            if not judged
+            else f"<td class=n>{'too few' if d is None or d != d else f'{d:.0%}'}</td>"
+        )
+        lines.append(
+            f"<tr><td>{_name(m)}</td><td class=n>{m['support']}</td><td class=n>{m['accuracy']:.1%}"
+            f"</td><td class=n>{m['class_accuracy']:.1%}</td><td class=n>{m['drop']:+.1%}</td>"
+            f"{said}<td class=n>{_chance(m['p_corrected'])}</td></tr>"
+        )
+    return (
+        '<div class="scroll"><table class="all"><thead><tr><th>mode</th><th class=n>images</th>'
+        "<th class=n>accuracy</th><th class=n>of the class</th><th class=n>drop</th>"
+        f"{head}<th class=n>chance, corrected</th></tr></thead><tbody>{''.join(lines)}"
+        "</tbody></table></div>"
+    )
+
+
+def _bar(words: str, value: float, bad: bool = False) -> str:
+    return (
+        f"<span>{words}</span><span class='bar{' bad' if bad else ''}'><i style='width:"
+        f"{100 * value:.1f}%'></i></span><span>{value:.1%}</span>"
+    )
+
+
+def _panel(
+    mode: dict, unseen: float | None, table: TagTable,
+    pictures: np.ndarray | Sequence[str | Path] | None, each: int,
+) -> str:  # fmt: skip
+    bars = [_bar(f"all of {html.escape(mode['class'])}", mode["class_accuracy"])]
+    if mode["size"] > 1:
+        bars += [_bar(f"without <em>{html.escape(t)}</em>", v) for t, v in mode["without"].items()]
+    bars.append(_bar(f"<strong>{html.escape(' + '.join(mode['tags']))}</strong>", mode["accuracy"],
+                     True))  # fmt: skip
+    words = (
+        f"{mode['errors']} of {mode['support']} images wrong. Interval of the accuracy, corrected: "
+        f"{mode['low']:.1%} to {mode['high']:.1%}."
+    )
+    if unseen is not None and unseen == unseen:
+        words += f" On unseen data the drop is {unseen:.1%}."
+    shown = ""
+    if pictures is not None:
+        rows = table.rows(mode["class"], mode["tags"])
+        rows = rows[np.argsort(table.correct[rows], kind="stable")][:each]
+        shown = "".join(_picture(pictures[int(r)], bool(table.correct[r]), mode) for r in rows)
+        shown = f'<div class="pictures">{shown}</div>'
+    return (
+        f'<section><h2>{_name(mode)}</h2><div class="bars">{"".join(bars)}</div>'
+        f'<p class="soft">{words}</p>{shown}</section>'
+    )
+
+
+def _picture(picture: np.ndarray | str | Path, right: bool, mode: dict) -> str:
+    word = "right" if right else "wrong"
+    alt = html.escape(f"{mode['class']} with {', '.join(mode['tags'])}; the model is {word}")
+    kind = "" if right else ' class="wrong"'
+    return f'<figure{kind}><img src="{thumbnail(picture)}" alt="{alt}">{word}</figure>'

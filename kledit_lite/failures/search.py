@@ -1,0 +1,302 @@
+r"""PRIME: every tag combination on which a classifier fails, exactly (prospectus, section 3.7.2).
+
+For a class c with accuracy :math:`A_c`, a set S of at most l tags is a **failure mode** iff
+
+.. math::
+
+    |I_S| \ge s, \qquad A_S \le A_c - a, \qquad
+    A_{S \setminus t} \ge A_S + b_{|S|} \;\text{ for every } t \in S,
+
+where :math:`I_S` are the images of the class that show all tags of S. A **success mode** is the
+mirror image: :math:`A_S \ge A_c + a` and :math:`A_{S \setminus t} \le A_S - b_{|S|}`.
+
+The search is exhaustive. It prunes on two numbers only, both of which can only fall as tags are
+added: the support, and the number of errors (a mode needs :math:`s (1 - A_c + a)` of them).
+The drop is no such number and is never pruned on; nor does minimality rely on what was pruned: the
+subsets of a candidate are counted again from the bits.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+
+from kledit_lite.errors import KleditError, unknown
+from kledit_lite.failures.bits import ClassBits, popcount
+from kledit_lite.failures.frames import COLUMNS, describe, frame_of
+from kledit_lite.failures.jobs import SURE, Job, refuse_explosion, roots_of
+from kledit_lite.failures.settings import Criteria, Thresholds
+from kledit_lite.failures.statistics import space
+from kledit_lite.failures.table import TagTable
+from kledit_lite.results import cpus
+
+Engine = Literal["auto", "numba", "numpy"]
+ROOM = 4096
+"""Modes of one class and thread that are made room for at first."""
+
+
+@dataclass(frozen=True, eq=False)
+class Modes:
+    """What a search found.
+
+    Attributes:
+        table: One row a mode, worst drop first within its class: class, tags (tuple), size,
+            support (images), errors, accuracy, class_accuracy, drop, low and high (simultaneous
+            interval of the accuracy), p and p_corrected (chance that a random handful of the class
+            does as badly), without (tag -> accuracy once that tag is left out).
+        criteria: What was looked for.
+        tests: Sets the intervals and p-values account for.
+        searched: Sets whose errors were counted; the others were ruled out with a subset of them.
+        seconds: The search took.
+        engine: ``"numba"`` or ``"numpy"``.
+        notes: A sentence about everything that can surprise, such as a class without errors.
+    """
+
+    table: pd.DataFrame
+    criteria: Criteria
+    tests: int
+    searched: int
+    seconds: float
+    engine: str
+    notes: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    def significant(self, level: float = 0.05) -> pd.DataFrame:
+        """Modes whose corrected p-value is at most `level`."""
+        return self.table[self.table["p_corrected"] <= level].reset_index(drop=True)
+
+    def certain(self, least: float = 0.10) -> pd.DataFrame:
+        """Modes whose drop is at least `least` even at the near end of the corrected interval."""
+        t = self.table
+        success = self.criteria.kind == "success"
+        sure = t["low"] - t["class_accuracy"] if success else t["class_accuracy"] - t["high"]
+        return t[sure >= least].reset_index(drop=True)
+
+
+def engine_of(engine: Engine) -> tuple[str, Callable[..., Any]]:
+    """The engine's name and its `mine`; ``"auto"`` is numba where it is installed.
+
+    Raises:
+        KleditError: an unknown engine, or numba asked for and not installed.
+    """
+    if engine not in ("auto", "numba", "numpy"):
+        raise unknown("engine", engine, ("auto", "numba", "numpy"))
+    if engine != "numpy":
+        try:
+            from kledit_lite.failures import kernel
+
+            return "numba", kernel.mine
+        except ImportError as error:
+            if engine == "numba":
+                raise KleditError(
+                    "numba is not installed; run `pip install numba` or choose engine='numpy', "
+                    "which finds the same sets."
+                ) from error
+    from kledit_lite.failures import numpy_search
+
+    return "numpy", numpy_search.mine
+
+
+def find_modes(
+    table: TagTable,
+    l: int = 4,  # noqa: E741
+    s: float = 30,
+    a: float = 0.30,
+    b: Mapping[int, float] | None = None,
+    kind: Literal["failure", "success"] = "failure",
+    *,
+    frequency: int | None = None,
+    account_for: Literal["space", "frequent"] = "space",
+    level: float = 0.95,
+    engine: Engine = "auto",
+    cores: int | None = None,
+    max_modes: int = 200_000,
+    max_seconds: float | None = 120.0,
+) -> Modes:
+    """Every failure (or success) mode of a table, exactly.
+
+    Args:
+        table: Images with labels, verdicts and tags.
+        l, s, a, b, kind: See `Criteria`.
+        frequency: Leave out tags that fewer images of the class show; default: the support, below
+            which a tag cannot be in a mode anyway.
+        account_for: What intervals and p-values correct for: ``"space"``, all sets of at most l of
+            the tags that were kept (free to count, cautious), or ``"frequent"``, those of them with
+            the support (another search, without the errors to prune on).
+        level: Confidence of all intervals together.
+        engine: ``"auto"``, ``"numba"`` or ``"numpy"``; the results are identical.
+        cores: Threads; default all.
+        max_modes: More than this is an error: thresholds that loose describe nothing.
+        max_seconds: A search estimated to take longer is refused with the estimate; None never.
+
+    Returns:
+        The modes; when there are none, `Modes.notes` says what stood in the way.
+
+    Raises:
+        KleditError: parameters out of range, a support larger than every class, a search estimated
+            to take too long, or too many modes.
+
+    Cost: O(surviving sets x tags x images / 64) time in the worst case; memory O(tags x images / 8)
+    bytes for the bits and O(l x tags) for the search.
+
+    Example:
+        >>> has = np.array([[1], [1], [0], [0]], bool)
+        >>> table = TagTable(("cat",), [0] * 4, [0, 0, 1, 1], ("dark",), has)
+        >>> find_modes(table, l=1, s=2, a=0.5, engine="numpy").table["tags"].tolist()
+        [('dark',)]
+    """
+    criteria = Criteria(l, s, a, dict(b) if b is not None else Criteria().b, kind)
+    if account_for not in ("space", "frequent"):
+        raise unknown("account_for", account_for, ("space", "frequent"))
+    name, mine = engine_of(engine)
+    threads = max(1, cores or cpus())
+    start = time.perf_counter()
+    jobs, notes, kept = _prepare(table, criteria, frequency)
+    if max_seconds is not None and jobs and sum(space(len(j.order), l) for j in jobs) > SURE:
+        refuse_explosion(jobs, mine, l, threads, max_seconds)
+    searched, rows = 0, []
+    with ThreadPoolExecutor(threads) as pool:
+        for job, (found, tests, sets, counts) in zip(
+            jobs, _run_all(pool, jobs, mine, l, threads, max_modes), strict=True
+        ):
+            searched += tests
+            if found:
+                rows.append(describe(job, sets, counts))
+        total = kept
+        if account_for == "frequent":
+            total = _count_frequent(pool, table, criteria, mine, threads)
+    frame = frame_of(table, rows, criteria, max(total, 1), level)
+    if not len(frame):
+        notes.append(_why_none(table, jobs, criteria))
+    seconds = time.perf_counter() - start
+    return Modes(frame, criteria, max(total, 1), searched, seconds, name, tuple(notes))
+
+
+def _prepare(
+    table: TagTable, criteria: Criteria, frequency: int | None
+) -> tuple[list[Job], list[str], int]:
+    """Jobs of the classes that can have a mode, notes on the others, size of the space."""
+    jobs, notes, total = [], list(table.notes), 0
+    sizes = np.bincount(table.labels, minlength=len(table.classes))
+    if criteria.support(int(sizes.max())) > sizes.max():
+        raise KleditError(
+            f"The support s = {criteria.s:g} is larger than every class; the largest has "
+            f"{int(sizes.max())} images."
+        )
+    constant = table.has.all(axis=0)
+    if constant.any():
+        names = ", ".join(t for t, c in zip(table.tags, constant, strict=True) if c)
+        notes.append(f"Every image shows {names}; such a tag tells nothing apart.")
+    for label, name in enumerate(table.classes):
+        rows = table.members(label)
+        correct, has = table.correct[rows], table.has[rows]
+        n, right = len(rows), int(correct.sum())
+        if n and criteria.support(n) > n:
+            notes.append(f"Class {name} has {n} images, fewer than the support asks for.")
+        if n == 0 or criteria.support(n) > n:
+            continue
+        wanted = "errors" if criteria.kind == "failure" else "right answers"
+        good = right if criteria.kind == "failure" else n - right
+        spotless = good == n and criteria.a > 0  # with a = 0, a set without errors is no worse
+        if spotless:
+            notes.append(f"Class {name} has no {wanted}, hence no {criteria.kind} modes.")
+        limits = Thresholds.of(criteria, n, good)
+        if limits.num < 0 and not spotless:
+            reach = f"{right / n:.1%}"
+            notes.append(
+                f"Class {name} has an accuracy of {reach}: a {criteria.kind} mode "
+                f"{criteria.a:.0%} away from it cannot exist."
+            )
+        support = has.sum(axis=0)
+        able = support >= max(limits.support, frequency or 0)
+        total += space(int(able.sum()), criteria.l)
+        if limits.num < 0 or spotless:
+            continue
+        verdict = correct if criteria.kind == "failure" else ~correct
+        able &= has[~verdict].sum(axis=0) >= limits.errors
+        order = np.flatnonzero(able)
+        order = order[np.argsort(support[order], kind="stable")]
+        if len(order):
+            jobs.append(Job(label, ClassBits.of(has[:, order], verdict), order, limits))
+    return jobs, notes, total
+
+
+def _run_all(
+    pool: ThreadPoolExecutor, jobs: list[Job], mine: Callable[..., Any], most: int,
+    threads: int, max_modes: int,
+) -> Any:  # fmt: skip
+    """(found, tests, sets, counts) of each job, all threads busy on all classes."""
+    endless = np.iinfo(np.int64).max
+    waiting = [
+        [(part, pool.submit(job.run, mine, most, part, ROOM, endless))
+         for part in roots_of(job, threads)] for job in jobs
+    ]  # fmt: skip
+    found_before = 0
+    for job, parts in zip(jobs, waiting, strict=True):
+        sets, counts, tests = [], [], 0
+        for part, future in parts:
+            found, tested, _, _, its_sets, its_counts = future.result()
+            found_before += found
+            if found_before > max_modes:
+                for other in waiting:
+                    for _, unfinished in other:
+                        unfinished.cancel()
+                raise KleditError(
+                    f"More than {max_modes} modes: with thresholds this loose they describe "
+                    "nothing. Raise the drop a, the support s or the minimality b."
+                )
+            if found > ROOM:  # rare: search this part again, now that the number is known
+                *_, its_sets, its_counts = job.run(mine, most, part, found, endless)
+            sets.append(its_sets[:found])
+            counts.append(its_counts[:found])
+            tests += tested
+        yield sum(map(len, sets)), tests, np.concatenate(sets), np.concatenate(counts)
+
+
+def _count_frequent(
+    pool: ThreadPoolExecutor, table: TagTable, criteria: Criteria, mine: Callable[..., Any],
+    threads: int,
+) -> int:  # fmt: skip
+    """Sets with the support, whatever their errors: the same search with every image an error."""
+    parts = []
+    for label in range(len(table.classes)):
+        has = table.has[table.members(label)]
+        support = criteria.support(max(len(has), 1))
+        order = np.flatnonzero(has.sum(axis=0) >= support)
+        if not len(order):
+            continue
+        bits = ClassBits.of(has[:, order], np.zeros(len(has), bool))
+        nothing = np.zeros(criteria.l + 1, np.int64)
+        limits = Thresholds(support, support, -1, 1, nothing, nothing)
+        job = Job(label, bits, order, limits)
+        parts += [pool.submit(job.run, mine, criteria.l, r, 0, np.iinfo(np.int64).max)
+                  for r in roots_of(job, threads)]  # fmt: skip
+    return sum(part.result()[2] for part in parts)
+
+
+def _why_none(table: TagTable, jobs: list[Job], criteria: Criteria) -> str:
+    if not jobs:
+        return (
+            "No mode was found: in no class does any tag have the support s and the errors that a "
+            f"{criteria.kind} mode needs; lower s or a."
+        )
+    worst = 1.0
+    for job in jobs:
+        wrong, right = popcount(job.bits.wrong), popcount(job.bits.right)
+        worst = min(worst, float((right / (wrong + right)).min()))
+    shown = worst if criteria.kind == "failure" else 1 - worst
+    return (
+        f"No mode was found: no set of up to {criteria.l} tags has all of support, drop and "
+        f"minimality. The most extreme single tag has an accuracy of {shown:.1%}."
+    )
+
+
+__all__ = ["COLUMNS", "Modes", "engine_of", "find_modes"]

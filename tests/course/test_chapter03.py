@@ -1,0 +1,58 @@
+"""Chapter 03: right answers pass on many seeds, usual mistakes get their own sentence."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from scipy.stats import binom
+
+from kledit_lite.course import grade
+
+
+def least(class_accuracy, s, a):
+    return math.ceil(round(s * (1 - class_accuracy + a), 9))
+
+
+def minimal(accuracy, tags, step):
+    return all(accuracy[tags - {t}] >= accuracy[tags] + step for t in tags)
+
+
+def chance(m, n, rate, errors):
+    return m * binom.sf(errors - 1, n, rate)
+
+
+RIGHT = {"03-a": least, "03-b": minimal, "03-c": chance}
+
+
+@pytest.mark.parametrize("id", RIGHT)
+def test_right_answers_pass_whatever_the_data(id):
+    for seed in range(25):
+        verdict = grade(id, RIGHT[id], seed)
+        assert verdict.right is True, (seed, verdict.message)
+
+
+MISTAKES = [
+    ("03-a", lambda c, s, a: s * (1 - c + a), "round up"),
+    ("03-a", lambda c, s, a: math.floor(round(s * (1 - c + a), 9)), "not down"),
+    ("03-a", lambda c, s, a: math.ceil(round(s * a, 9)), "what is wrong is"),
+    ("03-a", lambda c, s, a: math.floor(round(s * (c - a), 9)), "may be right"),
+    ("03-b", lambda a, t, s: any(a[t - {x}] >= a[t] + s for x in t), "every one must"),
+    ("03-b", lambda a, t, s: all(a[t - {x}] > a[t] + s for x in t), ">=, not >"),
+    ("03-b", lambda a, t, s: all(a[t - {x}] >= a[t] for x in t), "step is missing"),
+    ("03-b", lambda a, t, s: a[frozenset()] >= a[t] + s, "not with the whole class"),
+    ("03-b", lambda a, t, s: 1.0, "return True or False"),
+    ("03-b", lambda a, t, s: True, "the answer is False"),
+    ("03-c", lambda m, n, r, e: binom.sf(e - 1, n, r), "multiply by m"),
+    ("03-c", lambda m, n, r, e: m * binom.pmf(e, n, r), "or more is asked for"),
+    ("03-c", lambda m, n, r, e: m * binom.sf(e, n, r), "leaves out errors itself"),
+    ("03-c", lambda m, n, r, e: m * binom.cdf(e, n, r), "lower tail"),
+]
+
+
+@pytest.mark.parametrize(("id", "answer", "words"), MISTAKES)
+def test_each_usual_mistake_gets_its_own_sentence(id, answer, words):
+    for seed in range(5):
+        verdict = grade(id, answer, seed)
+        assert verdict.right is False
+        assert words in verdict.message, (seed, verdict.message)

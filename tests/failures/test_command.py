@@ -1,0 +1,133 @@
+"""``kledit prime`` on tables it has never seen, and its report."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from kledit_lite import cli
+from kledit_lite.errors import KleditError
+from kledit_lite.failures import TagTable, find_modes, write_report
+from kledit_lite.failures.command import read_table
+
+
+@pytest.fixture
+def table(tmp_path):
+    rng = np.random.default_rng(0)
+    n = 1500
+    frame = pd.DataFrame({
+        "image": [f"p{i % 3}.png" for i in range(n)], "kind": rng.choice(["cat", "dog <b>"], n),
+        "dark": rng.random(n) < 0.3, "place": rng.choice(["sea", "city", "wood"], n),
+    })  # fmt: skip
+    hard = (frame["kind"] == "cat") & frame["dark"] & (frame["place"] == "sea")
+    frame["ok"] = rng.random(n) < np.where(hard, 0.05, 0.93)
+    for i in range(3):
+        Image.new("RGB", (20, 20), (80 * i, 0, 0)).save(tmp_path / f"p{i}.png")
+    path = tmp_path / "mine.csv"
+    frame.to_csv(path, index=False)
+    return path
+
+
+def kledit(capsys, *arguments):
+    status = cli.main(["prime", *map(str, arguments)])
+    return status, capsys.readouterr()
+
+
+def test_a_csv_becomes_a_report_in_one_command(table, tmp_path, capsys):
+    out = tmp_path / "out"
+    status, said = kledit(capsys, table, "--label", "kind", "--correct", "ok", "--pictures",
+                          "image", "--out", out, "--check", "0.4", "--json")  # fmt: skip
+    assert status == 0
+    result = json.loads(said.out)
+    assert result["figures"]["modes"] >= 1 and result["figures"]["kept_25_points_on_unseen"] == 1
+    modes = pd.read_csv(out / "modes.csv")
+    assert "dark + place=sea" in modes["tags"].tolist()
+    page = (out / "report.html").read_text()
+    assert "cat: dark + place=sea" in page and "without <em>dark</em>" in page
+    assert page.count("data:image/jpeg") >= 8 and "alt=" in page and "<script" not in page
+    assert "On unseen data the drop is" in page
+    assert not re.search(r"https?://", page)
+
+
+def test_nothing_found_is_said_on_the_page_and_the_terminal(table, tmp_path, capsys):
+    status, said = kledit(capsys, table, "--label", "kind", "--correct", "ok", "--tags", "dark",
+                          "--out", tmp_path / "o", "-a", "0.9")  # fmt: skip
+    assert status == 0 and "No mode was found" in said.out
+    assert "No mode was found" in (tmp_path / "o" / "report.html").read_text()
+
+
+def test_names_are_escaped(table, tmp_path, capsys):
+    kledit(capsys, table, "--label", "kind", "--correct", "ok", "--out", tmp_path / "o", "-s", "30",
+           "-a", "0.0", "--tags", "dark")  # fmt: skip
+    page = (tmp_path / "o" / "report.html").read_text()
+    assert "dog <b>" not in page
+
+
+@pytest.mark.parametrize(("arguments", "words"), [
+    (["--label", "kind"], "needs --correct COLUMN"),
+    (["--label", "kin", "--correct", "ok"], "no column 'kin'"),
+    (["--label", "kind", "--correct", "place"], "must say True or False"),
+    (["--label", "kind", "--correct", "ok", "-s", "99999"], "larger than every class"),
+    (["--label", "kind", "--correct", "ok", "--id", "image"], "twice"),
+    (["--label", "kind", "--correct", "ok", "--check", "2"], "share of the rows below 1"),
+    (["--label", "kind", "--correct", "ok", "--pictures", "photo"], "no column 'photo'"),
+    (["--label", "kind", "--correct", "ok", "--model", "zoo:flawed-tiny"], "goes with a folder"),
+])  # fmt: skip
+def test_bad_input_ends_with_two_and_one_sentence(table, tmp_path, capsys, arguments, words):
+    status, said = kledit(capsys, table, "--out", tmp_path / "o", *arguments)
+    assert status == 2 and said.out == ""
+    assert said.err.startswith("kledit: ") and words in said.err and said.err.count("\n") == 1
+
+
+def test_files_that_are_no_tables(tmp_path):
+    with pytest.raises(KleditError, match="There is no file"):
+        read_table(tmp_path / "none.csv")
+    (tmp_path / "x.xlsx").write_text("")
+    with pytest.raises(KleditError, match="expected .csv, .tsv or .parquet"):
+        read_table(tmp_path / "x.xlsx")
+    (tmp_path / "e.csv").write_text("")
+    with pytest.raises(KleditError, match="Cannot read e.csv as a table"):
+        read_table(tmp_path / "e.csv")
+
+
+def test_parquet(table, tmp_path):
+    pytest.importorskip("pyarrow")
+    frame = pd.read_csv(table)
+    frame.to_parquet(tmp_path / "mine.parquet")
+    pd.testing.assert_frame_equal(read_table(tmp_path / "mine.parquet"), frame)
+
+
+def test_a_folder_of_pictures_and_a_model(tmp_path, capsys, monkeypatch):
+    from kledit_lite.world import OBJECTS, sample_scenes
+    from kledit_lite.world.render import render
+
+    monkeypatch.setenv("KLEDIT_PROFILE", "lite")
+    for i, scene in enumerate(sample_scenes(48, 1)):
+        folder = tmp_path / "pictures" / scene.object
+        folder.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(render(scene)).save(folder / f"{i}.png")
+    assert {p.name for p in (tmp_path / "pictures").iterdir()} <= set(OBJECTS)
+    (tmp_path / "words.txt").write_text("beach\nforest\ncity\n")
+    status, said = kledit(
+        capsys, tmp_path / "pictures", "--model", "zoo:sound-tiny", "--vocabulary",
+        tmp_path / "words.txt", "--out", tmp_path / "o", "-s", "1", "--json",
+    )  # fmt: skip
+    assert status == 0, said.err
+    assert json.loads(said.out)["figures"]["images"] == 48
+    status, said = kledit(capsys, tmp_path / "pictures", "--out", tmp_path / "o")
+    assert status == 2 and "needs --model" in said.err
+
+
+def test_a_report_checks_what_it_is_given(tmp_path):
+    table = TagTable(("c",), [0, 0], [0, 1], ("x",), [[1], [0]])
+    modes = find_modes(table, 1, 1, 0.5)
+    with pytest.raises(KleditError, match="1 pictures for 2 rows"):
+        write_report(tmp_path / "r.html", modes, table, pictures=["a.png"])
+    with pytest.raises(KleditError, match="Cannot read"):
+        write_report(tmp_path / "r.html", modes, table, pictures=["a.png", "b.png"])
+    assert not (tmp_path / "r.html").exists()
