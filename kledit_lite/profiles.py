@@ -107,7 +107,6 @@ def _zoo_encoders(*names: str) -> tuple[Slot, ...]:
 
 
 _ALIGNMENT, _PAINTING = ("01", "02"), ("04", "05", "06", "07")
-_PAINTER = Slot("painter", PIPELINE, ("zoo:paint-tiny",), chapters=_PAINTING)
 
 PROFILES: Mapping[str, Profile] = {
     p.name: p
@@ -118,7 +117,6 @@ PROFILES: Mapping[str, Profile] = {
             (
                 Slot("clip", CLIP, ("zoo:clip-tiny",)),
                 *_zoo_encoders("resnet-tiny", "vit-tiny", "simclr-tiny", "scene-tiny"),
-                _PAINTER,
                 Slot("images", IMAGES, ("world:painted",)),
             ),
         ),
@@ -150,7 +148,6 @@ PROFILES: Mapping[str, Profile] = {
                     True,
                 ),
                 *_zoo_encoders("resnet-tiny", "vit-tiny"),
-                _PAINTER,
                 Slot("images", IMAGES, ("world:painted",)),
             ),
         ),
@@ -339,7 +336,7 @@ def why_missing(slot: Slot, slot_id: str, reach_out: bool = False) -> str | None
     if scheme == "zoo":
         from kledit_lite import zoo
 
-        return None if rest in zoo.names() else "the zoo has no such model"
+        return None if rest in zoo.names() else "its weights are not among those shipped"
     if scheme in {"package", "timm", "open_clip", "dino", "diffusers"} and slot.loader != IMAGES:
         from kledit_lite.zoo import sources
 

@@ -35,9 +35,14 @@ PAINTERS = ("paint-tiny",)
 WRITERS = ("bard-tiny",)
 
 
+KNOWN = (*CLIPS, *ENCODERS, *CLASSIFIERS, *JUDGES, *PAINTERS, *WRITERS)
+"""Every model there is a recipe for."""
+
+
 def names() -> list[str]:
-    """Every model of the zoo."""
-    return [*CLIPS, *ENCODERS, *CLASSIFIERS, *JUDGES, *PAINTERS, *WRITERS]
+    """Every model of the zoo whose weights are here (``random-tiny`` needs none)."""
+    here = (WEIGHTS / name / "card.json" for name in KNOWN)
+    return [n for n, card in zip(KNOWN, here, strict=True) if n == "random-tiny" or card.exists()]
 
 
 def card(name: str) -> Card:
@@ -50,8 +55,8 @@ def card(name: str) -> Card:
         >>> card("clip-tiny").supervision
         'language'
     """
-    if name not in names():
-        raise unknown("model", name, names())
+    if name not in KNOWN:
+        raise unknown("model", name, KNOWN)
     if name == "random-tiny":
         from kledit_lite.zoo.encoders import SPECS
 
@@ -170,8 +175,8 @@ def evaluate(name: str) -> Results:
     """
     from kledit_lite.zoo import measure
 
-    if name not in names():
-        raise unknown("model", name, names())
+    if name not in KNOWN:
+        raise unknown("model", name, KNOWN)
     if name in CLIPS:
         return measure.evaluate_clip(name)
     if name in JUDGES:
@@ -204,7 +209,7 @@ def train(
     from kledit_lite.zoo import classifiers, clip, encoders, judge, paint
     from kledit_lite.zoo.training import best_device, settle_allocator
 
-    trainable = [n for n in names() if n != "random-tiny"]
+    trainable = [n for n in KNOWN if n != "random-tiny"]
     if name not in trainable:
         raise unknown("trainable model", name, trainable)
     work = work or Path("_build/train")
