@@ -24,6 +24,7 @@ API = {
     "align": ("align",),
     "failures": ("failures",),
     "trace": ("trace",),
+    "locate": ("locate", "sweep"),
     "edit": ("edit",),
     "unlearn": ("unlearn",),
     "metrics": ("metrics",),
