@@ -1,4 +1,4 @@
-"""Other ways to find hard subpopulations, as `Group`s, so that one table can compare them all.
+"""Other ways to find hard subpopulations, each a `Group`, so that one table can compare all.
 
 Two of them cluster a latent space first and look for words afterwards; the third looks for words
 first, but one at a time. (The fourth, SliceLine's score, is in `sliceline`.)
