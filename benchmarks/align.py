@@ -22,9 +22,7 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import shutil
-import subprocess
 import sys
 import tempfile
 import time
@@ -33,6 +31,7 @@ from pathlib import Path
 
 import numpy as np
 
+from kledit_lite.bench import in_fresh_process, peak_mb
 from kledit_lite.errors import KleditError
 from kledit_lite.results import Results, context, cpus
 
@@ -85,19 +84,6 @@ def load(folder: Path, start: int, rows: int) -> tuple[np.ndarray, np.ndarray]:
     return x.reshape(rows, D_SOURCE), y.reshape(rows, D_TARGET)
 
 
-def peak_mb() -> float:
-    """Largest resident size of this process so far, MiB."""
-    status = Path("/proc/self/status")
-    if status.exists():
-        for line in status.read_text().splitlines():
-            if line.startswith("VmHWM:"):
-                return int(line.split()[1]) / 1024
-    import resource
-
-    unit = 1024**2 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
-
-
 def work(competitor: str, folder: Path, rows: int, test_start: int, threads: int) -> dict:
     """Fit one competitor in this process: seconds, peak_mb, r2."""
     from kledit_lite.align import Aligner, StreamingAligner, r2
@@ -130,21 +116,9 @@ def work(competitor: str, folder: Path, rows: int, test_start: int, threads: int
 def measure(competitor: str, folder: Path, rows: int, test_start: int, threads: int) -> dict:
     """`work` in a fresh process with ``threads`` threads."""
     print(f"bench align: {competitor}, {rows} rows ...", file=sys.stderr, flush=True)
-    env = dict(os.environ)
-    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-        env[name] = str(threads)
-    root = str(Path(__file__).resolve().parents[1])
-    env["PYTHONPATH"] = os.pathsep.join(filter(None, [root, env.get("PYTHONPATH")]))
-    job = json.dumps([competitor, str(folder), rows, test_start, threads])
-    done = subprocess.run(
-        [sys.executable, __file__, job], env=env, stdout=subprocess.PIPE, text=True, check=False
+    result = in_fresh_process(
+        __file__, [competitor, str(folder), rows, test_start, threads], threads
     )
-    if done.returncode:
-        raise KleditError(
-            f"The {competitor} run with {rows} rows ended with status {done.returncode}; its "
-            "message is above (status -9 means that memory ran out)."
-        )
-    result = json.loads(done.stdout)
     summary = ", ".join(f"{key} {value:.4g}" for key, value in result.items())
     print(f"bench align: {competitor}, {rows} rows: {summary}", file=sys.stderr, flush=True)
     return result

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
@@ -11,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from kledit_lite.errors import KleditError, unknown
+from kledit_lite.rows import read_rows
 from kledit_lite.trace import end_position, last_subject_position
 from kledit_lite.trace.tokens import check_pairs, token_ids
 
@@ -212,27 +211,9 @@ def read_concepts(path: Path) -> list[Concept]:
     Raises:
         KleditError: no such file, not readable, a row without source or target.
     """
-    path = Path(path)
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-        if path.suffix == ".json":
-            rows = json.loads(text)
-        else:
-            rows = list(csv.DictReader(text.splitlines(), skipinitialspace=True))
-    except (OSError, ValueError) as error:
-        raise KleditError(f"Cannot read prompts from {path}: {error}.") from error
-    if not isinstance(rows, list) or not rows or not all(isinstance(r, dict) for r in rows):
-        raise KleditError(f"{path} holds no prompts; expected rows with source and target.")
     groups: dict[str, list[dict[str, str]]] = {}
-    for i, row in enumerate(rows, 1):
-        fields = ("source", "target", "subject", "target_subject", "concept")
-        said = {k: str(row.get(k) or "").strip() for k in fields}
-        if not said["source"] or not said["target"]:
-            given = ", ".join(str(k) for k, v in row.items() if v) or "none"
-            raise KleditError(
-                f"{path}, row {i}: expected a source and a target prompt, got the fields {given}."
-            )
-        groups.setdefault(said["concept"], []).append(said)
+    for row in read_rows(path, ("source", "target"), ("subject", "target_subject", "concept")):
+        groups.setdefault(row["concept"], []).append(row)
     return [_concept(path, name, group) for name, group in groups.items()]
 
 

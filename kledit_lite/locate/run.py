@@ -13,34 +13,27 @@ from kledit_lite.errors import KleditError, unknown
 from kledit_lite.locate.locogen import Located, altered_images, control, locogen, plan, score_sets
 from kledit_lite.locate.probes import ATTRIBUTES, Attribute, Probe
 from kledit_lite.results import Results, context
+from kledit_lite.rows import read_rows
 from kledit_lite.trace.sampler import Sampling
 from kledit_lite.trace.sites import Site
 from kledit_lite.zoo.pipelines import open_clip_model, open_pipeline
 
 
 def read_pairs(path: Path, attribute: Attribute) -> Probe:
-    """Prompt pairs from a CSV file with columns ``source``, ``target`` and perhaps ``seed``.
+    """Prompt pairs from CSV or JSON with ``source``, ``target`` and perhaps ``seed``.
 
     Raises:
-        KleditError: no such file, or a column or a cell is missing; names the line.
+        KleditError: no such file, or no source or target in a row, a seed that is no number.
     """
     if attribute not in ATTRIBUTES:
         raise unknown("attribute", attribute, ATTRIBUTES)
-    if not path.is_file():
-        raise KleditError(f"No prompts at {path}; expected a CSV file with columns source, target.")
-    with path.open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    found = list(rows[0]) if rows else []
-    if not {"source", "target"} <= set(found):
-        raise KleditError(
-            f"{path} has columns {found}; expected source and target (and seed, if you like)."
-        )
-    for line, row in enumerate(rows, 2):
-        if not row["source"] or not row["target"]:
-            raise KleditError(f"{path}, line {line}: source and target must both be filled in.")
+    rows = read_rows(path, ("source", "target"), ("seed",))
+    for i, row in enumerate(rows, 1):
+        if row["seed"] and not row["seed"].isdecimal():
+            raise KleditError(f"{path}, row {i}: expected a whole seed, got {row['seed']!r}.")
     return Probe(
         attribute, tuple(r["source"] for r in rows), tuple(r["target"] for r in rows),
-        tuple(int(r.get("seed") or i) for i, r in enumerate(rows)),
+        tuple(int(r["seed"] or i) for i, r in enumerate(rows)),
     )  # fmt: skip
 
 

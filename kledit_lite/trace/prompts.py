@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import product
@@ -13,6 +11,7 @@ from typing import Any, Literal
 import numpy as np
 
 from kledit_lite.errors import KleditError, unknown
+from kledit_lite.rows import read_rows
 from kledit_lite.world import COLOURS, OBJECTS, PLACES, STYLES, TOWNS, Scene, caption
 from kledit_lite.world.captions import NUMERALS
 
@@ -127,27 +126,11 @@ def read_prompts(path: Path) -> list[TracePrompt]:
     Raises:
         KleditError: no such file, not readable, a row without prompt or subject.
     """
-    path = Path(path)
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-        if path.suffix == ".json":
-            rows = json.loads(text)
-        else:
-            rows = list(csv.DictReader(text.splitlines(), skipinitialspace=True))
-    except (OSError, ValueError) as error:
-        raise KleditError(f"Cannot read prompts from {path}: {error}.") from error
-    if not isinstance(rows, list) or not rows or not all(isinstance(r, dict) for r in rows):
-        raise KleditError(f"{path} holds no prompts; expected rows with prompt and subject.")
+    rows = read_rows(path, ("prompt", "subject"), ("attribute", "shows"))
     return [_row(path, i, row) for i, row in enumerate(rows, 1)]
 
 
-def _row(path: Path, i: int, row: dict[str, Any]) -> TracePrompt:
-    words = {k: str(row.get(k) or "").strip() for k in ("prompt", "subject", "attribute", "shows")}
-    if not words["prompt"] or not words["subject"]:
-        raise KleditError(
-            f"{path}, row {i}: expected a prompt and a subject, got the fields "
-            f"{', '.join(k for k, v in row.items() if v) or 'none'}."
-        )
+def _row(path: Path, i: int, words: dict[str, str]) -> TracePrompt:
     pairs = [p.split("=", 1) for p in words["shows"].split(";") if p.strip()]
     if any(len(p) != 2 for p in pairs):
         raise KleditError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -18,27 +19,34 @@ PICTURE = 64
 Box = tuple[float, float, float]
 
 
-def _layout(scene: Scene, rng: np.random.Generator) -> list[Box]:
+def _layout(scene: Scene, rng: np.random.Generator, spread: float) -> list[Box]:
     """Centre and half size of every object on the working canvas, far ones first."""
+
+    def draw(low: float, high: float) -> float:
+        value, middle = rng.uniform(low, high), (low + high) / 2
+        return value if spread == 1 else middle + spread * (value - middle)
+
     airborne = scene.object in AIRBORNE
     if scene.count == 1:
-        half = rng.uniform(52, 68)
-        floor = rng.uniform(150, 196) if airborne else rng.uniform(190, 232)
-        return [(rng.uniform(92, 164), floor - half, half)]
-    half = rng.uniform(38, 44) if scene.count == 2 else rng.uniform(31, 35)
+        half = draw(52, 68)
+        floor = draw(150, 196) if airborne else draw(190, 232)
+        return [(draw(92, 164), floor - half, half)]
+    half = draw(38, 44) if scene.count == 2 else draw(31, 35)
     slots = np.linspace(0, 1, scene.count) * (SIZE - 2.5 * half - 28) + 1.25 * half + 14
     boxes = []
     for x in slots:
-        floor = rng.uniform(110, 190) if airborne else rng.uniform(180, 230)
-        boxes.append((float(x + rng.uniform(-4, 4)), floor - half, half))
+        floor = draw(110, 190) if airborne else draw(180, 230)
+        boxes.append((float(x + draw(-4, 4)), floor - half, half))
     return sorted(boxes, key=lambda box: box[1])
 
 
-def render(scene: Scene) -> np.ndarray:
+def render(scene: Scene, spread: float = 1.0) -> np.ndarray:
     """Paint a scene.
 
     Args:
         scene: What to paint; its seed decides position, size, facing and brushwork.
+        spread: How far position, size and facing vary, as a share of what the seed says: 1 is the
+            world as it is, 0 puts every object in the middle of its range, facing one way.
 
     Returns:
         The picture, (64, 64, 3) uint8 RGB; the same scene gives the same pixels. About 4 ms.
@@ -52,12 +60,12 @@ def render(scene: Scene) -> np.ndarray:
     canvas = background.copy()
     mask = Image.new("L", (SIZE, SIZE), 0)
     draw, opacity = ImageDraw.Draw(canvas), ImageDraw.Draw(mask)
-    boxes = _layout(scene, rng)
+    boxes = _layout(scene, rng, spread)
     for x, y, half in boxes:
         if scene.object not in AIRBORNE:
             shadow = (x - half * 0.9, y + half * 0.9, x + half * 0.9, y + half * 1.12)
             draw.ellipse(shadow, fill=_darker(background, x, y + half))
-        brush = Brush(draw, opacity, (x, y), half, bool(rng.random() < 0.5))
+        brush = Brush(draw, opacity, (x, y), half, bool(rng.random() < 0.5 * spread))
         PAINTERS[scene.object](brush, COLOUR_TONES[scene.colour])
     floor = max(y + half for _, y, half in boxes) / SIZE
     layers = Layers(background.reduce(2), canvas.reduce(2), mask.reduce(2), floor)
@@ -70,12 +78,15 @@ def _darker(im: Image.Image, x: float, y: float) -> tuple[int, ...]:
     return tuple(int(v * 0.72) for v in pixel)  # type: ignore[union-attr]
 
 
-def render_many(scenes: Sequence[Scene], processes: int = 1) -> np.ndarray:
+def render_many(
+    scenes: Sequence[Scene], processes: int = 1, spread: float = 1.0
+) -> np.ndarray:
     """Paint many scenes.
 
     Args:
         scenes: What to paint.
         processes: Worker processes; the pixels do not depend on it.
+        spread: As for `render`.
 
     Returns:
         Pictures, (N, 64, 64, 3) uint8. O(N).
@@ -85,10 +96,10 @@ def render_many(scenes: Sequence[Scene], processes: int = 1) -> np.ndarray:
         (2, 64, 64, 3)
     """
     if processes <= 1 or len(scenes) < 64:
-        pictures = [render(s) for s in scenes]
+        pictures = [render(s, spread) for s in scenes]
     else:
         from concurrent.futures import ProcessPoolExecutor
 
         with ProcessPoolExecutor(processes) as pool:
-            pictures = list(pool.map(render, scenes, chunksize=64))
+            pictures = list(pool.map(partial(render, spread=spread), scenes, chunksize=64))
     return np.stack(pictures) if pictures else np.zeros((0, PICTURE, PICTURE, 3), np.uint8)

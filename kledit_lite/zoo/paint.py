@@ -10,7 +10,7 @@ import numpy as np
 
 from kledit_lite.world import SceneSet, random_caption
 from kledit_lite.zoo.tokenizer import tokenize
-from kledit_lite.zoo.training import Recipe, fit, load_pool
+from kledit_lite.zoo.training import Recipe, fit, load_pool, pool_name
 
 if TYPE_CHECKING:
     import torch
@@ -134,7 +134,7 @@ def train_paint(
 
     pool = load_pool(recipe, work)
     vae, kept = fit_patch_autoencoder(np.asarray(pool.images[:4000]), UNET["in_channels"])
-    latents = encode_pool(pool, vae, work / f"latents-{recipe.pool}-{recipe.seed}.npy")
+    latents = encode_pool(pool, vae, work / f"{pool_name(recipe)}-latents{UNET['in_channels']}.npy")
     folder = zoo.WEIGHTS / "clip-tiny"
     text = zoo.load_text_model("clip-tiny").to(device).requires_grad_(False)
     unet = build_unet(recipe.seed)

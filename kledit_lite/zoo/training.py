@@ -30,6 +30,7 @@ class Recipe:
     Attributes:
         pool: Scenes painted once and drawn from.
         entities: Share of mascots and branded characters in the pool.
+        spread: How far objects of the pool vary in position, size and facing, see `render`.
         seed: Of the pool, the initial weights and the batches.
         samples: Pictures seen in all, repeats counted.
         batch: Pictures a step.
@@ -37,11 +38,13 @@ class Recipe:
         weight_decay: Of AdamW, on matrices only.
         warmup: Steps.
         hard_from: From this step on, three batches in four are hard (see `hard_batch`).
+        eps: Of AdamW. Parameters whose gradient is smaller than this hardly move.
         decay: The last share of the steps, over which the rate falls to zero by a cosine.
     """
 
     pool: int = 50_000
     entities: float = 0.1
+    spread: float = 1.0
     seed: int = 1
     samples: int = 400_000
     batch: int = 256
@@ -49,17 +52,26 @@ class Recipe:
     weight_decay: float = 0.05
     warmup: int = 150
     hard_from: int | None = None
+    eps: float = 1e-6
     decay: float = 1.0
 
 
 def load_pool(recipe: Recipe, folder: Path) -> SceneSet:
     """The recipe's scenes, painted once and kept in `folder`; a killed run goes on where it was."""
     scenes = sample_scenes(recipe.pool, recipe.seed, "train", recipe.entities)
-    path = folder / f"pool-{recipe.pool}-{recipe.seed}-{recipe.entities}.npy"
-    return SceneSet(tuple(scenes), paint_once(scenes, path))
+    path = folder / f"{pool_name(recipe)}.npy"
+    return SceneSet(tuple(scenes), paint_once(scenes, path, spread=recipe.spread))
 
 
-def paint_once(scenes: Sequence[Scene], path: Path, block: int = 4000) -> np.ndarray:
+def pool_name(recipe: Recipe) -> str:
+    """What decides the pictures of the recipe's pool, as a file's name."""
+    name = f"pool-{recipe.pool}-{recipe.seed}-{recipe.entities}"
+    return name if recipe.spread == 1 else f"{name}-spread{recipe.spread}"
+
+
+def paint_once(
+    scenes: Sequence[Scene], path: Path, block: int = 4000, spread: float = 1.0
+) -> np.ndarray:
     """Pictures (N, 64, 64, 3) of scenes, from the file `path` if it is there, else painted into it.
 
     The file is trusted to hold these scenes: name it after everything that decides them. Painting
@@ -76,7 +88,7 @@ def paint_once(scenes: Sequence[Scene], path: Path, block: int = 4000) -> np.nda
             file.truncate(done * one)
             with tqdm(total=len(scenes), initial=done, file=sys.stderr, desc="painting") as bar:
                 for i in range(done, len(scenes), block):
-                    part = render_many(scenes[i : i + block], os.cpu_count() or 1)
+                    part = render_many(scenes[i : i + block], os.cpu_count() or 1, spread)
                     file.write(part.tobytes())
                     file.flush()
                     bar.update(len(part))
@@ -197,7 +209,7 @@ def fit(
         {"params": matrices, "weight_decay": recipe.weight_decay},
         {"params": others, "weight_decay": 0.0},
     ]
-    optimiser = torch.optim.AdamW(decay, lr=recipe.lr, betas=(0.9, 0.98), eps=1e-6)
+    optimiser = torch.optim.AdamW(decay, lr=recipe.lr, betas=(0.9, 0.98), eps=recipe.eps)
     start, seconds, running = 0, 0.0, float("nan")
     if checkpoint.exists():
         state = torch.load(checkpoint, weights_only=True)

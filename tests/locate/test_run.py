@@ -44,9 +44,10 @@ def test_the_command_writes_pictures_a_table_and_a_figure(folder, tmp_path, caps
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("prompt\na\n", r"columns \['prompt'\]; expected source and target"),
-        ("source,target\na,b\n,c\n", "line 3"),
-        ("", "expected source and target"),
+        ("prompt\na\n", "row 1: expected a source and a target, got the fields prompt"),
+        ("source,target\na,b\n,c\n", "row 2: expected a source and a target"),
+        ("", "holds no prompts; expected rows with a source and a target"),
+        ("source,target,seed\na,b,soon\n", "row 1: expected a whole seed"),
     ],
 )
 def test_a_bad_file_of_prompts(tmp_path, text, says):
@@ -65,4 +66,4 @@ def test_unknown_models_and_missing_files_exit_with_two(tmp_path, capsys, monkey
     assert "paint-tiny" in capsys.readouterr().err
     missing = str(tmp_path / "none.csv")
     assert main(["locogen", "--model", "paint-tiny", "--prompts", missing, *common]) == 2
-    assert "No prompts at" in capsys.readouterr().err
+    assert "Cannot read prompts from" in capsys.readouterr().err
