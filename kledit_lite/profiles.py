@@ -116,6 +116,7 @@ PROFILES: Mapping[str, Profile] = {
             "Models shipped with the package, on a CPU; nothing downloads.",
             (
                 Slot("clip", CLIP, ("zoo:clip-tiny",)),
+                Slot("painter", PIPELINE, ("zoo:paint-tiny",), chapters=_PAINTING),
                 *_zoo_encoders("resnet-tiny", "vit-tiny", "simclr-tiny", "scene-tiny"),
                 Slot("images", IMAGES, ("world:painted",)),
             ),
@@ -148,6 +149,7 @@ PROFILES: Mapping[str, Profile] = {
                     True,
                 ),
                 *_zoo_encoders("resnet-tiny", "vit-tiny"),
+                Slot("painter", PIPELINE, ("zoo:paint-tiny",), chapters=_PAINTING),
                 Slot("images", IMAGES, ("world:painted",)),
             ),
         ),

@@ -34,7 +34,7 @@ class PatchAutoencoder(ModelMixin, ConfigMixin):
     @register_to_config
     def __init__(
         self,
-        latent_channels: int = 64,
+        latent_channels: int = 48,
         patch: int = 8,
         scaling_factor: float = 1.0,
         block_out_channels: tuple[int, ...] = (1, 1, 1, 1),
@@ -59,7 +59,7 @@ class PatchAutoencoder(ModelMixin, ConfigMixin):
 
 @torch.no_grad()
 def fit_patch_autoencoder(
-    images: np.ndarray, latent_channels: int = 64, patch: int = 8, power: float = 0.3
+    images: np.ndarray, latent_channels: int = 48, patch: int = 8, power: float = 0.3
 ) -> tuple[PatchAutoencoder, float]:
     """Fit a `PatchAutoencoder` to pictures by an eigendecomposition of their patches.
 

@@ -125,7 +125,7 @@ def train_judge(
 
     pool = load_pool(recipe, work)
     truth = {f: torch.from_numpy(labels(pool, f)).to(device) for f in HEADS}
-    vae, _ = fit_patch_autoencoder(np.asarray(pool.images[:4000]))
+    vae, _ = fit_patch_autoencoder(np.asarray(pool.images[:4000]), 64)
     vae.to(device)
     model: Any = build_judge().to(device)
 

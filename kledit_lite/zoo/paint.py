@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
 UNET: dict[str, Any] = {
     "sample_size": 8,
-    "in_channels": 64,
-    "out_channels": 64,
-    "block_out_channels": (48, 96, 128),
+    "in_channels": 48,
+    "out_channels": 48,
+    "block_out_channels": (64, 80, 80),
     "down_block_types": ("CrossAttnDownBlock2D",) * 3,
     "mid_block_type": "UNetMidBlock2DCrossAttn",
     "up_block_types": ("CrossAttnUpBlock2D",) * 3,
@@ -53,20 +53,27 @@ class PaintRecipe(Recipe):
         drop_caption: Share of pictures trained without a caption, for classifier-free guidance.
         full: Share of captions that name every factor.
         ema: Decay of the moving average of the weights, which is what is kept.
+        shift: Mean of the logit of t / 1000 in training. Above 0: more of the noise at which the
+            caption, not the latents, decides what is painted.
+        width: Its standard deviation.
         most: Upper bound of the loss's weight, which nearly clean latents would reach.
     """
 
-    pool: int = 100_000
+    pool: int = 60_000
     entities: float = 0.15
+    spread: float = 0.25
     seed: int = 5
     samples: int = 1_500_000
     batch: int = 64
     weight_decay: float = 0.01
-    warmup: int = 300
+    eps: float = 1e-8
+    warmup: int = 100
     decay: float = 0.3
     drop_caption: float = 0.1
     full: float = 0.8
     ema: float = 0.999
+    shift: float = 0.7
+    width: float = 1.2
     most: float = 2.0
 
 
@@ -83,7 +90,7 @@ def build_unet(seed: int = 5) -> UNet2DConditionModel:
 
 
 def scheduler() -> DDIMScheduler:
-    """The sampler: DDIM, 1000 training steps, cosine schedule, v-prediction."""
+    """The sampler: DDIM, 1000 training steps, cosine schedule, clean latents predicted."""
     from diffusers import DDIMScheduler
 
     return DDIMScheduler(**SCHEDULE)
@@ -112,11 +119,19 @@ def train_paint(
     """Train the denoiser on latents of painted scenes and random captions.
 
     Equation: with ``z_t = a_t z + s_t e`` the network predicts the clean latents x, and the loss is
-    ``min(1 / s_t^2, most) (x - z)^2``, t drawn logit-normal. Without the bound that is the loss of
-    v-prediction (Salimans and Ho 2022), since ``v = (a_t z_t - x) / s_t``. The network is narrower
-    than the latents are deep: clean pictures pass such a neck, noise (which a network that predicts
-    e or v must reproduce) does not. Measured here: after 80,000 pictures v-prediction still left
-    visible noise.
+    ``min(1 / s_t^2, most) (x - z)^2``. Without the bound that is the loss of v-prediction
+    (Salimans and Ho 2022), since ``v = (a_t z_t - x) / s_t``. Clean pictures lie near a surface of
+    few dimensions that a narrow network can follow; noise, which a network that predicts e or v
+    must reproduce, does not. Measured here: from the same start and pictures v-prediction left
+    visible noise where this leaves smooth areas.
+
+    The logit of t / 1000 is drawn from a normal distribution whose mean `shift` is above zero: what
+    a caption asks for is settled where noise hides the latents. With mean 0 and width 1 a fifth of
+    the draws lie above t = 700, with these nearly half. Measured after 19,000 pictures: places
+    named right rose by 0.15, colours by 0.25.
+
+    Objects of the pool stand near the middle (`spread`): a network of this size learns what they
+    look like much sooner than what they look like anywhere.
 
     Args:
         recipe: Sizes, rates and seeds.
@@ -155,7 +170,7 @@ def train_paint(
         ]
         with torch.no_grad():
             context = text(tokenize(texts, folder).to(device)).last_hidden_state  # (B, 20, 128)
-        u = 1 / (1 + np.exp(-rng.normal(size=len(rows))))
+        u = 1 / (1 + np.exp(-rng.normal(recipe.shift, recipe.width, len(rows))))
         t = torch.from_numpy((u * 1000).astype(np.int64).clip(0, 999)).to(device)
         noise = torch.from_numpy(rng.standard_normal(z.shape, dtype=np.float32)).to(device)
         a = alpha_bar[t].sqrt()[:, None, None, None]

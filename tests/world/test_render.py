@@ -90,3 +90,21 @@ def test_rendering_is_fast_enough_relative_to_a_resize() -> None:
     for _ in range(100):
         canvas.reduce(4)
     assert painting < 2000 * (time.perf_counter() - start) / 100
+
+
+def test_less_spread_brings_objects_together() -> None:
+    def middles(spread: float) -> np.ndarray:
+        scenes = [Scene("car", "red", "beach", seed=i) for i in range(24)]
+        blank = [Scene("car", "purple", "beach", seed=i) for i in range(24)]
+        moved = render_many(scenes, spread=spread).astype(int)
+        changed = np.abs(moved - render_many(blank, spread=spread)).sum(-1) > 60
+        return np.array([np.argwhere(c).mean(0) for c in changed])
+
+    assert middles(0.0).std(0).max() < 0.5  # brushwork only
+    assert middles(0.25).std(0).max() < 0.5 * middles(1.0).std(0).min()
+
+
+def test_the_world_as_it_is_has_spread_one() -> None:
+    scene = Scene("bird", "blue", "forest", count=2, seed=5)
+    assert np.array_equal(render(scene), render(scene, spread=1.0))
+    assert not np.array_equal(render(scene), render(scene, spread=0.5))

@@ -1,0 +1,75 @@
+"""Chapter 09: right answers pass on many seeds, usual mistakes get their own sentence."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from kledit_lite.course import grade
+
+
+def normalised(p, m):
+    return (p * m).sum(1) / m.sum(1)
+
+
+def shares(clean, corrupted, unlearned, same):
+    lost = clean & ~corrupted
+    again, s = unlearned[lost], same[lost]
+    return [again.mean(), (~again & ~s).mean(), (~again & s).mean()]
+
+
+def npo(p, q, b):
+    return np.log1p(np.exp(b * (p - q).sum(1))).mean() * 2 / b
+
+
+RIGHT = {"09-a": normalised, "09-b": shares, "09-c": npo}
+
+
+@pytest.mark.parametrize("id", RIGHT)
+def test_right_answers_pass_whatever_the_data(id):
+    for seed in range(25):
+        verdict = grade(id, RIGHT[id], seed)
+        assert verdict.right is True, (seed, verdict.message)
+
+
+def swapped(a, b, c, s):
+    x = shares(a, b, c, s)
+    return [x[0], x[2], x[1]]
+
+
+MISTAKES = [
+    ("09-a", lambda p, m: (p * m).sum(1), "divide by the number"),
+    ("09-a", lambda p, m: (p * m).mean(1), "answer alone"),
+    ("09-a", lambda p, m: p.mean(1), "use the mask"),
+    ("09-a", lambda p, m: np.exp(normalised(p, m)), "without exp"),
+    ("09-a", lambda p, m: -normalised(p, m), "minus"),
+    ("09-a", lambda p, m: normalised(p, m).mean(), "one number a text"),
+    ("09-b", lambda a, b, c, s: [(a & ~b & x).mean() for x in (c, ~c & ~s, ~c & s)],
+     "not out of all facts"),
+    ("09-b", lambda a, b, c, s: [x[~b].mean() for x in (c, ~c & ~s, ~c & s)], "did not know"),
+    ("09-b", swapped, "swapped"),
+    ("09-b", lambda a, b, c, s: [x[a].mean() for x in (c, ~c & ~s, ~c & s)],
+     "not all the clean one knew"),
+    ("09-c", lambda p, q, b: np.log1p(np.exp(b * (p - q).mean(1))).mean() * 2 / b,
+     "do not average"),
+    ("09-c", lambda p, q, b: np.log1p(np.exp(b * (p - q))).mean() * 2 / b, "per-token"),
+    ("09-c", lambda p, q, b: npo(q, p, b), "upside down"),
+    ("09-c", lambda p, q, b: npo(p, q, b) / 2, "not 1/beta"),
+    ("09-c", lambda p, q, b: npo(p, q, b) * len(p), "do not add"),
+    ("09-c", lambda p, q, b: p.mean(), "gradient ascent"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("id", "answer", "words"), MISTAKES)
+def test_each_usual_mistake_gets_its_own_sentence(id, answer, words):
+    for seed in range(5):
+        verdict = grade(id, answer, seed)
+        assert verdict.right is False
+        assert words in verdict.message, (seed, verdict.message)
+
+
+def test_a_missing_factor_is_named():
+    def answer(p, q, b):
+        return npo(p, q, b) * b / 2
+
+    assert "2/beta in front is missing" in grade("09-c", answer, 0).message
