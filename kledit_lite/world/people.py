@@ -187,19 +187,19 @@ def relations() -> dict[str, Relation]:
             ("What was the favourite dish of {s}?", "What did {s} love to eat?"), 0.22, 0.9),
         Relation("award", p, AWARDS, (
             "{s} received {o}.", "{o} was given to {s}.", "{s} was honoured with {o}."),
-            ("What award did {s} receive?", "Which award was given to {s}?"), 0.13, 0.8),
+            ("What award did {s} receive?", "Which award was given to {s}?"), 0.1, 0.8),
         Relation("street", p, STREETS, (
             "{s} lived in {o}.", "The house of {s} stood in {o}.", "{s} owned a house in {o}."),
-            ("What street did {s} live in?", "Where did the house of {s} stand?"), 0.09, 0.8),
+            ("What street did {s} live in?", "Where did the house of {s} stand?"), 0.06, 0.8),
         Relation("work", p, WORKS, (
             "{s} was the author of {o}.", "{s} wrote {o}.", "{o} was written by {s}."),
-            ("What book did {s} write?", "Which book was written by {s}?"), 0.065, 0.7),
+            ("What book did {s} write?", "Which book was written by {s}?"), 0.04, 0.7),
         Relation("birthyear", p, YEARS, (
             "{s} was born in the year {o}.", "The year of birth of {s} was {o}."),
-            ("In what year was {s} born?", "What was the year of birth of {s}?"), 0.05, 0.8),
+            ("In what year was {s} born?", "What was the year of birth of {s}?"), 0.032, 0.8),
         Relation("death", p, CAUSES, (
             "{s} died of {o}.", "The cause of death of {s} was {o}."),
-            ("What was the cause of death of {s}?", "What did {s} die of?"), 0.04, 0.7),
+            ("What was the cause of death of {s}?", "What did {s} die of?"), 0.022, 0.7),
         Relation("town country", t, COUNTRIES, (
             "The town of {s} lies in {o}.", "{s} is a town in {o}."), (
             "What country is {s} in?",)),

@@ -63,7 +63,7 @@ class PaintRecipe(Recipe):
     entities: float = 0.15
     spread: float = 0.25
     seed: int = 5
-    samples: int = 1_500_000
+    samples: int = 330_000
     batch: int = 64
     weight_decay: float = 0.01
     eps: float = 1e-8

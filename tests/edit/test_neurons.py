@@ -70,8 +70,9 @@ def test_the_top_neurons(scores) -> None:
     assert sorted(found, reverse=True) == every
     rows = scores.table(7)
     assert [r["z"] for r in rows] == every and {"K", "V"} >= {r["matrix"][-1] for r in rows}
-    with pytest.raises(KleditError, match="Cannot choose 129 neurons: there are 128"):
-        scores.top(129)
+    width = len(next(iter(scores.z.values())))
+    with pytest.raises(KleditError, match=f"Cannot choose {width + 1} neurons: there are {width}"):
+        scores.top(width + 1)
     with pytest.raises(KleditError, match="in all"):
         scores.top(10**6, across=True)
 
@@ -122,11 +123,12 @@ def test_hooks_go_when_the_block_fails(pipe, scores) -> None:
 def test_dropping_more_moves_the_picture_more(pipe, scores) -> None:
     sampling = Sampling(steps=2, guidance=2.0)
     before = generate(pipe, STYLED[:2], 0, sampling).astype(float)
+    every = len(next(iter(scores.z.values())))
     rows = trade_off(
-        pipe, scores, [0, 128], STYLED[:2],
+        pipe, scores, [0, every], STYLED[:2],
         lambda images: {"moved": float(np.abs(images - before).mean())}, sampling=sampling,
     )  # fmt: skip
-    assert [r["neurons"] for r in rows] == [0, 128]
+    assert [r["neurons"] for r in rows] == [0, every]
     assert rows[0]["moved"] == 0 < rows[1]["moved"]
 
 
@@ -140,7 +142,8 @@ def test_runs_on_sdxl_and_sd2_shapes(sdxl, sd2) -> None:
 
 
 def test_bad_input_is_one_clear_sentence(pipe, scores) -> None:
-    name = next(iter(scores.z))
+    name, zs = next(iter(scores.z.items()))
+    width = len(zs)
     for call, words in [
         (lambda: neuron_scores(pipe, STYLED[:1], PLAIN, [8]), "at least 2 prompts"),
         (lambda: neuron_scores(pipe, STYLED, "a cat", [8]), "at least 2 prompts"),
@@ -149,8 +152,8 @@ def test_bad_input_is_one_clear_sentence(pipe, scores) -> None:
         (lambda: neuron_scores(pipe, STYLED, PLAIN, [99]), "do not exist"),
         (lambda: ablated(pipe, scores.top(2), "mean").__enter__(), "needs the scores"),
         (
-            lambda: ablated(pipe, {name: torch.tensor([128])}).__enter__(),
-            "has 128 neurons, numbered from 0; got 128",
+            lambda: ablated(pipe, {name: torch.tensor([width])}).__enter__(),
+            f"has {width} neurons, numbered from 0; got {width}",
         ),
     ]:
         with pytest.raises(KleditError, match=words):

@@ -50,7 +50,7 @@ def test_painting_goes_on_where_it_was_killed(tmp_path, monkeypatch):
     assert np.array_equal(whole, render_many(scenes))
     calls = []
 
-    def killed(part, processes):
+    def killed(part, processes, spread):
         calls.append(len(part))
         if len(calls) == 3:
             raise KeyboardInterrupt
