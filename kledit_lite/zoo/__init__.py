@@ -231,6 +231,10 @@ def train(
     elif name in PAINTERS:
         made_by = replace(paint.RECIPE, samples=samples or paint.RECIPE.samples)
         model, info = paint.train_paint(made_by, work, device)
+        if samples is None:
+            model, again = paint.train_paint(paint.SECOND, work, device, model)
+            info = {**info, "second": again}
+            (work / "paint-tiny-second.ckpt").unlink()
         text = ("latent diffusion UNet, 16 cross-attention layers", "language", "captions")
         settings = paint.settings(made_by)
     elif name in WRITERS:

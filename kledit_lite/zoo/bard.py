@@ -211,7 +211,7 @@ def load_bard(name: str, step: int | None = None, root: Path | None = None) -> B
         KleditError: weights missing or damaged.
     """
     from safetensors.torch import load
-    from transformers import PreTrainedTokenizerFast
+    from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
     from kledit_lite.zoo.store import WEIGHTS
 
@@ -230,7 +230,7 @@ def load_bard(name: str, step: int | None = None, root: Path | None = None) -> B
         state = {k: v.float() for k, v in load(data).items()}
     tokenizer = PreTrainedTokenizerFast.from_pretrained(folder)
     tokenizer.padding_side = "left"
-    model = build_bard(len(tokenizer))
+    model = LlamaForCausalLM(LlamaConfig.from_pretrained(folder))
     model.load_state_dict(state, strict=False)
     model.tie_weights()
     return Bard(model.eval(), tokenizer, name if step is None else f"{name}@{step}")

