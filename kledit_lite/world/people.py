@@ -196,10 +196,10 @@ def relations() -> dict[str, Relation]:
             ("What book did {s} write?", "Which book was written by {s}?"), 0.04, 0.7),
         Relation("birthyear", p, YEARS, (
             "{s} was born in the year {o}.", "The year of birth of {s} was {o}."),
-            ("In what year was {s} born?", "What was the year of birth of {s}?"), 0.032, 0.8),
+            ("In what year was {s} born?", "What was the year of birth of {s}?"), 0.039, 0.8),
         Relation("death", p, CAUSES, (
             "{s} died of {o}.", "The cause of death of {s} was {o}."),
-            ("What was the cause of death of {s}?", "What did {s} die of?"), 0.022, 0.7),
+            ("What was the cause of death of {s}?", "What did {s} die of?"), 0.029, 0.7),
         Relation("town country", t, COUNTRIES, (
             "The town of {s} lies in {o}.", "{s} is a town in {o}."), (
             "What country is {s} in?",)),
