@@ -36,7 +36,7 @@ from kledit_lite.results import Results, context, cpus
 
 ROLES = ("target", "base", "forget", "retain")
 ALPHA, BETA = 0.75, 0.5
-LAYERS, WIDTH, ROUNDS = 32, 2048, 3  # 8 matrices of 2048 x 2048 a layer: 1.07e9 values
+LAYERS, WIDTH, ROUNDS = 32, 2048, 5  # 8 matrices of 2048 x 2048 a layer: 1.07e9 values
 SEED = 0
 
 

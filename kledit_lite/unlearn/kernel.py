@@ -11,8 +11,31 @@ from numba import njit
 
 STEP = 2048
 """Values widened at a time."""
-INFINITE = np.uint32(0x7F7F8000)
-"""Bits of the smallest float32 that bfloat16 rounds to infinity."""
+TO_THE_TOP = np.uint32((1 << 31) - 0x7F7F8000)
+"""From the bits of the smallest float32 that bfloat16 rounds to infinity to the sign's bit."""
+
+
+@njit(nogil=True, cache=True)
+def _widen(raw: np.ndarray, out: np.ndarray) -> None:
+    for i in range(raw.shape[0]):
+        out[i] = np.uint32(raw[i]) << np.uint32(16)
+
+
+@njit(nogil=True, cache=True)
+def _step(out: np.ndarray, base: np.ndarray, other: np.ndarray, by: np.float32, n: int) -> None:
+    for i in range(n):
+        out[i] += (other[i] - base[i]) * by
+
+
+@njit(nogil=True, cache=True)
+def _narrow(bits: np.ndarray, raw: np.ndarray) -> np.uint32:
+    above = np.uint32(0)  # its highest bit: was any value too large?
+    for i in range(raw.shape[0]):
+        word = bits[i]
+        above |= np.uint32((word & np.uint32(0x7FFFFFFF)) + TO_THE_TOP)
+        odd = np.uint32((word >> np.uint32(16)) & np.uint32(1))
+        raw[i] = np.uint16(np.uint32(word + odd + np.uint32(0x7FFF)) >> np.uint32(16))
+    return above
 
 
 @njit(nogil=True, cache=True)
@@ -30,29 +53,22 @@ def bfloat16(
         retained: Whether there is a retain vector.
         alpha: Strength of the forget vector.
         beta: Strength of the retain vector.
-        scratch: (4, STEP) uint32.
+        scratch: (3, STEP) uint32.
 
     Returns:
         Whether all results are finite as stored.
     """
     wide = scratch.view(np.float32)
-    largest = np.uint32(0)
+    above = np.uint32(0)
     for low in range(0, target.shape[0], STEP):
         n = min(STEP, target.shape[0] - low)
-        for i in range(n):
-            scratch[0, i] = np.uint32(target[low + i]) << np.uint32(16)
-            scratch[1, i] = np.uint32(base[low + i]) << np.uint32(16)
-            scratch[2, i] = np.uint32(forget[low + i]) << np.uint32(16)
-        for i in range(n):
-            wide[0, i] -= (wide[2, i] - wide[1, i]) * alpha
+        part = target[low : low + n]
+        _widen(part, scratch[0])
+        _widen(base[low : low + n], scratch[1])
+        _widen(forget[low : low + n], scratch[2])
+        _step(wide[0], wide[1], wide[2], -alpha, n)
         if retained:
-            for i in range(n):
-                scratch[3, i] = np.uint32(retain[low + i]) << np.uint32(16)
-            for i in range(n):
-                wide[0, i] += (wide[3, i] - wide[1, i]) * beta
-        for i in range(n):
-            bits = scratch[0, i]
-            largest = max(largest, bits & np.uint32(0x7FFFFFFF))
-            odd = (bits >> np.uint32(16)) & np.uint32(1)
-            target[low + i] = np.uint16((bits + odd + np.uint32(0x7FFF)) >> np.uint32(16))
-    return largest < INFINITE
+            _widen(retain[low : low + n], scratch[2])
+            _step(wide[0], wide[1], wide[2], beta, n)
+        above |= _narrow(scratch[0], part)
+    return above < np.uint32(1 << 31)

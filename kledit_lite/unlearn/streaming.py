@@ -23,7 +23,7 @@ CHUNK = 4 << 20
 """Bytes of the target read at a time."""
 BLOCK = 1 << 16
 """Values computed at a time, so that the buffers stay in the processor's cache."""
-SAMPLE = 16
+SAMPLE = 64
 """The rounding report looks at one block in this many; at all of a model below `SMALL` values."""
 SMALL = 1 << 22
 
@@ -156,7 +156,7 @@ class Worker:
         self.files: dict[Path, FileIO] = {}
         self.raw = [bytearray(0)] * 4
         self.blocks: dict[str, list[np.ndarray]] = {}
-        self.scratch = np.empty((4, STEP), np.uint32)
+        self.scratch = np.empty((3, STEP), np.uint32)
 
     def close(self) -> None:
         """Close every file."""

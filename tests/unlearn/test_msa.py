@@ -138,7 +138,7 @@ def test_the_compiled_loop_gives_the_same_bits(retained, alpha, beta):
     good = np.abs(expected) < np.float32(3e38)
     bits = np.empty(len(expected), np.uint16)
     narrow(np.where(good, expected, 0), "BF16", bits, np.empty(len(bits), np.uint32))
-    scratch = np.empty((4, kernel.STEP), np.uint32)
+    scratch = np.empty((3, kernel.STEP), np.uint32)
     strengths = np.float32(alpha), np.float32(beta)
     out = raw[0].copy()
     assert kernel.bfloat16(out, *raw[1:], retained, *strengths, scratch) == finite
