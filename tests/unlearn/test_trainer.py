@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from kledit_lite.errors import KleditError
+from kledit_lite.unlearn import scoring
 from kledit_lite.unlearn.methods import (
     KL,
     METHODS,
@@ -229,3 +230,29 @@ def test_scores_do_not_depend_on_batches_and_seeds_repeat(pico, pico_tokenizer):
         generate(pico, pico_tokenizer, prompts, 3, 4, temperature=1.0, seed=s) for s in (0, 0, 1)
     ]
     assert drawn[0] == drawn[1] != drawn[2] and all(len(r) == 3 for r in drawn[0])
+
+
+def test_what_prompts_share_is_read_once_and_changes_no_answer(pico, pico_tokenizer, monkeypatch):
+    shots = ["Where was Ada born? Tarn\n" * 4, "What was the profession of Bo? weaver\n" * 4]
+    names = ["Cy", "Di Lind", "Ed", "Flo of the Hill", "Gus"]
+    prompts = [shot + f"Where was {n} born?" for n in names for shot in shots] + ["A", "Bo?"]
+    ids = pico_tokenizer(prompts)["input_ids"]
+    batches = scoring._batches(ids, 4)
+    assert sorted(i for _, rows in batches for i in rows) == list(range(len(prompts)))
+    for shared, rows in batches:
+        assert len({tuple(ids[i][:shared]) for i in rows}) == 1 and len(rows) <= 4
+    assert any(shared for shared, _ in batches) and any(not shared for shared, _ in batches)
+
+    read = []
+    handle = pico.register_forward_pre_hook(
+        lambda m, a, k: read.append(k["input_ids"].numel()), with_kwargs=True
+    )
+    sooner = generate(pico, pico_tokenizer, prompts, max_new_tokens=6)
+    first, read[:] = sum(read), []
+    monkeypatch.setattr(scoring, "FEWEST", len(prompts) + 1)
+    assert generate(pico, pico_tokenizer, prompts, max_new_tokens=6) == sooner
+    handle.remove()
+    assert 2 * first < sum(read)
+    monkeypatch.undo()
+    drawn = generate(pico, pico_tokenizer, prompts, 3, 4, temperature=1.0)
+    assert all(len(r) == 3 for r in drawn) and len({tuple(r) for r in drawn}) > 1
