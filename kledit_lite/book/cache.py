@@ -1,7 +1,7 @@
 """Executed chapters, kept under a key that covers everything they depend on.
 
-The key is a SHA-256 over the chapter's text; every file of the library (sources, weights and data
-alike); the constraints file; the profile with the slots that are overridden or available; and the
+The key is a SHA-256 over the chapter's text and the recorded runs that it names; every file of the
+library (sources, weights and data alike); the constraints file; the profile with the slots that are overridden or available; and the
 versions of Python and of the libraries that are installed.  Change any of them and the chapter runs
 again; change nothing and it does not.
 """
@@ -76,7 +76,9 @@ class Cache:
 
     def key(self, chapter: Chapter) -> str:
         """32 hexadecimal digits that change when the chapter's result may."""
-        parts = json.dumps([chapter.text, *self._common])
+        folder = chapter.source.parent / "recorded"
+        recorded = [p.read_text() for p in sorted(folder.glob("*.json")) if p.name in chapter.text]
+        parts = json.dumps([chapter.text, recorded, *self._common])
         return hashlib.sha256(parts.encode()).hexdigest()[:32]
 
     def get(self, chapter: Chapter) -> Run | None:

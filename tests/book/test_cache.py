@@ -57,6 +57,14 @@ def test_the_key_covers_everything(checkout, chapter, library, monkeypatch):
     keys.append(key())
     monkeypatch.setenv("KLEDIT_SLOT_CLIP", "zoo:other")
     keys.append(key())
+    run = chapter.source.parent / "recorded" / "run.json"
+    run.parent.mkdir()
+    run.write_text("{}")
+    assert key() == keys[-1]  # a recorded run that the chapter does not name
+    chapter.source.write_text(chapter.text + "\nSee recorded/run.json.\n")
+    keys.append(key())
+    run.write_text("[]")
+    keys.append(key())
     assert len(set(keys)) == len(keys)
 
 
