@@ -1,9 +1,9 @@
 """Executed chapters, kept under a key that covers everything they depend on.
 
 The key is a SHA-256 over the chapter's text and the recorded runs that it names; every file of the
-library (sources, weights and data alike); the constraints file; the profile with the slots that are overridden or available; and the
-versions of Python and of the libraries that are installed.  Change any of them and the chapter runs
-again; change nothing and it does not.
+library (sources, weights and data alike); the constraints file; the profile with the slots that are
+overridden or available; and the versions of Python and of the libraries that are installed. Change
+any of them and the chapter runs again; change nothing and it does not.
 """
 
 from __future__ import annotations
