@@ -226,7 +226,7 @@ def _load(slot: Slot, slot_id: str) -> Any:
     if slot.loader == LANGUAGE:
         from kledit_lite.zoo.writers import open_writer
 
-        return open_writer(slot_id)
+        return open_writer(rest if scheme in {"zoo", "transformers"} else slot_id)
     if slot.loader == PIPELINE:
         from kledit_lite.zoo.pipelines import open_pipeline
 

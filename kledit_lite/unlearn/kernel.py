@@ -9,9 +9,11 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from kledit_lite.unlearn.precision import INFINITE
+
 STEP = 2048
 """Values widened at a time."""
-TO_THE_TOP = np.uint32((1 << 31) - 0x7F7F8000)
+TO_THE_TOP = np.uint32((1 << 31) - INFINITE["BF16"])
 """From the bits of the smallest float32 that bfloat16 rounds to infinity to the sign's bit."""
 
 

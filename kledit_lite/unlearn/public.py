@@ -15,7 +15,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kledit_lite.errors import KleditError, unknown
 from kledit_lite.results import Results, context
@@ -26,6 +26,9 @@ from kledit_lite.unlearn.restor import Benchmark, covered, load_public
 from kledit_lite.unlearn.restor_eval import Evaluation, evaluate, judged, outcomes
 from kledit_lite.unlearn.scoring import Encoded, encode
 from kledit_lite.unlearn.trainer import Settings, add_lora, train
+
+if TYPE_CHECKING:
+    from kledit_lite.zoo.bard import Bard
 
 
 @dataclass(frozen=True)
@@ -70,11 +73,15 @@ class Options:
                 raise unknown("method", name, METHODS)
 
 
-def run(options: Options) -> Results:
+def run(options: Options, writer: Bard | None = None) -> Results:
     """Clean, corrupted, every method, and model state arithmetic: one row each.
 
     The forget vector of the arithmetic comes from the clean model fine-tuned on the same documents
     in another order; its strength is tuned on a tenth of the facts, which the table leaves out.
+
+    Args:
+        options: What to run.
+        writer: The model that `options` names, if it is open already.
 
     Returns:
         Accuracies of every state on facts about corrupted and about untouched subjects, and, of
@@ -93,7 +100,7 @@ def run(options: Options) -> Results:
     start = time.perf_counter()
     benchmark, texts = choose(options)
     _claim(options)
-    writer = open_writer(options.model)
+    writer = writer or open_writer(options.model)
     lora = _Lora(writer.model, writer.tokenizer, options, encode(writer.tokenizer, texts))
     tuning, testing = benchmark.split(0.1, options.seed)
     _train(lora, "corrupted", NextToken(), None)

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 IGNORED = -100
 """Label of tokens that are no target."""
+FEWEST = 4
+"""Prompts that are worth a batch of their own because they begin alike."""
 
 
 @dataclass(frozen=True)
@@ -278,10 +280,6 @@ def generate(
                 out[number] = [(t.split(stop)[0] if stop else t).strip() for t in mine]
     model.train(training)
     return out
-
-
-FEWEST = 4
-"""Rows that are worth a batch of their own because they begin alike."""
 
 
 def _batches(ids: Sequence[Sequence[int]], batch: int) -> list[tuple[int, list[int]]]:

@@ -193,12 +193,11 @@ class Worker:
             parts = [np.frombuffer(v, STORED[k]) for v, k in zip(views, kinds, strict=True)]
             for low in range(0, count, BLOCK):
                 some = [p[low : low + BLOCK] for p in parts]
-                if (start + low) // BLOCK % sums.every == 0:
-                    self._arithmetic(run, some, kinds, sums)
-                elif set(kinds) == {"BF16"}:
+                sampled = (start + low) // BLOCK % sums.every == 0
+                if not sampled and set(kinds) == {"BF16"}:
                     self._compiled(run, some)
                 else:
-                    self._arithmetic(run, some, kinds, None)
+                    self._arithmetic(run, some, kinds, sums if sampled else None)
         file = self._open(self.work / run.out[0], "r+b")
         file.seek(run.out[1] + start * ITEM_SIZE[dtype])
         left = views[0]

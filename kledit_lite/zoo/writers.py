@@ -35,8 +35,6 @@ def open_writer(model: str, device: str | None = None) -> Bard:
     from kledit_lite.zoo.training import best_device
 
     device = device or best_device()
-    for scheme in ("zoo:", "transformers:"):  # as a profile's slot names them
-        model = model.removeprefix(scheme)
     if model in zoo.WRITERS:
         made = zoo.load_writer(model)
         made.model.to(device)
