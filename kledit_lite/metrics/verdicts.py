@@ -1,0 +1,152 @@
+"""What an edit did to pictures: is the source removed, has the target arrived, is the rest kept?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from kledit_lite.errors import KleditError, unknown
+from kledit_lite.metrics.checks import as_labels
+
+_Z = 1.959963984540054  # the 97.5% quantile of the normal distribution
+
+
+@dataclass(frozen=True)
+class Share:
+    """`k` of `n`, with the 95% interval of Wilson (1927), which stays within 0 and 1.
+
+    Example:
+        >>> print(Share.of(8, 8))
+        8 of 8 (68% to 100%)
+    """
+
+    k: int
+    n: int
+    low: float
+    high: float
+
+    @classmethod
+    def of(
+        cls,
+        k: int,
+        n: int,
+    ) -> Share:
+        r"""The share and its interval, :math:`(\hat p + z^2/2n \pm z
+        \sqrt{\hat p(1-\hat p)/n + z^2/4n^2}) / (1 + z^2/n)` with :math:`z = 1.96`.
+
+        Raises:
+            KleditError: no cases, or `k` outside 0 to `n`.
+
+        Example:
+            >>> s = Share.of(5, 10)
+            >>> round(s.low, 3), s.value, round(s.high, 3)
+            (0.237, 0.5, 0.763)
+        """
+        if n < 1 or not 0 <= k <= n:
+            raise KleditError(f"{k} of {n} is not a share: expected n >= 1 and 0 <= k <= n.")
+        p, a = k / n, _Z**2 / n
+        middle, half = (p + a / 2) / (1 + a), _Z * np.sqrt(p * (1 - p) / n + a / (4 * n)) / (1 + a)
+        low = 0.0 if k == 0 else float(middle - half)  # exact, where rounding would leave 1e-17
+        return cls(k, n, low, 1.0 if k == n else float(middle + half))
+
+    @property
+    def value(self) -> float:
+        """`k / n`."""
+        return self.k / self.n
+
+    def __str__(self) -> str:
+        return f"{self.k} of {self.n} ({self.low:.0%} to {self.high:.0%})"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Three shares of the same pictures before and after an edit; see `verdict`."""
+
+    removed: Share
+    arrived: Share
+    kept: Share
+
+
+def verdict(
+    before: Mapping[str, np.ndarray],
+    after: Mapping[str, np.ndarray],
+    factor: str,
+    source: int | str,
+    target: int | str,
+    keep: Sequence[str] = ("object", "place"),
+) -> Verdict:
+    """Was `source` removed, did `target` arrive, and is the rest of each picture as it was?
+
+    Removed is not arrived: an erased painter may become another painter. Both are counted over
+    the pictures that showed `source` before the edit; `kept` over all pictures, as the share in
+    which *every* factor of `keep` is read as it was before.
+
+    Args:
+        before: The judge's readings of the pictures before, factor -> (N,) ints, as `Judge.read`.
+        after: The same of the pictures after, from the same prompts and noise.
+        factor: What was edited, e.g. "style".
+        source: The value that should go: an index, or its name in the painted world.
+        target: The value that should come in its place.
+        keep: Factors that should stay as they were; not `factor`.
+
+    Raises:
+        KleditError: no picture showed `source`, a factor was not read, unequal lengths, the same
+            source and target, or `factor` among those to keep.
+
+    Example:
+        >>> before = {"style": np.array([3, 3, 3, 1]), "place": np.array([0, 1, 2, 3])}
+        >>> after = {"style": np.array([0, 0, 5, 1]), "place": np.array([0, 1, 2, 0])}
+        >>> v = verdict(before, after, "style", 3, 0, keep=["place"])
+        >>> v.removed.value, f"{v.arrived.k} of {v.arrived.n}", v.kept.value
+        (1.0, '2 of 3', 0.75)
+    """
+    if isinstance(keep, str):
+        keep = (keep,)
+    if factor in keep:
+        raise KleditError(f"{factor!r} is the factor that was edited; leave it out of `keep`.")
+    was = {f: _read(before, f, "before", None) for f in (factor, *keep)}
+    rows = len(was[factor])
+    now = {f: _read(after, f, "after", rows) for f in was}
+    was = {f: as_labels(f"before[{f!r}]", x, rows) for f, x in was.items()}
+    old, new = _index(factor, source), _index(factor, target)
+    if old == new:
+        raise KleditError(f"source and target are both {source!r}; nothing could be removed.")
+    had = was[factor] == old
+    if not had.any():
+        raise KleditError(
+            f"None of the {rows} pictures showed {factor} {source!r} before the edit, so that "
+            "nothing can be said of its removal; paint prompts that name it, or check the model."
+        )
+    then = now[factor][had]
+    same = np.logical_and.reduce([np.ones(rows, bool), *(now[f] == was[f] for f in keep)])
+    n = int(had.sum())
+    return Verdict(
+        removed=Share.of(int((then != old).sum()), n),
+        arrived=Share.of(int((then == new).sum()), n),
+        kept=Share.of(int(same.sum()), rows),
+    )
+
+
+def _read(
+    readings: Mapping[str, np.ndarray],
+    factor: str,
+    when: str,
+    rows: int | None,
+) -> np.ndarray:
+    if factor not in readings:
+        raise unknown(f"factor of the readings {when} the edit", factor, readings)
+    x = np.asarray(readings[factor])
+    return as_labels(f"{when}[{factor!r}]", x, x.size if rows is None else rows)
+
+
+def _index(factor: str, value: int | str) -> int:
+    if not isinstance(value, str):
+        return int(value)
+    from kledit_lite.world import SceneSet
+
+    names = SceneSet.names(factor)
+    if value not in names:
+        raise unknown(factor, value, names)
+    return names.index(value)

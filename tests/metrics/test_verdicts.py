@@ -1,0 +1,76 @@
+"""Removed, arrived and kept: against counting by hand and SciPy's interval of Wilson."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import binomtest
+
+from kledit_lite.errors import KleditError
+from kledit_lite.metrics.verdicts import Share, Verdict, verdict
+from kledit_lite.world import SceneSet
+
+
+@given(st.integers(1, 400).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
+def test_interval_is_wilsons(k_n: tuple[int, int]) -> None:
+    k, n = k_n
+    ours, theirs = Share.of(k, n), binomtest(k, n).proportion_ci(method="wilson")
+    assert (ours.low, ours.high) == pytest.approx((theirs.low, theirs.high), abs=1e-12)
+    assert 0 <= ours.low <= ours.value <= ours.high <= 1
+
+
+@pytest.mark.parametrize(("k", "n"), [(0, 0), (3, 2), (-1, 2)])
+def test_a_share_of_nothing_is_refused(k: int, n: int) -> None:
+    with pytest.raises(KleditError, match="not a share"):
+        Share.of(k, n)
+
+
+def readings(rng: np.random.Generator, n: int) -> dict[str, np.ndarray]:
+    return {f: rng.integers(0, 3, n) for f in ("style", "object", "place", "count")}
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(1, 30))
+def test_verdict_equals_a_count_by_hand(seed: int, n: int) -> None:
+    rng = np.random.default_rng(seed)
+    before, after = readings(rng, n), readings(rng, n)
+    before["style"][0] = 1
+    got = verdict(before, after, "style", 1, 0)
+    removed = arrived = had = kept = 0
+    for i in range(n):
+        if before["style"][i] == 1:
+            had += 1
+            removed += after["style"][i] != 1
+            arrived += after["style"][i] == 0
+        kept += all(after[f][i] == before[f][i] for f in ("object", "place"))
+    assert got == Verdict(Share.of(removed, had), Share.of(arrived, had), Share.of(kept, n))
+    assert got.arrived.k <= got.removed.k
+
+
+def test_becoming_another_painter_is_removed_but_not_arrived() -> None:
+    style = SceneSet.names("style").index
+    before = {"style": np.array([style("mondrian")] * 4)}
+    after = {"style": np.array([style(s) for s in ("photo", "seurat", "seurat", "mondrian")])}
+    got = verdict(before, after, "style", "mondrian", "photo", keep=())
+    assert (got.removed.k, got.arrived.k, got.kept.k) == (3, 1, 4)
+    assert str(got.removed) == "3 of 4 (30% to 95%)"
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"source": "seurat"}, "None of the 4 pictures showed style 'seurat' before the edit"),
+        ({"source": "rembrandt"}, "Unknown style 'rembrandt'; choose one of"),
+        ({"target": "mondrian"}, "both 'mondrian'"),
+        ({"keep": ("style",)}, "leave it out of `keep`"),
+        ({"keep": "size"}, "Unknown factor of the readings before the edit 'size'"),
+        ({"after": {"style": np.zeros(3, int), "place": np.zeros(4, int)}}, r"expected \(4,\)"),
+        ({"after": {"style": np.zeros(4, int)}}, "readings after the edit 'place'"),
+    ],
+)
+def test_bad_input_is_one_sentence(change: dict[str, object], message: str) -> None:
+    old = SceneSet.names("style").index("mondrian")
+    before = {"style": np.full(4, old), "place": np.zeros(4, int)}
+    given = {"before": before, "after": before, "factor": "style", "source": "mondrian",
+             "target": "photo", "keep": ("place",)}  # fmt: skip
+    with pytest.raises(KleditError, match=message):
+        verdict(**(given | change))  # type: ignore[arg-type]
