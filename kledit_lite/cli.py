@@ -14,7 +14,7 @@ from typing import Any
 
 from kledit_lite import __version__
 from kledit_lite.errors import KleditError
-from kledit_lite.results import Results, context
+from kledit_lite.results import Results, context, show_bound
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -53,7 +53,7 @@ def parser() -> argparse.ArgumentParser:
     run.add_argument("chapter", metavar="NN")
     run.add_argument("--force", action="store_true", help="execute it even if nothing changed")
 
-    _command(commands, "report", _report, "what every chapter took and whether it holds")
+    _command(commands, "report", _report, "show run time, memory and contract of each chapter")
     _command(commands, "sync", _sync, "write the .ipynb pair of every chapter")
 
     profile = _command(commands, "profile", _profile, "which model fills which slot here")
@@ -180,7 +180,10 @@ def _run(options: argparse.Namespace) -> int:
     error = results.extra["chapter"]["error"]
     if error:
         print(f"kledit: {error}", file=sys.stderr)
-    return _finish(results, options.json)
+    status = _finish(results, options.json)
+    if not options.json:
+        _marked(results.extra["chapter"])
+    return status
 
 
 def _report(options: argparse.Namespace) -> int:
@@ -206,6 +209,17 @@ def _contracts(rows: Sequence[dict[str, Any]]) -> None:
         for check in r["contract"]:
             if not check["ok"]:
                 print(f"    {check['kind']} {check['key']} = {check['value']}: {check['bound']}")
+        _marked(r)
+
+
+def _marked(r: dict[str, Any]) -> None:
+    """The bounds of a chapter that are marked as short, with figure, verdict and reason."""
+    for check in r["contract"]:
+        if check["reason"]:
+            print(
+                f"    {check['key']} = {check['value']}, bound {show_bound(check['bound'])}: "
+                f"{check['verdict']}. {check['reason']}"
+            )
 
 
 def _sync(options: argparse.Namespace) -> int:

@@ -5,6 +5,9 @@
     bounds:
       r2_resnet: {min: 0.6}
       seconds_fit: {max: 5}
+      arrived_mean: {min: 0.8}
+    expected_short:                 # optional: bounds known not to be met, each with its reason
+      arrived_mean: "Swapping keys and values cannot repaint what the first layers drew."
     negative_controls:              # a control passes when it FAILS its bound
       r2_random: {min: 0.6}
     profiles:                       # optional: other bounds in another profile
@@ -12,8 +15,12 @@
         bounds:
           r2_efficientnet: {min: 0.3}
 
-``bounds`` and ``negative_controls`` at the top hold in profile lite, the one that is always run;
-other profiles have only what stands under ``profiles``.
+What stands at the top holds in profile lite, the one that is always run; other profiles have only
+what stands under ``profiles``.
+
+A bound says what the method should do, and is not lowered because it does not.  Marked under
+``expected_short``, a measured figure that falls short of it is reported with its reason and fails
+nothing; one that meets its bound after all is reported as that.
 """
 
 from __future__ import annotations
@@ -29,6 +36,9 @@ from kledit_lite.errors import KleditError
 from kledit_lite.results import check_bound, satisfies
 
 BOUND, CONTROL = "bound", "negative control"
+#: Verdict of a bound that is not met, as its contract says.
+SHORT = "short, as expected"
+_PARTS = {"bounds", "negative_controls", "expected_short"}
 
 
 @dataclass(frozen=True)
@@ -40,7 +50,9 @@ class Check:
         kind: ``"bound"`` or ``"negative control"``.
         bound: ``{"min": x}``, ``{"max": x}`` or both.
         value: the recorded figure, None when the chapter did not record it.
-        ok: a bound that is met, or a control that was measured and fails its bound.
+        ok: as expected: a bound that is met or that was measured and marked as short, a control
+            that was measured and fails its bound.
+        reason: why the bound is marked as short; empty when it is not.
     """
 
     key: str
@@ -48,38 +60,64 @@ class Check:
     bound: Mapping[str, float]
     value: float | None
     ok: bool
+    reason: str = ""
+
+    @property
+    def met(self) -> bool:
+        """Whether the figure lies within the bound."""
+        return satisfies(self.value, self.bound)
+
+    @property
+    def short(self) -> bool:
+        """Marked as short, measured, and short of its bound indeed."""
+        return bool(self.reason) and self.value is not None and not self.met
+
+    @property
+    def verdict(self) -> str:
+        """``"yes"``, ``"no"``, ``"short, as expected"`` or ``"met after all"``."""
+        if self.short:
+            return SHORT
+        if not self.ok:
+            return "no"
+        return "met after all" if self.reason else "yes"
 
     def to_dict(self) -> dict[str, Any]:
         """The row as JSON data."""
         return {
             "key": self.key, "kind": self.kind, "bound": dict(self.bound),
-            "value": self.value, "ok": self.ok,
+            "value": self.value, "ok": self.ok, "verdict": self.verdict, "reason": self.reason,
         }
 
 
 @dataclass(frozen=True)
 class Contract:
-    """Bounds and negative controls of one chapter in one profile."""
+    """Bounds, negative controls and the bounds known to be too high, of a chapter in a profile."""
 
     bounds: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     negative_controls: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    expected_short: Mapping[str, str] = field(default_factory=dict)
 
     def check(self, figures: Mapping[str, float]) -> list[Check]:
-        """Hold figures to the contract: one `Check` a bound, in the contract's order.
+        """Hold figures to the contract: one `Check` per bound, in the contract's order.
 
-        A figure that was not recorded fails, whichever kind it is: a control that was never
-        measured shows nothing.
+        A figure that was not recorded fails, whichever kind it is and whatever is expected of it:
+        what was never measured shows nothing.
 
         Example:
             >>> rows = Contract({"r2": {"min": 0.6}}, {"random": {"min": 0.6}}).check(
             ...     {"r2": 0.9, "random": 0.1})
             >>> [row.ok for row in rows]
             [True, True]
+            >>> contract = Contract({"arrived": {"min": 0.8}}, {}, {"arrived": "It only removes."})
+            >>> [row.verdict for value in (0.3, 0.9) for row in contract.check({"arrived": value})]
+            ['short, as expected', 'met after all']
         """
         rows = []
         for key, bound in self.bounds.items():
             value = figures.get(key)
-            rows.append(Check(key, BOUND, bound, value, satisfies(value, bound)))
+            reason = self.expected_short.get(key, "")
+            ok = value is not None if reason else satisfies(value, bound)
+            rows.append(Check(key, BOUND, bound, value, ok, reason))
         for key, bound in self.negative_controls.items():
             value = figures.get(key)
             failed = value is not None and not satisfies(value, bound)
@@ -91,7 +129,8 @@ def load_contract(path: Path, profile: str) -> Contract:
     """Read the contract of one chapter for one profile.
 
     Raises:
-        KleditError: no such file, not YAML, unknown keys, or a malformed bound.
+        KleditError: no such file, not YAML, unknown keys, a malformed bound, or a key under
+            ``expected_short`` without a bound or a reason.
     """
     if not path.is_file():
         raise KleditError(f"The contract {path} is missing; write its bounds before the chapter.")
@@ -99,13 +138,13 @@ def load_contract(path: Path, profile: str) -> Contract:
         data = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
     except yaml.YAMLError as error:
         raise KleditError(f"The contract {path} is not valid YAML: {error}") from error
-    top = _section(data, path, {"bounds", "negative_controls", "profiles"})
+    top = _section(data, path, {*_PARTS, "profiles"})
     others = top.get("profiles") or {}
     if not isinstance(others, dict):
         raise KleditError(f"{path}: profiles must be a mapping from profile to bounds.")
     contracts = {"lite": _contract(top, path)}
     for name, section in others.items():
-        checked = _section(section, path, {"bounds", "negative_controls"})
+        checked = _section(section, path, _PARTS)
         contracts[name] = _contract(checked, path)
     return contracts.get(profile, Contract())
 
@@ -124,4 +163,20 @@ def _contract(section: Mapping[str, Any], path: Path) -> Contract:
         if not isinstance(bounds, dict):
             raise KleditError(f"{path}: {kind} must be a mapping from figure to bound.")
         parts.append({str(k): check_bound(str(k), b, str(path)) for k, b in bounds.items()})
-    return Contract(*parts)
+    return Contract(*parts, _expected_short(section, parts[0], path))
+
+
+def _expected_short(
+    section: Mapping[str, Any],
+    bounds: Mapping[str, Any],
+    path: Path,
+) -> dict[str, str]:
+    marked = section.get("expected_short") or {}
+    if not isinstance(marked, dict):
+        raise KleditError(f"{path}: expected_short must be a mapping from figure to reason.")
+    for key, reason in marked.items():
+        if key not in bounds:
+            raise KleditError(f"{path}: expected_short names {key!r}, which has no bound; add one.")
+        if not isinstance(reason, str) or not reason.strip():
+            raise KleditError(f"{path}: expected_short of {key!r} needs its reason, a sentence.")
+    return {key: " ".join(reason.split()) for key, reason in marked.items()}

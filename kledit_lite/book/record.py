@@ -31,7 +31,8 @@ class Recorded:
             words = show_bound(check.bound)
             if check.kind == CONTROL:
                 words = f"control: not {words}"
-            expected.setdefault(check.key, []).append((words, "yes" if check.ok else "no"))
+            verdict = f"{check.verdict}: {check.reason}" if check.short else check.verdict
+            expected.setdefault(check.key, []).append((words, verdict))
         rows = []
         for key in dict.fromkeys((*self.figures, *expected)):
             value = f"{self.figures[key]:.4g}" if key in self.figures else "not recorded"

@@ -9,7 +9,7 @@ import pytest
 from kledit_lite.book import build
 from kledit_lite.book.build import build_book, run_chapter
 from kledit_lite.book.cache import Cache
-from kledit_lite.book.report import report
+from kledit_lite.book.report import report, report_page
 from kledit_lite.errors import KleditError, UnknownNameError
 
 
@@ -85,6 +85,35 @@ def test_broken_contracts_build_the_site_and_fail(make, add, text):
     assert not first["met"] and not second["met"]
 
 
+def test_bounds_marked_as_short_fail_nothing(make, add, text, library, checkout):
+    marked = (
+        "bounds: {r2: {min: 0.95}, random: {min: 0.05}, r3: {min: 0}}\n"
+        "expected_short: {r2: It is a linear map., random: Chance is low.}\n"
+    )
+    good = text.GOOD.replace('"r2"', '"r3": 1, "r2"').replace("# A good", "# 01 · A good")
+    add("01-good", good, marked)
+    built = make()
+    assert built.exit_code == 0 and built.results.met
+    assert built.results.figures["expected_short"] == 1
+    assert built.results.figures["contracts_met"] == 2  # `random` is met after all
+    assert built.results.targets["contracts_met"] == {"min": 2}
+    assert built.results.to_dict()["expected_short"] == [
+        {"chapter": "01", "key": "r2", "value": 0.9, "bound": {"min": 0.95},
+         "reason": "It is a linear map."}
+    ]
+    page = report_page(built.results)
+    assert "| `r2` | bound | 0.9000 | >= 0.95 | short, as expected |" in page
+    assert "- `r2`, short, as expected: It is a linear map." in page
+    assert "- `random`, met after all: Chance is low." in page
+    assert "| 01 · A good chapter | executed |" in page and "2 of 3, 1 short as expected" in page
+    assert "## Contract of chapter 01 · A good chapter" in page
+    one = run_chapter(checkout, "1", "lite", say=lambda m: None, library=library)
+    assert one.met and "r2" not in one.targets and len(one.extra["expected_short"]) == 1
+
+    (checkout / "notebooks" / "contracts" / "01.yml").write_text(marked.replace("r2", "never"))
+    assert make().exit_code == 1  # marked, but not measured
+
+
 def test_contracts_are_read_anew_without_running(make, said, checkout, add, text):
     add("01-good", text.GOOD, "bounds: {r2: {min: 0.95}}\n")
     assert make().exit_code == 1
@@ -130,7 +159,7 @@ def test_run_one_and_report_all(checkout, add, text, library):
     assert whole["met"] and whole["figures"]["chapters"] == 2
     assert set(whole["figures"]) == {
         "chapters", "total_seconds", "slowest_seconds", "contracts_met",
-        "negative_controls_failing",
+        "negative_controls_failing", "expected_short",
     }
     assert whole["targets"]["slowest_seconds"] == {"max": 180}
     assert [r["chapter"] for r in whole["chapters"]] == ["01", "02"]

@@ -44,3 +44,10 @@ def test_shows_the_contract_beside_the_figures(checkout, add, text, monkeypatch)
     ]
     assert "&lt;b&gt;" in shown._repr_html_()
     assert repr(shown).splitlines()[0] == "r2  0.9  >= 0.8  yes"
+
+
+def test_shows_the_reason_of_a_bound_marked_as_short(checkout, add, monkeypatch):
+    add("01-good", "# x\n", "bounds: {r2: {min: 0.8}}\nexpected_short: {r2: It is linear.}\n")
+    monkeypatch.chdir(checkout / "notebooks")
+    for value, verdict in ((0.3, "short, as expected: It is linear."), (0.9, "met after all")):
+        assert record("01", {"r2": value}).rows() == [("r2", str(value), ">= 0.8", verdict)]
