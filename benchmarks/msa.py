@@ -13,8 +13,14 @@ bytes on disk (fsync).
   threads: the floor;
 - half: streaming at half the size, to show that memory does not follow it.
 
-The competitors take turns. A ratio is the median over the rounds of the ratio within a round: how
-fast a disk takes gigabytes varies more from minute to minute than the competitors differ.
+The competitors take turns, and two rules turn the rounds into a ratio. Both are reported:
+
+- the median over the rounds of the ratio within a round (``copy_speed_ratio``) decides whether the
+  target is met, since how fast a disk takes gigabytes varies more from minute to minute than the
+  competitors differ;
+- the ratio of the best rounds (``copy_speed_ratio_best``) is the rule under which the targets were
+  first set. The median replaced it after it had missed 0.6 in one of two runs (0.56); a reader who
+  prefers it has its figure.
 
 Run it with ``kledit bench msa [--quick] [--json]``. ``--quick`` takes a tenth of the size and
 says so in the context; at that size the fixed costs weigh more, so its ratios are not the target's.
@@ -39,6 +45,7 @@ ROLES = ("target", "base", "forget", "retain")
 ALPHA, BETA = 0.75, 0.5
 LAYERS, WIDTH, ROUNDS = 32, 2048, 5  # 8 matrices of 2048 x 2048 a layer: 1.07e9 values
 SEED = 0
+DECIDES = "the median of the rounds' ratios; *_best are ratios of the best rounds"
 
 
 def make_checkpoint(folder: Path, layers: int, seed: int) -> None:
@@ -177,6 +184,20 @@ def same(first: Path, second: Path) -> float:
     return 1.0
 
 
+def ratios(rounds: list[dict[str, dict]]) -> dict[str, float]:
+    """How much longer the others take than streaming, under both rules.
+
+    Args:
+        rounds: one per round, competitor -> what `work` returned.
+    """
+    out = {}
+    for key, name in (("speedup_vs_state_dicts", "state_dicts"), ("copy_speed_ratio", "copy")):
+        theirs, ours = ([r[c]["seconds"] for r in rounds] for c in (name, "streaming"))
+        out[key] = median(t / o for t, o in zip(theirs, ours, strict=True))
+        out[f"{key}_best"] = min(theirs) / min(ours)
+    return out
+
+
 def run(quick: bool = False) -> Results:
     """Measure all competitors on the same files.
 
@@ -203,18 +224,13 @@ def run(quick: bool = False) -> Results:
             make_checkpoint(folder / role, layers, SEED + number)
         rounds = [{c: measure(c, folder, threads) for c in COMPETITORS} for _ in range(ROUNDS)]
         seconds = {c: median(r[c]["seconds"] for r in rounds) for c in COMPETITORS}
-        ratio = {
-            c: median(r[c]["seconds"] / r["streaming"]["seconds"] for r in rounds)
-            for c in COMPETITORS
-        }
         peak = {c: max(r[c]["peak_mb"] for r in rounds) for c in COMPETITORS}
         equal = same(folder / "out-streaming", folder / "out-state_dicts")
         for role in ROLES:  # half the model: its first shard
             (folder / role / "model-00002-of-00002.safetensors").unlink()
         half = measure("streaming", folder, threads)["peak_mb"]
     figures = {
-        "speedup_vs_state_dicts": ratio["state_dicts"],
-        "copy_speed_ratio": ratio["copy"],
+        **ratios(rounds),
         "peak_mb": peak["streaming"],
         "peak_mb_half_size": half,
         "peak_mb_state_dicts": peak["state_dicts"],
@@ -228,7 +244,7 @@ def run(quick: bool = False) -> Results:
         "peak_mb": {"max": 600.0},
         "same_result": {"min": 1.0},
     }
-    more = {"checkpoint_gb": size / 1e9, "rounds": ROUNDS, "threads": threads}
+    more = {"checkpoint_gb": size / 1e9, "rounds": ROUNDS, "threads": threads, "decides": DECIDES}
     if quick:
         more["quick"] = f"{size / 1e9:.1f} GB a checkpoint instead of 2.1; ratios are indicative"
     return Results(

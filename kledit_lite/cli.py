@@ -74,8 +74,12 @@ def parser() -> argparse.ArgumentParser:
         msa.add_argument(f"--{name}", type=Path, metavar="PATH", help=words,
                          required=name in ("target", "forget", "out"))
     for name, words in (("alpha", "forget"), ("beta", "retain")):
-        msa.add_argument(f"--{name}", type=float, default=1.0, metavar="X",
+        msa.add_argument(f"--{name}", type=float, metavar="X",
+                         default=1.0 if name == "alpha" else None,
                          help=f"strength of the {words} vector (default: 1)")
+    msa.add_argument("--shared-tokens", action="store_true",
+                     help="where vocabularies differ in length, compute the tokens that all have "
+                          "and keep the target's others")
 
     restor = _command(commands, "restor", _restor, "corrupt, unlearn, compare on RESTOR's files")
     restor.add_argument("--model", required=True, metavar="DIR_OR_ID",
@@ -264,7 +268,8 @@ def _msa(options: argparse.Namespace) -> int:
     from kledit_lite.unlearn.msa import run_msa
 
     chosen = (options.target, options.base, options.forget, options.out, options.retain)
-    return _finish(run_msa(*chosen, options.alpha, options.beta), options.json)
+    strengths = (options.alpha, options.beta)
+    return _finish(run_msa(*chosen, *strengths, options.shared_tokens), options.json)
 
 
 def _restor(options: argparse.Namespace) -> int:

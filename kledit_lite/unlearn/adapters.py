@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,7 +20,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kledit_lite.errors import KleditError
-from kledit_lite.unlearn.arithmetic import check_strengths
+from kledit_lite.unlearn.arithmetic import check_beta, check_strengths
+from kledit_lite.unlearn.outputs import partial_folder, publish
 
 if TYPE_CHECKING:
     import torch
@@ -32,6 +32,9 @@ CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 @dataclass(frozen=True)
 class Adapter:
     """Low-rank updates of some modules.
+
+    Where the configuration says ``fan_in_fan_out``, the modules are GPT-2's ``Conv1D``, which
+    stores its weight as (d_in, d_out); the factors are the same.
 
     Attributes:
         factors: module -> (A (r, d_in), B (d_out, r)) in float32, scaling not yet applied.
@@ -46,10 +49,13 @@ class Adapter:
     prefix: str = "base_model.model."
 
     def deltas(self) -> dict[str, torch.Tensor]:
-        """Module's weight name -> s B A, the dense update (d_out, d_in) float32."""
-        return {
-            f"{m}.weight": (b * self.scaling[m]) @ a for m, (a, b) in self.factors.items()
-        }  # fmt: skip
+        """Module's weight name -> s B A, float32, shaped as the module stores its weight.
+
+        That is (d_out, d_in), and (d_in, d_out) with ``fan_in_fan_out``.
+        """
+        dense = {f"{m}.weight": (b * self.scaling[m]) @ a for m, (a, b) in self.factors.items()}
+        turned = bool(self.config.get("fan_in_fan_out"))
+        return {name: delta.T if turned else delta for name, delta in dense.items()}
 
 
 def is_adapter(path: str | Path) -> bool:
@@ -113,6 +119,22 @@ def _pattern(pattern: dict[str, float] | None, module: str, otherwise: float) ->
     return otherwise
 
 
+def _check_same_base(first: Path, one: Adapter, second: Path, other: Adapter) -> None:
+    """Adapters of different models are vectors of different spaces; what is not said may differ."""
+    for key, what in (
+        ("base_model_name_or_path", "base models"),
+        ("revision", "revisions of the base model"),
+        ("task_type", "tasks"),
+        ("fan_in_fan_out", "layouts of the weights"),
+    ):
+        a, b = one.config.get(key), other.config.get(key)
+        if a != b and a is not None and b is not None:
+            raise KleditError(
+                f"The adapters {first} and {second} were made for different {what}: {key} is {a!r} "
+                f"and {b!r}. If both are the same, make {CONFIG} say so."
+            )
+
+
 def concatenate(adapters: Sequence[Adapter], coefficients: Sequence[float]) -> Adapter:
     """The adapter whose update is the weighted sum of the adapters' updates, exactly.
 
@@ -168,25 +190,27 @@ def save_adapter(adapter: Adapter, out: str | Path) -> None:
     """Write a folder that PEFT loads; it appears under its name only when complete.
 
     Raises:
-        KleditError: `out` exists.
+        KleditError: `out` exists, also if another run wrote it meanwhile.
     """
     from safetensors.torch import save_file
 
     out = Path(out)
     if out.exists():
         raise KleditError(f"{out} exists; choose another name or remove it.")
-    work = out.parent / f".{out.name}.partial"
-    shutil.rmtree(work, ignore_errors=True)
-    work.mkdir(parents=True)
+    out.parent.mkdir(parents=True, exist_ok=True)
     state = {}
     for module, (a, b) in adapter.factors.items():
         b = b * adapter.scaling[module] if adapter.scaling[module] != 1 else b
         state[f"{adapter.prefix}{module}.lora_A.weight"] = a.contiguous()
         state[f"{adapter.prefix}{module}.lora_B.weight"] = b.contiguous()
-    save_file(state, work / WEIGHTS, metadata={"format": "pt"})
     text = json.dumps(adapter.config, indent=2, sort_keys=True)
-    (work / CONFIG).write_text(text + "\n", encoding="utf-8")
-    os.replace(work, out)
+    work = partial_folder(out)
+    try:
+        save_file(state, work / WEIGHTS, metadata={"format": "pt"})
+        (work / CONFIG).write_text(text + "\n", encoding="utf-8")
+        publish(work, out)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
 
 
 def msa_adapters(
@@ -195,7 +219,7 @@ def msa_adapters(
     out: str | Path,
     retain: str | Path | None = None,
     alpha: float = 1.0,
-    beta: float = 1.0,
+    beta: float | None = None,
 ) -> Adapter:
     r"""Model state arithmetic between adapters: D - alpha forget + beta retain.
 
@@ -204,20 +228,25 @@ def msa_adapters(
     Args:
         target, forget, retain: LoRA folders.
         out: folder to write; must not exist.
-        alpha, beta: strength of the forget and of the retain vector.
+        alpha: strength of the forget vector.
+        beta: strength of the retain vector, 1 if None; needs `retain`.
 
     Raises:
-        KleditError: as `load_adapter` and `concatenate`; strengths that are not finite; adapters
-            of different base models.
+        KleditError: as `load_adapter` and `concatenate`; strengths that are not finite; `beta`
+            without `retain`; adapters of different base models; a forget or retain adapter
+            that changes nothing.
 
     Example:
         >>> msa_adapters("corrupted", "forget", "restored", alpha=1.0)  # doctest: +SKIP
     """
+    beta = check_beta(beta, retain)
     check_strengths(alpha, beta)
-    paths = [target, forget, *([retain] if retain is not None else [])]
+    paths = [Path(p) for p in (target, forget, retain) if p is not None]
     adapters = [load_adapter(p) for p in paths]
+    for path, adapter in zip(paths[1:], adapters[1:], strict=True):
+        _check_same_base(paths[0], adapters[0], path, adapter)
+        if not any(a.any() and b.any() for a, b in adapter.factors.values()):
+            raise KleditError(f"{path} changes nothing: its updates are all zero; train it first.")
     parts = concatenate(adapters, [1.0, -alpha, beta][: len(adapters)])
-    if len({a.config.get("task_type") for a in adapters}) > 1:
-        raise KleditError("The adapters were made for different tasks (task_type differs).")
     save_adapter(parts, out)
     return parts

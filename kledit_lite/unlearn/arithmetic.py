@@ -32,11 +32,11 @@ def combine(
     depend on how the tensors are cut into pieces.
 
     Args:
-        target, base, forget, retain: tensors of one shape; `retain` may be None.
+        target, base, forget, retain: tensors of one shape on any devices; `retain` may be None.
         alpha, beta: strength of the forget and of the retain vector.
 
     Returns:
-        The same shape in float32 (float64 if the target is).
+        The same shape in float32 (float64 if the target is), on the target's device.
 
     Example:
         >>> import torch
@@ -46,9 +46,9 @@ def combine(
     import torch
 
     kind = torch.float64 if target.dtype == torch.float64 else torch.float32
-    base = base.to(kind)
-    out = target.to(kind) - (forget.to(kind) - base) * alpha
-    return out if retain is None else out + (retain.to(kind) - base) * beta
+    base, forget = (x.to(target.device, kind) for x in (base, forget))
+    out = target.to(kind) - (forget - base) * alpha
+    return out if retain is None else out + (retain.to(target.device, kind) - base) * beta
 
 
 def msa_state(
@@ -57,19 +57,25 @@ def msa_state(
     forget: Mapping[str, torch.Tensor],
     retain: Mapping[str, torch.Tensor] | None = None,
     alpha: float = 1.0,
-    beta: float = 1.0,
+    beta: float | None = None,
 ) -> dict[str, torch.Tensor]:
-    """Model state arithmetic on state dicts in memory; the same values as `msa` bit for bit.
+    r"""Model state arithmetic on state dicts in memory; the same values as `msa` bit for bit.
+
+    With :math:`\alpha=1` and :math:`\theta_D=\theta_1` this is :math:`\theta_0` up to rounding: the
+    difference of two floating-point numbers is exact where one is at most twice the other
+    (Sterbenz), and is rounded elsewhere.
 
     Args:
-        target, base, forget, retain: state dicts with equal names and shapes.
-        alpha, beta: strength of the forget and of the retain vector.
+        target, base, forget, retain: state dicts with equal names and shapes, on any devices.
+        alpha: strength of the forget vector.
+        beta: strength of the retain vector, 1 if None; needs `retain`.
 
     Returns:
-        A state dict in the target's types; tensors of whole numbers are the target's.
+        A state dict in the target's types, on its devices; tensors of whole numbers are the
+        target's.
 
     Raises:
-        KleditError: names or shapes differ, or the result is not finite.
+        KleditError: names or shapes differ, `beta` without `retain`, or the result is not finite.
 
     Cost O(values).
 
@@ -92,6 +98,7 @@ def msa_state(
                     f"{name!r} is {list(state[name].shape)} in the {role} state and "
                     f"{list(tensor.shape)} in the target."
                 )
+    beta = check_beta(beta, retain)
     check_strengths(alpha, beta)
     out = {}
     for name, tensor in target.items():
@@ -111,6 +118,24 @@ def check_strengths(alpha: float, beta: float) -> None:
     for name, value in (("alpha", alpha), ("beta", beta)):
         if not math.isfinite(value):
             raise KleditError(f"{name} is {value}, expected a finite number such as 1.0.")
+
+
+def check_beta(beta: float | None, retain: object) -> float:
+    """The strength of the retain vector: 1 unless given, 0 without one.
+
+    Raises:
+        KleditError: `beta` was given without `retain`.
+
+    Example:
+        >>> check_beta(None, "retain"), check_beta(None, None)
+        (1.0, 0.0)
+    """
+    if retain is None and beta:
+        raise KleditError(
+            f"beta is {beta:g}, but there is no retain checkpoint for it to weigh; give --retain, "
+            "or leave --beta out."
+        )
+    return 0.0 if retain is None else 1.0 if beta is None else beta
 
 
 def not_finite(name: str, alpha: float, beta: float) -> KleditError:

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable
-from dataclasses import dataclass
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,15 @@ INPUT_EMBEDDINGS = (
     "word_embeddings.weight",
 )
 OUTPUT_EMBEDDINGS = ("lm_head.weight", "embed_out.weight", "output.weight")
+PREFIXES = ("transformer.", "model.", "gpt_neox.")
+"""What a model with a head puts before the names of the model without one."""
+BUFFERS = (
+    (re.compile(r"(^|\.)inv_freq$"), 1),
+    (re.compile(r"(^|\.)(attn|attention)\.bias$"), 4),  # a bias proper has one dimension
+    (re.compile(r"(^|\.)(attn|attention)\.masked_bias$"), 0),
+    (re.compile(r"(^|\.)position_ids$"), 2),
+)
+"""Constants that older versions of transformers saved with the weights: name, dimensions."""
 _LONGEST_HEADER = 100_000_000  # what safetensors itself accepts
 
 
@@ -181,56 +191,105 @@ def _read_header(file: Path) -> tuple[bytes, dict[str, Tensor]]:
     return first + text, dict(sorted(tensors.items(), key=lambda item: item[1].offset))
 
 
-def match(
-    target: Checkpoint, other: Checkpoint, role: str
-) -> tuple[dict[str, Tensor], tuple[str, ...]]:
+@dataclass(frozen=True)
+class Matched:
+    """Where a checkpoint keeps the tensors of the target.
+
+    Attributes:
+        tensors: name in the target -> `Tensor`; without `BUFFERS`.
+        tied: names found only because embeddings are tied.
+        ignored: `BUFFERS` of either side, which take no part.
+        prefix: that one side puts before its names and the other does not.
+        rows: names of embeddings of which only the rows that both have are used.
+    """
+
+    tensors: dict[str, Tensor]
+    tied: tuple[str, ...] = ()
+    ignored: tuple[str, ...] = ()
+    prefix: str = ""
+    rows: tuple[str, ...] = field(default=())
+
+
+def is_buffer(name: str, tensor: Tensor) -> bool:
+    """Whether a tensor is one of `BUFFERS`: a constant of the architecture, not a weight."""
+    return any(p.search(name) and len(tensor.shape) == n for p, n in BUFFERS)
+
+
+def match(target: Checkpoint, other: Checkpoint, role: str, shared_tokens: bool = False) -> Matched:
     """Where `other` keeps each tensor of `target`, or one sentence saying why it cannot be used.
 
     Args:
         target: the model to edit.
         other: the model to match with it, tensor by tensor.
         role: what `other` is, for the message: ``"base"``, ``"forget"``, ``"retain"``.
-
-    Returns:
-        name -> `Tensor` for all tensors of the target, and the names that were found only
-        because embeddings are tied.
+        shared_tokens: allow embeddings with more or fewer rows; the first ones are matched.
 
     Raises:
         KleditError: tensors missing, too many or of other shapes; another tokenizer; a stored
             output embedding that the tied target has no room for.
     """
+    weights = {n: t for n, t in target.tensors.items() if not is_buffer(n, t)}
+    ignored = target.tensors.keys() - weights.keys()
+    ignored |= {n for n, t in other.tensors.items() if is_buffer(n, t)}
+    other, prefix = _renamed(weights, other)
     found: dict[str, Tensor] = {}
-    tied = []
-    for name, tensor in target.tensors.items():
+    tied, rows = [], []
+    for name, tensor in weights.items():
         match_ = other.find(name)
         if match_ is None:
-            missing = sum(other.find(n) is None for n in target.tensors)
+            missing = sum(other.find(n) is None for n in weights)
             raise KleditError(
                 f"The {role} checkpoint {other.path} lacks {name!r} ({missing} of "
-                f"{len(target.tensors)} tensors are missing); it must be the target's architecture."
+                f"{len(weights)} tensors are missing); it must be the target's architecture."
             )
         if match_.shape != tensor.shape:
-            raise KleditError(
-                f"{name!r} is {list(match_.shape)} in the {role} checkpoint {other.path}, and "
-                f"{list(tensor.shape)} in the target {target.path}; all must have the same shapes."
-            )
+            more_tokens = name.endswith(INPUT_EMBEDDINGS + OUTPUT_EMBEDDINGS)
+            more_tokens &= match_.shape[1:] == tensor.shape[1:]
+            if not (more_tokens and shared_tokens):
+                out = "all must have the same shapes"
+                if more_tokens:
+                    out = (
+                        "one has more tokens; --shared-tokens (shared_tokens=True) computes the "
+                        "rows that all have and leaves the target's others as they are"
+                    )
+                raise KleditError(
+                    f"{name!r} is {list(match_.shape)} in the {role} checkpoint {other.path}, and "
+                    f"{list(tensor.shape)} in the target {target.path}; {out}."
+                )
+            rows.append(name)
         if name not in other.tensors:
             tied.append(name)
         found[name] = match_
-    for name in other.tensors.keys() - target.tensors.keys():
+    for name in other.tensors.keys() - weights.keys():
         stands_for = target.find(name)
-        source = next((n for n, t in target.tensors.items() if t is stands_for), None)
-        if stands_for is None or not _same_bytes(other.tensors[name], found[str(source)]):
+        source = next((n for n, t in weights.items() if t is stands_for), None)
+        if stands_for is None or not same_bytes(other.tensors[name], found[str(source)]):
             raise KleditError(
                 f"The {role} checkpoint {other.path} holds {name!r}, which the target "
                 f"{target.path} does not have; it must be the target's architecture."
             )
         tied.append(name)
-    check_tokenizers(target.folder, other.folder, role)
-    return found, tuple(sorted(tied))
+    check_tokenizers(target.folder, other.folder, role, shared_tokens)
+    names = (tuple(sorted(x)) for x in (tied, ignored))
+    return Matched(found, *names, prefix, tuple(rows))
 
 
-def _same_bytes(first: Tensor, second: Tensor, chunk: int = 1 << 22) -> bool:
+def _renamed(weights: Mapping[str, Tensor], other: Checkpoint) -> tuple[Checkpoint, str]:
+    """`other` without its buffers, under the target's names, and the prefix that differed."""
+    mine = {n: t for n, t in other.tensors.items() if not is_buffer(n, t)}
+    best = (sum(n in weights for n in mine), "", mine)
+    for prefix in PREFIXES:
+        longer = {n if n.endswith(OUTPUT_EMBEDDINGS) else prefix + n: t for n, t in mine.items()}
+        shorter = {n.removeprefix(prefix): t for n, t in mine.items()}
+        for names in (longer, shorter):
+            count = sum(n in weights for n in names)
+            if count > best[0] and len(names) == len(mine):
+                best = (count, prefix, names)
+    return replace(other, tensors=best[2]), best[1]
+
+
+def same_bytes(first: Tensor, second: Tensor, chunk: int = 1 << 22) -> bool:
+    """Whether two tensors agree in type, shape and every byte; stops at the first difference."""
     if (first.dtype, first.shape) != (second.dtype, second.shape):
         return False
     with open(first.file, "rb") as a, open(second.file, "rb") as b:
@@ -242,31 +301,46 @@ def _same_bytes(first: Tensor, second: Tensor, chunk: int = 1 << 22) -> bool:
     return True
 
 
-def check_tokenizers(target: Path, other: Path, role: str) -> None:
+def check_tokenizers(target: Path, other: Path, role: str, shared_tokens: bool = False) -> None:
     """Refuse checkpoints whose tokens mean different things; silent where there is no tokenizer.
+
+    Args:
+        target: folder of the target.
+        other: folder of the checkpoint to compare.
+        role: what `other` is, for the message.
+        shared_tokens: allow tokens that only one of them has.
 
     Raises:
         KleditError: both folders hold a vocabulary, and the same token has another number.
     """
-    for name, key in (("tokenizer.json", "model"), ("vocab.json", None)):
+    for name in ("tokenizer.json", "vocab.json"):
         ours, theirs = target / name, other / name
         if not (ours.is_file() and theirs.is_file()) or ours.read_bytes() == theirs.read_bytes():
             continue
-        a, b = (json.loads(p.read_text(encoding="utf-8")) for p in (ours, theirs))
-        a, b = (_vocabulary(x[key] if key else x) for x in (a, b))
-        differ = sum(b.get(token) != number for token, number in a.items()) + len(b.keys() - a)
-        if differ:
+        a, b = _vocabulary(ours), _vocabulary(theirs)
+        moved = sum(a[token] != b[token] for token in a.keys() & b.keys())
+        alone = len(a.keys() ^ b.keys())
+        if moved or (alone and not shared_tokens):
             raise KleditError(
                 f"The {role} checkpoint {other} has another tokenizer than the target {target} "
-                f"({differ} tokens differ); rows of the embeddings would stand for other tokens."
+                f"({moved + alone} tokens differ); "
+                + (
+                    "rows of the embeddings would stand for other tokens."
+                    if moved
+                    else "--shared-tokens (shared_tokens=True) leaves out tokens that only one has."
+                )
             )
 
 
-def _vocabulary(model: dict[str, Any]) -> dict[str, int]:
-    vocabulary = model.get("vocab", model)
+def _vocabulary(path: Path) -> dict[str, int]:
+    """Token -> number, of a ``tokenizer.json`` (added tokens included) or a ``vocab.json``."""
+    found = json.loads(path.read_text(encoding="utf-8"))
+    if path.name == "vocab.json":
+        return found
+    vocabulary = found.get("model", {}).get("vocab", {})
     if isinstance(vocabulary, list):  # a unigram model: pairs of token and score
-        return {token: i for i, (token, _) in enumerate(vocabulary)}
-    return vocabulary
+        vocabulary = {token: i for i, (token, _) in enumerate(vocabulary)}
+    return vocabulary | {t["content"]: t["id"] for t in found.get("added_tokens") or ()}
 
 
 def dtypes(tensors: Iterable[Tensor]) -> tuple[str, ...]:

@@ -13,7 +13,6 @@ through a few megabytes of buffers, computed in single precision and rounded onc
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import sys
 import time
@@ -25,8 +24,17 @@ from tqdm import tqdm
 
 from kledit_lite.errors import KleditError
 from kledit_lite.results import Results, context
-from kledit_lite.unlearn.arithmetic import check_strengths
-from kledit_lite.unlearn.checkpoints import Checkpoint, Tensor, dtypes, match, open_checkpoint
+from kledit_lite.unlearn.arithmetic import check_beta, check_strengths
+from kledit_lite.unlearn.checkpoints import (
+    Checkpoint,
+    Tensor,
+    dtypes,
+    is_buffer,
+    match,
+    open_checkpoint,
+    same_bytes,
+)
+from kledit_lite.unlearn.outputs import partial_folder, publish
 from kledit_lite.unlearn.streaming import plan, stream
 
 COPIED = ("*.json", "*.txt", "*.model", "*.jinja", "*.py", "LICENSE*")
@@ -40,8 +48,12 @@ class Report:
     Attributes:
         alpha, beta: the coefficients; `beta` is 0 without a retain checkpoint.
         tensors, values: how many were computed.
-        kept: tensors of whole numbers, copied from the target.
+        kept: tensors copied from the target: whole numbers, and constants of the architecture
+            that old versions of transformers saved as weights.
         tied: names found through tied embeddings.
+        ignored: such constants of any checkpoint.
+        prefixes: role -> what stands before its names, or before the target's, and was left out.
+        rows: embeddings of which only the rows that all checkpoints have were computed.
         dtypes: role -> types that occur; the result has the target's.
         update: norm of the update relative to that of the target's weights.
         lost: norm of the rounding error relative to that of the update: 0 in single precision.
@@ -56,6 +68,9 @@ class Report:
     values: int
     kept: tuple[str, ...]
     tied: tuple[str, ...]
+    ignored: tuple[str, ...]
+    prefixes: dict[str, str]
+    rows: tuple[str, ...]
     dtypes: dict[str, tuple[str, ...]]
     update: float
     lost: float
@@ -72,8 +87,9 @@ def msa(
     out: str | Path,
     retain: str | Path | None = None,
     alpha: float = 1.0,
-    beta: float = 1.0,
+    beta: float | None = None,
     *,
+    shared_tokens: bool = False,
     workers: int | None = None,
     progress: Callable[[float], None] | None = None,
 ) -> Report:
@@ -89,8 +105,11 @@ def msa(
         forget: :math:`\theta_1`, fine-tuned on the forget set.
         out: of the same kind as `target` (file or folder); must not exist.
         retain: :math:`\theta_2`, fine-tuned on a retain set.
-        alpha, beta: strength of the forget and of the retain vector.
-        workers: threads; one a core, at most four, if None.
+        alpha: strength of the forget vector.
+        beta: strength of the retain vector, 1 if None; needs `retain`.
+        shared_tokens: where one checkpoint has more tokens than another, compute the rows of the
+            embeddings that all have, and keep the target's others.
+        workers: threads; one per core, at most four, if None.
         progress: called with the share done.
 
     Returns:
@@ -98,13 +117,17 @@ def msa(
 
     Raises:
         KleditError: a checkpoint is missing, damaged or of another architecture or tokenizer;
-            `out` exists or lies inside an input; strengths are not finite; the result is not.
+            the forget or the retain vector is zero; `out` exists or lies inside an input; `beta`
+            without `retain`; strengths are not finite; the result is not.
 
-    Cost: reads every input once, writes once; about 20 MB a worker, whatever the size.
+    Two runs to one `out` keep apart; the later one to finish is refused.
+
+    Cost: reads every input once, writes once; about 20 MB per worker, whatever the size.
 
     Example:
         >>> msa("corrupted", "before", "before-plus-forget-set", "restored")  # doctest: +SKIP
     """
+    beta = check_beta(beta, retain)
     check_strengths(alpha, beta)
     opened = {"target": open_checkpoint(target), "base": open_checkpoint(base)}
     opened["forget"] = open_checkpoint(forget)
@@ -113,11 +136,12 @@ def msa(
     out = Path(out)
     _check_out(out, opened)
     goal = opened["target"]
-    found, tied = [goal.tensors], set()
-    for role in [r for r in opened if r != "target"]:
-        tensors, names = match(goal, opened[role], role)
-        found.append(tensors)
-        tied.update(names)
+    matched = {
+        role: match(goal, opened[role], role, shared_tokens) for role in opened if role != "target"
+    }
+    found = [goal.tensors, *(m.tensors for m in matched.values())]
+    for role in [r for r in ("forget", "retain") if r in opened]:
+        _check_vector(role, matched[role].tensors, matched["base"].tensors)
     for role, tensors in zip(opened, found, strict=True):
         odd = [n for n, t in tensors.items() if t.dtype.startswith("F8")]
         if odd:
@@ -126,22 +150,25 @@ def msa(
         if mixed:
             raise KleditError(f"{mixed[0]!r} holds whole numbers in only some checkpoints.")
     runs = plan(goal, found[1:])
-    kept = tuple(n for n, t in goal.tensors.items() if not _is_float(t))
+    computed = [r for r in runs if len(r.sources) > 1 and r.sources[0][2].startswith(("F", "BF"))]
+    kept = tuple(n for n, t in goal.tensors.items() if not _is_float(t) or is_buffer(n, t))
     out.parent.mkdir(parents=True, exist_ok=True)
     need, free = goal.size, shutil.disk_usage(out.parent).free
     if need > free:
         raise KleditError(
             f"The result takes {need / 1e9:.1f} GB, {out.parent} has {free / 1e9:.1f}."
         )
-    work = out.parent / f".{out.name}.partial"
-    shutil.rmtree(work, ignore_errors=True)  # what a killed run left
-    work.mkdir()
+    work = partial_folder(out)
     try:
         stats = stream(goal, runs, work, alpha, beta, workers, progress)
-        values = sum(r.count for r in runs if r.sources[0][2].startswith(("F", "BF")))
+        values = sum(r.count for r in computed)
+        tied, ignored, rows = (
+            tuple(sorted({n for m in matched.values() for n in getattr(m, what)}))
+            for what in ("tied", "ignored", "rows")
+        )
         report = Report(
-            alpha, beta if retain is not None else 0.0,
-            len(goal.tensors) - len(kept), values, kept, tuple(sorted(tied)),
+            alpha, beta, len(goal.tensors) - len(kept), values, kept, tied, ignored,
+            {role: m.prefix for role, m in matched.items() if m.prefix}, rows,
             {role: dtypes(ts.values()) for role, ts in zip(opened, found, strict=True)},
             *stats.summary(values), sum(sum(t.size for t in ts.values()) for ts in found), need,
         )  # fmt: skip
@@ -153,6 +180,14 @@ def msa(
 
 def _is_float(tensor: Tensor) -> bool:
     return tensor.dtype.startswith(("F", "BF"))
+
+
+def _check_vector(role: str, ours: Mapping[str, Tensor], base: Mapping[str, Tensor]) -> None:
+    if all(same_bytes(tensor, base[name]) for name, tensor in ours.items()):
+        raise KleditError(
+            f"The {role} checkpoint holds the same weights as the base checkpoint, so the {role} "
+            "vector is zero; give the checkpoint after fine-tuning."
+        )
 
 
 def _check_out(out: Path, opened: Mapping[str, Checkpoint]) -> None:
@@ -169,13 +204,13 @@ def _check_out(out: Path, opened: Mapping[str, Checkpoint]) -> None:
 def _publish(work: Path, out: Path, target: Checkpoint, report: Report) -> None:
     """Move the finished files to their name, with the target's configuration and tokenizer."""
     if not target.path.is_dir():
-        os.replace(work / target.path.name, out)
+        publish(work / target.path.name, out)
         return
     for pattern in COPIED:
         for file in target.path.glob(pattern):
             shutil.copyfile(file, work / file.name)
     (work / "msa.json").write_text(json.dumps(asdict(report), indent=2) + "\n", encoding="utf-8")
-    os.replace(work, out)
+    publish(work, out)
 
 
 def run_msa(
@@ -185,7 +220,8 @@ def run_msa(
     out: Path,
     retain: Path | None = None,
     alpha: float = 1.0,
-    beta: float = 1.0,
+    beta: float | None = None,
+    shared_tokens: bool = False,
 ) -> Results:
     """What ``kledit msa`` runs: whole checkpoints, or LoRA adapters, and the report as results.
 
@@ -207,7 +243,7 @@ def run_msa(
         if base is not None:
             raise KleditError("An adapter is a difference already; leave --base out.")
         made = msa_adapters(target, forget, out, retain, alpha, beta)
-        figures = {"alpha": alpha, "beta": beta if retain is not None else 0.0}
+        figures = {"alpha": alpha, "beta": check_beta(beta, retain)}
         figures |= {"modules": len(made.factors), "rank": made.config["r"]}
         extra = {"report": {"out": str(out)}}
     else:
@@ -215,7 +251,7 @@ def run_msa(
             raise KleditError("Whole checkpoints need --base, the checkpoint before fine-tuning.")
         with tqdm(total=100, unit="%", desc="msa", file=sys.stderr, leave=False) as bar:
             report = msa(
-                target, base, forget, out, retain, alpha, beta,
+                target, base, forget, out, retain, alpha, beta, shared_tokens=shared_tokens,
                 progress=lambda share: bar.update(int(100 * share) - bar.n),
             )  # fmt: skip
         fields = asdict(report)

@@ -35,7 +35,8 @@ class Run:
     Attributes:
         names: of the tensors, in order.
         out: file of the result and offset in it.
-        sources: of target, base, forget and retain: file, offset, type.
+        sources: of target, base, forget and retain: file, offset, type. Of the target alone
+            where its values are copied.
         count: values.
     """
 
@@ -46,22 +47,35 @@ class Run:
 
 
 def plan(target: Checkpoint, others: Sequence[Mapping[str, Tensor]]) -> list[Run]:
-    """The fewest runs that cover all tensors. Equal headers give one run a shard and type."""
+    """The fewest runs that cover all tensors. Equal headers give one run per shard and type.
+
+    Args:
+        target: the model to edit.
+        others: name -> `Tensor` of base, forget and retain. A tensor that one of them lacks is
+            copied from the target; so are the rows that one of them lacks.
+    """
     runs: list[Run] = []
     for name, tensor in target.tensors.items():
-        found = (tensor, *(other[name] for other in others))
-        sources = tuple((t.file, t.offset, t.dtype) for t in found)
-        count = tensor.size // ITEM_SIZE[tensor.dtype]
-        run = Run((name,), (tensor.file.name, tensor.offset), sources, count)
-        if runs and _follows(runs[-1], run):
-            last = runs[-1]
-            run = Run((*last.names, name), last.out, last.sources, last.count + count)
-            runs.pop()
-        runs.append(run)
-    return [r for r in runs if r.count]
+        found = [tensor, *(other[name] for other in others if name in other)]
+        whole = tensor.size // ITEM_SIZE[tensor.dtype]
+        shared = 0
+        if len(found) == 1 + len(others):
+            shared = min(t.size // ITEM_SIZE[t.dtype] for t in found)
+        for start, count, some in ((0, shared, found), (shared, whole - shared, [tensor])):
+            sources = tuple((t.file, t.offset + start * ITEM_SIZE[t.dtype], t.dtype) for t in some)
+            run = Run((name,), (tensor.file.name, sources[0][1]), sources, count)
+            if not count:
+                continue
+            if runs and _follows(runs[-1], run):
+                last = runs.pop()
+                run = Run((*last.names, name), last.out, last.sources, last.count + count)
+            runs.append(run)
+    return runs
 
 
 def _follows(last: Run, run: Run) -> bool:
+    if len(last.sources) != len(run.sources):
+        return False
     pairs = zip(last.sources, run.sources, strict=True)
     return all(
         (a[0], a[2]) == (b[0], b[2]) and a[1] + last.count * ITEM_SIZE[a[2]] == b[1]
@@ -187,7 +201,7 @@ class Worker:
         """Read one piece of every checkpoint, compute, round once, write."""
         dtype = run.sources[0][2]
         views = [self._read(0, run.sources[0], start, count)]
-        if dtype in STORED:
+        if dtype in STORED and len(run.sources) > 1:
             views += [self._read(i, s, start, count) for i, s in enumerate(run.sources) if i]
             kinds = [s[2] for s in run.sources]
             parts = [np.frombuffer(v, STORED[k]) for v, k in zip(views, kinds, strict=True)]

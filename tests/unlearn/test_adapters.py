@@ -82,6 +82,79 @@ def test_peft_loads_the_result_and_computes_the_sum(tmp_path):
         )
 
 
+@pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning")
+def test_updates_of_conv1d_are_shaped_as_it_stores_its_weight(tmp_path):
+    peft = pytest.importorskip("peft")
+    from transformers import GPT2Config, GPT2LMHeadModel
+
+    config = GPT2Config(vocab_size=17, n_positions=16, n_embd=8, n_layer=1, n_head=2)
+    model = GPT2LMHeadModel(config).eval()
+    plain = {k: v.clone() for k, v in model.state_dict().items()}
+    targets = ["attn.c_attn", "attn.c_proj"]  # the first is not square, the second is
+    lora = peft.LoraConfig(r=2, lora_alpha=6, target_modules=targets, fan_in_fan_out=True,
+                           init_lora_weights=False)  # fmt: skip
+    wrapped = peft.get_peft_model(model, lora)
+    wrapped.save_pretrained(tmp_path / "a")
+    merged = wrapped.merge_and_unload().state_dict()
+    deltas = load_adapter(tmp_path / "a").deltas()
+    assert {d.shape for d in deltas.values()} == {(8, 24), (8, 8)}
+    for name, delta in deltas.items():
+        torch.testing.assert_close(merged[name], plain[name] + delta, rtol=1e-5, atol=1e-6)
+
+
+def with_config(tmp_path, name, seed=0, **config):
+    one = adapter(seed, 2)
+    save_adapter(Adapter(one.factors, one.scaling, one.config | config), tmp_path / name)
+    return tmp_path / name
+
+
+@pytest.mark.parametrize(
+    ("key", "values", "what"),
+    [
+        ("base_model_name_or_path", ("a/one", "a/two"), "base models"),
+        ("revision", ("main", "step100"), "revisions of the base model"),
+        ("task_type", ("CAUSAL_LM", "SEQ_CLS"), "tasks"),
+    ],
+)
+@pytest.mark.parametrize("role", ["forget", "retain"])
+def test_adapters_of_other_models_are_refused(tmp_path, key, values, what, role):
+    paths = {n: with_config(tmp_path, n, i, **{key: values[n == role]})
+             for i, n in enumerate(["target", "forget", "retain"])}  # fmt: skip
+    with pytest.raises(KleditError, match=f"different {what}: {key} is '{values[0]}' and"):
+        msa_adapters(**paths, out=tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    paths[role] = with_config(tmp_path, "unsaid", 5)  # what is not said may be the same
+    msa_adapters(**paths, out=tmp_path / "out")
+
+
+def test_adapters_that_change_nothing_and_beta_without_retain_are_refused(tmp_path):
+    target, one = with_config(tmp_path, "t"), adapter(1, 2)
+    zero = {m: (a, torch.zeros_like(b)) for m, (a, b) in one.factors.items()}
+    save_adapter(Adapter(zero, one.scaling, one.config), tmp_path / "fresh")
+    with pytest.raises(KleditError, match="fresh changes nothing"):
+        msa_adapters(target, tmp_path / "fresh", tmp_path / "out")
+    with pytest.raises(KleditError, match="no retain checkpoint"):
+        msa_adapters(target, with_config(tmp_path, "f", 1), tmp_path / "out", beta=0.5)
+
+
+def test_of_two_adapters_saved_to_one_place_the_later_is_refused(tmp_path, monkeypatch):
+    import safetensors.torch as stored
+
+    first, second, write = adapter(0, 2), adapter(1, 2), stored.save_file
+
+    def slowly(state, path, **others):
+        monkeypatch.setattr(stored, "save_file", write)
+        write(state, path, **others)
+        save_adapter(second, tmp_path / "out")  # another run, started later and done sooner
+
+    monkeypatch.setattr(stored, "save_file", slowly)
+    with pytest.raises(KleditError, match="was written by another run meanwhile"):
+        save_adapter(first, tmp_path / "out")
+    found = load_adapter(tmp_path / "out").factors["x.q"][0]
+    assert torch.equal(found, second.factors["x.q"][0])
+    assert [p.name for p in tmp_path.iterdir()] == ["out"]
+
+
 def test_bad_adapters_are_one_sentence(tmp_path, capsys):
     with pytest.raises(KleditError, match="holds no adapter: adapter_config.json"):
         load_adapter(tmp_path)

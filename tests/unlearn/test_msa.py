@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import oracles
 import pytest
 import torch
 from hypothesis import given, settings
@@ -16,7 +17,7 @@ from safetensors.torch import load_file, save_file
 from kledit_lite.cli import main
 from kledit_lite.errors import KleditError
 from kledit_lite.unlearn import kernel, streaming
-from kledit_lite.unlearn.arithmetic import msa_state, search
+from kledit_lite.unlearn.arithmetic import combine, msa_state, search
 from kledit_lite.unlearn.checkpoints import open_checkpoint
 from kledit_lite.unlearn.msa import msa
 from kledit_lite.unlearn.precision import STORED, fits, narrow, widen
@@ -67,8 +68,9 @@ def test_streaming_is_the_in_memory_result_bit_for_bit(tmp_path, dtype, retain, 
     paths = {n: write(tmp_path / n, s, shards) for n, s in parts.items()}
     if not retain:
         parts.pop("retain"), paths.pop("retain")
-    report = msa(**paths, out=tmp_path / "out", alpha=0.7, beta=1.3)
-    expected = msa_state(**parts, alpha=0.7, beta=1.3)
+    beta = 1.3 if retain else None
+    report = msa(**paths, out=tmp_path / "out", alpha=0.7, beta=beta)
+    expected = msa_state(**parts, alpha=0.7, beta=beta)
     assert equal(read(tmp_path / "out"), expected)
     # rounded once: the formula in double precision, rounded to the stored type, is within one step
     exact = {k: v.double() for k, v in parts["target"].items()}
@@ -148,6 +150,45 @@ def test_the_compiled_loop_gives_the_same_bits(retained, alpha, beta):
     assert kernel.bfloat16(*some, retained, *small, scratch)
 
 
+@pytest.mark.parametrize("retain", [False, True])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16, torch.float64])
+def test_the_result_is_that_of_double_precision_on_the_bytes(tmp_path, dtype, retain):
+    roles = ["target", "base", "forget", "retain"][: 3 + retain]
+    paths = {n: write(tmp_path / n, state(i, dtype)) for i, n in enumerate(roles)}
+    beta = 1.3 if retain else None
+    msa(**paths, out=tmp_path / "out", alpha=0.7, beta=beta)
+    files = [paths[n] / "model.safetensors" if n in paths else None for n in
+             ("target", "base", "forget", "retain")]  # fmt: skip
+    expected = oracles.msa_by_bytes(*files, 0.7, beta or 0.0)
+    found = read(tmp_path / "out")
+    assert found.keys() == expected.keys()
+    for name, value in found.items():
+        # computed in single precision: where that falls on a tie, one step of the stored type
+        step = torch.finfo(dtype).eps * max(1.0, np.abs(expected[name]).max())
+        assert np.abs(value.double().numpy() - expected[name]).max() <= 4 * step
+        if dtype in (torch.float16, torch.bfloat16):
+            assert (value.double().numpy() == expected[name]).mean() > 0.9 or value.ndim == 0
+
+
+def test_with_real_weights_alpha_one_is_exact_only_up_to_rounding():
+    """The difference of two floats is exact where one is at most twice the other (Sterbenz)."""
+    before = state(0, scale=0.02)
+    vector = state(1, scale=0.002)
+    learned = {k: before[k] + vector[k] for k in before}
+    found = msa_state(learned, base=before, forget=learned, alpha=1.0)
+    differ = 0
+    for k, was in before.items():
+        near = (learned[k] / was >= 0.5) & (learned[k] / was <= 2)
+        assert torch.equal(found[k][near], was[near])
+        differ += int((found[k] != was).sum())
+        # one rounding of the vector, one of the result
+        bound = torch.finfo(torch.float32).eps / 2 * ((learned[k] - was).abs() + was.abs())
+        assert ((found[k] - was).abs() <= 1.01 * bound).all()
+    large = {k: before[k] + state(2)[k] for k in before}  # a vector fifty times the weights
+    again = msa_state(large, base=before, forget=large, alpha=1.0)
+    assert differ < sum(int((again[k] != before[k]).sum()) for k in before)
+
+
 def test_alpha_one_takes_back_exactly_what_was_added(tmp_path):
     # multiples of 1/64 below 16: sums and differences are exact in float32
     def exact(seed):
@@ -214,6 +255,143 @@ def test_an_untied_head_without_a_place_is_refused(tmp_path):
     write(tmp_path / "f", state(2))
     with pytest.raises(KleditError, match="base checkpoint .* holds 'lm_head.weight'"):
         msa(tmp_path / "t", tmp_path / "b", tmp_path / "f", tmp_path / "out")
+
+
+def gpt2(seed: int, prefix: str = "", buffers: bool = False, tokens: int = 11):
+    """Names of GPT-2 as the hub has them, or as a model with a head saves them."""
+    shapes = {"wte.weight": (tokens, 6), "h.0.attn.c_attn.weight": (6, 18), "ln_f.bias": (6,)}
+    g = torch.Generator().manual_seed(seed)
+    out = {prefix + k: torch.randn(s, generator=g) for k, s in shapes.items()}
+    if buffers:
+        out[prefix + "h.0.attn.bias"] = torch.ones(1, 1, 4, 4) * (1 + seed)
+        out[prefix + "h.0.attn.masked_bias"] = torch.tensor(-1e4)
+        out[prefix + "h.0.attn.rotary_emb.inv_freq"] = torch.arange(3.0)
+    return out
+
+
+@pytest.mark.parametrize("where", ["target", "base", "both"])
+def test_buffers_of_old_versions_are_left_out_by_name(tmp_path, where):
+    held = {"target": (where != "base"), "base": (where != "target"), "forget": False}
+    parts = {n: gpt2(i, "", b) for i, (n, b) in enumerate(held.items())}
+    paths = {n: write(tmp_path / n, s) for n, s in parts.items()}
+    report = msa(**paths, out=tmp_path / "out", alpha=0.5)
+    names = gpt2(0).keys()
+    expected = msa_state(*({k: p[k] for k in names} for p in parts.values()), alpha=0.5)
+    extra = {k: v for k, v in parts["target"].items() if k not in names}  # as the target has them
+    assert equal(read(tmp_path / "out"), expected | extra)
+    assert report.ignored == tuple(sorted(gpt2(0, "", True).keys() - names))
+    assert report.values == sum(v.numel() for v in expected.values())
+
+
+def test_a_bias_that_is_a_weight_is_no_buffer(tmp_path):
+    parts = [{"attn.bias": torch.full((3,), float(i))} for i in (5, 1, 2)]
+    paths = [write(tmp_path / n, p) for n, p in zip("tbf", parts, strict=True)]
+    assert msa(*paths, tmp_path / "out").ignored == ()
+    assert read(tmp_path / "out")["attn.bias"].tolist() == [4.0] * 3
+
+
+@pytest.mark.parametrize("longer", ["target", "base"])
+def test_names_of_the_hub_and_of_a_model_with_a_head_are_matched(tmp_path, longer):
+    parts = {n: gpt2(i) for i, n in enumerate(["target", "base", "forget"])}
+    expected = msa_state(**parts)
+    stored = {n: gpt2(i, "transformer." if n == longer else "")
+              for i, n in enumerate(parts)}  # fmt: skip
+    paths = {n: write(tmp_path / n, s) for n, s in stored.items()}
+    report = msa(**paths, out=tmp_path / "out")
+    prefix = "transformer." if longer == "target" else ""
+    assert equal(read(tmp_path / "out"), {prefix + k: v for k, v in expected.items()})
+    roles = ("base", "forget") if longer == "target" else ("base",)
+    assert report.prefixes == dict.fromkeys(roles, "transformer.")
+
+
+@pytest.mark.parametrize("more", ["target", "forget"])
+def test_one_added_token_is_refused_with_a_way_out(tmp_path, more, capsys):
+    parts = {n: gpt2(i, tokens=12 if n == more else 11)
+             for i, n in enumerate(["target", "base", "forget"])}  # fmt: skip
+    paths = {n: write(tmp_path / n, s) for n, s in parts.items()}
+    vocabulary = {str(i): i for i in range(11)}
+    for name, path in paths.items():
+        added = [{"id": 11, "content": "<new>"}] * (name == more)
+        text = {"model": {"vocab": vocabulary}, "added_tokens": added}
+        (path / "tokenizer.json").write_text(json.dumps(text))
+    with pytest.raises(
+        KleditError, match=r"has more tokens; --shared-tokens \(shared_tokens=True\)"
+    ):
+        msa(**paths, out=tmp_path / "out")
+    arguments = [f"--{n}={p}" for n, p in paths.items()]
+    code = main(["msa", *arguments, f"--out={tmp_path / 'out'}", "--shared-tokens", "--json"])
+    assert code == 0
+    assert json.loads(capsys.readouterr().out)["report"]["rows"] == ["wte.weight"]
+    first = {n: {k: v[:11] if k == "wte.weight" else v for k, v in p.items()}
+             for n, p in parts.items()}  # fmt: skip
+    expected = msa_state(**first)
+    expected["wte.weight"] = torch.cat([expected["wte.weight"], parts["target"]["wte.weight"][11:]])
+    assert equal(read(tmp_path / "out"), expected)
+    moved = {"model": {"vocab": vocabulary | {"0": 1, "1": 0}}}
+    (paths["forget"] / "tokenizer.json").write_text(json.dumps(moved))
+    with pytest.raises(KleditError, match="rows of the embeddings would stand for other tokens"):
+        msa(**paths, out=tmp_path / "out2", shared_tokens=True)
+
+
+@pytest.mark.parametrize("role", ["forget", "retain"])
+def test_a_vector_of_zero_is_refused(tmp_path, role):
+    paths = broken(tmp_path) | {"retain": write(tmp_path / "retain", state(3))}
+    for base in (paths["base"], Path(shutil.copytree(paths["base"], tmp_path / "copy"))):
+        with pytest.raises(KleditError, match=f"the {role} vector is zero"):
+            msa(**paths | {role: base}, out=tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_beta_without_a_retain_checkpoint_is_refused(tmp_path, capsys):
+    paths = broken(tmp_path)
+    with pytest.raises(KleditError, match="beta is 0.5, but there is no retain checkpoint"):
+        msa(**paths, out=tmp_path / "out", beta=0.5)
+    arguments = [f"--{n}={p}" for n, p in paths.items()]
+    assert main(["msa", *arguments, "--beta=1", f"--out={tmp_path / 'out'}"]) == 2
+    assert "there is no retain checkpoint" in capsys.readouterr().err
+    with pytest.raises(KleditError, match="no retain checkpoint"):
+        msa_state(state(0), state(1), state(2), beta=1.0)
+
+
+@pytest.mark.parametrize("kind", ["folder", "file"])
+def test_two_runs_to_one_place_never_mix(tmp_path, kind):
+    """While one run writes, another starts and finishes: one wins whole, the other is refused."""
+    size = {"w": (300, 300)}
+    parts = {n: {k: torch.full(s, float(i)) for k, s in size.items()}
+             for i, n in enumerate(["target", "base", "forget"])}  # fmt: skip
+    paths = {n: write(tmp_path / n, s) for n, s in parts.items()}
+    out = tmp_path / "out"
+    if kind == "file":
+        paths = {n: p / "model.safetensors" for n, p in paths.items()}
+        out = tmp_path / "out.safetensors"
+    inner = []
+
+    def second_run(share: float) -> None:
+        if not inner:
+            inner.append(None)
+            inner[0] = msa(**paths, out=out, alpha=2.0)
+
+    with pytest.raises(KleditError, match="was written by another run meanwhile"):
+        msa(**paths, out=out, alpha=1.0, progress=second_run)
+    assert inner[0].alpha == 2.0
+    assert equal(read(out), msa_state(**parts, alpha=2.0))
+    if kind == "folder":
+        assert json.loads((out / "msa.json").read_text())["alpha"] == 2.0
+    assert not list(tmp_path.glob(".*partial"))
+
+
+def test_what_a_killed_run_left_is_named_and_not_touched(tmp_path, capsys):
+    left = tmp_path / ".out.0123.partial"
+    left.mkdir()
+    msa(**broken(tmp_path), out=tmp_path / "out")
+    assert "Unfinished beside" in capsys.readouterr().err and left.is_dir()
+
+
+def test_states_on_other_devices_meet_on_the_targets():
+    target = {k: v.to("meta") for k, v in state(0).items()}
+    for name, tensor in target.items():
+        value = combine(tensor, state(1)[name], state(2)[name], state(3)[name], 0.5, 0.5)
+        assert value.device.type == "meta" and value.shape == tensor.shape
 
 
 def broken(tmp_path: Path) -> dict[str, Path]:
