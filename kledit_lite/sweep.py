@@ -7,12 +7,13 @@ was killed, or ran on two processes, ends with the same numbers as one that ran 
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import sys
+import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +45,8 @@ def sweep(
         compute: The work; must depend on nothing but the item numbers.
         block: Items at a time.
         folder: Where finished blocks are kept, for resuming and for several processes.
-        config: What the numbers depend on (JSON); a folder made with another one is refused.
+        config: All that the numbers depend on (JSON); a folder made with another one is refused.
+            How the work is cut does not count: a folder goes on in the blocks it was begun with.
         title: In the progress bar.
         progress: Show a bar on stderr; default: when stderr is a terminal.
 
@@ -66,11 +68,11 @@ def sweep(
         raise KleditError(
             f"A sweep over {world} processes needs a folder to meet in; pass folder=..."
         )
-    blocks = [range(i, min(i + block, items)) for i in range(0, items, block)]
     done: dict[int, dict[str, np.ndarray]] = {}
     place = Path(folder) if folder is not None else None
     if place is not None:
-        _claim(place, {"items": items, "block": block, **(config or {})})
+        block = _claim(place, {"items": items, **(config or {})}, block)
+    blocks = [range(i, min(i + block, items)) for i in range(0, items, block)]
     if progress is None:
         progress = sys.stderr.isatty()
     bar = tqdm(total=items, desc=title, file=sys.stderr, disable=not progress or rank > 0)
@@ -107,25 +109,53 @@ def process() -> tuple[int, int]:
     return state.process_index, state.num_processes
 
 
-def _claim(place: Path, config: Mapping[str, Any]) -> None:
-    text = json.dumps(config, sort_keys=True, default=str)
+def _claim(place: Path, config: Mapping[str, Any], block: int) -> int:
+    """Make the folder this sweep's, or check that it is; returns the size of its blocks."""
     place.mkdir(parents=True, exist_ok=True)
     path = place / "sweep.json"
-    if path.exists() and path.read_text(encoding="utf-8") != text:
+    mine = json.loads(json.dumps(config))
+    text = json.dumps({"block": block, "config": mine}, sort_keys=True)
+    with _partial(place, ".json") as partial:
+        partial.write_text(text, encoding="utf-8")
+        try:
+            os.link(partial, path)  # fails where another process was first
+        except FileExistsError:
+            pass
+        except OSError:  # a file system without links
+            if not path.exists():
+                os.replace(partial, path)
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        theirs, size = dict(found["config"]), int(found["block"])
+    except (ValueError, KeyError, TypeError) as error:
         raise KleditError(
-            f"{place} holds another sweep ({hashlib.sha256(path.read_bytes()).hexdigest()[:8]}, "
-            f"this one is {hashlib.sha256(text.encode()).hexdigest()[:8]}); choose another folder "
-            "or empty it."
+            f"{path} is not what a sweep of this version writes; choose another folder or empty it."
+        ) from error
+    differ = sorted(k for k in mine.keys() | theirs.keys() if mine.get(k) != theirs.get(k))
+    if differ:
+        raise KleditError(
+            f"{place} holds another sweep (other {', '.join(differ)}); choose another folder or "
+            "empty it."
         )
-    partial = path.with_suffix(f".partial-{os.getpid()}")
-    partial.write_text(text, encoding="utf-8")
-    os.replace(partial, path)
+    return size
+
+
+@contextmanager
+def _partial(place: Path, suffix: str) -> Iterator[Path]:
+    """A file under a name that no other process has, on any machine that sees the folder."""
+    handle, name = tempfile.mkstemp(suffix, ".partial-", place)
+    os.close(handle)
+    os.chmod(name, 0o644)
+    try:
+        yield Path(name)
+    finally:
+        Path(name).unlink(missing_ok=True)
 
 
 def _save(place: Path, i: int, arrays: Mapping[str, np.ndarray]) -> None:
-    partial = place / f"block-{i:05d}.partial-{os.getpid()}.npz"
-    np.savez(partial, **arrays)  # type: ignore[arg-type]
-    os.replace(partial, place / f"block-{i:05d}.npz")
+    with _partial(place, ".npz") as partial:
+        np.savez(partial, **arrays)  # type: ignore[arg-type]
+        os.replace(partial, place / f"block-{i:05d}.npz")
 
 
 def _load(place: Path, i: int) -> dict[str, np.ndarray] | None:

@@ -91,3 +91,35 @@ def test_two_processes_give_the_one_process_result(tmp_path: Path):
     assert np.array_equal(np.load(one / "whole.npy"), np.load(two / "whole.npy"))
     by = {p.name.split("-")[1] for p in two.glob("by-*")}
     assert by == {"0", "1"}  # both did some of it
+
+
+def test_another_block_goes_on_in_the_blocks_of_the_folder(tmp_path):
+    first = sweep(11, squares, block=2, folder=tmp_path)
+    again = sweep(11, lambda rows: pytest.fail("done again"), block=5, folder=tmp_path)
+    assert np.array_equal(first["x"], again["x"])
+
+
+def test_the_refusal_says_what_differs(tmp_path):
+    sweep(3, squares, block=2, folder=tmp_path, config={"model": "a", "score": 1})
+    with pytest.raises(KleditError, match=r"another sweep \(other items, model\)"):
+        sweep(4, squares, block=2, folder=tmp_path, config={"model": "b", "score": 1})
+    (tmp_path / "sweep.json").write_text('{"items": 3}')
+    with pytest.raises(KleditError, match="not what a sweep of this version writes"):
+        sweep(3, squares, block=2, folder=tmp_path)
+
+
+def test_two_processes_of_one_number_do_not_share_a_partial_file(tmp_path, monkeypatch):
+    from kledit_lite import sweep as module
+
+    names, original = [], np.savez
+
+    def savez(file, **arrays):
+        names.append(file.name)
+        original(file, **arrays)
+
+    monkeypatch.setattr(module.np, "savez", savez)
+    monkeypatch.setattr(module.os, "getpid", lambda: 1)  # as in two containers
+    for _ in range(2):
+        sweep(2, squares, block=2, folder=tmp_path)
+        (tmp_path / "block-00000.npz").unlink()
+    assert len(set(names)) == 2 and not list(tmp_path.glob(".partial*"))

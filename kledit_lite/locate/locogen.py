@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from kledit_lite.errors import KleditError, unknown
+from kledit_lite.identity import key_of, pipeline_key
 from kledit_lite.locate.probes import Probe
 from kledit_lite.sweep import sweep
 from kledit_lite.trace.hooks import text_at_sites
@@ -23,6 +24,7 @@ from kledit_lite.trace.sampler import (
     encode_nothing,
     latents_for,
     sample,
+    sampling_key,
 )
 from kledit_lite.trace.sites import Site, cross_attention_sites, layer_indices
 
@@ -174,7 +176,7 @@ def altered_images(work: Plan, chosen: Iterable[int]) -> np.ndarray:
     """Pictures of all N prompts with one set of layers swapped, (N, H, W, 3) uint8."""
     layers = tuple(chosen)
     jobs = [(layers, i) for i in range(len(work.probe))]
-    return decode(work.pipe, altered_latents(work, jobs))
+    return decode(work.pipe, altered_latents(work, jobs), work.how.batch)
 
 
 @dataclass(frozen=True)
@@ -227,7 +229,8 @@ def score_sets(
         sets: Windows or subsets.
         score: Of a picture against a prompt; `Probe.scored` says which prompt.
         prompts: Which of the N prompts; default all.
-        folder: Keeps finished blocks, for resuming and for several processes.
+        folder: Keeps finished blocks, for resuming and for several processes; with another model,
+            score, prompts or sampling it is refused, with another batch it goes on.
         progress: Show a bar.
 
     Returns:
@@ -242,14 +245,18 @@ def score_sets(
 
     def compute(rows: range) -> dict[str, np.ndarray]:
         part = [jobs[r] for r in rows]
-        images = decode(work.pipe, altered_latents(work, part))
+        images = decode(work.pipe, altered_latents(work, part), work.how.batch)
         return {"score": np.asarray(score(images, [texts[i] for _, i in part]), np.float64)}
 
-    config = {
-        "sets": sets, "prompts": chosen, "sources": work.probe.sources,
-        "targets": work.probe.targets, "seeds": work.probe.seeds, "how": asdict(work.how),
-        "pooled": work.pooled, "model": fingerprint(work.pipe.unet),
-    }  # fmt: skip
+    config = {}
+    if folder is not None:
+        config = {
+            "sets": [list(s) for s in sets], "prompts": [int(i) for i in chosen],
+            "sources": work.probe.sources, "targets": work.probe.targets, "scored": texts,
+            "seeds": work.probe.seeds, "attribute": work.probe.attribute,
+            "sampling": sampling_key(work.how), "pooled": work.pooled,
+            "model": pipeline_key(work.pipe), "score": key_of(score),
+        }  # fmt: skip
     out = sweep(
         len(jobs), compute, block=work.how.batch, folder=folder, config=config,
         title=f"LocoGen {work.probe.attribute}", progress=progress,
@@ -329,11 +336,3 @@ def smallest_window(
         if reached[m] >= threshold:
             break
     return found, reached
-
-
-def fingerprint(unet: Any) -> str:
-    """A short name for a UNet's weights: sums of its cross-attention projections."""
-    total = [
-        float(p.detach().float().abs().sum()) for k, p in unet.named_parameters() if "attn2" in k
-    ]
-    return f"{sum(total):.6g}"

@@ -84,7 +84,7 @@ def object_probe(name: str, n: int, seed: int = 0) -> Probe:
     """Scenes of one object; the target says "object" instead.
 
     Example:
-        >>> object_probe("boat", 1).targets[0].split()[3]
+        >>> object_probe("boat", 1).targets[0].split()[5]
         'object'
     """
     if name == BRAND:

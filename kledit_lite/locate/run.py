@@ -51,15 +51,12 @@ def run_locogen(
     Writes ``scores.csv`` (a row a window), ``curve.png``, ``pictures.png`` (source, best window,
     target) and the finished blocks, so that a killed run goes on.
     """
-    from kledit_lite.metrics.clipscore import clip_score
+    from kledit_lite.metrics.clipscore import clip_scorer
 
     probe = read_pairs(prompts, attribute)
     pipe = open_pipeline(model)
     clip = open_clip_model(pipe=pipe)
-    work = plan(pipe, probe, how, pooled)
-
-    def score(images: np.ndarray, texts: Sequence[str]) -> np.ndarray:
-        return clip_score(clip, images, texts)
+    work, score = plan(pipe, probe, how, pooled), clip_scorer(clip)
 
     every = tuple(range(len(work.sites)))
     ends = score_sets(work, [(), every], score, folder=out / "ends").mean

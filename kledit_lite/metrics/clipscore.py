@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
 
 from kledit_lite.errors import KleditError
+from kledit_lite.identity import Keyed
 
 
 class TextImageModel(Protocol):
@@ -64,8 +65,8 @@ def clip_score(clip: TextImageModel, images: np.ndarray, texts: Sequence[str]) -
     return 100 * np.maximum((u * v).sum(1), 0)
 
 
-def clip_scorer(clip: TextImageModel) -> Callable[[np.ndarray, Sequence[str]], np.ndarray]:
-    """`clip_score` with the model filled in: ``score(images, texts)``.
+def clip_scorer(clip: TextImageModel) -> Keyed:
+    """`clip_score` with the model filled in: ``score(images, texts)``, with a key for resuming.
 
     Example:
         >>> from kledit_lite import world, zoo
@@ -73,7 +74,7 @@ def clip_scorer(clip: TextImageModel) -> Callable[[np.ndarray, Sequence[str]], n
         >>> float(score(world.balanced(1, seed=0).images, ["a cat"])[0]) >= 0
         True
     """
-    return lambda images, texts: clip_score(clip, images, texts)
+    return Keyed(lambda images, texts: clip_score(clip, images, texts), "CLIPScore", clip)
 
 
 def _unit(z: np.ndarray, what: str) -> np.ndarray:

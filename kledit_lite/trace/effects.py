@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from kledit_lite.errors import KleditError, unknown
+from kledit_lite.identity import Keyed
 from kledit_lite.metrics.clipscore import TextImageModel, clip_score
 from kledit_lite.metrics.judges import shows_all
 from kledit_lite.trace.prompts import TracePrompt
@@ -56,7 +57,7 @@ class Trace:
 
 def by_clip(clip: TextImageModel) -> Score:
     """CLIPScore of a picture with its clean prompt, 0 to 100."""
-    return lambda images, p: clip_score(clip, images, [p.prompt])
+    return Keyed(lambda images, p: clip_score(clip, images, [p.prompt]), "CLIPScore", clip)
 
 
 def by_judge(judge: Judge) -> Score:
@@ -70,7 +71,7 @@ def by_judge(judge: Judge) -> Score:
             )
         return shows_all(judge, images, p.shows).astype(float)
 
-    return score
+    return Keyed(score, "judge", judge)
 
 
 def bootstrap_means(

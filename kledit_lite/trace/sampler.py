@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -60,6 +60,11 @@ class Sampling:
     guidance: float = 3.0
     batch: int = 64
     size: int | None = None
+
+
+def sampling_key(how: Sampling) -> dict[str, Any]:
+    """What of it the pictures depend on: all but the batch."""
+    return {k: v for k, v in asdict(how).items() if k != "batch"}
 
 
 @torch.no_grad()

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kledit_lite.errors import KleditError
+from kledit_lite.results import write_atomically
 
 if TYPE_CHECKING:
     import torch
@@ -65,14 +65,6 @@ def read_card(name: str, root: Path = WEIGHTS) -> Card:
             f"'kledit zoo train {name}'."
         )
     return Card(**json.loads(path.read_text(encoding="utf-8")))
-
-
-def write_atomically(path: Path, data: bytes) -> None:
-    """Write to a temporary name beside `path`, then rename."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    partial.write_bytes(data)
-    os.replace(partial, path)
 
 
 def save_model(model: torch.nn.Module, card: Card, root: Path = WEIGHTS) -> Card:
