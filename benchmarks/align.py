@@ -14,8 +14,8 @@ covers reading the files and fitting, its peak memory is that of the whole proce
 - lean_sgd: the same steps with the batches indexed directly, which is what `fit_aligner_sgd`
   does by default: how much of the difference is arithmetic.
 
-Run it with ``kledit bench align [--quick] [--json]``. ``--quick`` takes fewer rows and says so
-in the context.
+Run it with ``kledit bench align [--quick] [--json]``. ``--quick`` takes fewer rows, says so in
+the context, and holds no speed to a target: that is a claim about 100,000 rows.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ def load(folder: Path, start: int, rows: int) -> tuple[np.ndarray, np.ndarray]:
 
 def work(competitor: str, folder: Path, rows: int, test_start: int, threads: int) -> dict:
     """Fit one competitor in this process: seconds, peak_mb, r2."""
-    from kledit_lite.align import Aligner, StreamingAligner, r2
+    from kledit_lite.align import AffineMap, StreamingAligner, r2
 
     if competitor.endswith("sgd"):
         import torch
@@ -107,7 +107,7 @@ def work(competitor: str, folder: Path, rows: int, test_start: int, threads: int
         aligner = fit_aligner_sgd(*load(folder, 0, rows), seed=SEED, workers=workers)
     else:
         model = LinearRegression().fit(*load(folder, 0, rows))
-        aligner = Aligner(model.coef_.T, model.intercept_)
+        aligner = AffineMap(model.coef_.T, model.intercept_)
     seconds, peak = time.perf_counter() - start, peak_mb()
     score = float(r2(aligner, *load(folder, test_start, TEST_ROWS)))
     return {"seconds": seconds, "peak_mb": peak, "r2": score}
@@ -170,11 +170,9 @@ def run(quick: bool = False) -> Results:
         "peak_mb_sgd": sgd["peak_mb"],
         "peak_mb_sklearn": sklearn["peak_mb"],
     }
-    targets = {
-        "speedup_vs_sgd": {"min": 5.0},
-        "r2_closed_minus_sgd": {"min": 0.0},
-        "peak_ratio": {"max": 1.15},
-    }
+    targets = {"r2_closed_minus_sgd": {"min": 0.0}, "peak_ratio": {"max": 1.15}}
+    if not quick:  # at 8,000 rows starting up takes a third of the closed form's time
+        targets["speedup_vs_sgd"] = {"min": 5.0}
     more = {"rows": rows, "d_source": D_SOURCE, "d_target": D_TARGET, "threads": threads}
     if quick:
         more["quick"] = (

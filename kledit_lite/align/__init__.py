@@ -13,6 +13,9 @@ described as text (prospectus, sections 3.2-3.5):
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+from kledit_lite.align.affine import AffineMap
 from kledit_lite.align.bottleneck import AttributeReport, ConceptBottleneck, attribute_auroc
 from kledit_lite.align.concepts import (
     TEMPLATES,
@@ -31,12 +34,15 @@ from kledit_lite.align.evaluate import (
     LinearHead,
     accuracy,
     aligned_accuracy,
+    chance_level,
     head_predict,
     r2,
     retained_accuracy,
+    retained_ratio,
     sample_efficiency,
+    weakest_target,
 )
-from kledit_lite.align.linear import Aligner, StreamingAligner, fit_aligner
+from kledit_lite.align.linear import StreamingAligner, fit_aligner
 from kledit_lite.align.logic import (
     LogicComparison,
     Query,
@@ -60,9 +66,23 @@ from kledit_lite.align.study import (
 )
 from kledit_lite.align.to_text import Decoded, decode_grammar, decode_lm, rank_words
 
+if TYPE_CHECKING:
+    from kledit_lite.align.estimator import Aligner
+
+
+def __getattr__(name: str) -> object:
+    """`Aligner` on first use: scikit-learn takes a second or two to import."""
+    if name != "Aligner":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from kledit_lite.align.estimator import Aligner
+
+    return Aligner
+
+
 __all__ = [
     "R2",
     "TEMPLATES",
+    "AffineMap",
     "Aligner",
     "AttributeReport",
     "ConceptBank",
@@ -78,6 +98,7 @@ __all__ = [
     "accuracy",
     "aligned_accuracy",
     "attribute_auroc",
+    "chance_level",
     "choose_ridge",
     "compare_with_composite",
     "composite_ranking",
@@ -104,10 +125,12 @@ __all__ = [
     "rank_words",
     "retained_accuracy",
     "retained_matrix",
+    "retained_ratio",
     "retrieve",
     "sample_efficiency",
     "target_head",
     "top_images",
+    "weakest_target",
     "zero_shot",
     "zero_shot_accuracy",
 ]

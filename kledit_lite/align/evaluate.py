@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from kledit_lite.align.linear import Aligner, fit_aligner
+from kledit_lite.align.linear import fit_aligner
 from kledit_lite.errors import KleditError
 from kledit_lite.metrics.checks import as_features, as_labels, as_vector, check_same_rows
 from kledit_lite.metrics.stats import r2_from_sums
@@ -104,7 +104,8 @@ def r2(aligner: Callable[[np.ndarray], np.ndarray], source: object, target: obje
 
     Example:
         >>> x = np.arange(8.0).reshape(4, 2)
-        >>> float(r2(Aligner(np.eye(2), np.zeros(2)), x, x))
+        >>> from kledit_lite.align import AffineMap
+        >>> float(r2(AffineMap(np.eye(2), np.zeros(2)), x, x))
         1.0
     """
     x = as_features("source", source, min_rows=2)
@@ -120,7 +121,9 @@ def r2(aligner: Callable[[np.ndarray], np.ndarray], source: object, target: obje
     return R2(each, float(each.mean()))
 
 
-def aligned_accuracy(aligner: Aligner, source: object, head: Head, labels: object) -> float:
+def aligned_accuracy(
+    aligner: Callable[[object], np.ndarray], source: object, head: Head, labels: object
+) -> float:
     """Accuracy of the **target** model's head on aligned **source** features (section 3.2).
 
     Args:
@@ -132,7 +135,8 @@ def aligned_accuracy(aligner: Aligner, source: object, head: Head, labels: objec
     Cost O(N d_t (d_s + C)).
 
     Example:
-        >>> swap = Aligner(np.array([[0.0, 1.0], [1.0, 0.0]]), np.zeros(2))
+        >>> from kledit_lite.align import AffineMap
+        >>> swap = AffineMap(np.array([[0.0, 1.0], [1.0, 0.0]]), np.zeros(2))
         >>> aligned_accuracy(swap, [[1.0, 0.0]], LinearHead(np.eye(2), np.zeros(2)), [1])
         1.0
     """
@@ -140,38 +144,74 @@ def aligned_accuracy(aligner: Aligner, source: object, head: Head, labels: objec
 
 
 def retained_accuracy(
-    aligner: Aligner, source: object, target: object, head: Head, labels: object
+    aligner: Callable[[object], np.ndarray],
+    source: object,
+    target: object,
+    head: Head,
+    labels: object,
 ) -> float:
     r"""Aligned accuracy over the target model's own (section 3.2).
 
     :math:`\mathrm{acc}(g_t \circ h \circ f_s) / \mathrm{acc}(g_t \circ f_t)`: 1 when nothing is
-    lost; it may exceed 1.
+    lost; it may exceed 1. NaN where the target itself is too weak; see `retained_ratio`.
 
     Raises:
         KleditError: as `aligned_accuracy`, or the target's own accuracy is 0.
 
     Example:
-        >>> same, x = Aligner(np.eye(2), np.zeros(2)), [[1.0, 0.0], [0.0, 1.0]]
+        >>> from kledit_lite.align import AffineMap
+        >>> same, x = AffineMap(np.eye(2), np.zeros(2)), [[1.0, 0.0], [0.0, 1.0]]
         >>> retained_accuracy(same, x, x, LinearHead(np.eye(2), np.zeros(2)), [0, 1])
         1.0
     """
     aligned = aligned_accuracy(aligner, source, head, labels)
-    return retained_ratio(aligned, accuracy(head, target, labels))
+    return retained_ratio(aligned, accuracy(head, target, labels), chance_level(head, labels))
 
 
-def retained_ratio(aligned: float, own: float) -> float:
-    """``aligned / own``; raises KleditError if the target's own accuracy is 0.
+def chance_level(head: Head, labels: object) -> float:
+    """What guessing gets: the larger of 1 / classes and the share of the commonest label.
 
     Example:
-        >>> retained_ratio(0.45, 0.9)
-        0.5
+        >>> chance_level(LinearHead(np.eye(4), np.zeros(4)), [0, 0, 0, 1])
+        0.75
+    """
+    classes = len(head.weight)
+    y = as_labels("labels", labels, len(np.asarray(labels)), classes=classes)
+    return float(max(1 / classes, np.bincount(y).max() / len(y)))
+
+
+def weakest_target(chance: float) -> float:
+    r"""The own accuracy below which a target cannot be said to retain anything.
+
+    :math:`\min(3c,\ (1 + c) / 2)` for chance c. Below three times chance, more than a third of
+    the target's right answers are what guessing gives, and the ratio of two such numbers says
+    little about what was lost: a source that knows *more* than the target then "retains" far over
+    100%. With five classes or fewer, where three times chance is hard or impossible to reach,
+    the bar is halfway from chance to 1.
+
+    Example:
+        >>> round(weakest_target(1 / 12), 6), weakest_target(0.5)
+        (0.25, 0.75)
+    """
+    return min(3 * chance, (1 + chance) / 2)
+
+
+def retained_ratio(aligned: float, own: float, chance: float = 0.0) -> float:
+    """``aligned / own``, or NaN where ``own`` is below `weakest_target` of ``chance``.
+
+    Raises:
+        KleditError: the target's own accuracy is 0.
+
+    Example:
+        >>> retained_ratio(0.45, 0.9), retained_ratio(0.55, 0.27, chance=0.1)
+        (0.5, nan)
     """
     if own == 0:
         raise KleditError(
             "The target model's own accuracy is 0, so there is nothing to retain: do the labels "
             "count the head's classes in the same order?"
         )
-    return aligned / own
+    return aligned / own if own >= weakest_target(chance) else float("nan")
 
 
 def sample_efficiency(
@@ -202,7 +242,7 @@ def sample_efficiency(
         seed: of the subsets.
 
     Returns:
-        Columns rows, repeat, r2, retained (NaN without a head).
+        Columns rows, repeat, r2, retained (NaN without a head, or with a weak target).
 
     Raises:
         KleditError: a size out of range, head without labels, or a fault of `fit_aligner`.

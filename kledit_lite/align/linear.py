@@ -8,107 +8,12 @@ target dimension, all sharing one matrix of centred second moments. That matrix 
 
 from __future__ import annotations
 
-import json
-import os
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
-
 import numpy as np
 
+from kledit_lite.align.affine import AffineMap
 from kledit_lite.align.solve import EPS, solve_moments
 from kledit_lite.errors import KleditError
-from kledit_lite.metrics.checks import as_features, as_vector, check_finite, check_same_rows
-from kledit_lite.results import write_atomically
-
-
-@dataclass(frozen=True, eq=False)
-class Aligner:
-    r"""The affine map :math:`h(z) = W^T z + b` from a source space to a target space.
-
-    Attributes:
-        weight: (d_s, d_t) float.
-        bias: (d_t,) float.
-        meta: what is known of its making (rows, ridge, rank, names, ...); JSON values only.
-
-    Example:
-        >>> h = Aligner(np.eye(2), np.ones(2))
-        >>> h(np.zeros((1, 2))).tolist()
-        [[1.0, 1.0]]
-    """
-
-    weight: np.ndarray
-    bias: np.ndarray
-    meta: Mapping[str, object] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        weight = as_features("weight", self.weight)
-        bias = as_vector("bias", self.bias, length=weight.shape[1]).astype(weight.dtype)
-        object.__setattr__(self, "weight", weight)
-        object.__setattr__(self, "bias", bias)
-        object.__setattr__(self, "meta", dict(self.meta))
-
-    @property
-    def d_source(self) -> int:
-        """Width of the source space."""
-        return self.weight.shape[0]
-
-    @property
-    def d_target(self) -> int:
-        """Width of the target space."""
-        return self.weight.shape[1]
-
-    def __call__(self, features: object) -> np.ndarray:
-        """Map source features (N, d_s) to the target space, (N, d_t) in the features' dtype.
-
-        Raises:
-            KleditError: another width than d_s, no rows, NaN or infinity.
-
-        Cost O(N d_s d_t).
-        """
-        x = as_features("features", features, dim=self.d_source)
-        out = x @ self.weight.astype(x.dtype, copy=False)
-        out += self.bias.astype(x.dtype, copy=False)
-        return out
-
-    def save(self, path: str | os.PathLike[str]) -> Path:
-        """Write to ``path`` as safetensors (written aside first, then renamed). Returns the path.
-
-        Example:
-            >>> Aligner(np.eye(2), np.zeros(2)).save("aligner.safetensors")  # doctest: +SKIP
-        """
-        from safetensors.numpy import save
-
-        blob = save(
-            {"weight": np.ascontiguousarray(self.weight), "bias": np.ascontiguousarray(self.bias)},
-            metadata={"meta": json.dumps(self.meta)},
-        )
-        return write_atomically(Path(path), blob)
-
-    @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> Aligner:
-        """Read an aligner that `save` wrote.
-
-        Raises:
-            KleditError: no such file, or not an aligner.
-
-        Example:
-            >>> aligner = Aligner.load("aligner.safetensors")  # doctest: +SKIP
-        """
-        from safetensors import SafetensorError, safe_open
-
-        try:
-            with safe_open(os.fspath(path), framework="numpy") as file:
-                meta = json.loads((file.metadata() or {}).get("meta", "{}"))
-                return cls(file.get_tensor("weight"), file.get_tensor("bias"), meta)
-        except FileNotFoundError:
-            raise KleditError(
-                f"There is no aligner at {path}; make one with Aligner.save."
-            ) from None
-        except (SafetensorError, json.JSONDecodeError) as error:
-            raise KleditError(
-                f"{path} is not an aligner written by Aligner.save: {error}."
-            ) from None
+from kledit_lite.metrics.checks import as_features, check_finite, check_same_rows
 
 
 class StreamingAligner:
@@ -125,11 +30,11 @@ class StreamingAligner:
     scikit-learn's ``LinearRegression`` for :math:`\lambda = 0`, its ``Ridge(alpha=λ)`` otherwise
     (the intercept is never penalised).
 
-    **Rank-deficient sources** (fewer rows than features, duplicated features, ReLU units that
-    never fire) have no unique solution. `solve` then raises, unless ``ridge > 0``, or
-    ``allow_rank_deficient=True``, which takes the solution of least norm: dead units get weight
-    0, duplicates share, and ``meta["rank"]`` tells what was found. This is what
-    ``LinearRegression`` does without telling.
+    **Features that never change** (ReLU units that never fire) get weight 0. Other
+    **rank-deficient sources** (fewer rows than features, duplicated features) have no unique
+    solution. `solve` then raises, unless ``ridge > 0``, or ``allow_rank_deficient=True``, which
+    takes the solution of least norm: duplicates share, and ``meta["rank"]`` tells what was
+    found. This is what ``LinearRegression`` does without telling.
 
     **Why float64**: float32 features are multiplied in float64, block by block. Products in
     float32 take half the time but their rounding (1e-7 of the largest variance) hides which
@@ -239,7 +144,7 @@ class StreamingAligner:
         self._move(other.rows, shift_x, shift_y)
         return self
 
-    def solve(self, allow_rank_deficient: bool = False) -> Aligner:
+    def solve(self, allow_rank_deficient: bool = False) -> AffineMap:
         """The aligner for all rows so far; more may follow, and another solve.
 
         Args:
@@ -261,7 +166,7 @@ class StreamingAligner:
             constant=self._constant(),
         )
         meta = {"rows": self.rows, "ridge": self.ridge, "rank": rank}
-        return Aligner(weight, self.mean_y - self.mean_x @ weight, meta)
+        return AffineMap(weight, self.mean_y - self.mean_x @ weight, meta)
 
     def _constant(self) -> np.ndarray:
         """Which features never changed, up to the rounding of their mean: (d_s,) bool."""
@@ -276,16 +181,16 @@ def fit_aligner(
     chunk: int = 4096,
     *,
     allow_rank_deficient: bool = False,
-) -> Aligner:
+) -> AffineMap:
     r"""The affine map that sends source features nearest to target features.
 
     Minimises :math:`\sum_i \|W^T x_i + b - y_i\|^2 + \lambda \|W\|^2` (prospectus, section 3.2,
     with :math:`\lambda = 0` there) exactly; see `StreamingAligner` for how, for memory and for
-    rank-deficient sources. ReLU features usually have units that never fire: pass
-    ``allow_rank_deficient=True`` or a ridge for those.
+    rank-deficient sources. `kledit_lite.align.Aligner` is the same as a scikit-learn estimator.
 
     Args:
-        source: (N, d_s) float32 or float64; a memory map is read ``chunk`` rows at a time.
+        source: (N, d_s) float32 or float64, or a tensor; a memory map is read ``chunk`` rows
+            at a time.
         target: (N, d_t), features of the same images in the same order.
         ridge: as ``alpha`` of scikit-learn's ``Ridge``, in squared source units.
         chunk: rows held in float64 at a time.

@@ -7,8 +7,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from kledit_lite.align.evaluate import Head, accuracy, aligned_accuracy, r2, retained_ratio
-from kledit_lite.align.linear import Aligner, StreamingAligner
+from kledit_lite.align.affine import AffineMap
+from kledit_lite.align.evaluate import (
+    Head,
+    accuracy,
+    aligned_accuracy,
+    chance_level,
+    r2,
+    retained_ratio,
+)
+from kledit_lite.align.linear import StreamingAligner
 from kledit_lite.errors import KleditError, unknown
 from kledit_lite.metrics.checks import as_features, check_same_rows
 
@@ -39,7 +47,8 @@ def pair_table(
         allow_rank_deficient: as in `fit_aligner`.
 
     Returns:
-        Columns source, target, r2 (on test), aligned, own, retained.
+        Columns source, target, r2 (on test), aligned, own, chance, retained (NaN where the target
+        is too weak to retain anything, see `retained_ratio`).
 
     Raises:
         KleditError: names that do not match, unequal rows, or any fault of `fit_aligner`.
@@ -64,6 +73,7 @@ def pair_table(
     check_same_rows(**held)
     truth = {t: labels[t] if isinstance(labels, Mapping) else labels for t in heads}
     own = {t: accuracy(heads[t], held[t], truth[t]) for t in heads}
+    chance = {t: chance_level(heads[t], truth[t]) for t in heads}
     rows = []
     for s in fit:
         targets = [t for t in heads if t != s]
@@ -75,11 +85,13 @@ def pair_table(
         edges = np.cumsum([fit[t].shape[1] for t in targets])[:-1]
         weights, biases = np.split(both.weight, edges, axis=1), np.split(both.bias, edges)
         for t, weight, bias in zip(targets, weights, biases, strict=True):
-            one = Aligner(weight, bias)
+            one = AffineMap(weight, bias)
             aligned = aligned_accuracy(one, held[s], heads[t], truth[t])
             score = float(r2(one, held[s], held[t]))
-            rows.append((s, t, score, aligned, own[t], retained_ratio(aligned, own[t])))
-    return pd.DataFrame(rows, columns=["source", "target", "r2", "aligned", "own", "retained"])
+            kept = retained_ratio(aligned, own[t], chance[t])
+            rows.append((s, t, score, aligned, own[t], chance[t], kept))
+    columns = ["source", "target", "r2", "aligned", "own", "chance", "retained"]
+    return pd.DataFrame(rows, columns=columns)
 
 
 def pair_matrix(pairs: pd.DataFrame, value: str = "retained") -> pd.DataFrame:

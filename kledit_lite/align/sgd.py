@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from kledit_lite.align.linear import Aligner
+from kledit_lite.align.affine import AffineMap
 from kledit_lite.errors import KleditError
 from kledit_lite.metrics.checks import as_features, check_same_rows
 
@@ -76,7 +76,7 @@ def fit_aligner_sgd(
     seed: int = 0,
     progress: bool = True,
     workers: int | None = None,
-) -> Aligner:
+) -> AffineMap:
     """The aligner by mini-batch SGD with the published settings (the defaults).
 
     Same objective as `kledit_lite.align.fit_aligner`, approached step by step in float32 with a
@@ -148,7 +148,7 @@ def fit_aligner_sgd(
         c1,
         c2,
     )
-    return Aligner(
+    return AffineMap(
         np.ascontiguousarray(weight),
         bias,
         {"rows": len(x), "recipe": "sgd", "epochs": epochs, "batch": batch, "lr": lr, "seed": seed},

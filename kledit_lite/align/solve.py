@@ -23,6 +23,8 @@ def solve_moments(
 ) -> tuple[np.ndarray, int]:
     r"""The W of :math:`(S_{xx} + \lambda I) W = S_{xy}`, and the rank of the source.
 
+    Features that never change get weight 0, the only weight that their data speak for.
+
     Args:
         s_xx: (d_s, d_s) float64, symmetric positive semi-definite.
         s_xy: (d_s, d_t) float64.
@@ -42,7 +44,13 @@ def solve_moments(
     """
     from scipy.linalg import lapack
 
-    d = len(s_xx)
+    d, alive = len(s_xx), ~constant
+    if ridge == 0 and constant.any() and alive.any():
+        weight, some = np.zeros_like(s_xy), constant[alive]
+        weight[alive], rank = solve_moments(
+            s_xx[np.ix_(alive, alive)], s_xy[alive], ridge, allow_rank_deficient, rows, some
+        )
+        return weight, rank
     diagonal = np.diagonal(s_xx) + ridge
     factor, info, scale = None, 1, None
     if not constant.any() or ridge > 0:
@@ -63,18 +71,16 @@ def solve_moments(
             f"The source ({rows}, {d}) is so nearly rank-deficient that ridge={ridge} is lost in "
             "rounding; use a larger ridge."
         )
-    rank = _rank(s_xx, constant)
+    rank = 0 if constant.any() else _rank(s_xx)
     if rank == d and info == 0:
         return _cholesky_solve(factor, scale, s_xy), d
     if not allow_rank_deficient:
-        dead = int(constant.sum())
-        why = f" ({dead} of them never change)" if dead else ""
         raise KleditError(
-            f"The source ({rows}, {d}) is rank-deficient: {rank} independent directions for {d} "
-            f"features{why}, so the alignment is not unique; pass ridge > 0, or "
-            "allow_rank_deficient=True for the solution of least norm."
+            f"The source is rank-deficient: its {rows} rows have {rank} independent directions "
+            f"for {d} features{' that change' if rank else ''}, so the alignment is not unique; "
+            "pass ridge > 0, or allow_rank_deficient=True for the solution of least norm."
         )
-    return _least_norm(s_xx, s_xy, constant)
+    return _least_norm(s_xx, s_xy) if rank else (np.zeros_like(s_xy), 0)
 
 
 def _cholesky_solve(factor: np.ndarray, scale: np.ndarray, s_xy: np.ndarray) -> np.ndarray:
@@ -85,24 +91,15 @@ def _cholesky_solve(factor: np.ndarray, scale: np.ndarray, s_xy: np.ndarray) -> 
     return np.ascontiguousarray(weight)
 
 
-def _rank(s_xx: np.ndarray, constant: np.ndarray) -> int:
-    alive = ~constant
-    if not alive.any():
-        return 0
-    live = s_xx[np.ix_(alive, alive)]
-    scale = 1 / np.sqrt(np.diagonal(live))
-    values = np.linalg.eigvalsh(live * scale * scale[:, None])
-    return int((values > len(live) * EPS * values[-1]).sum())
+def _rank(s_xx: np.ndarray) -> int:
+    scale = 1 / np.sqrt(np.diagonal(s_xx))
+    values = np.linalg.eigvalsh(s_xx * scale * scale[:, None])
+    return int((values > len(s_xx) * EPS * values[-1]).sum())
 
 
-def _least_norm(s_xx: np.ndarray, s_xy: np.ndarray, constant: np.ndarray) -> tuple[np.ndarray, int]:
-    """W = S_xx^+ S_xy by eigenvectors; empty directions and dead features get weight 0."""
-    weight = np.zeros_like(s_xy)
-    alive = ~constant
-    if not alive.any():
-        return weight, 0
-    values, vectors = np.linalg.eigh(s_xx[np.ix_(alive, alive)])
+def _least_norm(s_xx: np.ndarray, s_xy: np.ndarray) -> tuple[np.ndarray, int]:
+    """W = S_xx^+ S_xy by eigenvectors; empty directions get weight 0."""
+    values, vectors = np.linalg.eigh(s_xx)
     keep = values > len(values) * EPS * values[-1]
     vectors = vectors[:, keep]
-    weight[alive] = vectors @ ((vectors.T @ s_xy[alive]) / values[keep, None])
-    return weight, int(keep.sum())
+    return vectors @ ((vectors.T @ s_xy) / values[keep, None]), int(keep.sum())

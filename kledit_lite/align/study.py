@@ -99,9 +99,7 @@ def encode(model: Any, images: np.ndarray) -> np.ndarray:
     return (model.encode_image if hasattr(model, "encode_image") else model.encode)(images)
 
 
-def probe(
-    features: object, labels: object, names: Sequence[str], ridge: float = 1.0
-) -> LinearHead:
+def probe(features: object, labels: object, names: Sequence[str], ridge: float = 1.0) -> LinearHead:
     """A linear classifier by least squares on one-hot labels, for a model without a head.
 
     Args:
@@ -129,7 +127,8 @@ def target_head(
 
     A CLIP gets its zero-shot head. An encoder keeps its own head where the pictures have labels
     for it (a zoo model on the painted world, an ImageNet model on an ImageNet folder); otherwise
-    a `probe` is fitted on ``fit_features``.
+    a `probe` is fitted on ``fit_features``. A self-supervised model of the zoo ships with a probe
+    that was fitted afterwards, and it is called one.
 
     Returns:
         ``(head, labels (M,), kind)`` with kind ``"zero-shot"``, ``"own head"`` or ``"probe"``.
@@ -148,7 +147,8 @@ def target_head(
         return LinearHead(rows, np.zeros(len(rows)), pictures.names), labels, "zero-shot"
     head = model.head
     if painted is not None and head is not None and hasattr(model, "labels"):
-        return head, model.labels(painted), "own head"
+        kind = "probe" if getattr(model, "supervision", "") == "self-supervised" else "own head"
+        return head, model.labels(painted), kind
     if painted is None and head is not None and tuple(head.label_names) == pictures.names:
         return head, labels, "own head"
     return probe(fit_features, pictures.fit_labels, pictures.names), labels, "probe"

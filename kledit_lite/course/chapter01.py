@@ -122,18 +122,34 @@ def retained(aligned: np.ndarray, own: np.ndarray, labels: np.ndarray) -> float:
     return hits[0] / hits[1]
 
 
-def harder_direction(rng: np.random.Generator, low: int = 4, high: int = 24) -> str:
-    """Fit both directions between a wide and a narrow view of one world; the lower R2 is harder."""
-    world = rng.normal(size=(400, high))
-    wide = world @ np.linalg.qr(rng.normal(size=(high, high)))[0]
-    narrow = world @ rng.normal(size=(high, low))
+def harder_direction(world: tuple[np.ndarray, np.ndarray]) -> str:
+    """Fit both directions between a wide and a narrow view; the lower test R2 is harder."""
 
     def score(a: np.ndarray, b: np.ndarray) -> float:
-        x = np.c_[a, np.ones(len(a))]
-        fit = x[200:] @ np.linalg.lstsq(x[:200], b[:200], rcond=None)[0]
-        return float(r2(b[200:], fit).mean())
+        x, half = np.c_[a, np.ones(len(a))], len(a) // 2
+        fit = x[half:] @ np.linalg.lstsq(x[:half], b[:half], rcond=None)[0]
+        return float(r2(b[half:], fit).mean())
 
+    narrow, wide = world
     return "low to high" if score(narrow, wide) < score(wide, narrow) else "high to low"
+
+
+def two_encoders(
+    rng: np.random.Generator, noisy: bool, low: int = 8, high: int = 32
+) -> tuple[np.ndarray, np.ndarray]:
+    """A narrow and a wide encoder (600, d) of one world.
+
+    Either the narrow one is a projection of the wide one; or half of what the narrow one holds is
+    its own noise, and the wide one only repeats the other half.
+    """
+    world = rng.normal(size=(600, high))
+    turn = np.linalg.qr(rng.normal(size=(high, high)))[0]
+    if not noisy:
+        return world @ rng.normal(size=(high, low)), world @ turn
+    shared, own = world[:, : low // 2], world[:, low // 2 : low]
+    wide = shared @ rng.normal(size=(low // 2, high)) + 0.1 * rng.normal(size=(600, high))
+    narrow = np.c_[shared + 0.1 * rng.normal(size=shared.shape), own]
+    return narrow, wide
 
 
 @exercise(
@@ -142,32 +158,38 @@ def harder_direction(rng: np.random.Generator, low: int = 4, high: int = 24) -> 
     difficulty="medium",
     minutes=20,
     prompt="""
-    Two encoders differ in dimension. Which way does alignment work worse, `"low to high"` or
-    `"high to low"`? And how much of the target's accuracy survives: write
-    `retained(aligned, own, labels)`, where `aligned` and `own` are (N, K) logits of the target's
-    head on aligned features and on its own, and `labels` (N,) are the true classes. Check both
-    together: `check("01-c", ("...", retained))`.
+    Two encoders differ in dimension. Which way does alignment work worse? Dimension alone does
+    not decide it, so do not guess: write `harder(narrow, wide)`, which is given the features
+    (N, d) of the same N pictures by both, fits both ways on the first half of the rows, scores
+    R2 on the second half, and returns `"low to high"` or `"high to low"`. And how much of the
+    target's accuracy survives: write `retained(aligned, own, labels)`, where `aligned` and `own`
+    are (N, K) logits of the target's head on aligned features and on its own, and `labels` (N,)
+    are the true classes. Check both together: `check("01-c", (harder, retained))`.
     """,
     hints=(
-        "A linear map cannot make more dimensions than it was given.",
+        "align.fit_aligner(a[:half], b[:half]) fits one way; float(align.r2(h, a[half:], "
+        "b[half:])) scores it.",
         "Accuracy is the share of pictures whose largest logit, along axis 1, is the true class.",
         "Retained accuracy is a ratio: accuracy on aligned features over accuracy on its own.",
     ),
 )
 def direction_and_retained(answer: Any, rng: np.random.Generator) -> str | None:
-    """The direction is computed by fitting both; the function is tried on noisy logits."""
-    if callable(answer) or isinstance(answer, str) or not hasattr(answer, "__len__"):
-        raise Wrong('hand over both, the direction and the function: ("...", retained)')
-    if len(answer) != 2 or not isinstance(answer[0], str):
-        raise Wrong('expected two things, the direction as a string first: ("...", retained)')
-    direction = " ".join(answer[0].lower().replace("->", " to ").replace("-", " ").split())
-    if direction not in ("low to high", "high to low"):
-        raise Wrong(f'the direction is "low to high" or "high to low", got {answer[0]!r}')
-    if direction != harder_direction(rng):
-        raise Wrong(
-            "we fitted both ways between a narrow and a wide encoder, and the other direction "
-            "has the lower R2: think of what a projection loses"
-        )
+    """Two pairs of encoders whose harder directions differ; noisy logits for the ratio."""
+    both = (isinstance(answer, (tuple, list))) and len(answer) == 2
+    if not both or not all(callable(part) for part in answer):
+        raise Wrong("hand over two functions, the direction first: (harder, retained)")
+    harder, ratio = answer
+    for noisy in (False, True):
+        world = two_encoders(rng, noisy)
+        said = call(harder, *world)
+        if said not in ("low to high", "high to low"):
+            raise Wrong(f'harder returns "low to high" or "high to low", got {said!r}')
+        if said != harder_direction(world):
+            raise Wrong(
+                f"between a narrow encoder of {world[0].shape[1]} features and a wide one of "
+                f"{world[1].shape[1]}, the other direction has the lower R2 on the second half of "
+                "the rows"
+            )
 
     def acc(x: np.ndarray, y: np.ndarray) -> float:
         return float((x.argmax(1) == y).mean())
@@ -181,7 +203,7 @@ def direction_and_retained(answer: Any, rng: np.random.Generator) -> str | None:
         if len({acc(aligned, y), acc(own, y), acc(aligned, own.argmax(1))}) == 3:
             cases.append((aligned, own, y))
 
-    compare(answer[1], retained, cases, "retained accuracy", {
+    compare(ratio, retained, cases, "retained accuracy", {
         "that is the accuracy on aligned features; divide by the target's own accuracy":
             lambda a, o, y: acc(a, y),
         "the ratio is upside down: aligned accuracy over the target's own":
@@ -196,5 +218,5 @@ def direction_and_retained(answer: Any, rng: np.random.Generator) -> str | None:
     }, why=lambda a, o, y: {
         (len(y),): "average over pictures before you divide",
     })  # fmt: skip
-    array_of(call(answer[1], *cases[0]), (), "retained accuracy")
+    array_of(call(ratio, *cases[0]), (), "retained accuracy")
     return None

@@ -11,6 +11,22 @@ from kledit_lite.errors import KleditError
 _BLOCK = 8192  # rows looked at in one go, so that checking never copies a large array
 
 
+def plain_array(array: object) -> object:
+    """A torch tensor as a numpy array: detached, on the CPU, bfloat16 as float32; all else as is.
+
+    Example:
+        >>> import torch
+        >>> plain_array(torch.ones(2, dtype=torch.bfloat16, requires_grad=True)).dtype
+        dtype('float32')
+    """
+    if not (hasattr(array, "detach") and hasattr(array, "numpy")):
+        return array
+    tensor = array.detach().cpu()
+    if tensor.is_floating_point() and tensor.element_size() < 4:
+        tensor = tensor.float()
+    return tensor.resolve_conj().resolve_neg().numpy()
+
+
 def count_bad_rows(x: np.ndarray, block: int = _BLOCK) -> int:
     """Rows of ``x`` (N, d) that hold a NaN or an infinity. Cost O(Nd), memory O(block d).
 
@@ -54,7 +70,8 @@ def as_features(
 
     Args:
         name: what the array is called in the error.
-        array: anything ``np.asarray`` takes; integers and float16 become float32 or float64.
+        array: anything ``np.asarray`` takes, or a tensor (see `plain_array`); integers and
+            float16 become float32 or float64.
         dim: the number of columns it must have, if that is known.
         min_rows: the fewest rows that make sense.
         finite: look for NaN and infinity too (one pass over the data).
@@ -66,7 +83,7 @@ def as_features(
         >>> as_features("source", [[1, 2], [3, 4]]).dtype
         dtype('float64')
     """
-    x = np.asarray(array)
+    x = np.asarray(plain_array(array))
     if x.ndim != 2:
         raise KleditError(
             f"{name} has shape {x.shape}, expected two dimensions (rows, features): "
@@ -115,7 +132,7 @@ def as_vector(name: str, array: object, *, length: int | None = None) -> np.ndar
         >>> as_vector("p", [0.1, 0.2]).shape
         (2,)
     """
-    x = np.asarray(array)
+    x = np.asarray(plain_array(array))
     if x.ndim != 1 or len(x) == 0 or (length is not None and len(x) != length):
         expected = "at least one value" if length is None else f"{length} values"
         raise KleditError(f"{name} has shape {x.shape}, expected a vector of {expected}.")
@@ -138,7 +155,7 @@ def as_labels(name: str, array: object, rows: int, classes: int | None = None) -
         >>> as_labels("labels", [0, 1], rows=2, classes=2)
         array([0, 1])
     """
-    x = np.asarray(array)
+    x = np.asarray(plain_array(array))
     if x.shape != (rows,):
         raise KleditError(f"{name} has shape {x.shape}, expected ({rows},): one label a row.")
     if x.dtype.kind not in "iub":

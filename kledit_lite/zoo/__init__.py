@@ -227,7 +227,12 @@ def train(
         recipe = replace(clip.RECIPE, samples=samples or clip.RECIPE.samples)
         build_tokenizer(vocabulary(), out / name)
         model, info = clip.train_clip(recipe, work, out / name, device)
-        text = ("ViT with a convolutional stem, causal text tower", "language", "captions")
+        labelled = f"{clip.WARM_UP.samples:,} pictures labelled with "
+        text = (
+            "ViT with a convolutional stem, causal text tower",
+            "language",
+            f"{labelled}object, colour, place and style (image tower), then captions",
+        )
         settings = asdict(recipe) | {
             "warm_up": asdict(clip.WARM_UP), "second": asdict(clip.SECOND)
         }  # fmt: skip

@@ -6,11 +6,12 @@ import pytest
 from sklearn.metrics import r2_score
 
 from kledit_lite.align import (
-    Aligner,
+    AffineMap,
     ConceptBank,
     LinearHead,
     accuracy,
     aligned_accuracy,
+    chance_level,
     fit_aligner,
     group_matrix,
     pair_matrix,
@@ -19,7 +20,9 @@ from kledit_lite.align import (
     r2,
     retained_accuracy,
     retained_matrix,
+    retained_ratio,
     sample_efficiency,
+    weakest_target,
     zero_shot,
 )
 from kledit_lite.align import evaluate as module
@@ -68,7 +71,7 @@ def test_accuracies_follow_their_definition(world) -> None:
 
 def test_identity_retains_everything(world) -> None:
     _, test, heads, labels = world
-    same = Aligner(np.eye(8), np.zeros(8))
+    same = AffineMap(np.eye(8), np.zeros(8))
     x = test["middle"]
     assert retained_accuracy(same, x, x, heads["middle"], labels) == 1.0
 
@@ -212,3 +215,27 @@ def test_bad_input_is_one_sentence(world) -> None:
         with pytest.raises(KleditError, match=message) as caught:
             call()
         assert "\n" not in str(caught.value)
+
+
+def test_a_target_that_hardly_beats_guessing_retains_nothing() -> None:
+    # 12 even classes, own accuracy .274 as of a weak probe: three times chance is .25 ...
+    assert retained_ratio(0.52, 0.274, 1 / 12) == pytest.approx(0.52 / 0.274)
+    # ... and .294 where the commonest label makes up .098
+    assert np.isnan(retained_ratio(0.52, 0.274, 0.098))
+    assert weakest_target(0.5) == 0.75 and weakest_target(0.2) == pytest.approx(0.6)
+    head = LinearHead(np.eye(4), np.zeros(4))
+    assert chance_level(head, [0, 1, 2, 3]) == 0.25 and chance_level(head, [1, 1, 1, 0]) == 0.75
+    rng = np.random.default_rng(0)
+    labels = rng.integers(4, size=400)
+    strong = np.eye(4)[labels]
+    weak = np.where(rng.random((400, 1)) < 0.2, strong, np.eye(4)[rng.integers(4, size=400)])
+    same = AffineMap(np.eye(4), np.zeros(4))
+    assert np.isnan(retained_accuracy(same, strong, weak, head, labels))
+    assert retained_accuracy(same, strong, strong, head, labels) == 1.0
+    train = {"strong": strong + 0.01 * rng.normal(size=strong.shape), "weak": weak}
+    table = pair_table(
+        train, train, {"strong": head, "weak": head}, labels, allow_rank_deficient=True
+    ).set_index("target")
+    assert np.isnan(table.loc["weak", "retained"]) and table.loc["weak", "aligned"] > 0.2
+    assert np.isfinite(table.loc["strong", "retained"])
+    assert table.loc["weak", "chance"] == chance_level(head, labels)

@@ -109,3 +109,16 @@ def test_pair_table_takes_a_ridge_for_each_source():
     assert row.r2 == pytest.approx(float(align.r2(one, train["b"], train["a"])), rel=1e-9)
     with pytest.raises(KleditError, match="no value for b"):
         align.pair_table(train, train, heads, labels, ridge={"a": 0.0})
+
+
+def test_a_self_supervised_models_shipped_probe_is_called_one() -> None:
+    from kledit_lite import align, zoo
+
+    pictures = align.load_pictures(40, 20, seed=3)
+    kinds = {}
+    for name in ("simclr-tiny", "resnet-tiny"):
+        model = zoo.load_encoder(name)
+        features = align.encode(model, pictures.fit)
+        head, _, kinds[name] = align.target_head(model, pictures, features)
+        assert head is model.head
+    assert kinds == {"simclr-tiny": "probe", "resnet-tiny": "own head"}

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from kledit_lite import align
 from kledit_lite.course import grade
-from kledit_lite.course.chapter01 import harder_direction
+from kledit_lite.course.chapter01 import harder_direction, two_encoders
 from kledit_lite.world import Scene
 
 
@@ -49,6 +50,15 @@ def retained(a, o, y):
     return (a.argmax(1) == y).mean() / (o.argmax(1) == y).mean()
 
 
+def harder(narrow, wide):
+    half = len(narrow) // 2
+
+    def score(a, b):
+        return float(align.r2(align.fit_aligner(a[:half], b[:half]), a[half:], b[half:]))
+
+    return "low to high" if score(narrow, wide) < score(wide, narrow) else "high to low"
+
+
 def high(x, k=1.0):
     return x > x.mean() + k * x.std()
 
@@ -59,7 +69,7 @@ RIGHT = {
     "00-c": confusion,
     "01-a": lambda w, s, t: t - s @ w,
     "01-b": lambda t, p: 1 - ((t - p) ** 2).mean(0) / t.var(0),
-    "01-c": ("low to high", retained),
+    "01-c": (harder, retained),
     "02-a": concept,
     "02-b": contributions,
     "02-c": lambda a, b: high(a) & ~high(b, 0.0),
@@ -74,7 +84,7 @@ def test_right_answers_pass_whatever_the_data(id):
 
 
 def test_other_spellings_of_right_answers_pass():
-    assert grade("01-c", ["low -> high", lambda a, o, y: float(retained(a, o, y))])
+    assert grade("01-c", [harder, lambda a, o, y: float(retained(a, o, y))])
     assert grade("02-a", lambda e, w, t: concept(e, w, t).tolist())
     assert grade("02-c", lambda a, b: (high(a) & ~high(b, 0.0)).astype(int))
     assert "precision" in grade("02-c", RIGHT["02-c"]).message
@@ -133,19 +143,20 @@ MISTAKES = [
     ("01-b", lambda t, p: r2_around(lambda t: t.mean(0))(t, p).mean(), "before averaging"),
     ("01-b", lambda t, p: ((t - p) ** 2).sum(1), "axis 0"),
     ("01-b", lambda t, p: (t - p) ** 2, "before you divide"),
-    ("01-c", retained, "hand over both"),
-    ("01-c", (retained, "low to high"), "string first"),
-    ("01-c", ("up", retained), "got 'up'"),
-    ("01-c", ("high to low", retained), "what a projection loses"),
-    ("01-c", ("low to high", lambda a, o, y: (a.argmax(1) == y).mean()), "divide by the target's"),
-    ("01-c", ("low to high", lambda a, o, y: 1 / retained(a, o, y)), "upside down"),
-    ("01-c", ("low to high", lambda a, o, y: (a.argmax(1) == y).mean() - (o.argmax(1) == y).mean()),
+    ("01-c", retained, "two functions"),
+    ("01-c", ("low to high", retained), "two functions"),
+    ("01-c", (lambda n, w: "up", retained), "got 'up'"),
+    ("01-c", (lambda n, w: "low to high", retained), "the other direction has the lower R2"),
+    ("01-c", (lambda n, w: "high to low", retained), "the other direction has the lower R2"),
+    ("01-c", (harder, lambda a, o, y: (a.argmax(1) == y).mean()), "divide by the target's"),
+    ("01-c", (harder, lambda a, o, y: 1 / retained(a, o, y)), "upside down"),
+    ("01-c", (harder, lambda a, o, y: (a.argmax(1) == y).mean() - (o.argmax(1) == y).mean()),
      "difference"),
-    ("01-c", ("low to high", lambda a, o, y: (o.argmax(1) == y).mean() - (a.argmax(1) == y).mean()),
+    ("01-c", (harder, lambda a, o, y: (o.argmax(1) == y).mean() - (a.argmax(1) == y).mean()),
      "the drop of accuracy"),
-    ("01-c", ("low to high", lambda a, o, y: (a.argmax(1) == o.argmax(1)).mean()), "two agree"),
-    ("01-c", ("low to high", lambda a, o, y: 100 * retained(a, o, y)), "per cent"),
-    ("01-c", ("low to high", lambda a, o, y: a.argmax(1) == y), "average over pictures"),
+    ("01-c", (harder, lambda a, o, y: (a.argmax(1) == o.argmax(1)).mean()), "two agree"),
+    ("01-c", (harder, lambda a, o, y: 100 * retained(a, o, y)), "per cent"),
+    ("01-c", (harder, lambda a, o, y: a.argmax(1) == y), "average over pictures"),
     ("02-a", lambda e, w, t: unit(e([x.format(w) for x in t])).mean(0), "its length is not 1"),
     ("02-a", lambda e, w, t: unit(e([x.format(w) for x in t]).mean(0)), "before you average"),
     ("02-a", lambda e, w, t: e([x.format(w) for x in t]).mean(0), "plain average"),
@@ -193,6 +204,7 @@ def test_each_usual_mistake_gets_its_own_sentence(id, answer, words):
         assert verdict.message.endswith(f'A hint: hint("{id}")')
 
 
-def test_the_harder_direction_is_measured():
+def test_the_harder_direction_depends_on_more_than_dimension():
     rng = np.random.default_rng(0)
-    assert {harder_direction(rng) for _ in range(5)} == {"low to high"}
+    for noisy, expected in ((False, "low to high"), (True, "high to low")):
+        assert {harder_direction(two_encoders(rng, noisy)) for _ in range(10)} == {expected}

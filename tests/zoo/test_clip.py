@@ -105,3 +105,11 @@ def test_head_rows_are_unit_and_ordered(clip) -> None:
 def test_zero_shot_on_held_out_combinations_meets_the_targets() -> None:
     results = zoo.evaluate("clip-tiny")
     assert results.met, results.figures
+
+
+def test_the_card_says_what_the_image_tower_was_told_first():
+    from kledit_lite import zoo
+
+    told = zoo.card("clip-tiny").trained_on
+    assert "64,000 pictures labelled with object, colour, place and style" in told
+    assert "captions" in told
