@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from kledit_lite.errors import KleditError
+from kledit_lite.unlearn.devices import double, on_device_of
 from kledit_lite.unlearn.scoring import IGNORED, Encoded
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ def distance(first: Mapping[str, torch.Tensor], second: Mapping[str, torch.Tenso
         if tensor.data_ptr() in seen or not tensor.is_floating_point():
             continue
         seen.add(tensor.data_ptr())
-        total += float((tensor.double() - second[name].double()).square().sum())
+        total += float((double(tensor) - double(second[name])).square().sum())
     return math.sqrt(total)
 
 
@@ -59,11 +60,10 @@ def random_like(
             continue
         key = tensor.data_ptr()
         if key not in made:
-            step = (second[name].float() - tensor.float()).norm()
+            step = (second[name].float().cpu() - tensor.float().cpu()).norm()
             noise = torch.randn(tensor.shape, generator=generator)
-            made[key] = (tensor.float() + noise * (step / noise.norm().clamp(min=1e-12))).to(
-                tensor.dtype
-            )
+            noise = noise * (step / noise.norm().clamp(min=1e-12))
+            made[key] = (tensor.float() + on_device_of(tensor, noise)[0]).to(tensor.dtype)
         out[name] = made[key]
     return out
 
@@ -100,7 +100,7 @@ def kl_between(ideal: Any, model: Any, rows: Encoded, batch: int = 16) -> float:
             ]
             here = part.labels[:, 1:] != IGNORED
             each = divergence(logits[0], logits[1].to(logits[0].device)).cpu()
-            total += float(each[here].double().sum())
+            total += float(double(each[here]).sum())
             counted += int(here.sum())
     if not counted:
         raise KleditError("No token of the rows is a target; encode documents, or give answers.")

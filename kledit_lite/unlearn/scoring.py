@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from kledit_lite.errors import KleditError
+from kledit_lite.unlearn.devices import double, seeded
 
 if TYPE_CHECKING:
     import torch
@@ -203,7 +205,7 @@ def log_probabilities(
             part = part.cut(width).to(model.device)
             logits = model(input_ids=part.ids, attention_mask=part.mask, use_cache=False).logits
             picked, counted = token_log_probs(logits, part.labels)
-            total[chosen] = picked.sum(1).double().cpu().numpy()
+            total[chosen] = double(picked.sum(1)).numpy()
             tokens[chosen] = counted.sum(1).cpu().numpy()
     model.train(training)
     return Scores(total, tokens)
@@ -222,13 +224,18 @@ def generate(
 ) -> list[list[str]]:
     """Continuations of every prompt, cut at the first `stop`.
 
+    Nothing but the arguments decides how tokens are drawn: temperature, nucleus, penalties and
+    lengths in the model's own ``generation_config`` do not act. Of it only the end tokens are
+    used, in addition to the tokenizer's.
+
     Args:
         model: a causal language model of transformers.
         tokenizer: its tokenizer.
         prompts: any texts.
-        samples: continuations a prompt; more than one needs a temperature.
+        samples: continuations per prompt; more than one needs a temperature.
         max_new_tokens: length at most.
-        temperature: 0 takes the most likely token; otherwise tokens are drawn.
+        temperature: 0 takes the most likely token; otherwise tokens are drawn from the whole
+            distribution at this temperature.
         seed: same seed, same prompts, same batch size: same texts.
         batch: prompts at a time.
         stop: the text is cut there; empty keeps all.
@@ -245,16 +252,16 @@ def generate(
         raise KleditError(f"{samples} samples need a temperature above 0, got {temperature}.")
     ids = [[*_start(tokenizer), *row] for row in _tokens(tokenizer, prompts)]
     out: list[list[str]] = [[] for _ in ids]
-    sampling = (
-        {"do_sample": True, "temperature": temperature, "top_k": 0}
-        if temperature
-        else {"do_sample": False}
-    )
+    sampling = {"do_sample": False}
+    if temperature:
+        sampling = {"do_sample": True, "temperature": temperature, "top_k": 0, "top_p": 1.0}
     training, device = model.training, model.device
     model.eval()
-    devices = [device] if device.type == "cuda" else []
-    with torch.random.fork_rng(devices=devices), torch.inference_mode():
-        torch.manual_seed(seed)
+    with (
+        _only(model, tokenizer, max_new_tokens=max_new_tokens, **sampling) as how,
+        seeded(seed, device),
+        torch.inference_mode(),
+    ):
         for shared, chosen in _batches(ids, batch):
             width = max(len(ids[i]) for i in chosen)
             rows = torch.full((len(chosen), width), pad_id(tokenizer), dtype=torch.long)
@@ -271,15 +278,41 @@ def generate(
                 cache.batch_repeat_interleave(len(rows))
                 past = {"past_key_values": cache}
             made = model.generate(
-                input_ids=rows, attention_mask=mask, max_new_tokens=max_new_tokens,
-                pad_token_id=pad_id(tokenizer), **sampling, **past,
-            )  # fmt: skip
+                input_ids=rows, attention_mask=mask, generation_config=how, **past
+            )
             texts = tokenizer.batch_decode(made[:, width:].cpu(), skip_special_tokens=True)
             for i, number in enumerate(chosen):
                 mine = texts[i * samples : (i + 1) * samples]
                 out[number] = [(t.split(stop)[0] if stop else t).strip() for t in mine]
     model.train(training)
     return out
+
+
+@contextmanager
+def _only(model: Any, tokenizer: Any, **chosen: Any) -> Iterator[Any]:
+    """A generation config with the chosen settings; inside, it is the model's own one as well.
+
+    transformers fills what a given config leaves open from the model's ``generation_config``, so
+    passing one is not enough: the model's is put aside meanwhile, that of PEFT's wrapper too.
+    """
+    from transformers import GenerationConfig
+
+    inner = model.get_base_model() if hasattr(model, "get_base_model") else model
+    kept = [(m, m.generation_config) for m in {id(m): m for m in (inner, model)}.values()]
+    ends: list[int] = []
+    for found in (tokenizer.eos_token_id, kept[0][1].eos_token_id):
+        ends += found if isinstance(found, list) else [] if found is None else [found]
+    how = GenerationConfig(
+        eos_token_id=sorted(set(ends)) or None, pad_token_id=pad_id(tokenizer), use_cache=True,
+        **chosen,
+    )  # fmt: skip
+    try:
+        for each, _ in kept:
+            each.generation_config = how
+        yield how
+    finally:
+        for each, before in kept:
+            each.generation_config = before
 
 
 def _batches(ids: Sequence[Sequence[int]], batch: int) -> list[tuple[int, list[int]]]:

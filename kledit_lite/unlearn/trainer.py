@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kledit_lite.errors import KleditError
+from kledit_lite.unlearn.devices import digest, seeded
 from kledit_lite.unlearn.methods import Batch, Method, NextToken
 from kledit_lite.unlearn.reference import Reference, precompute
 from kledit_lite.unlearn.scoring import Encoded
@@ -103,13 +104,14 @@ def train(
     progress: bool = True,
     after: Callable[[int], None] | None = None,
 ) -> History:
-    """Train `model` in place; only parameters that require a gradient change.
+    """Train `model` in place and where it lies; only parameters that require a gradient change.
 
     The reference a method compares with is the model as it is now; what the method needs of it
     is computed before the first step, and no second model is held.
 
     Args:
-        model: a causal language model of transformers, or one with PEFT adapters.
+        model: a causal language model of transformers, or one with PEFT adapters, on the device
+            on which it is to be trained.
         forget: the documents to unlearn, or to learn with `NextToken`.
         method: default `NextToken`.
         settings: default `Settings`.
@@ -126,7 +128,6 @@ def train(
             another run, or the loss is not finite.
     """
     import torch
-    from accelerate import Accelerator
     from tqdm import tqdm
 
     method, settings = method or NextToken(), settings or Settings()
@@ -138,36 +139,32 @@ def train(
             f"{type(method).__name__} weighs a retain set by {method.retain_weight:g}, but none "
             "was given; pass one or set retain_weight=0."
         )
-    accelerator = Accelerator()
-    model.to(accelerator.device)
+    device = trained[0].device
     if not method.retain_weight:
         retain = None
     known = _reference(model, forget, retain, method, settings)
     optimiser = torch.optim.AdamW(trained, lr=settings.lr, weight_decay=settings.weight_decay)
-    wrapped, optimiser = accelerator.prepare(model, optimiser)
     size = min(settings.batch, len(forget))
     total = settings.steps or max(1, math.ceil(settings.epochs * len(forget) / size))
-    name = _fingerprint(trained, forget, retain, method, settings)
+    name = _fingerprint(model, forget, retain, method, settings) if checkpoint else ""
     start, done = _resume(checkpoint, name, trained, optimiser)
     bar = tqdm(total=total, initial=start, file=sys.stderr, disable=not progress,
                desc=type(method).__name__, mininterval=1)  # fmt: skip
     training = model.training
-    wrapped.train()
-    devices = [accelerator.device] if accelerator.device.type == "cuda" else []
+    model.train()
     try:
         for step in range(start, total):
             for group in optimiser.param_groups:
                 group["lr"] = settings.rate(step, total)
             optimiser.zero_grad(set_to_none=True)
-            with torch.random.fork_rng(devices=devices):
-                torch.manual_seed(settings.seed * 1_000_003 + step)  # dropout
-                value = _step(accelerator, wrapped, method, settings, (forget, retain), known, step)
+            with seeded(settings.seed * 1_000_003 + step, device):  # dropout
+                value = _step(model, method, settings, (forget, retain), known, step, device)
             if not math.isfinite(value):
                 raise KleditError(
                     f"The loss of {type(method).__name__} is {value} at step {step + 1}; lower the "
                     "learning rate or take fewer epochs."
                 )
-            accelerator.clip_grad_norm_(trained, settings.clip)
+            torch.nn.utils.clip_grad_norm_(trained, settings.clip)
             optimiser.step()
             done.append(value)
             bar.update()
@@ -195,13 +192,13 @@ def _reference(
 
 
 def _step(
-    accelerator: Any,
     model: Any,
     method: Method,
     settings: Settings,
     data: tuple[Encoded, Encoded | None],
     known: tuple[Reference, Reference],
     step: int,
+    device: Any,
 ) -> float:
     """Backward through one effective batch; its loss."""
     chosen = [
@@ -214,12 +211,11 @@ def _step(
     for mine in zip(*parts, strict=True):
         batches = [
             None if rows is None or numbers is None or not len(numbers)
-            else _take(rows, reference, numbers, accelerator.device)
+            else _take(rows, reference, numbers, device)
             for rows, reference, numbers in zip(data, known, mine, strict=True)
         ]  # fmt: skip
-        with accelerator.autocast():
-            loss = method.loss(model, *batches) / pieces
-        accelerator.backward(loss)
+        loss = method.loss(model, *batches) / pieces
+        loss.backward()
         value += float(loss.detach())
     return value
 
@@ -239,20 +235,23 @@ def _take(rows: Encoded, reference: Reference, numbers: np.ndarray, device: Any)
 
 
 def _fingerprint(
-    trained: list[Any],
+    model: Any,
     forget: Encoded,
     retain: Encoded | None,
     method: Method,
     settings: Settings,
 ) -> str:
-    """Names a run: data, method, settings, and the parameters it starts from."""
-    digest = hashlib.sha256(repr((type(method).__name__, asdict(method), settings)).encode())
-    digest.update(repr([float(p.detach().double().sum()) for p in trained]).encode())
-    for rows in (forget, retain):
-        if rows is not None:
-            for tensor in (rows.ids, rows.labels):
-                digest.update(tensor.cpu().numpy().tobytes())
-    return digest.hexdigest()
+    """Names a run: data, method, settings, and the whole model it starts from, frozen parts too."""
+    trained = [name for name, p in model.named_parameters() if p.requires_grad]
+    data = {
+        f"{which} {part}": getattr(rows, part)
+        for which, rows in (("forget", forget), ("retain", retain))
+        if rows is not None
+        for part in ("ids", "mask", "labels")
+    }
+    about = (type(method).__name__, asdict(method), settings, trained)
+    parts = (repr(about), digest(data), digest(model.state_dict()))
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
 def _save(
@@ -279,7 +278,7 @@ def _resume(
 
     if path is None or not path.exists():
         return 0, []
-    state = torch.load(path, weights_only=True)
+    state = torch.load(path, map_location="cpu", weights_only=True)
     if state["name"] != name:
         raise KleditError(
             f"The checkpoint {path} belongs to a run with other data or settings; remove it or "

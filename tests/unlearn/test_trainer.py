@@ -256,3 +256,75 @@ def test_what_prompts_share_is_read_once_and_changes_no_answer(pico, pico_tokeni
     monkeypatch.undo()
     drawn = generate(pico, pico_tokenizer, prompts, 3, 4, temperature=1.0)
     assert all(len(r) == 3 for r in drawn) and len({tuple(r) for r in drawn}) > 1
+
+
+OWN = {"top_p": 0.05, "top_k": 1, "temperature": 0.01, "repetition_penalty": 9.0, "max_length": 3,
+       "no_repeat_ngram_size": 1, "suppress_tokens": [1, 2, 3], "do_sample": True}  # fmt: skip
+
+
+@pytest.mark.parametrize("adapter", [False, pytest.param(True, marks=PEFT)])
+def test_a_models_own_generation_settings_do_not_act(pico, pico_tokenizer, adapter):
+    from transformers import GenerationConfig
+
+    model = add_lora(pico, rank=2) if adapter else pico
+    prompts = ["Where was Ada born?"]
+
+    def say():
+        return (
+            generate(model, pico_tokenizer, prompts, 8, 5, temperature=1.0),
+            generate(model, pico_tokenizer, prompts, max_new_tokens=8),
+        )
+
+    plain = say()
+    own = GenerationConfig(**OWN)
+    pico.generation_config = own
+    if adapter:
+        model.generation_config = own
+    assert say() == plain
+    assert len(set(plain[0][0])) >= 7  # eight draws at temperature 1 from 600 tokens
+    assert pico.generation_config is own and own.top_p == 0.05
+
+
+@pytest.mark.parametrize("samples", [400])
+def test_draws_follow_the_models_distribution(pico, pico_tokenizer, samples):
+    pico.generation_config.top_p = 0.05
+    ids = torch.tensor([[0, *pico_tokenizer("A")["input_ids"]]])
+    with torch.no_grad():
+        chances = (3 * pico(ids).logits[0, -1]).softmax(-1)
+    said = generate(pico, pico_tokenizer, ["A"], samples, 1, temperature=1 / 3, stop="")[0]
+    words = [t.strip() for t in pico_tokenizer.batch_decode(torch.arange(len(chances))[:, None])]
+    expected = {w: 0.0 for w in words}
+    for word, chance in zip(words, chances.tolist(), strict=True):
+        expected[word] += chance
+    top = sorted(expected, key=lambda w: -expected[w])[:40]
+    share = sum(w in top for w in said) / samples
+    wanted = sum(expected[w] for w in top)
+    assert abs(share - wanted) < 4 * (wanted * (1 - wanted) / samples) ** 0.5
+
+
+@PEFT
+def test_a_checkpoint_on_another_frozen_base_is_refused(pico, data, tmp_path):
+    other = copy.deepcopy(pico)
+    with torch.no_grad():  # the same sum, two rows exchanged
+        weight = other.model.layers[0].mlp.up_proj.weight
+        weight[[0, 1]] = weight[[1, 0]]
+    settings = replace(FAST, epochs=4)
+
+    class Killed(Exception):
+        pass
+
+    def kill(step):
+        raise Killed
+
+    with pytest.raises(Killed):
+        model = add_lora(pico, rank=2)
+        train(model, data[0], NextToken(), settings, None, tmp_path / "c", 1, False, kill)
+    with pytest.raises(KleditError, match="belongs to a run with other"):
+        train(add_lora(other, rank=2), data[0], NextToken(), settings, None, tmp_path / "c", 1)
+
+
+def test_the_model_stays_where_it_is(pico, data, monkeypatch):
+    moved = []
+    monkeypatch.setattr(type(pico), "to", lambda self, *a, **k: moved.append(a))
+    train(pico, data[0], NextToken(), replace(FAST, steps=1), progress=False)
+    assert not moved and pico.device.type == "cpu"
