@@ -349,29 +349,43 @@ def _edit(options: argparse.Namespace) -> int:
 
 def _prime_options(prime: argparse.ArgumentParser) -> None:
     prime.add_argument("source", type=Path, metavar="TABLE|FOLDER",
-                       help=".csv, .tsv or .parquet with one row an image; or pictures, one folder "
-                            "a class")
+                       help=".csv, .tsv or .parquet with one row per image; or pictures, one "
+                            "folder per class")
     prime.add_argument("--out", type=Path, required=True, metavar="DIR",
                        help="folder for report.html and modes.csv")
     prime.add_argument("--label", metavar="COLUMN", help="the true class")
     prime.add_argument("--correct", metavar="COLUMN", help="whether the model was right")
     prime.add_argument("--tags", metavar="COLUMN", nargs="+",
-                       help="columns to search (default: all others)")
+                       help="columns to search (default: all others but predictions)")
     prime.add_argument("--id", metavar="COLUMN", help="names of the images, checked for doubles")
     prime.add_argument("--pictures", metavar="COLUMN", help="image files, beside the table")
     prime.add_argument("--model", metavar="ID",
                        help="of a folder: zoo:NAME, package:NAME, timm:NAME or a TorchScript file")
     prime.add_argument("--vocabulary", type=Path, metavar="FILE",
-                       help="of a folder: words for CLIP to tag with, one a line")
+                       help="of a folder: words for CLIP to tag with, one per line")
     prime.add_argument("-l", type=_positive, default=4, metavar="N",
-                       help="tags a mode, at most (default: 4)")
+                       help="tags per mode, at most (default: 4)")
     prime.add_argument("-s", type=float, default=30, metavar="N",
-                       help="images a mode, at least, or a share below 1 (default: 30)")
+                       help="images per mode, at least, or a share below 1 (default: 30)")
     prime.add_argument("-a", type=float, default=0.30, metavar="X",
                        help="drop of the accuracy, at least (default: 0.3)")
+    prime.add_argument("--b", type=float, nargs="+", metavar="X",
+                       help="what leaving out a tag of 2, 3, ... must change (default: "
+                            "0.1 0.05 0.025)")
+    prime.add_argument("--frequency", type=_positive, metavar="N",
+                       help="images of a class that must show a tag (default: the support)")
+    prime.add_argument("--level", type=float, default=0.95, metavar="X",
+                       help="confidence of all intervals together (default: 0.95)")
     prime.add_argument("--kind", choices=("failure", "success"), default="failure")
     prime.add_argument("--check", type=float, default=0.0, metavar="SHARE",
                        help="keep this share of the rows to check the modes on (default: 0)")
+    prime.add_argument("--seed", type=int, default=0, metavar="N",
+                       help="of the rows kept to check on (default: 0)")
+    prime.add_argument("--sep", metavar="C",
+                       help="between the cells of a row: one character, or tab (default: a comma; "
+                            "a tab in .tsv and .txt)")
+    prime.add_argument("--encoding", metavar="NAME",
+                       help="of the table, such as utf-16, latin-1 or cp1252 (default: utf-8)")
     prime.add_argument("--max-seconds", type=float, default=120, metavar="X",
                        help="refuse a longer search; 0 refuses none (default: 120)")
 

@@ -12,7 +12,9 @@ other methods find, and a report:
 
 from __future__ import annotations
 
+from kledit_lite.failures.album import Album, load_album
 from kledit_lite.failures.baselines import Data, domino, failure_directions, single_tags
+from kledit_lite.failures.columns import from_frame
 from kledit_lite.failures.evaluate import (
     Group,
     Quality,
@@ -34,7 +36,7 @@ from kledit_lite.failures.search import Modes, find_modes
 from kledit_lite.failures.settings import Criteria
 from kledit_lite.failures.sliceline import sliceline
 from kledit_lite.failures.statistics import chance, interval, space
-from kledit_lite.failures.table import TagTable, from_frame
+from kledit_lite.failures.table import TagTable
 from kledit_lite.failures.tagging import (
     SCENE_GROUPS,
     SCENE_TAGS,
@@ -50,6 +52,7 @@ from kledit_lite.failures.truth import Recovery, recover
 __all__ = [
     "SCENE_GROUPS",
     "SCENE_TAGS",
+    "Album",
     "Criteria",
     "Data",
     "Group",
@@ -74,6 +77,7 @@ __all__ = [
     "from_words",
     "generalisation",
     "interval",
+    "load_album",
     "neighbour_tags",
     "on_generated",
     "planted_tags",

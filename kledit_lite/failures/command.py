@@ -12,14 +12,15 @@ import numpy as np
 import pandas as pd
 
 from kledit_lite.errors import KleditError
+from kledit_lite.failures.columns import from_frame
 from kledit_lite.failures.evaluate import generalisation, prime_groups, share_kept
+from kledit_lite.failures.read import read_table
 from kledit_lite.failures.report import write_report
 from kledit_lite.failures.search import Modes, find_modes
-from kledit_lite.failures.table import TagTable, from_frame
+from kledit_lite.failures.table import TagTable
 from kledit_lite.failures.tagging import Tagger
 from kledit_lite.results import Results, context, write_atomically
 
-READERS = {".csv": ",", ".tsv": "\t", ".txt": "\t"}
 IMAGES = 20_000
 """Pictures of a folder that are looked at, at most."""
 
@@ -40,34 +41,15 @@ class Options:
     l: int = 4  # noqa: E741
     s: float = 30
     a: float = 0.30
+    b: Sequence[float] | None = None
+    frequency: int | None = None
+    level: float = 0.95
     kind: str = "failure"
     check: float = 0.0
+    sep: str | None = None
+    encoding: str | None = None
     max_seconds: float | None = 120.0
     seed: int = 0
-
-
-def read_table(path: Path) -> pd.DataFrame:
-    """A CSV, TSV or Parquet file.
-
-    Raises:
-        KleditError: no such file, another ending, or a file that cannot be read as what it says.
-    """
-    if not path.is_file():
-        raise KleditError(f"There is no file {path}; give a .csv, .tsv or .parquet file.")
-    suffix = path.suffix.lower()
-    if suffix not in (*READERS, ".parquet"):
-        raise KleditError(f"Cannot read {path.name}: expected .csv, .tsv or .parquet.")
-    try:
-        if suffix == ".parquet":
-            return pd.read_parquet(path)
-        return pd.read_csv(path, sep=READERS[suffix])
-    except ImportError as error:
-        raise KleditError(
-            "Reading Parquet needs pyarrow: run `pip install pyarrow`, or save the table as CSV."
-        ) from error
-    except (ValueError, OSError, UnicodeDecodeError) as error:  # what pandas and pyarrow raise
-        words = " ".join(str(error).split())
-        raise KleditError(f"Cannot read {path.name} as a table: {words}.") from error
 
 
 def run(options: Options) -> Results:
@@ -79,6 +61,9 @@ def run(options: Options) -> Results:
     start = time.perf_counter()
     if not 0 <= options.check < 1:
         raise KleditError(f"--check is {options.check}; expected a share of the rows below 1.")
+    if not 0 < options.level < 1:
+        raise KleditError(f"--level is {options.level}; expected a confidence such as 0.95.")
+    steps = None if options.b is None else dict(enumerate(options.b, start=2))
     folder = options.source.is_dir()
     table, pictures = _from_folder(options) if folder else _from_file(options)
     seen = np.ones(len(table), bool)
@@ -88,8 +73,8 @@ def run(options: Options) -> Results:
             raise KleditError(f"--check {options.check} leaves no rows on one side; change it.")
     own = table.subset(seen)
     modes = find_modes(
-        own, options.l, options.s, options.a, kind=options.kind,  # type: ignore[arg-type]
-        max_seconds=options.max_seconds,
+        own, options.l, options.s, options.a, steps, options.kind,  # type: ignore[arg-type]
+        frequency=options.frequency, level=options.level, max_seconds=options.max_seconds,
     )  # fmt: skip
     drops = None
     if options.check:
@@ -97,13 +82,14 @@ def run(options: Options) -> Results:
         drops = generalisation(prime_groups(modes.table, own, rest), own, rest)
     shown = None if pictures is None else [pictures[i] for i in np.flatnonzero(seen)]
     report = write_report(
-        options.out / "report.html", modes, own, unseen=drops, pictures=shown,
+        options.out / "report.html", modes, own, unseen=drops, pictures=shown, level=options.level,
         title=f"{options.kind.capitalize()} modes of {options.source.name}",
     )  # fmt: skip
-    saved = write_atomically(options.out / "modes.csv", _as_csv(modes, drops))
+    saved = write_atomically(options.out / "modes.csv", _as_csv(modes, drops, options.level))
     write_atomically(options.out / "notes.txt", "".join(f"{n}\n" for n in modes.notes))
     figures: dict[str, float] = {
-        "modes": len(modes), "significant": len(modes.significant()), "images": len(own),
+        "modes": len(modes), "significant": len(modes.significant(1 - options.level)),
+        "certain": len(modes.certain()), "images": len(own),
         "classes": len(own.classes), "tags": len(own.tags), "sets_searched": modes.searched,
         "search_seconds": modes.seconds,
     }  # fmt: skip
@@ -120,8 +106,10 @@ def run(options: Options) -> Results:
     )
 
 
-def _as_csv(modes: Modes, drops: pd.DataFrame | None) -> str:
+def _as_csv(modes: Modes, drops: pd.DataFrame | None, level: float) -> str:
     flat = modes.table.copy()
+    flat["significant"] = flat["p_corrected"] <= 1 - level
+    flat["certain"] = modes.is_certain()
     flat["tags"] = [" + ".join(tags) for tags in flat["tags"]]
     flat["without"] = ["; ".join(f"{t}: {v:.4f}" for t, v in w.items()) for w in flat["without"]]
     if drops is not None:
@@ -136,7 +124,7 @@ def _from_file(options: Options) -> tuple[TagTable, list[Path] | None]:
             raise KleditError(f"A table needs --{name} COLUMN; see `kledit prime --help`.")
     if options.model is not None:
         raise KleditError("--model goes with a folder of pictures; a table says what was correct.")
-    frame = read_table(options.source)
+    frame = read_table(options.source, options.sep, options.encoding)
     pictures = None
     if options.pictures is not None:
         if options.pictures not in frame.columns:
@@ -145,7 +133,10 @@ def _from_file(options: Options) -> tuple[TagTable, list[Path] | None]:
         pictures = [beside / str(p) for p in frame[options.pictures]]
         frame = frame.drop(columns=options.pictures)
     assert options.label is not None and options.correct is not None
-    table = from_frame(frame, options.label, options.correct, options.tags, options.id)
+    at_least = int(options.s) if options.s >= 1 else 1
+    table = from_frame(
+        frame, options.label, options.correct, options.tags, options.id, at_least=at_least
+    )
     return table, pictures
 
 
@@ -160,21 +151,56 @@ def _from_folder(options: Options) -> tuple[TagTable, Any]:
     from kledit_lite.zoo.image_folder import load_image_folder
 
     words = _words(options.vocabulary)
+    for name in ("sep", "encoding", "label", "correct", "tags", "id", "pictures"):
+        if getattr(options, name) is not None:
+            raise KleditError(f"--{name} goes with a table; {options.source} is a folder.")
     clip = profiles.resolve("clip").model
-    size = 64 if getattr(clip, "name", "") == "clip-tiny" else 224
+    templates, warning = _templates(clip, words)
+    size = 224 if warning is None else 64
     sample = load_image_folder(options.source, IMAGES, options.seed, size)
     correct = _verdicts(options.model, sample.images, sample.labels, sample.names)
-    prompts = {w: [f"{w}", f"a photo of {w}", f"an image with {w}"] for w in words}
+    prompts = {w: [t.format(w) for t in templates] for w in words}
     features = clip.encode_image(sample.images)
     tagger = Tagger.from_text(clip.encode_text, prompts).calibrate_blind(features)
     notes = (
         "Tags are CLIP's guesses: each is given to images whose similarity lies a standard "
         "deviation above its mean. Look at the pictures before you believe a name.",
+        *([warning] if warning else []),
     )
     table = TagTable(
         sample.names, sample.labels, correct, tagger.names, tagger.tag(features), notes
     )
     return table, sample.images
+
+
+def _known(clip: Any, phrase: str) -> bool:
+    """Whether clip-tiny learned every word of a phrase: it did if each is one token."""
+    from kledit_lite.zoo.tokenizer import load_tokenizer
+
+    tokens = load_tokenizer(clip.tokenizer).tokenize(phrase)
+    return len(tokens) == len(phrase.split()) and all(len(t) > len("d</w>") for t in tokens)
+
+
+def _templates(clip: Any, words: Sequence[str]) -> tuple[tuple[str, ...], str | None]:
+    """Sentences to put a word into; and what to say of a CLIP that knows the painted world only.
+
+    Raises:
+        KleditError: clip-tiny, and words that it never learned.
+    """
+    if getattr(clip, "name", "") != "clip-tiny":
+        return ("{}", "a photo of {}", "an image with {}"), None
+    strange = [w for w in words if not _known(clip, w)]
+    if strange:
+        shown = ", ".join(strange[:8]) + (", ..." if len(strange) > 8 else "")
+        raise KleditError(
+            f"clip-tiny, the CLIP of profile lite, knows the painted world only and never learned "
+            f"{len(strange)} of the {len(words)} words: {shown}. Set KLEDIT_PROFILE=laptop, or put "
+            "a CLIP into the slot with KLEDIT_SLOT_CLIP=open_clip:ARCH/TAG."
+        )
+    return ("{}", "a photo of {}"), (
+        "These tags are clip-tiny's, which learned from painted pictures of 64 pixels; on "
+        "photographs they mean nothing."
+    )
 
 
 def _words(path: Path) -> list[str]:

@@ -69,6 +69,7 @@ def write_report(
     title: str = "Failure modes",
     pictures: np.ndarray | Sequence[str | Path] | None = None,
     unseen: pd.DataFrame | None = None,
+    level: float = 0.95,
     most: int = 40,
     each: int = 8,
 ) -> Path:
@@ -81,7 +82,8 @@ def write_report(
         title: Heading.
         pictures: N pictures or files, in the order of the table's rows; none are shown if None.
         unseen: From `generalisation` of the same modes, in the same order.
-        most: Panels; the overview lists every mode. each: pictures a panel, errors first.
+        level: Confidence; a mode is significant when its corrected chance is 1 - level or less.
+        most: Panels; the overview lists every mode. each: pictures per panel, errors first.
 
     Returns:
         The path.
@@ -90,13 +92,18 @@ def write_report(
         KleditError: another number of pictures than rows, or a picture that cannot be read.
     """
     if pictures is not None and len(pictures) != len(table):
-        raise KleditError(f"{len(pictures)} pictures for {len(table)} rows; give one a row.")
+        raise KleditError(f"{len(pictures)} pictures for {len(table)} rows; give one per row.")
     if unseen is not None and len(unseen) != len(modes):
         raise KleditError(f"{len(unseen)} rows of unseen drops for {len(modes)} modes.")
-    rows = modes.table.to_dict("records")
+    rows = modes.table.assign(certain=modes.is_certain()).to_dict("records")
     drops = [None] * len(rows) if unseen is None else unseen["unseen_drop"].tolist()
-    ranked = sorted(range(len(rows)), key=lambda i: (rows[i]["p_corrected"], -rows[i]["drop"]))
+    ranked = sorted(
+        range(len(rows)),
+        key=lambda i: (not rows[i]["certain"], rows[i]["p_corrected"], -rows[i]["drop"]),
+    )
+    significant = len(modes.significant(1 - level))
     c = modes.criteria
+    worse, side = ("badly", "below") if c.kind == "failure" else ("well", "above")
     body = [
         f"<h1>{html.escape(title)}</h1>",
         f"<p>{_count(len(rows), c.kind)} in {len(table)} images of {_plural(len(table.classes))}, "
@@ -107,6 +114,11 @@ def write_report(
         f"{'below' if c.kind == 'failure' else 'above'} that of the class, and in which every tag "
         f"counts. {modes.searched:,} sets were tested in {modes.seconds:.2g} seconds. Intervals "
         f"and chances account for {modes.tests:,} sets looked at.</p>",
+        f"<p>{significant} of them are <em>significant</em>: a random handful of the class would "
+        f"hardly do as {worse}. {sum(r['certain'] for r in rows)} are <em>certain</em>: the "
+        f"accuracy lies ten points or more {side} the class's even at the near end of its "
+        "interval. Trust the certain ones; a significant one may only be a weaker shadow of "
+        "them.</p>",
     ]
     if rows:
         body.append(_overview([(rows[i], drops[i]) for i in ranked]))
@@ -157,13 +169,14 @@ def _overview(rows: list[tuple[dict, float | None]]) -> str:
         lines.append(
             f"<tr><td>{_name(m)}</td><td class=n>{m['support']}</td><td class=n>{m['accuracy']:.1%}"
             f"</td><td class=n>{m['class_accuracy']:.1%}</td><td class=n>{m['drop']:+.1%}</td>"
-            f"{said}<td class=n>{_chance(m['p_corrected'])}</td></tr>"
+            f"{said}<td class=n>{_chance(m['p_corrected'])}</td>"
+            f"<td>{'yes' if m['certain'] else 'no'}</td></tr>"
         )
     return (
         '<div class="scroll"><table class="all"><thead><tr><th>mode</th><th class=n>images</th>'
         "<th class=n>accuracy</th><th class=n>of the class</th><th class=n>drop</th>"
-        f"{head}<th class=n>chance, corrected</th></tr></thead><tbody>{''.join(lines)}"
-        "</tbody></table></div>"
+        f"{head}<th class=n>chance, corrected</th><th>certain</th></tr></thead><tbody>"
+        f"{''.join(lines)}</tbody></table></div>"
     )
 
 

@@ -73,12 +73,16 @@ class Modes:
         """Modes whose corrected p-value is at most `level`."""
         return self.table[self.table["p_corrected"] <= level].reset_index(drop=True)
 
-    def certain(self, least: float = 0.10) -> pd.DataFrame:
-        """Modes whose drop is at least `least` even at the near end of the corrected interval."""
+    def is_certain(self, least: float = 0.10) -> np.ndarray:
+        """(M,) bool: a drop of at least `least` even at the near end of the corrected interval."""
         t = self.table
         success = self.criteria.kind == "success"
         sure = t["low"] - t["class_accuracy"] if success else t["class_accuracy"] - t["high"]
-        return t[sure >= least].reset_index(drop=True)
+        return (sure >= least).to_numpy(bool)
+
+    def certain(self, least: float = 0.10) -> pd.DataFrame:
+        """The modes that `is_certain`."""
+        return self.table[self.is_certain(least)].reset_index(drop=True)
 
 
 def engine_of(engine: Engine) -> tuple[str, Callable[..., Any]]:

@@ -13,7 +13,6 @@ from PIL import Image
 from kledit_lite import cli
 from kledit_lite.errors import KleditError
 from kledit_lite.failures import TagTable, find_modes, write_report
-from kledit_lite.failures.command import read_table
 
 
 @pytest.fixture
@@ -74,6 +73,8 @@ def test_names_are_escaped(table, tmp_path, capsys):
     (["--label", "kind", "--correct", "place"], "must say True or False"),
     (["--label", "kind", "--correct", "ok", "-s", "99999"], "larger than every class"),
     (["--label", "kind", "--correct", "ok", "--id", "image"], "twice"),
+    (["--label", "kind", "--correct", "ok", "--level", "95"], "--level is 95.0"),
+    (["--label", "kind", "--correct", "ok", "--sep", ";"], "pass --sep ','"),
     (["--label", "kind", "--correct", "ok", "--check", "2"], "share of the rows below 1"),
     (["--label", "kind", "--correct", "ok", "--pictures", "photo"], "no column 'photo'"),
     (["--label", "kind", "--correct", "ok", "--model", "zoo:flawed-tiny"], "goes with a folder"),
@@ -84,22 +85,60 @@ def test_bad_input_ends_with_two_and_one_sentence(table, tmp_path, capsys, argum
     assert said.err.startswith("kledit: ") and words in said.err and said.err.count("\n") == 1
 
 
-def test_files_that_are_no_tables(tmp_path):
-    with pytest.raises(KleditError, match="There is no file"):
-        read_table(tmp_path / "none.csv")
-    (tmp_path / "x.xlsx").write_text("")
-    with pytest.raises(KleditError, match="expected .csv, .tsv or .parquet"):
-        read_table(tmp_path / "x.xlsx")
-    (tmp_path / "e.csv").write_text("")
-    with pytest.raises(KleditError, match="Cannot read e.csv as a table"):
-        read_table(tmp_path / "e.csv")
+def test_a_table_as_others_write_it(table, tmp_path, capsys):
+    frame = pd.read_csv(table).drop(columns="image")
+    frame["dark"] = np.where(frame["dark"], "x", "")
+    frame["place"] += " | " + np.where(np.arange(len(frame)) % 2, "None", "nan")
+    frame["pred"] = np.where(frame["ok"], frame["kind"], "bird")
+    path = tmp_path / "other.csv"
+    path.write_bytes(frame.to_csv(index=False, sep=";").encode("utf-16"))
+    out = tmp_path / "o"
+    status, said = kledit(
+        capsys, path, "--label", "kind", "--correct", "ok", "--out", out, "--sep", ";",
+        "--encoding", "utf-16", "--b", "0.2", "0.1", "--frequency", "40", "--level", "0.9",
+        "--check", "0.4", "--seed", "3",
+    )  # fmt: skip
+    assert status == 0, said.err
+    for words in ("certain", "prediction", "an empty cell means no", "lists of tags"):
+        assert words in said.out
+    modes = pd.read_csv(out / "modes.csv")
+    assert modes["tags"][0] == "dark + sea" and modes["certain"][0] and modes["significant"][0]
+    assert not modes["tags"].str.contains("pred").any()
+    page = (out / "report.html").read_text()
+    assert "are <em>certain</em>" in page and "<td>yes</td>" in page
+    other = kledit(capsys, path, "--label", "kind", "--correct", "ok", "--out", out, "--sep", ";",
+                   "--encoding", "utf-16", "--check", "0.4", "--seed", "4", "--json")  # fmt: skip
+    assert json.loads(other[1].out)["context"]["seed"] == 4
+    assert pd.read_csv(out / "modes.csv")["support"][0] != modes["support"][0]
 
 
-def test_parquet(table, tmp_path):
-    pytest.importorskip("pyarrow")
-    frame = pd.read_csv(table)
-    frame.to_parquet(tmp_path / "mine.parquet")
-    pd.testing.assert_frame_equal(read_table(tmp_path / "mine.parquet"), frame)
+def test_b_frequency_and_level_reach_the_search(table, tmp_path, capsys):
+    def figures(*more):
+        status, said = kledit(
+            capsys, table, "--label", "kind", "--correct", "ok", "--tags", "dark", "place",
+            "--out", tmp_path / "o", "-a", "0.1", "--json", *more,
+        )  # fmt: skip
+        assert status == 0, said.err
+        return json.loads(said.out)["figures"], pd.read_csv(tmp_path / "o" / "modes.csv")
+
+    plain, rows = figures()
+    assert figures("--b", "0.9")[0]["modes"] < plain["modes"]
+    assert figures("--frequency", "700")[0]["modes"] == 0
+    wider = figures("--level", "0.999")[1]
+    assert (wider["high"] > rows["high"]).all() and (wider["low"] <= rows["low"]).all()
+
+
+def test_clip_tiny_refuses_words_it_never_learned(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("KLEDIT_PROFILE", "lite")
+    (tmp_path / "pictures" / "cat").mkdir(parents=True)
+    Image.new("RGB", (300, 200)).save(tmp_path / "pictures" / "cat" / "a.jpg")
+    (tmp_path / "words.txt").write_text("grass\nbeach\nwet fur\n")
+    status, said = kledit(
+        capsys, tmp_path / "pictures", "--model", "zoo:sound-tiny", "--vocabulary",
+        tmp_path / "words.txt", "--out", tmp_path / "o",
+    )  # fmt: skip
+    assert status == 2 and "never learned 2 of the 3 words: grass, wet fur." in said.err
+    assert "KLEDIT_PROFILE=laptop" in said.err and not (tmp_path / "o").exists()
 
 
 def test_a_folder_of_pictures_and_a_model(tmp_path, capsys, monkeypatch):
@@ -118,7 +157,9 @@ def test_a_folder_of_pictures_and_a_model(tmp_path, capsys, monkeypatch):
         tmp_path / "words.txt", "--out", tmp_path / "o", "-s", "1", "--json",
     )  # fmt: skip
     assert status == 0, said.err
-    assert json.loads(said.out)["figures"]["images"] == 48
+    result = json.loads(said.out)
+    assert result["figures"]["images"] == 48
+    assert "on photographs they mean nothing" in " ".join(result["notes"])
     status, said = kledit(capsys, tmp_path / "pictures", "--out", tmp_path / "o")
     assert status == 2 and "needs --model" in said.err
 
