@@ -6,7 +6,9 @@ A slot names a loader and one or more ids, tried in order:
     zoo:NAME               a model shipped with this package                       (never downloads)
     package:NAME           weights that an installed Python package carries        (never downloads)
     timm:NAME              a timm model; from the local hub cache or downloaded
+    torchvision:NAME       a torchvision model; likewise
     open_clip:ARCH/TAG     an open_clip model; likewise
+    open_clip:ARCH/FILE    an open_clip architecture with weights of your own, such as fine-tuned.pt
     dino:ARCH              a DINO checkpoint of its authors that timm does not carry; likewise
     diffusers:REPOSITORY   a text-to-image pipeline; likewise
     transformers:REPOSITORY  a causal language model; likewise
@@ -38,7 +40,7 @@ from kledit_lite.slots import (
 )
 
 DEFAULT = "lite"
-HUBS = {"package", "timm", "open_clip", "dino", "diffusers", "transformers"}
+HUBS = {"package", "timm", "torchvision", "open_clip", "dino", "diffusers", "transformers"}
 __all__ = ["CLIP", "ENCODER", "IMAGES", "LANGUAGE", "PIPELINE", "PROFILES", "Profile", "Slot"]
 
 _chosen: str | None = None

@@ -20,6 +20,7 @@ from kledit_lite.metrics.checks import as_features, as_labels, check_same_rows
 
 if TYPE_CHECKING:
     from kledit_lite.world import SceneSet
+    from kledit_lite.zoo.image_folder import FolderImages
 
 FOLDER_TEMPLATES = ("a photo of a {}.", "a picture of a {}.", "an image of a {}.")
 """Zero-shot templates for the class names of an image folder."""
@@ -30,14 +31,14 @@ class Pictures:
     """Pictures to fit aligners on and others to test them on.
 
     Attributes:
-        fit, test: (N, H, W, 3) and (M, H, W, 3) uint8.
+        fit, test: (N, H, W, 3) and (M, H, W, 3) uint8; of a folder, read when indexed.
         fit_labels, test_labels: (N,) and (M,) int64, indices into ``names``.
         names: of the classes: the world's objects, or the folder's classes.
         fit_scenes, test_scenes: the full ground truth, None for a folder of images.
     """
 
-    fit: np.ndarray
-    test: np.ndarray
+    fit: np.ndarray | FolderImages
+    test: np.ndarray | FolderImages
     fit_labels: np.ndarray
     test_labels: np.ndarray
     names: tuple[str, ...]
@@ -87,16 +88,26 @@ def load_pictures(
     order = np.random.default_rng(seed).permutation(len(sample))
     a, b = order[:n_fit], order[n_fit:]
     return Pictures(
-        sample.images[a], sample.images[b], sample.labels[a], sample.labels[b], sample.names
+        sample.images.select(a),
+        sample.images.select(b),
+        sample.labels[a],
+        sample.labels[b],
+        sample.names,
     )
 
 
-def encode(model: Any, images: np.ndarray) -> np.ndarray:
+def encode(model: Any, images: np.ndarray | FolderImages, batch: int = 256) -> np.ndarray:
     """Image features (N, d) float32 of an encoder or a CLIP, not normalised.
+
+    A `FolderImages` is read ``batch`` images at a time, so a folder of any size fits.
 
     Cost: N forward passes.
     """
-    return (model.encode_image if hasattr(model, "encode_image") else model.encode)(images)
+    forward = model.encode_image if hasattr(model, "encode_image") else model.encode
+    if not hasattr(images, "select"):
+        return forward(images)
+    starts = range(0, len(images), batch)
+    return np.concatenate([forward(images[start : start + batch]) for start in starts])
 
 
 def probe(features: object, labels: object, names: Sequence[str], ridge: float = 1.0) -> LinearHead:

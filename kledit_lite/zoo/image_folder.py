@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,17 +13,62 @@ from kledit_lite.errors import KleditError
 SUFFIXES = {".jpeg", ".jpg", ".png", ".webp"}
 
 
+class FolderImages:
+    """Image files that look like an array uint8 (N, size, size, 3) and are read when indexed.
+
+    ``images[10:20]`` reads ten files; `select` makes a smaller sample and reads none;
+    ``np.asarray(images)`` reads them all.
+
+    Example:
+        >>> FolderImages([Path("a.png"), Path("b.png")], 64).select([1]).shape
+        (1, 64, 64, 3)
+    """
+
+    dtype = np.dtype(np.uint8)
+    ndim = 4
+
+    def __init__(self, files: Sequence[Path], size: int) -> None:
+        self.files, self.size = tuple(files), size
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """(N, size, size, 3)."""
+        return (len(self.files), self.size, self.size, 3)
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def select(self, rows: object) -> FolderImages:
+        """The files of some rows, unread."""
+        return FolderImages([self.files[i] for i in np.arange(len(self))[rows]], self.size)
+
+    def read(self) -> np.ndarray:
+        """Every file, as an array."""
+        out = np.empty(self.shape, np.uint8)
+        for i, file in enumerate(self.files):
+            out[i] = _square(file, self.size)
+        return out
+
+    def __getitem__(self, rows: object) -> np.ndarray:
+        if isinstance(rows, (int, np.integer)):
+            return _square(self.files[rows], self.size)
+        return self.select(rows).read()
+
+    def __array__(self, dtype: object = None, copy: bool | None = None) -> np.ndarray:
+        return self.read() if dtype is None else self.read().astype(dtype)
+
+
 @dataclass(frozen=True)
 class ImageSample:
     """Images and their labels.
 
     Attributes:
-        images: uint8 (N, size, size, 3).
+        images: uint8 (N, size, size, 3), read from disk when indexed.
         labels: int64 (N,), indices into ``names``.
         names: of the classes; WordNet ids such as ``n02123045`` are put into words.
     """
 
-    images: np.ndarray
+    images: FolderImages
     labels: np.ndarray
     names: tuple[str, ...]
 
@@ -42,7 +88,7 @@ def load_image_folder(path: Path | str, n: int, seed: int = 0, size: int = 256) 
     Raises:
         KleditError: no such folder, or no images in its sub-folders.
 
-    Cost: O(n) image reads after listing the folder.
+    Cost: listing the folder; an image is read each time it is asked for, and none is kept.
 
     Example:
         >>> load_image_folder("imagenet/val", n=1000).images.shape  # doctest: +SKIP
@@ -62,7 +108,7 @@ def load_image_folder(path: Path | str, n: int, seed: int = 0, size: int = 256) 
         raise KleditError(f"{folder} has no images in sub-folders; expected one a class.")
     chosen = sorted(queue, key=lambda entry: entry[:2])[:n]
     return ImageSample(
-        np.stack([_square(file, size) for *_, file in chosen]),
+        FolderImages([file for *_, file in chosen], size),
         np.array([label for *_, label, _ in chosen], dtype=np.int64),
         _in_words([d.name for d in classes]),
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -54,6 +54,36 @@ class Preprocess:
         return (x - mean) / std
 
 
+def each_image(transform: Callable[[Any], torch.Tensor]) -> Callable[..., torch.Tensor]:
+    """A transform of one PIL image to a tensor, as a transform of uint8 (N, H, W, 3) to a batch."""
+    import torch
+    from PIL import Image
+
+    def batch(images: np.ndarray, device: str = "cpu") -> torch.Tensor:
+        return torch.stack([transform(Image.fromarray(i)) for i in images]).to(device)
+
+    return batch
+
+
+def timms_preprocess(name: str, model: Any, image_size: int | None = None) -> Preprocess:
+    """What a timm model says it wants; a KleditError if it does not say."""
+    from timm.data import resolve_model_data_config
+
+    if not hasattr(model, "pretrained_cfg"):
+        raise KleditError(
+            f"{name} does not say what input it wants; pass preprocess, a transform of a PIL image "
+            "to a tensor such as torchvision's weights.transforms(), or a Preprocess."
+        )
+    config = resolve_model_data_config(model)
+    return Preprocess(
+        image_size or config["input_size"][1],
+        config["crop_pct"],
+        tuple(config["mean"]),
+        tuple(config["std"]),
+        config["interpolation"],
+    )
+
+
 def best_device() -> str:
     """``"cuda"`` when there is one, else ``"cpu"``."""
     import torch
@@ -67,7 +97,8 @@ def check_images(images: np.ndarray) -> np.ndarray:
     Raises:
         KleditError: another shape or dtype.
     """
-    images = np.asarray(images)
+    if not hasattr(images, "read"):  # a FolderImages is read batch by batch, later
+        images = np.asarray(images)
     if images.dtype != np.uint8 or images.ndim != 4 or images.shape[-1] != 3:
         raise KleditError(
             f"Expected images as uint8 (N, H, W, 3), got {images.dtype} {images.shape}."
@@ -77,7 +108,7 @@ def check_images(images: np.ndarray) -> np.ndarray:
 
 def in_batches(
     function: Callable[[torch.Tensor], torch.Tensor],
-    preprocess: Preprocess,
+    preprocess: Callable[[np.ndarray, str], torch.Tensor],
     images: np.ndarray,
     device: str,
     batch: int,

@@ -1,13 +1,14 @@
 """Where real pretrained weights can come from, and whether they are at hand.
 
 An id is ``package:NAME`` (weights that an installed Python package carries), ``timm:NAME``,
-``open_clip:ARCH/TAG``, ``dino:ARCH`` or ``diffusers:REPOSITORY`` (the local cache of their hub, or
-a download).  Asking
+``torchvision:NAME``, ``open_clip:ARCH/TAG``, ``dino:ARCH`` or ``diffusers:REPOSITORY`` (the local
+cache of their hub, or a download), or ``open_clip:ARCH/path/to/checkpoint.pt`` (a file).  Asking
 loads no weights; reading the ids of hubs imports timm or open_clip, asking a hub takes seconds.
 """
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib.util
 import os
@@ -15,6 +16,7 @@ import urllib.error
 import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from kledit_lite.errors import KleditError, unknown
 
@@ -98,8 +100,9 @@ def why_missing(source_id: str, reach_out: bool = False) -> str | None:
     """Why an id cannot be had, in a few words, or None when it can.
 
     Args:
-        source_id: ``package:NAME``, ``timm:NAME``, ``open_clip:ARCH/TAG``, ``dino:ARCH``,
-            ``diffusers:REPOSITORY`` or ``transformers:REPOSITORY``.
+        source_id: ``package:NAME``, ``timm:NAME``, ``torchvision:NAME``, ``open_clip:ARCH/TAG`` or
+            ``open_clip:ARCH/FILE``, ``dino:ARCH``, ``diffusers:REPOSITORY`` or
+            ``transformers:REPOSITORY``.
         reach_out: count a hub that answers as a source; otherwise only what is on this machine.
 
     Example:
@@ -115,11 +118,13 @@ def why_missing(source_id: str, reach_out: bool = False) -> str | None:
         except KleditError:
             return f"the package {name} is not installed"
         return None
-    if scheme == "dino":
-        if name not in DINO:
-            return f"no DINO checkpoint of this name; there is {', '.join(DINO)}"
-        host = DINO[name].rsplit("/", 1)[0]
-        return _missing_download(_torch_hub_file(DINO[name]).is_file(), host, reach_out)
+    if scheme == "dino" and name not in DINO:
+        return f"no DINO checkpoint of this name; there is {', '.join(DINO)}"
+    if scheme == "open_clip" and _checkpoint(name) is not None:
+        return _why_not_checkpoint(name)
+    url = _file_url(scheme, name)
+    if url is not None:
+        return _missing_download(_torch_hub_file(url).is_file(), url.rsplit("/", 1)[0], reach_out)
     repository = _repository(scheme, name)
     if repository is None:
         return f"{scheme} knows no pretrained model of this name"
@@ -148,10 +153,62 @@ def _repository(scheme: str, name: str) -> str | None:
         except RuntimeError:  # an invalid tag
             return None
         return config.hf_hub_id if config is not None else None
+    if scheme != "open_clip":
+        return None
     from open_clip.pretrained import get_pretrained_cfg
 
     architecture, _, tag = name.partition("/")
     return get_pretrained_cfg(architecture, tag).get("hf_hub", "").rstrip("/") or None
+
+
+def _checkpoint(name: str) -> Path | None:
+    """The file of an open_clip id that names one: ``ARCH/path/to/checkpoint.pt``."""
+    path = Path(name.partition("/")[2])
+    named = path.suffix in {".pt", ".pth", ".bin", ".ckpt", ".safetensors"}
+    return path if named or path.is_file() else None
+
+
+def _why_not_checkpoint(name: str) -> str | None:
+    import open_clip
+
+    architecture, path = name.partition("/")[0], _checkpoint(name)
+    if architecture not in open_clip.list_models():
+        return f"open_clip knows no architecture {architecture}"
+    return None if path is not None and path.is_file() else f"there is no file {path}"
+
+
+def _file_url(scheme: str, name: str) -> str | None:
+    """The address of weights that torch's hub cache keeps as one file, or None."""
+    if scheme == "dino":
+        return DINO[name]
+    if scheme == "torchvision":
+        try:
+            return torchvision_weights(name).url
+        except KleditError:
+            return None
+    if scheme == "timm":
+        import timm
+
+        with contextlib.suppress(RuntimeError):  # an invalid tag
+            config = timm.get_pretrained_cfg(name)
+            if config is not None and not config.hf_hub_id:
+                return config.url or None
+    return None
+
+
+def torchvision_weights(name: str) -> Any:
+    """The weights of a torchvision id, ``NAME`` (its default) or ``NAME/WEIGHTS``.
+
+    Raises:
+        KleditError: torchvision has no such model or no such weights.
+    """
+    from torchvision.models import get_model_weights
+
+    model, _, tag = name.partition("/")
+    try:
+        return get_model_weights(model)[tag or "DEFAULT"]
+    except (ValueError, KeyError):
+        raise KleditError(f"torchvision knows no pretrained model {name!r}.") from None
 
 
 def _in_hub_cache(repository: str) -> bool:
