@@ -18,6 +18,7 @@ from kledit_lite.viz.layers import layer_curve, trade_off
 from kledit_lite.viz.matrices import component_matrix, heatmap, planted_vs_found
 from kledit_lite.viz.theme import encoder_look, join_words, themed, use_theme
 from kledit_lite.viz.tracing import effect_bars, token_effects
+from kledit_lite.viz.verdicts import summary_table, verdict_table
 
 __all__ = [
     "Plate",
@@ -47,8 +48,10 @@ __all__ = [
     "retrieval_grid",
     "ridge",
     "roc",
+    "summary_table",
     "themed",
     "token_effects",
     "trade_off",
     "use_theme",
+    "verdict_table",
 ]

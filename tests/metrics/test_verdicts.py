@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy.stats import binomtest
 
 from kledit_lite.errors import KleditError
-from kledit_lite.metrics.verdicts import Share, Verdict, verdict
+from kledit_lite.metrics.verdicts import Share, Verdict, difference, summary, verdict
 from kledit_lite.world import SceneSet
 
 
@@ -53,6 +53,46 @@ def test_becoming_another_painter_is_removed_but_not_arrived() -> None:
     got = verdict(before, after, "style", "mondrian", "photo", keep=())
     assert (got.removed.k, got.arrived.k, got.kept.k) == (3, 1, 4)
     assert str(got.removed) == "3 of 4 (30% to 95%)"
+
+
+def test_a_summary_counts_each_concept_once() -> None:
+    few, many = Share.of(1, 2), Share.of(0, 40)
+    got = summary([Verdict(few, few, few), Verdict(few, many, Share.of(40, 40))])
+    assert got == {"removed_mean": 0.5, "removed_min": 0.5, "arrived_mean": 0.25,
+                   "arrived_min": 0.0, "kept_mean": 0.75, "kept_min": 0.5}  # fmt: skip
+    with pytest.raises(KleditError, match="at least one verdict"):
+        summary([])
+
+
+BITS = st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=60)
+
+
+@given(BITS)
+def test_a_difference_lies_in_its_interval_and_turns_round(pairs: list[tuple[bool, bool]]) -> None:
+    x, y = np.array(pairs).T
+    d, low, high = difference(x, y)
+    assert d == pytest.approx(x.mean() - y.mean())
+    assert -1 - 1e-9 <= low <= d + 1e-12 and d - 1e-12 <= high <= 1 + 1e-9
+    assert difference(y, x) == pytest.approx((-d, -high, -low))
+
+
+def test_a_difference_by_hand_and_its_coverage() -> None:
+    x = np.repeat([True, True, False, False], [20, 12, 2, 6])
+    y = np.repeat([True, False, True, False], [20, 12, 2, 6])
+    phi = (20 * 6 - 12 * 2 - 20) / np.sqrt(32 * 8 * 22 * 18)  # 40 pictures: 20 less
+    one, two = Share.of(32, 40), Share.of(22, 40)
+    a, b = 0.8 - one.low, two.high - 0.55
+    assert difference(x, y)[1] == pytest.approx(0.25 - np.sqrt(a * a - 2 * phi * a * b + b * b))
+    rng = np.random.default_rng(0)
+    held = []
+    for _ in range(2000):
+        same, other = rng.random((2, 16))
+        x, y = same < 0.8, np.where(rng.random(16) < 0.5, same, other) < 0.4
+        _, low, high = difference(x, y)
+        held.append(low <= 0.4 <= high)
+    assert 0.93 <= np.mean(held) <= 0.99
+    with pytest.raises(KleditError, match="one row per image"):
+        difference([True], [True, False])
 
 
 @pytest.mark.parametrize(
