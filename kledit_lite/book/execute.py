@@ -3,8 +3,9 @@
     md --jupytext--> notebook (in memory) --nbclient--> executed notebook + figures
 
 Seconds are wall-clock seconds from starting the kernel to its last cell.  Peak memory is the
-largest sum of resident memory over the kernel and its children, polled, and at least the kernel's
-own high-water mark where the system keeps one.
+largest sum over the kernel and its children of their proportional set size, polled: a page that
+several processes share counts once, divided between them.  Where the system does not tell it,
+resident memory stands in, which counts the pages of forked workers again and again.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from kledit_lite.book.record import read_figures
 from kledit_lite.book.sync import read_source
 from kledit_lite.results import cpus, versions
 
-POLL_SECONDS = 0.05
+POLL_SECONDS = 0.2
 TRACEBACK_LINES = 12
 #: A cell that runs longer than this in profile lite is taken to hang.
 LITE_CELL_SECONDS = 900
@@ -58,7 +59,7 @@ class Run:
         chapter: its number.
         profile: in which it ran.
         seconds: wall-clock.
-        peak_mb: MiB of resident memory, kernel and children.
+        peak_mb: MiB of memory, kernel and children; shared pages counted once.
         figures: what the chapter recorded.
         versions: of Python and the libraries it ran on.
         failure: None when every cell ran.
@@ -106,12 +107,12 @@ def execute(
     Args:
         chapters: to run.
         profile: name of the profile.
-        jobs: how many at once; default: one a core.
+        jobs: how many at once; default: one per core.
         say: receives progress, one line at a time.
         done: called with each chapter as soon as it has run.
 
     Returns:
-        One `Run` a chapter, in the order of ``chapters``.
+        One `Run` per chapter, in the order of ``chapters``.
     """
     if not chapters:
         return []
@@ -209,7 +210,7 @@ async def _execute_one(chapter: Chapter, profile: str, threads: int, say: Say) -
 
 
 class PeakMemory:
-    """The largest resident memory seen of a process and its children, in MiB (``mb``)."""
+    """The largest memory seen of a process and its children, in MiB (``mb``)."""
 
     def __init__(self) -> None:
         self.mb = 0.0
@@ -223,8 +224,8 @@ class PeakMemory:
             process = psutil.Process(pid)
             for each in (process, *process.children(recursive=True)):
                 with contextlib.suppress(psutil.Error):
-                    total += each.memory_info().rss
-        self.mb = max(self.mb, total / 2**20, _high_water_mb(pid))
+                    total += _footprint(each)
+        self.mb = max(self.mb, total / 2**20)
 
     async def watch(self, pid: Callable[[], int | None]) -> None:
         """Sample every `POLL_SECONDS` until cancelled."""
@@ -272,12 +273,14 @@ def _pid(manager: Any) -> int | None:
     return getattr(manager.provisioner, "pid", None) if manager.has_kernel else None
 
 
-def _high_water_mb(pid: int) -> float:
-    """Linux keeps a process's own peak in /proc; elsewhere polling has to do."""
+def _footprint(process: Any) -> int:
+    """Bytes of a process: proportional set size where Linux tells it, else resident memory."""
     with contextlib.suppress(OSError):
-        found = re.search(r"^VmHWM:\s*(\d+) kB", Path(f"/proc/{pid}/status").read_text(), re.M)
-        return int(found.group(1)) / 1024 if found else 0.0
-    return 0.0
+        text = Path(f"/proc/{process.pid}/smaps_rollup").read_text()
+        found = re.search(r"^Pss:\s*(\d+) kB", text, re.M)
+        if found:
+            return int(found.group(1)) * 1024
+    return int(process.memory_info().rss)
 
 
 def _last_lines(error: Any) -> str:

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import psutil
 import pytest
@@ -87,6 +88,31 @@ def test_the_state_of_widgets_is_kept(checkout, add):
 
 def test_nothing_to_run_is_nothing(checkout):
     assert execute([], "lite", say=silent) == []
+
+
+@pytest.mark.skipif(not Path("/proc/self/smaps_rollup").exists(), reason="no smaps_rollup here")
+def test_peak_memory_counts_shared_pages_once():
+    forks = (
+        "import os, time\nx = b'x' * (100 * 2**20)\n"
+        "pids = [os.fork() for _ in range(2)]\nprint(flush=True)\ntime.sleep(60)"
+    )
+    process = subprocess.Popen([sys.executable, "-c", forks], stdout=subprocess.PIPE)
+    family = [psutil.Process(process.pid)]
+    try:
+        assert process.stdout is not None
+        for _ in range(4):  # itself, two children and a grandchild
+            process.stdout.readline()
+        family += family[0].children(recursive=True)
+        resident = sum(p.memory_info().rss for p in family) / 2**20
+        memory = PeakMemory()
+        memory.sample(process.pid)
+        assert len(family) == 4 and resident > 390
+        assert 100 < memory.mb < 180
+    finally:
+        for each in family:
+            each.kill()
+        process.wait()
+        process.stdout.close()
 
 
 def test_peak_memory_counts_children():
