@@ -14,7 +14,7 @@ from typing import Any
 
 from kledit_lite import __version__
 from kledit_lite.errors import KleditError
-from kledit_lite.results import Results, context, show_bound
+from kledit_lite.results import Results, context
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -43,18 +43,20 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--version", action="version", version=f"kledit-lite {__version__}")
     commands = top.add_subparsers(required=True, metavar="COMMAND")
 
-    book = _command(commands, "book", _book, "execute what changed, check it, build the site")
+    book = _command(commands, "book", _engine("book"),
+                    "execute what changed, check it, build the site")
     book.add_argument("--force", metavar="NN", nargs="+", action="extend", default=[],
                       help="execute these chapters even if nothing changed")
     book.add_argument("--jobs", type=_positive, metavar="N",
                       help="chapters at once (default: one a core)")
 
-    run = _command(commands, "run", _run, "execute one chapter and check its contract")
+    run = _command(commands, "run", _engine("run"), "execute one chapter and check its contract")
     run.add_argument("chapter", metavar="NN")
     run.add_argument("--force", action="store_true", help="execute it even if nothing changed")
 
-    _command(commands, "report", _report, "show run time, memory and contract of each chapter")
-    _command(commands, "sync", _sync, "write the .ipynb pair of every chapter")
+    _command(commands, "report", _engine("report"),
+             "show run time, memory and contract of each chapter")
+    _command(commands, "sync", _engine("sync"), "write the .ipynb pair of every chapter")
 
     profile = _command(commands, "profile", _profile, "which model fills which slot here")
     profile.add_argument("name", nargs="?", metavar="NAME")
@@ -63,7 +65,8 @@ def parser() -> argparse.ArgumentParser:
     bench.add_argument("name", metavar="NAME")
     bench.add_argument("--quick", action="store_true", help="measure less, in under a minute")
 
-    msa = _command(commands, "msa", _msa, "take back a data set by model state arithmetic")
+    msa = _command(commands, "msa", _msa,
+                   "remove a dataset's effect from a model by checkpoint arithmetic")
     for name, words in (
         ("target", "the model to edit: safetensors file, folder, or LoRA adapter"),
         ("forget", "the base fine-tuned on the forget set"),
@@ -158,82 +161,15 @@ def _finish(results: Results, json: bool) -> int:
     return results.exit_code
 
 
-def _book(options: argparse.Namespace) -> int:
-    from kledit_lite import profiles
-    from kledit_lite.book.build import build_book
-    from kledit_lite.book.discover import find_root
+def _engine(name: str) -> Callable[[argparse.Namespace], int]:
+    """A command of the book's engine, loaded when it is called."""
 
-    built = build_book(find_root(), profiles.current().name, options.force, options.jobs)
-    for message in built.failures:
-        print(f"kledit: {message}", file=sys.stderr)
-    built.results.print(options.json)
-    if not options.json:
-        _contracts(built.results.extra["chapters"])
-        if built.site is not None:
-            print(f"Open {built.site}")
-    return built.exit_code
+    def call(options: argparse.Namespace) -> int:
+        from kledit_lite.book import command
 
+        return getattr(command, name)(options)
 
-def _run(options: argparse.Namespace) -> int:
-    from kledit_lite import profiles
-    from kledit_lite.book.build import run_chapter
-    from kledit_lite.book.discover import find_root
-
-    profile = profiles.current().name
-    results = run_chapter(find_root(), options.chapter, profile, options.force)
-    error = results.extra["chapter"]["error"]
-    if error:
-        print(f"kledit: {error}", file=sys.stderr)
-    status = _finish(results, options.json)
-    if not options.json:
-        _marked(results.extra["chapter"])
-    return status
-
-
-def _report(options: argparse.Namespace) -> int:
-    from kledit_lite import profiles
-    from kledit_lite.book.cache import Cache
-    from kledit_lite.book.discover import find_root
-    from kledit_lite.book.report import report
-
-    root = find_root()
-    results = report(root, Cache(root, profiles.current().name))
-    results.print(options.json)
-    if not options.json:
-        _contracts(results.extra["chapters"])
-    return results.exit_code
-
-
-def _contracts(rows: Sequence[dict[str, Any]]) -> None:
-    """The chapters and whatever is not as expected, for people."""
-    for r in rows:
-        took = "" if r["seconds"] is None else f"{r['seconds']:.1f} s, {r['peak_mb']:.0f} MB, "
-        held = sum(check["ok"] for check in r["contract"])
-        print(f"  {r['name']}: {r['state']}, {took}{held} of {len(r['contract'])} as expected")
-        for check in r["contract"]:
-            if not check["ok"]:
-                print(f"    {check['kind']} {check['key']} = {check['value']}: {check['bound']}")
-        _marked(r)
-
-
-def _marked(r: dict[str, Any]) -> None:
-    """The bounds of a chapter that are marked as short, with figure, verdict and reason."""
-    for check in r["contract"]:
-        if check["reason"]:
-            print(
-                f"    {check['key']} = {check['value']}, bound {show_bound(check['bound'])}: "
-                f"{check['verdict']}. {check['reason']}"
-            )
-
-
-def _sync(options: argparse.Namespace) -> int:
-    from kledit_lite.book.discover import find_root
-    from kledit_lite.book.sync import sync_ipynb
-
-    root = find_root()
-    written = [str(path.relative_to(root)) for path in sync_ipynb(root)]
-    results = Results("sync", {"written": len(written)}, {}, context(), {"files": written})
-    return _finish(results, options.json)
+    return call
 
 
 def _profile(options: argparse.Namespace) -> int:
