@@ -7,6 +7,10 @@ from __future__ import annotations
 
 import json
 import struct
+from collections.abc import Mapping, Sequence
+from fractions import Fraction
+from itertools import combinations
+from math import ceil
 from pathlib import Path
 
 import numpy as np
@@ -55,3 +59,65 @@ def _bfloat16(values: np.ndarray) -> np.ndarray:
     """The nearest number with eight significant bits; ties to the even one."""
     mantissa, exponent = np.frexp(values)
     return np.ldexp(np.round(mantissa * 256) / 256, exponent)
+
+
+Picture = tuple[str, bool, frozenset[str]]
+"""Class, whether the model was right, and tags."""
+
+
+def prime_by_fractions(
+    pictures: Sequence[Picture], most: int, support: float, drop: float,
+    steps: Mapping[int, float], kind: str = "failure",
+) -> dict[tuple[str, frozenset[str]], tuple[int, int, dict[str, Fraction]]]:  # fmt: skip
+    """PRIME's modes from the definition: every set of tags, exact fractions, nothing pruned.
+
+    Returns:
+        (class, tags) -> pictures, errors, and the accuracy once each tag is left out.
+    """
+    sign = 1 if kind == "failure" else -1
+    words = sorted({t for _, _, tags in pictures for t in tags})
+    found = {}
+    for name in sorted({label for label, _, _ in pictures}):
+        own = [(right, tags) for label, right, tags in pictures if label == name]
+        least = int(support) if support >= 1 else max(1, ceil(Fraction(str(support)) * len(own)))
+
+        def among(chosen: frozenset[str], own: list = own) -> list[bool]:
+            return [right for right, tags in own if chosen <= tags]
+
+        def accuracy(chosen: frozenset[str], among=among) -> Fraction:
+            right = among(chosen)
+            return Fraction(sum(right), len(right))
+
+        whole = accuracy(frozenset())
+        for size in range(1, most + 1):
+            for chosen in map(frozenset, combinations(words, size)):
+                right = among(chosen)
+                if len(right) < least:
+                    continue
+                lower = sign * (whole - accuracy(chosen)) >= Fraction(str(drop))
+                without = {t: accuracy(chosen - {t}) for t in chosen}
+                step = Fraction(str(steps.get(size, 0)))
+                counts = all(sign * (v - accuracy(chosen)) >= step for v in without.values())
+                if lower and counts:
+                    found[name, chosen] = len(right), len(right) - sum(right), without
+    return found
+
+
+def modes_by_themselves(
+    pictures: Sequence[Picture], modes: Sequence[tuple[str, frozenset[str]]], support: int,
+    drop: float,
+) -> list[bool]:  # fmt: skip
+    """For each failure mode, worst first: does it stand without the pictures of those kept?"""
+    gone: set[int] = set()
+    stands = []
+    for name, chosen in modes:
+        own = [right for label, right, _ in pictures if label == name]
+        inside = [i for i, (label, _, tags) in enumerate(pictures)
+                  if label == name and chosen <= tags]  # fmt: skip
+        left = [pictures[i][1] for i in inside if i not in gone]
+        deep = bool(left) and Fraction(sum(own), len(own)) - Fraction(
+            sum(left), len(left)
+        ) >= Fraction(str(drop))
+        stands.append(deep and len(left) >= support)
+        gone |= set(inside) if stands[-1] else set()
+    return stands

@@ -15,6 +15,7 @@ from __future__ import annotations
 from kledit_lite.failures.album import Album, load_album
 from kledit_lite.failures.baselines import Data, domino, failure_directions, single_tags
 from kledit_lite.failures.columns import from_frame
+from kledit_lite.failures.dilution import explain, undiluted
 from kledit_lite.failures.evaluate import (
     Group,
     Quality,
@@ -71,6 +72,7 @@ __all__ = [
     "distance_by_shared_tags",
     "domino",
     "drop_of",
+    "explain",
     "failure_directions",
     "find_modes",
     "from_frame",
@@ -90,5 +92,6 @@ __all__ = [
     "sliceline",
     "space",
     "subsets",
+    "undiluted",
     "write_report",
 ]

@@ -13,6 +13,7 @@ import pandas as pd
 
 from kledit_lite.errors import KleditError
 from kledit_lite.failures.columns import from_frame
+from kledit_lite.failures.dilution import explain
 from kledit_lite.failures.evaluate import generalisation, prime_groups, share_kept
 from kledit_lite.failures.read import read_table
 from kledit_lite.failures.report import write_report
@@ -81,15 +82,17 @@ def run(options: Options) -> Results:
         rest = table.subset(~seen)
         drops = generalisation(prime_groups(modes.table, own, rest), own, rest)
     shown = None if pictures is None else [pictures[i] for i in np.flatnonzero(seen)]
+    by = explain(modes, own)["explained_by"]
     report = write_report(
         options.out / "report.html", modes, own, unseen=drops, pictures=shown, level=options.level,
         title=f"{options.kind.capitalize()} modes of {options.source.name}",
     )  # fmt: skip
-    saved = write_atomically(options.out / "modes.csv", _as_csv(modes, drops, options.level))
+    saved = write_atomically(options.out / "modes.csv", _as_csv(modes, drops, by, options.level))
     write_atomically(options.out / "notes.txt", "".join(f"{n}\n" for n in modes.notes))
     figures: dict[str, float] = {
         "modes": len(modes), "significant": len(modes.significant(1 - options.level)),
-        "certain": len(modes.certain()), "images": len(own),
+        "certain": len(modes.certain()), "explained_by_worse": sum(map(bool, by)),
+        "images": len(own),
         "classes": len(own.classes), "tags": len(own.tags), "sets_searched": modes.searched,
         "search_seconds": modes.seconds,
     }  # fmt: skip
@@ -106,10 +109,13 @@ def run(options: Options) -> Results:
     )
 
 
-def _as_csv(modes: Modes, drops: pd.DataFrame | None, level: float) -> str:
+def _as_csv(
+    modes: Modes, drops: pd.DataFrame | None, by: pd.Series, level: float
+) -> str:
     flat = modes.table.copy()
     flat["significant"] = flat["p_corrected"] <= 1 - level
     flat["certain"] = modes.is_certain()
+    flat["explained_by"] = [" + ".join(tags) for tags in by]
     flat["tags"] = [" + ".join(tags) for tags in flat["tags"]]
     flat["without"] = ["; ".join(f"{t}: {v:.4f}" for t, v in w.items()) for w in flat["without"]]
     if drops is not None:

@@ -225,11 +225,13 @@ def by_number_of_tags(modes: pd.DataFrame, table: TagTable) -> pd.DataFrame:
     """Mean drop on groups named by all of a mode's tags, by all but one, and so on (Table 3.3).
 
     Returns:
-        Index: number of tags of the modes; columns: number of those tags that are kept; values:
-        mean drop in `table` over modes and subsets with images. Modes of one tag are left out.
+        Index: number of tags of the modes; columns: ``modes`` (how many the row rests on), then the
+        number of those tags that are kept; values: mean drop in `table` over modes and subsets with
+        images. Modes of one tag are left out.
     """
     rows = []
     accuracy = class_accuracy(table)
+    counts = modes["size"].value_counts()
     for m in modes.to_dict("records"):
         if len(m["tags"]) < 2:
             continue
@@ -237,7 +239,9 @@ def by_number_of_tags(modes: pd.DataFrame, table: TagTable) -> pd.DataFrame:
         drops = (accuracy[m["class"]] - part["accuracy"]).groupby(part["size"]).mean()
         rows += [(len(m["tags"]), size, drop) for size, drop in drops.items()]
     frame = pd.DataFrame(rows, columns=["tags of the mode", "tags kept", "drop"])
-    return frame.pivot_table(index="tags of the mode", columns="tags kept", values="drop")
+    wide = frame.pivot_table(index="tags of the mode", columns="tags kept", values="drop")
+    wide.insert(0, "modes", [int(counts[size]) for size in wide.index])
+    return wide
 
 
 def coverage(groups: Sequence[Group], table: TagTable) -> float:

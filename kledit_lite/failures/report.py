@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from kledit_lite.errors import KleditError
+from kledit_lite.failures.dilution import explain
 from kledit_lite.failures.search import Modes
 from kledit_lite.failures.table import TagTable
 from kledit_lite.results import write_atomically
@@ -95,7 +96,7 @@ def write_report(
         raise KleditError(f"{len(pictures)} pictures for {len(table)} rows; give one per row.")
     if unseen is not None and len(unseen) != len(modes):
         raise KleditError(f"{len(unseen)} rows of unseen drops for {len(modes)} modes.")
-    rows = modes.table.assign(certain=modes.is_certain()).to_dict("records")
+    rows = explain(modes, table).assign(certain=modes.is_certain()).to_dict("records")
     drops = [None] * len(rows) if unseen is None else unseen["unseen_drop"].tolist()
     ranked = sorted(
         range(len(rows)),
@@ -103,7 +104,9 @@ def write_report(
     )
     significant = len(modes.significant(1 - level))
     c = modes.criteria
-    worse, side = ("badly", "below") if c.kind == "failure" else ("well", "above")
+    worse, side, other = ("badly", "below", "a worse mode")
+    if c.kind == "success":
+        worse, side, other = "well", "above", "a better mode"
     body = [
         f"<h1>{html.escape(title)}</h1>",
         f"<p>{_count(len(rows), c.kind)} in {len(table)} images of {_plural(len(table.classes))}, "
@@ -117,8 +120,8 @@ def write_report(
         f"<p>{significant} of them are <em>significant</em>: a random handful of the class would "
         f"hardly do as {worse}. {sum(r['certain'] for r in rows)} are <em>certain</em>: the "
         f"accuracy lies ten points or more {side} the class's even at the near end of its "
-        "interval. Trust the certain ones; a significant one may only be a weaker shadow of "
-        "them.</p>",
+        f"interval. {sum(bool(r['explained_by']) for r in rows)} are explained by {other}: without "
+        "the pictures of that one, too little is left of them.</p>",
     ]
     if rows:
         body.append(_overview([(rows[i], drops[i]) for i in ranked]))
@@ -170,12 +173,14 @@ def _overview(rows: list[tuple[dict, float | None]]) -> str:
             f"<tr><td>{_name(m)}</td><td class=n>{m['support']}</td><td class=n>{m['accuracy']:.1%}"
             f"</td><td class=n>{m['class_accuracy']:.1%}</td><td class=n>{m['drop']:+.1%}</td>"
             f"{said}<td class=n>{_chance(m['p_corrected'])}</td>"
-            f"<td>{'yes' if m['certain'] else 'no'}</td></tr>"
+            f"<td>{'yes' if m['certain'] else 'no'}</td>"
+            f"<td class=soft>{html.escape(' + '.join(m['explained_by']))}</td></tr>"
         )
     return (
         '<div class="scroll"><table class="all"><thead><tr><th>mode</th><th class=n>images</th>'
         "<th class=n>accuracy</th><th class=n>of the class</th><th class=n>drop</th>"
-        f"{head}<th class=n>chance, corrected</th><th>certain</th></tr></thead><tbody>"
+        f"{head}<th class=n>chance, corrected</th><th>certain</th>"
+        "<th>explained by</th></tr></thead><tbody>"
         f"{''.join(lines)}</tbody></table></div>"
     )
 

@@ -1,8 +1,9 @@
-"""Against ground truth: which planted failures were found, and which findings were planted?
+"""Against ground truth: which planted failures were recovered, and which groups are right?
 
-Two readings of "found". By name: a mode with exactly the planted class and tags. By images: a group
-most of whose images a planted failure covers was found for the right reason; a planted failure is
-recovered by a group whose images overlap its own by half or more (intersection over union).
+Both are decided by images, so that methods without tags can be judged as well. A planted failure
+is **recovered** by a group of its class whose images overlap its own by half or more (intersection
+over union). A group is **right** when a planted failure of its class covers half of its images or
+more. Whether a group also uses exactly the planted words is told apart, as ``named``.
 """
 
 from __future__ import annotations
@@ -13,9 +14,10 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from kledit_lite.errors import unknown
 from kledit_lite.failures.evaluate import Group
 from kledit_lite.failures.tagging import planted_tags
-from kledit_lite.world import Scene
+from kledit_lite.world import FACTORS, Scene
 from kledit_lite.world.datasets import PlantedFailure
 
 OVERLAP = 0.5
@@ -28,10 +30,11 @@ class Recovery:
 
     Attributes:
         recall: Share of planted failures that some group recovers by its images.
-        named: Share of them that some group names exactly: class and tags.
+        named: Share of them that some group describes word for word: class and tags.
         precision: Share of groups most of whose images a planted failure of their class covers.
-        planted: One row a failure: class, tags, images, overlap (best), found_as (text), named.
-        groups: One row a group: class, text, images, planted_share, true.
+        planted: One row per failure: class, tags, images, overlap (best), found_as (text), named.
+        groups: One row per group: class, text, images, planted_share, of (index of the planted
+            failure that covers most of it, -1 for none), true.
     """
 
     recall: float
@@ -55,6 +58,9 @@ def recover(
         Recall, precision and the two tables; precision is NaN without groups, recall without
         failures.
 
+    Raises:
+        KleditError: a failure with a factor that scenes do not have.
+
     Cost O(groups x failures x images).
 
     Example:
@@ -64,7 +70,7 @@ def recover(
         >>> recover([found], [plant], scenes).recall
         1.0
     """
-    covers = [np.array([f.covers(s) for s in scenes], bool) for f in failures]
+    covers = _covers(failures, scenes)
     inside = []
     for g in groups:
         mask = np.zeros(len(scenes), bool)
@@ -86,11 +92,13 @@ def recover(
     )
     true = []
     for g, own in zip(groups, inside, strict=True):
-        shares = [(own & m).sum() / max(own.sum(), 1)
-                  for f, m in zip(failures, covers, strict=True) if f.label == g.label]  # fmt: skip
+        size = int(own.sum())
+        shares = [(own & m).sum() / max(size, 1) if f.label == g.label else 0.0
+                  for f, m in zip(failures, covers, strict=True)]  # fmt: skip
         share = float(max(shares, default=0.0))
-        true.append((g.label, g.text, int(own.sum()), share, share >= OVERLAP))
-    table = pd.DataFrame(true, columns=["class", "text", "images", "planted_share", "true"])
+        of = int(np.argmax(shares)) if share else -1
+        true.append((g.label, g.text, size, share, of, share >= OVERLAP))
+    table = pd.DataFrame(true, columns=["class", "text", "images", "planted_share", "of", "true"])
     nan = float("nan")
     return Recovery(
         float((planted["overlap"] >= OVERLAP).mean()) if len(planted) else nan,
@@ -98,3 +106,20 @@ def recover(
         float(table["true"].mean()) if len(table) else nan,
         planted, table,
     )  # fmt: skip
+
+
+def _covers(failures: Sequence[PlantedFailure], scenes: Sequence[Scene]) -> list[np.ndarray]:
+    """For each failure, (N,) bool: `PlantedFailure.covers`, for all scenes at once."""
+    factors = {"object", *(factor for f in failures for factor, _ in f.tags)}
+    lacking = factors - set(FACTORS)
+    if lacking:
+        raise unknown("factor", sorted(lacking)[0], FACTORS)
+    shown = {k: np.array([str(getattr(s, k)) for s in scenes], object) for k in factors}
+    colours = np.array([s.shows_colour for s in scenes], bool)
+    masks = []
+    for failure in failures:
+        mask = shown["object"] == failure.label
+        for factor, value in failure.tags:
+            mask = mask & (shown[factor] == value) & (colours if factor == "colour" else True)
+        masks.append(np.asarray(mask, bool))
+    return masks

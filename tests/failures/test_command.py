@@ -104,12 +104,24 @@ def test_a_table_as_others_write_it(table, tmp_path, capsys):
     modes = pd.read_csv(out / "modes.csv")
     assert modes["tags"][0] == "dark + sea" and modes["certain"][0] and modes["significant"][0]
     assert not modes["tags"].str.contains("pred").any()
+    assert pd.isna(modes["explained_by"][0])
     page = (out / "report.html").read_text()
     assert "are <em>certain</em>" in page and "<td>yes</td>" in page
     other = kledit(capsys, path, "--label", "kind", "--correct", "ok", "--out", out, "--sep", ";",
                    "--encoding", "utf-16", "--check", "0.4", "--seed", "4", "--json")  # fmt: skip
     assert json.loads(other[1].out)["context"]["seed"] == 4
     assert pd.read_csv(out / "modes.csv")["support"][0] != modes["support"][0]
+
+
+def test_modes_that_a_worse_one_explains_are_marked(table, tmp_path, capsys):
+    out = tmp_path / "o"
+    status, said = kledit(capsys, table, "--label", "kind", "--correct", "ok", "--tags", "dark",
+                          "place", "--out", out, "-a", "0.1", "--json")  # fmt: skip
+    modes = pd.read_csv(out / "modes.csv").set_index("tags")
+    by = modes["explained_by"].dropna()
+    assert (by == "dark + place=sea").all() and {"dark", "place=sea"} <= set(by.index)
+    assert json.loads(said.out)["figures"]["explained_by_worse"] == len(by)
+    assert "<td class=soft>dark + place=sea</td>" in (out / "report.html").read_text()
 
 
 def test_b_frequency_and_level_reach_the_search(table, tmp_path, capsys):

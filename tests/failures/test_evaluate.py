@@ -29,6 +29,7 @@ from kledit_lite.failures import (
     sliceline,
     space,
     subsets,
+    truth,
 )
 from kledit_lite.failures.sliceline import score
 from kledit_lite.world import PlantedFailure, sample_scenes
@@ -66,6 +67,7 @@ def test_number_of_tags():
     modes = find_modes(t, s=20).table
     wide = by_number_of_tags(modes, t)
     assert wide.loc[2, 2] > wide.loc[2, 1]
+    assert wide["modes"].to_dict() == {k: (modes["size"] == k).sum() for k in wide.index}
     part = subsets(t, "b", ("t0", "t1"))
     assert part["tags"].tolist() == [("t0", "t1"), ("t0",), ("t1",)]
     assert part["images"].tolist() == [len(t.rows("b", s)) for s in part["tags"]]
@@ -111,9 +113,9 @@ def test_recovery_counts_images_and_names():
         PlantedFailure("boat", (("place", "city"),), "rare", 0.0),
     )
     names, has = scene_tags(scenes)
-    truth = np.array([s.object for s in scenes])
-    classes = tuple(sorted(set(truth)))
-    t = TagTable(classes, np.searchsorted(classes, truth), np.ones(3000, bool), names, has)
+    shown = np.array([s.object for s in scenes])
+    classes = tuple(sorted(set(shown)))
+    t = TagTable(classes, np.searchsorted(classes, shown), np.ones(3000, bool), names, has)
     group = lambda label, *tags: Group(  # noqa: E731
         label, " ".join(tags), t.rows(label, tags), np.zeros(0, int), tags
     )
@@ -122,6 +124,11 @@ def test_recovery_counts_images_and_names():
     assert (r.recall, r.named, r.precision) == (1.0, 1.0, 1.0)
     r = recover([group("cat", "desert"), group("boat", "city", "one")], plants, scenes)
     assert (r.recall, r.named, r.precision) == (0.5, 0.0, 0.5)
+    assert r.groups["of"].tolist() == [0, 1] and r.groups["true"].tolist() == [False, True]
+    for plant, mask in zip(plants, truth._covers(plants, scenes), strict=True):
+        assert mask.tolist() == [plant.covers(s) for s in scenes]
+    with pytest.raises(KleditError, match="factor 'mood'"):
+        recover(exact, (PlantedFailure("cat", (("mood", "sad"),), "rare", 0.0),), scenes)
     r = recover([group("fish", "city")], plants, scenes)
     assert (r.recall, r.precision) == (0.0, 0.0)
     assert np.isnan(recover([], plants, scenes).precision)
