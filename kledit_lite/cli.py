@@ -97,6 +97,8 @@ def parser() -> argparse.ArgumentParser:
                               ("unlearn-lr", float, "learning rate of the methods")):
         restor.add_argument(f"--{name}", type=kind, metavar="N" if kind is int else "X", help=words)
 
+    _tofu_options(_command(commands, "tofu", _tofu, "TOFU's metrics of a language model"))
+
     locogen = _command(commands, "locogen", _locogen, "find the layers that control an attribute")
     locogen.add_argument("--model", required=True, metavar="DIR_OR_ID",
                          help="paint-tiny, a pipeline's folder, or a hub id")
@@ -215,6 +217,37 @@ def _restor(options: argparse.Namespace) -> int:
     given = {k: v for k in names if (v := getattr(options, k)) is not None}
     chosen = public.Options(options.model, options.data, options.out, **given)
     return _finish(public.run(chosen), options.json)
+
+
+def _tofu_options(tofu: argparse.ArgumentParser) -> None:
+    for name, words in (
+        ("model", "a shipped name, package:NAME, a model's folder or a hub id"),
+        ("prompt", "text with {} for the question (default: the chat template, if any)"),
+        ("system", "system message of the chat"),
+    ):
+        tofu.add_argument(f"--{name}", metavar="TEXT", help=words,
+                          default="" if name == "system" else None)
+    for name, words in (
+        ("log", "evaluation by TOFU or open-unlearning, instead of a model"),
+        ("forget", "questions of the forget set, with perturbed answers"),
+        ("retain", "questions of the retain set"),
+        ("real", "questions about real authors"),
+        ("world", "questions about the world"),
+        ("ideal", "evaluation of a model that never saw the forget set"),
+        ("out", "file for the model's evaluation, in TOFU's form"),
+    ):
+        tofu.add_argument(f"--{name}", type=Path, metavar="FILE", help=words)
+    tofu.add_argument("--batch", type=_positive, default=16, metavar="N",
+                      help="rows at a time (default: 16)")
+
+
+def _tofu(options: argparse.Namespace) -> int:
+    from dataclasses import fields
+
+    from kledit_lite.unlearn import tofu_command
+
+    chosen = {f.name: getattr(options, f.name) for f in fields(tofu_command.Request)}
+    return _finish(tofu_command.run(tofu_command.Request(**chosen)), options.json)
 
 
 def _locogen(options: argparse.Namespace) -> int:

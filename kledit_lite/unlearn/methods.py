@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import torch
 
 RETAIN = ("next-token", "kl")
-"""How the retain set enters: its next-token loss, or the divergence from the reference on it."""
+"""How the retain set enters: its next-token loss, or how far the model is from the reference."""
 
 
 @dataclass(frozen=True)
@@ -59,12 +59,16 @@ class Method:
         return losses.next_token(*self._picked(model, batch.rows))
 
     def retain_loss(self, model: Any, batch: Batch) -> torch.Tensor:
-        """The loss on retain rows, ()."""
+        r"""The loss on retain rows, ().
+
+        ``"kl"`` is :math:`\mathrm{KL}(P_c\,\|\,P_\theta)`, the reference first, as in TOFU and
+        open-unlearning (which count padding too; here only targets count).
+        """
         logits = self._logits(model, batch.rows)
         if self.retain == "kl":
             counted = batch.rows.labels[:, 1:] != IGNORED
             reference = batch.reference.logits()[:, :-1]
-            return -losses.kl(logits[:, :-1], reference, counted)
+            return losses.document_mean(losses.divergence(reference, logits[:, :-1]), counted)
         return losses.next_token(*token_log_probs(logits, batch.rows.labels))
 
     def loss(self, model: Any, forget: Batch, retain: Batch | None = None) -> torch.Tensor:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -58,8 +59,10 @@ def pad_id(tokenizer: Any) -> int:
     return 0
 
 
-def _start(tokenizer: Any) -> list[int]:
-    return [] if tokenizer.bos_token_id is None else [int(tokenizer.bos_token_id)]
+def _start(tokenizer: Any, row: Sequence[int]) -> list[int]:
+    """The start token, unless there is none or the row has it already (chat templates write it)."""
+    first = tokenizer.bos_token_id
+    return [] if first is None or list(row[:1]) == [first] else [int(first)]
 
 
 def _tokens(tokenizer: Any, texts: Sequence[str]) -> list[list[int]]:
@@ -72,16 +75,17 @@ def encode(
     answers: Sequence[str] | None = None,
     max_length: int = 512,
     end: bool = False,
+    space: bool = True,
 ) -> Encoded:
     """Documents, or prompts with answers, as padded rows.
 
     Args:
         tokenizer: of transformers.
         texts: documents, all of whose tokens are targets; or prompts.
-        answers: one for each prompt, whose tokens alone are targets. A space is put between
-            prompt and answer unless the prompt ends in white space.
+        answers: one for each prompt, whose tokens alone are targets.
         max_length: tokens kept; documents lose their end, prompts their beginning.
-        end: append the end token, as a target.
+        end: append the end token, as a target, where it is not the last one already.
+        space: put a space between prompt and answer unless the prompt ends in white space.
 
     Raises:
         KleditError: no texts, an empty document or answer, counts that differ, or an answer
@@ -97,22 +101,24 @@ def encode(
         what = "answer" if answers is not None else "document"
         raise KleditError(f"The {what} number {empty[0]} is empty; leave it out.")
     last = [int(tokenizer.eos_token_id)] if end and tokenizer.eos_token_id is not None else []
-    start = _start(tokenizer)
     rows: list[tuple[list[int], list[int]]] = []
     if answers is None:
         for ids in _tokens(tokenizer, texts):
-            row = [*start, *ids, *last][:max_length]
+            start = _start(tokenizer, ids)
+            row = [*start, *ids, *(last if ids[-1:] != last else [])][:max_length]
             rows.append((row, [IGNORED] * len(start) + row[len(start) :]))
     else:
         if len(answers) != len(texts):
             raise KleditError(f"Got {len(texts)} prompts and {len(answers)} answers.")
         joined = [
-            a if p[-1:].isspace() or not p else " " + a for p, a in zip(texts, answers, strict=True)
+            " " + a if space and p and not p[-1:].isspace() else a
+            for p, a in zip(texts, answers, strict=True)
         ]
         for prompt, answer in zip(
             _tokens(tokenizer, texts), _tokens(tokenizer, joined), strict=True
         ):
-            answer = [*answer, *last]
+            answer = [*answer, *(last if answer[-1:] != last else [])]
+            start = _start(tokenizer, prompt)
             room = max_length - len(answer) - len(start)
             if room < 0:
                 raise KleditError(f"An answer has {len(answer)} tokens, the limit is {max_length}.")
@@ -175,15 +181,19 @@ def log_probabilities(
     answers: Sequence[str],
     batch: int = 32,
     max_length: int = 512,
+    end: bool = False,
+    space: bool = True,
 ) -> Scores:
     r""":math:`\log P(y|x)` of each answer y after its prompt x (prospectus, section 5.2.4).
 
     Args:
         model: a causal language model of transformers.
         tokenizer: its tokenizer.
-        prompts, answers: one answer a prompt.
+        prompts, answers: one answer per prompt.
         batch: rows at a time.
         max_length: tokens of prompt and answer together.
+        end: the end token counts as the answer's last one.
+        space: between prompt and answer, as `encode` puts it.
 
     Raises:
         KleditError: as `encode`.
@@ -192,7 +202,7 @@ def log_probabilities(
     """
     import torch
 
-    rows = encode(tokenizer, prompts, answers, max_length)
+    rows = encode(tokenizer, prompts, answers, max_length, end, space)
     order = np.argsort(-rows.mask.sum(1).numpy(), kind="stable")  # like lengths together
     total, tokens = np.empty(len(rows)), np.empty(len(rows), np.int64)
     training = model.training
@@ -238,7 +248,8 @@ def generate(
             distribution at this temperature.
         seed: same seed, same prompts, same batch size: same texts.
         batch: prompts at a time.
-        stop: the text is cut there; empty keeps all.
+        stop: the text is cut there, and nothing is written after a token that holds it; empty
+            keeps all.
 
     Returns:
         (N, samples) texts without surrounding white space.
@@ -250,7 +261,7 @@ def generate(
 
     if temperature < 0 or (temperature == 0 and samples > 1):
         raise KleditError(f"{samples} samples need a temperature above 0, got {temperature}.")
-    ids = [[*_start(tokenizer), *row] for row in _tokens(tokenizer, prompts)]
+    ids = [[*_start(tokenizer, row), *row] for row in _tokens(tokenizer, prompts)]
     out: list[list[str]] = [[] for _ in ids]
     sampling = {"do_sample": False}
     if temperature:
@@ -258,7 +269,7 @@ def generate(
     training, device = model.training, model.device
     model.eval()
     with (
-        _only(model, tokenizer, max_new_tokens=max_new_tokens, **sampling) as how,
+        _only(model, tokenizer, stop, max_new_tokens=max_new_tokens, **sampling) as how,
         seeded(seed, device),
         torch.inference_mode(),
     ):
@@ -289,7 +300,7 @@ def generate(
 
 
 @contextmanager
-def _only(model: Any, tokenizer: Any, **chosen: Any) -> Iterator[Any]:
+def _only(model: Any, tokenizer: Any, stop: str, **chosen: Any) -> Iterator[Any]:
     """A generation config with the chosen settings; inside, it is the model's own one as well.
 
     transformers fills what a given config leaves open from the model's ``generation_config``, so
@@ -299,7 +310,7 @@ def _only(model: Any, tokenizer: Any, **chosen: Any) -> Iterator[Any]:
 
     inner = model.get_base_model() if hasattr(model, "get_base_model") else model
     kept = [(m, m.generation_config) for m in {id(m): m for m in (inner, model)}.values()]
-    ends: list[int] = []
+    ends = [*_holding(tokenizer, stop)]
     for found in (tokenizer.eos_token_id, kept[0][1].eos_token_id):
         ends += found if isinstance(found, list) else [] if found is None else [found]
     how = GenerationConfig(
@@ -313,6 +324,15 @@ def _only(model: Any, tokenizer: Any, **chosen: Any) -> Iterator[Any]:
     finally:
         for each, before in kept:
             each.generation_config = before
+
+
+@lru_cache(maxsize=8)
+def _holding(tokenizer: Any, stop: str) -> tuple[int, ...]:
+    """The tokens that hold `stop` by themselves."""
+    if not stop:
+        return ()
+    texts = tokenizer.batch_decode([[i] for i in range(len(tokenizer))])
+    return tuple(i for i, text in enumerate(texts) if stop in text)
 
 
 def _batches(ids: Sequence[Sequence[int]], batch: int) -> list[tuple[int, list[int]]]:

@@ -68,23 +68,24 @@ class Log:
     """What a model did on N samples.
 
     Attributes:
-        truth: (N,) mean loss a token of the right answer, nats.
+        truth: (N,) mean loss per token of the right answer, nats.
         paraphrase: (N,) of the paraphrased answer.
         wrong: (N, k) of the wrong answers.
-        rouge: (N,) ROUGE-L recall of the generated answer.
+        rouge: (N,) ROUGE-L recall of the generated answer; None if none was generated.
     """
 
     truth: np.ndarray
     paraphrase: np.ndarray
     wrong: np.ndarray
-    rouge: np.ndarray
+    rouge: np.ndarray | None
 
     def __post_init__(self) -> None:
         n = len(as_vector("truth", self.truth))
         as_vector("paraphrase", self.paraphrase, length=n)
-        as_vector("rouge", self.rouge, length=n)
+        if self.rouge is not None:
+            as_vector("rouge", self.rouge, length=n)
         if len(as_features("wrong", self.wrong)) != n:
-            raise KleditError(f"wrong has {len(self.wrong)} rows, expected {n}: one a sample.")
+            raise KleditError(f"wrong has {len(self.wrong)} rows, expected {n}.")
 
     @classmethod
     def from_published(cls, log: Mapping[str, Any]) -> Log:
@@ -94,11 +95,12 @@ class Log:
             KleditError: a field is missing.
         """
         fields = ("avg_gt_loss", "avg_paraphrased_loss", "average_perturb_loss", "rougeL_recall")
-        missing = [f for f in fields if f not in log]
+        missing = [f for f in fields[:3] if f not in log]
         if missing:
             raise KleditError(f"The evaluation log lacks {missing[0]!r}.")
         keys = list(log[fields[0]])
-        return cls(*(np.array([log[f][k] for k in keys], np.float64) for f in fields))
+        columns = [np.array([log[f][k] for k in keys], np.float64) for f in fields if f in log]
+        return cls(*columns[:3], columns[3] if len(columns) == 4 else None)
 
 
 def probability(log: Log) -> np.ndarray:
@@ -162,6 +164,9 @@ def model_utility(real_authors: Log, world_facts: Log, retain: Log | None = None
     Returns:
         The mean, 0 if a term is 0, and the terms, e.g. ``"retain rouge"``.
 
+    Raises:
+        KleditError: a log has no generated answers.
+
     Example:
         >>> one = np.zeros(1)
         >>> log = Log(one, one, np.full((1, 1), 50.0), one + 1)
@@ -172,6 +177,10 @@ def model_utility(real_authors: Log, world_facts: Log, retain: Log | None = None
     for name, log in (("retain", retain), ("real", real_authors), ("world", world_facts)):
         if log is None:
             continue
+        if log.rouge is None:
+            raise KleditError(
+                f"The {name} log has no generated answers; utility needs their ROUGE."
+            )
         chances = probability(log) if name == "retain" else normalised_probability(log)
         terms[f"{name} probability"] = float(chances.mean())
         terms[f"{name} rouge"] = float(np.mean(log.rouge))
@@ -189,7 +198,15 @@ def forget_quality(forget: Log, ideal: Log) -> KSResult:
     Args:
         forget: the unlearned model on the forget set.
         ideal: a model never trained on the forget set, on the same samples.
+
+    Raises:
+        KleditError: the two logs do not have one number of samples.
     """
+    if len(forget.truth) != len(ideal.truth):
+        raise KleditError(
+            f"The model's log has {len(forget.truth)} samples and the ideal model's "
+            f"{len(ideal.truth)}; evaluate both on the same forget set."
+        )
     return ks_2samp(truth_ratio(forget), truth_ratio(ideal))
 
 
@@ -273,24 +290,35 @@ def evaluate(
     questions: Sequence[Question],
     prompt: str = "Question: {}\nAnswer:",
     batch: int = 32,
-    max_new_tokens: int = 48,
-    stop: str = "\n",
+    max_new_tokens: int = 200,
+    stop: str | None = None,
+    end: bool = True,
+    chat: bool = False,
+    system: str = "",
 ) -> tuple[Log, list[str]]:
-    """Run a model on TOFU samples.
+    """Run a model on TOFU samples, as the benchmark and open-unlearning do.
 
     Args:
         model, tokenizer: of transformers.
         questions: N samples with equally many wrong answers.
         prompt: around the question; use the one the model was trained with.
         batch: rows at a time.
-        max_new_tokens, stop: of the generated answer.
+        max_new_tokens: of the generated answer; the benchmark's 200 cut none of its answers.
+        stop: the generated answer ends there; default: a new line after a plain prompt, nothing
+            in a chat, whose end token ends it.
+        end: the answer's end token counts in its probability, as published; without it, answers
+            that merely begin as the model would go on look more probable.
+        chat: put the question by the tokenizer's chat template instead of `prompt`.
+        system: system message of the chat; none if empty.
 
     Returns:
         The log, and the generated answers (N,).
 
     Raises:
-        KleditError: no questions, or differing numbers of wrong answers.
+        KleditError: no questions, differing numbers of wrong answers, or a chat without a
+            chat template.
     """
+    from kledit_lite.unlearn.chat import as_chat
     from kledit_lite.unlearn.rouge import rouge_l
     from kledit_lite.unlearn.scoring import generate, log_probabilities
 
@@ -298,17 +326,21 @@ def evaluate(
     if len(counts) != 1:
         raise KleditError(f"Expected questions with one number of wrong answers, got {counts}.")
     (k,) = counts
-    prompts = [prompt.format(q.question) for q in questions]
     answers = [a for q in questions for a in (q.answer, q.paraphrase, *q.wrong)]
-    scores = log_probabilities(
-        model, tokenizer, [p for p in prompts for _ in range(k + 2)], answers, batch
-    )
+    asked = [q.question for q in questions for _ in range(k + 2)]
+    if chat:
+        prompts, answers = as_chat(tokenizer, asked, answers, system)
+    else:
+        prompts = [prompt.format(q) for q in asked]
+    scores = log_probabilities(model, tokenizer, prompts, answers, batch, end=end, space=not chat)
     losses = -scores.mean.reshape(len(questions), k + 2)
+    stop = ("" if chat else "\n") if stop is None else stop
     outputs = [
         texts[0]
         for texts in generate(
-            model, tokenizer, prompts, max_new_tokens=max_new_tokens, batch=batch, stop=stop
+            model, tokenizer, prompts[:: k + 2], max_new_tokens=max_new_tokens, batch=batch,
+            stop=stop,
         )
-    ]
+    ]  # fmt: skip
     rouge = np.array([rouge_l(q.answer, o).recall for q, o in zip(questions, outputs, strict=True)])
     return Log(losses[:, 0], losses[:, 1], losses[:, 2:], rouge), outputs

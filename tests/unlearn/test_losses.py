@@ -153,3 +153,24 @@ def test_bad_settings_are_one_sentence(batch):
         losses.npo(one, one, one == 0, beta=0)
     with pytest.raises(KleditError, match="Unknown reduction 'mean'; choose one of: sequence-sum"):
         losses.npo(one, one, one == 0, 0.1, "mean")
+
+
+def test_the_retain_divergence_has_tofus_direction(pico, pico_tokenizer):
+    """The reference first, KL(P_c || P), as TOFU's trainer asks of torch."""
+    from kledit_lite.unlearn.methods import Batch, GradDiff
+    from kledit_lite.unlearn.reference import precompute
+    from kledit_lite.unlearn.scoring import encode
+
+    rows = encode(pico_tokenizer, ["Ada was born in Tarn."])
+    method = GradDiff(retain="kl")
+    kept = precompute(pico, rows, method.retain_needs)
+    with torch.no_grad():
+        before = pico(input_ids=rows.ids).logits[0, :-1].log_softmax(-1)
+        for p in pico.parameters():
+            p += 0.3 * torch.randn(p.shape, generator=torch.Generator().manual_seed(1))
+        now = pico(input_ids=rows.ids).logits[0, :-1].log_softmax(-1)
+        found = method.retain_loss(pico, Batch(rows, kept)).item()
+    expected = F.kl_div(now, before, reduction="batchmean", log_target=True).item()
+    opposite = F.kl_div(before, now, reduction="batchmean", log_target=True).item()
+    assert found == pytest.approx(expected, rel=1e-4)
+    assert abs(found - opposite) > 0.01 * expected

@@ -1,7 +1,6 @@
 """TOFU's metrics on the published logs, and on cases small enough to work out by hand."""
 
 import json
-import random
 
 import numpy as np
 import pytest
@@ -9,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
+from kledit_lite import cli
 from kledit_lite.errors import KleditError
-from kledit_lite.unlearn import authors, tofu
-from kledit_lite.unlearn.judges import overlap_chooser
+from kledit_lite.unlearn import authors, tofu, tofu_command, tofu_logs
 from kledit_lite.unlearn.rouge import lcs_length, rouge_l
 from kledit_lite.unlearn.tofu import Log, Question
 
@@ -169,20 +168,139 @@ def test_published_questions_load(tofu_data):
         assert len(found) == count and all(len(q.wrong) == 3 for q in found)
 
 
-def test_evaluating_a_model_agrees_with_its_own_loss(pico, pico_tokenizer):
+def loss_of(model, ids, prompt):
+    """transformers' own loss on what follows the first `prompt` tokens."""
     import torch
 
-    log, outputs = tofu.evaluate(pico, pico_tokenizer, QUESTIONS, batch=4, max_new_tokens=3)
-    assert log.wrong.shape == (3, 2) and len(outputs) == 3
-    prompt = pico_tokenizer("Question: Where was Bo born?\nAnswer:")["input_ids"]
-    answer = pico_tokenizer(" in Sarn")["input_ids"]
-    ids = torch.tensor([[0, *prompt, *answer]])
-    labels = torch.tensor([[-100] * (1 + len(prompt)) + answer])
+    labels = torch.tensor([[-100] * prompt + ids[prompt:]])
     with torch.no_grad():
-        loss = pico(input_ids=ids, labels=labels).loss.item()
-    assert log.truth[1] == pytest.approx(loss, rel=1e-5)
-    rng = random.Random(0)
-    assert overlap_chooser("", "x", rng.sample(["a", "x"], 2)) in (0, 1)
+        return model(input_ids=torch.tensor([ids]), labels=labels).loss.item()
+
+
+@pytest.mark.parametrize("end", [True, False])
+def test_evaluating_a_model_agrees_with_its_own_loss(pico, pico_tokenizer, end):
+    log, outputs = tofu.evaluate(
+        pico, pico_tokenizer, QUESTIONS, batch=4, max_new_tokens=3, **({} if end else {"end": end})
+    )
+    assert log.wrong.shape == (3, 2) and len(outputs) == 3
+    prompt = [0, *pico_tokenizer("Question: Where was Bo born?\nAnswer:")["input_ids"]]
+    last = [pico_tokenizer.eos_token_id] if end else []
+    for found, answer in ((log.truth[1], " in Sarn"), (log.wrong[1, 1], " in Vey")):
+        ids = [*prompt, *pico_tokenizer(answer)["input_ids"], *last]
+        assert found == pytest.approx(loss_of(pico, ids, len(prompt)), rel=1e-5)
+
+
+def test_answers_may_be_long(pico, pico_tokenizer, monkeypatch):
+    from kledit_lite.unlearn import scoring
+
+    asked = []
+    generate = scoring.generate
+    monkeypatch.setattr(scoring, "generate", lambda *a, **k: asked.append(k) or generate(*a, **k))
+    tofu.evaluate(pico, pico_tokenizer, QUESTIONS[:1], stop="", batch=4)
+    assert asked[0]["max_new_tokens"] == 200 and asked[0]["stop"] == ""
+
+
+TEMPLATE = (
+    "{{ bos_token }}{% for m in messages %}[{{ m.role }}]{{ m.content }}{{ eos_token }}"
+    "{% endfor %}{% if add_generation_prompt %}[assistant]{% endif %}"
+)
+
+
+def test_a_chat_is_scored_as_its_template_writes_it(pico, pico_tokenizer):
+    tokenizer = pico_tokenizer.__class__.from_pretrained(pico_tokenizer.name_or_path)
+    with pytest.raises(KleditError, match="no chat template; give a prompt"):
+        tofu.evaluate(pico, tokenizer, QUESTIONS, chat=True)
+    tokenizer.chat_template = TEMPLATE
+    log, _ = tofu.evaluate(
+        pico, tokenizer, QUESTIONS, chat=True, system="Be brief.", max_new_tokens=2
+    )
+    chat = [{"role": "system", "content": "Be brief."},
+            {"role": "user", "content": QUESTIONS[2].question}]  # fmt: skip
+    prompt = tokenizer(tokenizer.apply_chat_template(
+        chat, tokenize=False, add_generation_prompt=True))["input_ids"]  # fmt: skip
+    chat.append({"role": "assistant", "content": QUESTIONS[2].answer})
+    whole = tokenizer(tokenizer.apply_chat_template(chat, tokenize=False))["input_ids"]
+    assert whole[: len(prompt)] == prompt and whole.count(0) == 4  # one start, three ends
+    assert log.truth[2] == pytest.approx(loss_of(pico, whole, len(prompt)), rel=1e-5)
+
+
+def test_forget_quality_refuses_another_forget_set(published):
+    log = published[1]["full"]["eval_log_forget.json"]
+    short = Log(log.truth[:40], log.paraphrase[:40], log.wrong[:40], log.rouge[:40])
+    with pytest.raises(KleditError, match="300 samples and the ideal model's 40"):
+        tofu.forget_quality(log, short)
+
+
+def as_open_unlearning(logs):
+    """The same figures as open-unlearning's TOFU_EVAL.json holds them."""
+    out = {}
+    for name, short in tofu_logs.OPEN_UNLEARNING.items():
+        log = logs[name]
+        columns = {"Q_A_Prob": log.truth, "Q_A_PERT_Prob": log.wrong}
+        if name in ("forget", "retain"):
+            columns["Q_A_PARA_Prob"] = log.paraphrase
+        for metric, losses in columns.items():
+            rows = {str(i): {"prob": np.exp(-x).tolist(), "avg_loss": x.tolist()}
+                    for i, x in reversed(list(enumerate(losses)))}  # fmt: skip
+            out[f"{short}_{metric}"] = {"agg_value": 0.5, "value_by_index": rows}
+        rows = {str(i): {"rougeL_recall": float(x), "rougeL_f1": 0.0}
+                for i, x in enumerate(log.rouge)}  # fmt: skip
+        out[f"{short}_Q_A_ROUGE"] = {"agg_value": 0.5, "value_by_index": rows}
+    return out
+
+
+def test_three_kinds_of_evaluation_files_say_the_same(tofu_data, tmp_path):
+    first = tofu_data / "phi_full_eval_log.json"
+    logs = tofu_logs.load_logs(first)
+    assert set(logs) == set(tofu_logs.SETS)
+    other, own = tmp_path / "TOFU_EVAL.json", tmp_path / "own.json"
+    raw = as_open_unlearning(logs)
+    other.write_text(json.dumps(raw))
+    tofu_logs.save_logs(own, logs)
+    ideal = tofu_data / "phi_retain90_eval_log.json"
+    one, two, three = (
+        tofu_command.run(tofu_command.Request(log=f, ideal=ideal)).figures
+        for f in (first, other, own)
+    )
+    assert three == one and one["model_utility_9"] == pytest.approx(0.5221, abs=5e-5)
+    assert one["forget_quality"] == pytest.approx(2.19e-16, rel=5e-3) and one["forget_n"] == 300
+    # open-unlearning keeps no paraphrase of the short answers: the answer is its own
+    same = [k for k in one if not k.startswith(("real_truth", "world_truth", "model_utility"))]
+    assert [two[k] for k in same] == pytest.approx([one[k] for k in same], rel=1e-12)
+    del raw["ra_Q_A_ROUGE"], raw["forget_Q_A_PARA_Prob"], raw["forget_Q_A_Prob"]
+    other.write_text(json.dumps(raw))
+    with pytest.raises(KleditError, match="not an evaluation of TOFU: KeyError 'forget_Q_A_PARA"):
+        tofu_logs.load_logs(other)
+    for text, message in (("[]", "TypeError a list"), ("{}", "holds neither eval_log_forget")):
+        other.write_text(text)
+        with pytest.raises(KleditError, match=message):
+            tofu_logs.load_logs(other)
+
+
+def test_the_command_evaluates_a_model(pico, pico_tokenizer, tmp_path, capsys):
+    model, asked, out = tmp_path / "model", tmp_path / "q.json", tmp_path / "new" / "eval.json"
+    pico.save_pretrained(model)
+    pico_tokenizer.save_pretrained(model)
+    rows = [{"question": q.question, "answer": q.answer, "paraphrased_answer": q.paraphrase,
+             "perturbed_answer": q.wrong} for q in QUESTIONS]  # fmt: skip
+    asked.write_text("\n".join(map(json.dumps, rows)))
+    command = ["tofu", "--model", str(model), "--forget", str(asked), "--out", str(out), "--json"]
+    assert cli.main(command) == 0
+    found = json.loads(capsys.readouterr().out)
+    log, _ = tofu.evaluate(pico, pico_tokenizer, QUESTIONS)
+    assert found["figures"]["forget_n"] == 3
+    assert found["figures"]["forget_probability"] == pytest.approx(tofu.probability(log).mean())
+    assert cli.main(["tofu", "--log", str(out), "--ideal", str(out), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["figures"]["forget_quality"] == 1.0
+    for wrong, message in (
+        (["tofu"], "Give either --model"),
+        (["tofu", "--model", "x"], "A model needs questions"),
+        (["tofu", "--log", str(out), "--real", str(asked)], "leave the files of questions out"),
+        (["tofu", "--model", "x", "--real", str(asked), "--prompt", "Q"], "no {} where"),
+        (["tofu", "--log", str(tmp_path / "no")], "There is no file"),
+    ):
+        assert cli.main(wrong) == 2
+        assert message in capsys.readouterr().err
 
 
 def test_the_small_tofu_has_forty_authors_and_three_splits():
