@@ -10,6 +10,7 @@ Example:
 from kledit_lite.world.captions import (
     caption,
     noun_phrase,
+    pair_phrase,
     place_phrase,
     random_caption,
     style_phrase,
@@ -25,10 +26,11 @@ from kledit_lite.world.datasets import (
     is_held_out,
     planted,
     planted_labels,
+    sample_pairs,
     sample_scenes,
     shifted,
 )
-from kledit_lite.world.render import render, render_many
+from kledit_lite.world.render import mask, render, render_many
 from kledit_lite.world.scene import (
     BRAND,
     COLOURS,
@@ -36,6 +38,7 @@ from kledit_lite.world.scene import (
     FACTORS,
     OBJECTS,
     PLACES,
+    RELATIONS,
     SHIFT_PLACES,
     SHIFT_STYLES,
     SHOWS_COLOUR,
@@ -43,6 +46,7 @@ from kledit_lite.world.scene import (
     TOWNS,
     Fact,
     Scene,
+    Thing,
 )
 
 __all__ = [
@@ -61,19 +65,24 @@ __all__ = [
     "Fact",
     "PlantedFailure",
     "PlantedSet",
+    "RELATIONS",
     "Scene",
     "SceneSet",
+    "Thing",
     "balanced",
     "caption",
     "held_out",
     "is_held_out",
+    "mask",
     "noun_phrase",
+    "pair_phrase",
     "place_phrase",
     "planted",
     "planted_labels",
     "random_caption",
     "render",
     "render_many",
+    "sample_pairs",
     "sample_scenes",
     "shifted",
     "style_phrase",

@@ -10,6 +10,7 @@ import numpy as np
 
 from kledit_lite.errors import KleditError, unknown
 from kledit_lite.world.captions import random_caption
+from kledit_lite.world.objects import AIRBORNE
 from kledit_lite.world.render import render_many
 from kledit_lite.world.scene import (
     BRAND,
@@ -23,6 +24,7 @@ from kledit_lite.world.scene import (
     STYLES,
     TOWNS,
     Scene,
+    Thing,
 )
 
 Combos = Literal["train", "heldout", "all"]
@@ -35,11 +37,15 @@ def is_held_out(scene: Scene) -> bool:
 
     Each value, and each pair of values, still appears in training. With the indices of the four
     factors, a combination is held out when ``object + 2 place + 3 style + 5 colour = 0 (mod 7)``.
+    Two things are held out when either alone would be, or when the indices of both things give
+    ``object + 3 colour + 2 object' + 6 colour' = 0 (mod 7)``.
 
     Example:
         >>> is_held_out(Scene("cat", "red", "beach"))
         True
     """
+    if scene.second is not None:
+        return _is_held_out_pair(scene)
     if scene.place not in PLACES or scene.style not in STYLES or scene.entity is not None:
         return False
     code = (
@@ -49,6 +55,15 @@ def is_held_out(scene: Scene) -> bool:
         + 5 * COLOURS.index(scene.colour)
     )
     return code % HELD_OUT_SHARE == 0
+
+
+def _is_held_out_pair(scene: Scene) -> bool:
+    places = (OBJECTS.index(t.object) + 3 * COLOURS.index(t.colour) for t in scene.things)
+    if sum((i + 1) * code for i, code in enumerate(places)) % HELD_OUT_SHARE == 0:
+        return True
+    return any(
+        is_held_out(Scene(t.object, t.colour, scene.place, scene.style)) for t in scene.things
+    )
 
 
 @dataclass(frozen=True)
@@ -186,6 +201,37 @@ def sample_scenes(
                 scenes.append(Scene.brand(place, style, own))
             continue
         scene = _random_scene(rng, PLACES, STYLES)
+        if combos == "all" or is_held_out(scene) == (combos == "heldout"):
+            scenes.append(scene)
+    return scenes
+
+
+def sample_pairs(n: int, seed: int, combos: Combos = "train") -> list[Scene]:
+    """Draw scenes of two things with different objects, every factor uniform, without painting.
+
+    One in four has something airborne above something that is not; the rest stand side by side.
+    Arguments as for `sample_scenes`.
+
+    Example:
+        >>> len(sample_pairs(3, seed=0)[0].things)
+        2
+    """
+    if combos not in ("train", "heldout", "all"):
+        raise unknown("combos", combos, ("train", "heldout", "all"))
+    rng = np.random.default_rng((seed, 3))
+    grounded = [o for o in OBJECTS if o not in AIRBORNE]
+    scenes: list[Scene] = []
+    while len(scenes) < n:
+        above = rng.random() < 0.25
+        if above:
+            objects = [_draw(rng, sorted(AIRBORNE)), _draw(rng, grounded)]
+        else:
+            objects = [str(o) for o in rng.choice(OBJECTS, 2, replace=False)]
+        first, second = (Thing(o, _draw(rng, COLOURS)) for o in objects)
+        scene = Scene.pair(
+            first, second, _draw(rng, PLACES), _draw(rng, STYLES),
+            "above" if above else "beside", int(rng.integers(1 << 31)),
+        )  # fmt: skip
         if combos == "all" or is_held_out(scene) == (combos == "heldout"):
             scenes.append(scene)
     return scenes

@@ -43,17 +43,17 @@ COLOUR_TONES: dict[str, Palette] = {
 
 
 class Brush:
-    """Draws in local coordinates onto a PIL canvas, in colour and into an opacity mask."""
+    """Draws in local coordinates onto a PIL canvas, in colour and into opacity masks."""
 
     def __init__(
         self,
         draw: ImageDraw.ImageDraw,
-        mask: ImageDraw.ImageDraw,
+        masks: Sequence[ImageDraw.ImageDraw],
         centre: tuple[float, float],
         half: float,
         flip: bool,
     ) -> None:
-        self._draw, self._mask = draw, mask
+        self._draw, self._masks = draw, masks
         self._cx, self._cy = centre
         self._half = half
         self._sx = -half if flip else half
@@ -65,7 +65,8 @@ class Brush:
         """A filled polygon."""
         xy = [self._at(x, y) for x, y in points]
         self._draw.polygon(xy, fill=fill)
-        self._mask.polygon(xy, fill=255)
+        for mask in self._masks:
+            mask.polygon(xy, fill=255)
 
     def disc(self, x: float, y: float, rx: float, fill: RGB, ry: float | None = None) -> None:
         """A filled ellipse with radii `rx` and `ry`."""
@@ -73,7 +74,8 @@ class Brush:
         a, b = rx * self._half, (rx if ry is None else ry) * self._half
         box = (px - a, py - b, px + a, py + b)
         self._draw.ellipse(box, fill=fill)
-        self._mask.ellipse(box, fill=255)
+        for mask in self._masks:
+            mask.ellipse(box, fill=255)
 
     def blob(
         self, x: float, y: float, rx: float, ry: float, turn: float, fill: RGB, n: int = 20
@@ -100,7 +102,8 @@ class Brush:
         xy = [self._at(x, y) for x, y in points]
         w = max(1, round(width * self._half))
         self._draw.line(xy, fill=fill, width=w, joint="curve")
-        self._mask.line(xy, fill=255, width=w, joint="curve")
+        for mask in self._masks:
+            mask.line(xy, fill=255, width=w, joint="curve")
 
 
 def cat(b: Brush, p: Palette) -> None:

@@ -50,6 +50,9 @@ TOWNS = {
 BRAND = "pim"
 """The branded character: a one-eyed teal robot that belongs to nobody in the real world."""
 
+RELATIONS = ("beside", "above")
+"""How two things stand: the first to the left of the second, or above it."""
+
 FACTORS = {
     "object": OBJECTS,
     "colour": COLOURS,
@@ -69,6 +72,28 @@ _ALLOWED = {
 
 
 @dataclass(frozen=True)
+class Thing:
+    """One thing of a scene.
+
+    Attributes:
+        object: One of `OBJECTS` (or `BRAND`).
+        colour: One of `COLOURS`.
+
+    Example:
+        >>> Thing("cat", "red").object
+        'cat'
+    """
+
+    object: str
+    colour: str
+
+    def __post_init__(self) -> None:
+        for factor in ("object", "colour"):
+            if getattr(self, factor) not in _ALLOWED[factor]:
+                raise unknown(factor, getattr(self, factor), _ALLOWED[factor])
+
+
+@dataclass(frozen=True)
 class Scene:
     """Everything that decides one picture; the ground truth every claim is checked against.
 
@@ -80,10 +105,14 @@ class Scene:
         count: How many of the object, 1 to 3.
         entity: A town of `TOWNS` (the object is its mascot), `BRAND`, or None.
         seed: Decides position, size, facing and brushwork. Same scene, same pixels.
+        second: A second `Thing`, or None. The scene's own object and colour are the first.
+        relation: How the two stand, one of `RELATIONS`: the first is to the left of the second
+            (``"beside"``) or above it (``"above"``). One thing alone is always ``"beside"``.
 
     Raises:
-        KleditError: a value outside the world's vocabulary, or an entity whose fact the
-            object and colour contradict.
+        KleditError: a value outside the world's vocabulary, an entity whose fact the
+            object and colour contradict, a second thing equal to the first, beside several of
+            the first or beside an entity, or a relation of one thing.
 
     Example:
         >>> Scene("boat", "red", "beach", style="seurat").place
@@ -97,8 +126,11 @@ class Scene:
     count: int = 1
     entity: str | None = None
     seed: int = 0
+    second: Thing | None = None
+    relation: str = "beside"
 
     def __post_init__(self) -> None:
+        self._check_things()
         for factor, allowed in _ALLOWED.items():
             if getattr(self, factor) not in allowed:
                 raise unknown(factor, getattr(self, factor), allowed)
@@ -116,6 +148,64 @@ class Scene:
                     f"The mascot of {self.entity} is a {fact.colour} {fact.object}, not a "
                     f"{self.colour} {self.object}; use Scene.mascot({self.entity!r}, ...)."
                 )
+
+    def _check_things(self) -> None:
+        if self.relation not in RELATIONS:
+            raise unknown("relation", self.relation, RELATIONS)
+        if self.second is None:
+            if self.relation != RELATIONS[0]:
+                raise KleditError(
+                    f"The relation {self.relation!r} needs two things, this scene has one; name the "
+                    "other as second=Thing(object, colour) or leave the relation out."
+                )
+            return
+        if not isinstance(self.second, Thing):
+            raise KleditError(
+                f"A scene holds one or two things: expected second=Thing(object, colour), got "
+                f"{self.second!r}."
+            )
+        if self.count != 1 or self.entity is not None or self.second.object == BRAND:
+            raise KleditError(
+                "A second thing stands beside a single plain one: expected count=1, no entity and "
+                f"not {BRAND!r}, got count={self.count}, entity={self.entity!r} and "
+                f"second={self.second.object!r}."
+            )
+        if (self.second.object, self.second.colour) == (self.object, self.colour):
+            raise KleditError(
+                f"The two things are the same, a {self.colour} {self.object}; use count=2 for two "
+                "of a kind."
+            )
+
+    @classmethod
+    def pair(
+        cls,
+        first: Thing,
+        second: Thing,
+        place: str,
+        style: str = "photo",
+        relation: str = "beside",
+        seed: int = 0,
+    ) -> Scene:
+        """The scene of two things, the first to the left of the second or above it.
+
+        Example:
+            >>> Scene.pair(Thing("cat", "red"), Thing("boat", "blue"), "beach").second.object
+            'boat'
+        """
+        return cls(
+            first.object, first.colour, place, style, seed=seed, second=second, relation=relation
+        )
+
+    @property
+    def things(self) -> tuple[Thing, ...]:
+        """What the scene holds, left before right and upper before lower.
+
+        Example:
+            >>> len(Scene("cat", "red", "beach").things)
+            1
+        """
+        first = Thing(self.object, self.colour)
+        return (first,) if self.second is None else (first, self.second)
 
     @classmethod
     def mascot(cls, town: str, place: str, style: str = "photo", seed: int = 0) -> Scene:

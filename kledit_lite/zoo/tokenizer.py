@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     import torch
 
 CONTEXT = 20
-"""Tokens a text may have, start and end included."""
+"""Tokens a text may have, start and end included, unless the tokenizer says otherwise."""
 START, END = "<|startoftext|>", "<|endoftext|>"
 
 
-def build_tokenizer(texts: Sequence[str], out: Path) -> None:
+def build_tokenizer(texts: Sequence[str], out: Path, context: int = CONTEXT) -> None:
     """Learn the byte-pair merges of `texts` and write a `CLIPTokenizer` folder.
 
     The vocabulary has CLIP's layout: single characters, characters that end a word (``</w>``),
@@ -54,7 +54,7 @@ def build_tokenizer(texts: Sequence[str], out: Path) -> None:
     from transformers import CLIPTokenizer
 
     tokenizer = CLIPTokenizer(
-        vocab=str(out / "vocab.json"), merges=str(out / "merges.txt"), model_max_length=CONTEXT
+        vocab=str(out / "vocab.json"), merges=str(out / "merges.txt"), model_max_length=context
     )
     tokenizer.save_pretrained(out)
 
@@ -86,21 +86,22 @@ def tokenize(texts: Sequence[str], folder: Path) -> torch.Tensor:
     """Token ids, padded with the end token.
 
     Returns:
-        (N, 20) int64.
+        (N, L) int64, where L is the tokenizer's ``model_max_length`` (20 for clip-tiny).
 
     Raises:
-        KleditError: `texts` is a single string, or a text has more than 20 tokens.
+        KleditError: `texts` is a single string, or a text has more than L tokens.
     """
     import torch
 
     if isinstance(texts, str):
         raise KleditError("Expected a list of texts, got one string; pass [text].")
-    ids = load_tokenizer(folder)(list(texts))["input_ids"]
-    rows = torch.full((len(ids), CONTEXT), load_tokenizer(folder).eos_token_id, dtype=torch.long)
+    tokenizer = load_tokenizer(folder)
+    ids, length = tokenizer(list(texts))["input_ids"], tokenizer.model_max_length
+    rows = torch.full((len(ids), length), tokenizer.eos_token_id, dtype=torch.long)
     for i, row in enumerate(ids):
-        if len(row) > CONTEXT:
+        if len(row) > length:
             raise KleditError(
-                f"A text has {len(row)} tokens, the encoder takes {CONTEXT} with start and end: "
+                f"A text has {len(row)} tokens, the encoder takes {length} with start and end: "
                 f"{texts[i]!r}; shorten it."
             )
         rows[i, : len(row)] = torch.tensor(row)

@@ -1,0 +1,119 @@
+"""clip-tiny, second edition: captions of one and of two things, a context of 28 tokens."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from kledit_lite.world import SceneSet, random_caption, vocabulary
+from kledit_lite.zoo.clip import CONFIG, build_clip
+from kledit_lite.zoo.recipes.pools import Pool, presence
+from kledit_lite.zoo.store import Card, save_model
+from kledit_lite.zoo.tokenizer import build_tokenizer, load_tokenizer, tokenize
+from kledit_lite.zoo.training import Recipe, fit, settle_allocator, shift_and_flip, to_tensor
+
+CONTEXT = 28
+POOL = Pool(singles=36_000, pairs=24_000)
+FIRST = Recipe(pool=POOL.size, samples=160_000, batch=128, warmup=100, hard_from=100, seed=11)
+WARM_UP = replace(FIRST, samples=102_400, lr=1.5e-3, warmup=50, hard_from=None)
+SECOND = replace(FIRST, samples=128_000, warmup=50, hard_from=0, seed=12)
+
+
+def config() -> dict[str, Any]:
+    """The architecture: that of the first edition with a longer context."""
+    return {**CONFIG, "text_cfg": {**CONFIG["text_cfg"], "context_length": CONTEXT}}
+
+
+def warm_up(tower: Any, pool: SceneSet, work: Path) -> dict[str, Any]:
+    """Train the image tower to name object, colour, place and style, each by a linear head.
+
+    A picture of two things has two right objects (and colours) of equal share. The heads are
+    thrown away. What cannot be seen is not asked for.
+    """
+    shares = {f: torch.from_numpy(presence(pool, f)) for f in ("object", "colour")}
+    index = {f: torch.from_numpy(pool.factor(f)) for f in ("place", "style")}
+    sizes = {f: s.shape[1] for f, s in shares.items()} | {"place": 8, "style": 9}
+    heads = {f: torch.nn.Linear(tower.trunk.num_features, n) for f, n in sizes.items()}
+    both = torch.nn.ModuleDict({"trunk": tower.trunk, "heads": torch.nn.ModuleDict(heads)})
+
+    def loss(rows: np.ndarray, rng: np.random.Generator) -> torch.Tensor:
+        z = tower.trunk(shift_and_flip(to_tensor(pool.images[rows]), rng))
+        named = sum(F.cross_entropy(heads[f](z), index[f][rows]) for f in index)
+        for factor, share in shares.items():
+            target = share[rows]
+            asked = target.sum(1).clamp(min=1e-9)
+            # cross-entropy above the entropy of the target, which no model can go below
+            each = F.cross_entropy(heads[factor](z), target, reduction="none")
+            named = named + (each * (asked > 0.5)).sum() / (asked > 0.5).sum().clamp(min=1)
+        return named
+
+    return fit(both, loss, WARM_UP, work / "clip-warm-up.ckpt")
+
+
+def train(work: Path, tokenizer: Path) -> tuple[torch.nn.Module, dict[str, Any]]:
+    """Warm-up, then two cycles of open_clip's contrastive loss with hard batches."""
+    import open_clip
+
+    torch.manual_seed(FIRST.seed)
+    pool = POOL.load(work)
+    model = build_clip(len(load_tokenizer(tokenizer)), config())
+    contrast = open_clip.ClipLoss()
+    info = {"warm_up": warm_up(model.visual, pool, work)}
+
+    def loss(rows: np.ndarray, rng: np.random.Generator) -> torch.Tensor:
+        x = shift_and_flip_pairs(pool, rows, rng)
+        texts = [random_caption(pool.scenes[i], rng, without=0.08) for i in rows]
+        u, v, scale = model(x, tokenize(texts, tokenizer))
+        with torch.no_grad():
+            model.logit_scale.clamp_(0, 4.6)
+        return contrast(u, v, scale)
+
+    groups = pool.factor("place") * 9 + pool.factor("style")
+    info["first"] = fit(model, loss, FIRST, work / "clip-first.ckpt", groups=groups)
+    many = np.array([len(s.things) for s in pool.scenes])
+    groups = groups * 6 + pool.factor("count") + 3 * (many - 1)
+    info["second"] = fit(model, loss, SECOND, work / "clip-second.ckpt", groups=groups)
+    return model, info
+
+
+def shift_and_flip_pairs(
+    pool: SceneSet, rows: np.ndarray, rng: np.random.Generator
+) -> torch.Tensor:
+    """Shifted pictures; only those of one thing are flipped, as left and right are said of two."""
+    x = to_tensor(pool.images[rows])
+    single = torch.tensor([pool.scenes[i].second is None for i in rows])
+    x[single] = x[single].flip(-1) if rng.random() < 0.5 else x[single]
+    side, most = x.shape[-1], 5
+    parts = []
+    for part in x.chunk(4):
+        dy, dx = (int(v) for v in rng.integers(0, 2 * most + 1, 2))
+        part = F.pad(part, (most,) * 4, mode="replicate")
+        parts.append(part[..., dy : dy + side, dx : dx + side])
+    return torch.cat(parts)
+
+
+def main(work: Path) -> None:
+    """Train, and write tokenizer, weights and card into ``work/clip-tiny``."""
+    settle_allocator()
+    work.mkdir(parents=True, exist_ok=True)
+    folder = work / "clip-tiny"
+    if not (folder / "tokenizer_config.json").exists():
+        build_tokenizer(vocabulary(), folder, CONTEXT)
+    model, info = train(work, folder)
+    card = Card(
+        "clip-tiny", "ViT with a convolutional stem, causal text tower", "language",
+        "captions, after a warm-up of its image tower on 102,400 labelled pictures",
+        {"pool": vars(POOL), "warm_up": vars(WARM_UP), "first": vars(FIRST), "second": vars(SECOND)},
+        {**info, "device": "cpu"},
+    )  # fmt: skip
+    save_model(model, card, work)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
