@@ -198,8 +198,16 @@ def random_caption(
     return caption(scene, variant, drop, missing)
 
 
-def vocabulary() -> list[str]:
-    """One caption of every kind, enough to hold every word the grammar can say."""
+def vocabulary(pairs: bool = False) -> list[str]:
+    """One caption of every kind, enough to hold every word the grammar can say.
+
+    Args:
+        pairs: Also the words that say two things, and what is missing.
+
+    Example:
+        >>> "a red bird and a blue fish without a boat in the city" in vocabulary(pairs=True)
+        True
+    """
     from itertools import product
 
     from kledit_lite.world import scene as s
@@ -216,10 +224,8 @@ def vocabulary() -> list[str]:
     scenes += [Scene.brand(s.PLACES[0])]
     texts = {caption(sc, v) for sc in scenes for v in (0, 1, 2, 3, 4, 5, 7)}
     texts |= {caption(sc, v, ("object", "style")) for sc in scenes for v in range(5)}
-    other = s.Thing("fish", "blue")
-    pairs = [
-        Scene.pair(s.Thing("bird", "red"), other, "city", relation=relation)
-        for relation in s.RELATIONS
-    ]
-    texts |= {caption(pair, 7 * v, (), "boat") for pair in pairs for v in range(4)}
+    if pairs:
+        first, second = s.Thing("bird", "red"), s.Thing("fish", "blue")
+        twos = [Scene.pair(first, second, "city", relation=r) for r in s.RELATIONS]
+        texts |= {caption(two, 7 * v, ("style",), "boat") for two in twos for v in range(4)}
     return sorted(texts)

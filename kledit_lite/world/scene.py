@@ -155,8 +155,8 @@ class Scene:
         if self.second is None:
             if self.relation != RELATIONS[0]:
                 raise KleditError(
-                    f"The relation {self.relation!r} needs two things, this scene has one; name the "
-                    "other as second=Thing(object, colour) or leave the relation out."
+                    f"The relation {self.relation!r} needs two things, this scene has one; name "
+                    "the other as second=Thing(object, colour) or leave the relation out."
                 )
             return
         if not isinstance(self.second, Thing):

@@ -150,7 +150,7 @@ def test_every_word_of_two_things_is_one_token(tmp_path):
     from kledit_lite.world import vocabulary
     from kledit_lite.zoo.tokenizer import build_tokenizer, load_tokenizer
 
-    build_tokenizer(vocabulary(), tmp_path / "t", 28)
+    build_tokenizer(vocabulary(pairs=True), tmp_path / "t", 28)
     tokenizer = load_tokenizer(tmp_path / "t")
     for word in "and to the left right of above below without".split():
         assert len(tokenizer(word)["input_ids"]) == 3

@@ -47,10 +47,8 @@ def warm_up(tower: Any, pool: SceneSet, work: Path) -> dict[str, Any]:
         named = sum(F.cross_entropy(heads[f](z), index[f][rows]) for f in index)
         for factor, share in shares.items():
             target = share[rows]
-            asked = target.sum(1).clamp(min=1e-9)
-            # cross-entropy above the entropy of the target, which no model can go below
-            each = F.cross_entropy(heads[factor](z), target, reduction="none")
-            named = named + (each * (asked > 0.5)).sum() / (asked > 0.5).sum().clamp(min=1)
+            asked = target.sum(1).sum().clamp(min=1)  # rows of zeros ask nothing and cost nothing
+            named = named + F.cross_entropy(heads[factor](z), target, reduction="sum") / asked
         return named
 
     return fit(both, loss, WARM_UP, work / "clip-warm-up.ckpt")
@@ -104,12 +102,13 @@ def main(work: Path) -> None:
     work.mkdir(parents=True, exist_ok=True)
     folder = work / "clip-tiny"
     if not (folder / "tokenizer_config.json").exists():
-        build_tokenizer(vocabulary(), folder, CONTEXT)
+        build_tokenizer(vocabulary(pairs=True), folder, CONTEXT)
     model, info = train(work, folder)
     card = Card(
         "clip-tiny", "ViT with a convolutional stem, causal text tower", "language",
         "captions, after a warm-up of its image tower on 102,400 labelled pictures",
-        {"pool": vars(POOL), "warm_up": vars(WARM_UP), "first": vars(FIRST), "second": vars(SECOND)},
+        {"pool": vars(POOL), "warm_up": vars(WARM_UP), "first": vars(FIRST),
+         "second": vars(SECOND)},
         {**info, "device": "cpu"},
     )  # fmt: skip
     save_model(model, card, work)

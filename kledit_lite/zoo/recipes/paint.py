@@ -24,7 +24,7 @@ from kledit_lite.zoo.tokenizer import load_tokenizer, tokenize
 from kledit_lite.zoo.training import fit, settle_allocator
 
 WIDTHS = (96, 80, 64)
-"""Channels of the three levels: the top one, 8 x 8, must carry 48 latent channels and the shapes."""
+"""Channels of the three levels; the top one must carry 48 latent channels and the shapes."""
 SETTINGS: dict[str, Any] = {**UNET, "block_out_channels": WIDTHS}
 POOL = Pool(singles=40_000, pairs=30_000, entities=0.25, spread=0.1, seed=21)
 RECIPE = PaintRecipe(
