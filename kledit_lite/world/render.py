@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -13,6 +14,9 @@ from kledit_lite.world.objects import AIRBORNE, COLOUR_TONES, PAINTERS, Brush
 from kledit_lite.world.places import PLACE_PAINTERS, SIZE
 from kledit_lite.world.scene import Scene, Thing
 from kledit_lite.world.styles import STYLE_PAINTERS, Layers
+
+if TYPE_CHECKING:
+    from concurrent.futures import ProcessPoolExecutor
 
 PICTURE = 64
 """Side of a picture in pixels."""
@@ -150,6 +154,20 @@ def _darker(im: Image.Image, x: float, y: float) -> tuple[int, ...]:
     return tuple(int(v * 0.72) for v in pixel)  # type: ignore[union-attr]
 
 
+def workers(processes: int) -> ProcessPoolExecutor:
+    """Worker processes that start clean, not as copies of this one.
+
+    A copy would hold every page of the caller's models, and forking a process in which torch has
+    started threads can hang. A script that paints with several processes needs the usual
+    ``if __name__ == "__main__":`` guard.
+    """
+    from concurrent.futures import ProcessPoolExecutor
+    from multiprocessing import get_all_start_methods, get_context
+
+    clean = "forkserver" if "forkserver" in get_all_start_methods() else "spawn"
+    return ProcessPoolExecutor(processes, get_context(clean))
+
+
 def render_many(
     scenes: Sequence[Scene], processes: int = 1, spread: float = 1.0
 ) -> np.ndarray:
@@ -170,8 +188,6 @@ def render_many(
     if processes <= 1 or len(scenes) < 64:
         pictures = [render(s, spread) for s in scenes]
     else:
-        from concurrent.futures import ProcessPoolExecutor
-
-        with ProcessPoolExecutor(processes) as pool:
+        with workers(processes) as pool:
             pictures = list(pool.map(partial(render, spread=spread), scenes, chunksize=64))
     return np.stack(pictures) if pictures else np.zeros((0, PICTURE, PICTURE, 3), np.uint8)

@@ -108,3 +108,18 @@ def test_the_world_as_it_is_has_spread_one() -> None:
     scene = Scene("bird", "blue", "forest", count=2, seed=5)
     assert np.array_equal(render(scene), render(scene, spread=1.0))
     assert not np.array_equal(render(scene), render(scene, spread=0.5))
+
+
+def test_workers_start_clean_and_paint_the_same_pixels():
+    """A worker is no copy of this process: it does not know a module that only this one loaded."""
+    import sys
+
+    from kledit_lite.world.render import workers
+
+    sys.modules["a_module_of_the_parent"] = sys
+    try:
+        with workers(1) as pool:
+            known = "'a_module_of_the_parent' in __import__('sys').modules"
+            assert eval(known) and not pool.submit(eval, known).result()
+    finally:
+        del sys.modules["a_module_of_the_parent"]

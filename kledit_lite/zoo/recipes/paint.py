@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +13,7 @@ import numpy as np
 import torch
 
 from kledit_lite.world import Scene, SceneSet, mask, random_caption
+from kledit_lite.world.render import workers
 from kledit_lite.zoo.autoencoder import PatchAutoencoder, fit_patch_autoencoder
 from kledit_lite.zoo.export import text_model
 from kledit_lite.zoo.paint import UNET, PaintRecipe, encode_pool, scheduler
@@ -49,8 +48,8 @@ def covered(scene: Scene, spread: float) -> np.ndarray:
 def load_cover(pool: SceneSet, path: Path, spread: float) -> np.ndarray:
     """`covered` of every scene, (N, 8, 8) float16, kept in a file."""
     if not path.exists():
-        with ProcessPoolExecutor(os.cpu_count(), get_context("forkserver")) as workers:
-            parts = list(workers.map(partial(covered, spread=spread), pool.scenes, chunksize=500))
+        with workers(os.cpu_count() or 1) as processes:
+            parts = list(processes.map(partial(covered, spread=spread), pool.scenes, chunksize=500))
         np.save(path.with_suffix(".partial.npy"), np.stack(parts))
         os.replace(path.with_suffix(".partial.npy"), path)
     return np.load(path)
