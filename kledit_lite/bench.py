@@ -33,9 +33,9 @@ def run(root: Path, name: str, quick: bool = False) -> Results:
         UnknownNameError: no such benchmark; the message lists the valid names.
         KleditError: the file has no ``run``, or it returns something else than `Results`.
 
-    Example:
-        >>> run(find_root(), "align", quick=True).met  # doctest: +SKIP
-        True
+    Example::
+
+        run(find_root(), "align", quick=True).met
     """
     valid = names(root)
     if name not in valid:

@@ -227,7 +227,12 @@ def decode_lm(
     Cost: per step, one forward pass with ``beam`` texts and beam x top_k encoded texts.
 
     Example:
-        >>> decode_lm(aligner(head.weight[3:4])[0], clip.encode_text, lm, tok)  # doctest: +SKIP
+        >>> from kledit_lite import zoo
+        >>> clip, writer = zoo.load_clip(), zoo.load_writer()
+        >>> v = clip.encode_text(["a painting of a red cat"])[0]
+        >>> found = decode_lm(v, clip.encode_text, writer.model, writer.tokenizer, top_k=20)
+        >>> len(found), found[0].score >= found[1].score
+        (5, True)
     """
     import torch
 

@@ -55,9 +55,10 @@ class Cache:
         profile: name of the profile.
         library: folder of the library's sources; default: that of the imported package.
 
-    Example:
-        >>> cache = Cache(find_root(), "lite")  # doctest: +SKIP
-        >>> cache.get(chapter)  # None, or the Run of exactly these sources   # doctest: +SKIP
+    Example::
+
+        cache = Cache(find_root(), "lite")
+        cache.get(chapter)  # None, or the Run of exactly these sources
     """
 
     def __init__(self, root: Path, profile: str, library: Path | None = None) -> None:

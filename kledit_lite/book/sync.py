@@ -56,10 +56,6 @@ def out_of_sync(root: Path) -> list[Path]:
 
 def sync_ipynb(root: Path) -> list[Path]:
     """Write every pair that is not in sync; returns those it wrote.
-
-    Example:
-        >>> sync_ipynb(find_root())  # doctest: +SKIP
-        [PosixPath('notebooks/01-alignment.ipynb')]
     """
     stale = set(out_of_sync(root))
     for chapter in discover(root):

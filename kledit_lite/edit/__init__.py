@@ -1,8 +1,11 @@
 """Editing text-to-image models in closed form, and undoing it to the last bit.
 
 >>> from kledit_lite.edit import Concept, locoedit
->>> concept = Concept.of("van gogh", "painting")
->>> # with locoedit(pipe, concept, layers=[8, 9]).apply(pipe): ...
+>>> from kledit_lite import trace, zoo
+>>> pipe = zoo.load_pipeline("paint-tiny")
+>>> concept = Concept.of("van gogh", "photo")
+>>> with locoedit(pipe, concept, layers=[8, 9]).apply(pipe):
+...     pictures = trace.generate(pipe, ["a cat in the style of van gogh"])
 """
 
 from __future__ import annotations

@@ -82,7 +82,10 @@ def esd_x(
     Cost: steps x (2 x sampling_steps / 2 + 4) forward rows a latent, and one backward.
 
     Example:
-        >>> # edit = esd_x(pipe, "van gogh", "a painting", EsdRecipe(steps=20))
+        >>> from kledit_lite import zoo
+        >>> pipe = zoo.load_pipeline("paint-tiny")
+        >>> recipe = EsdRecipe(steps=1, sampling_steps=2, batch=1)
+        >>> edit = esd_x(pipe, "van gogh", "a painting", recipe)
     """
     unet = pipe.unet
     check_hookable(unet)

@@ -1,8 +1,8 @@
 """Edits as small objects: apply, undo to the last bit, save, load.
 
->>> # edit = locoedit(pipe, concept, layers=[8, 9])
->>> # with edit.apply(pipe): generate(pipe, prompts)     # undone at the end
->>> # edit.save("no-van-gogh.safetensors")
+    edit = locoedit(pipe, concept, layers=[8, 9])
+    with edit.apply(pipe): generate(pipe, prompts)     # undone at the end
+    edit.save("no-van-gogh.safetensors")
 """
 
 from __future__ import annotations

@@ -130,9 +130,9 @@ def solve(
 
     Example:
         >>> from kledit_lite import zoo
-        >>> pipe = zoo.load_pipeline("paint-tiny")  # doctest: +SKIP
+        >>> pipe = zoo.load_pipeline("paint-tiny")
         >>> concept = Concept.of("seurat", "photo", ("a cat in the style of {}",))
-        >>> edit = solve(pipe, concept, "locoedit", layers=[8, 9])  # doctest: +SKIP
+        >>> edit = solve(pipe, concept, "locoedit", layers=[8, 9])
     """
     if isinstance(method, str):
         if method not in METHODS:
@@ -204,7 +204,10 @@ def diffquickfix(
         layer: The causal one is 0; any other is the negative control of the thesis, figure 5.4a.
 
     Example:
-        >>> # with diffquickfix(pipe, Concept.of("seurat", "photo")).apply(pipe): ...
+        >>> from kledit_lite import zoo
+        >>> pipe = zoo.load_pipeline("paint-tiny")
+        >>> with diffquickfix(pipe, Concept.of("seurat", "photo")).apply(pipe) as handle:
+        ...     text = encode(pipe, ["a boat in the style of seurat"])
     """
     return solve(pipe, concepts, DIFFQUICKFIX, layers=[layer], **options)
 
@@ -215,7 +218,10 @@ def locoedit(
     """LocoEdit: keys and values of the cross-attention layers that LocoGen found.
 
     Example:
-        >>> # edit = locoedit(pipe, Concept.of("seurat", "photo"), layers=[8, 9])
+        >>> from kledit_lite import zoo
+        >>> pipe = zoo.load_pipeline("paint-tiny")
+        >>> len(locoedit(pipe, Concept.of("seurat", "photo"), layers=[8, 9]).changes)
+        4
     """
     return solve(pipe, concepts, LOCOEDIT, layers=layers, **options)
 

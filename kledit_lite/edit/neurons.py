@@ -118,7 +118,12 @@ def neuron_scores(
             encoder's, layers that do not exist, a UNet that hides hooks.
 
     Example:
-        >>> # scores = neuron_scores(pipe, styled, plain, layers=[8, 9], subject="van gogh")
+        >>> from kledit_lite import locate, zoo
+        >>> pipe = zoo.load_pipeline("paint-tiny")
+        >>> pairs = locate.style_probe("van gogh", 8)
+        >>> scores = neuron_scores(pipe, pairs.sources, pairs.targets, [8, 9], subject="van gogh")
+        >>> len(scores.z)  # keys and values of two layers
+        4
     """
     names = key_value_names(pipe, layers, projections)
     a = _tokens(pipe, "with_concept", with_concept, subject, position)
@@ -177,7 +182,13 @@ def ablated(
             or `conditional` with an odd number of rows.
 
     Example:
-        >>> # with ablated(pipe, scores.top(30)): generate(pipe, prompts)
+        >>> from kledit_lite import locate, zoo
+        >>> pipe = zoo.load_pipeline("paint-tiny")
+        >>> pairs = locate.style_probe("van gogh", 2)
+        >>> scores = neuron_scores(pipe, pairs.sources, pairs.targets, [8, 9])
+        >>> with ablated(pipe, scores.top(30)) as fired:
+        ...     pictures = generate(pipe, pairs.sources, how=Sampling(steps=2))
+        >>> fired.expect(2)
     """
     if how not in ("zero", "mean"):
         raise unknown("ablation", how, ("zero", "mean"))
@@ -256,7 +267,15 @@ def trade_off(
         A row for each count: ``neurons`` and what `measure` returned.
 
     Example:
-        >>> # trade_off(pipe, scores, [0, 10, 30], prompts, judge_shares)
+        >>> from kledit_lite import locate, zoo
+        >>> pipe, pairs = zoo.load_pipeline("paint-tiny"), locate.style_probe("seurat", 2)
+        >>> scores = neuron_scores(pipe, pairs.sources, pairs.targets, [8, 9])
+        >>> def light(images):
+        ...     return {"light": float(images.mean())}
+        >>> quick = Sampling(steps=2)
+        >>> rows = trade_off(pipe, scores, [0, 30], pairs.sources, light, sampling=quick)
+        >>> [row["neurons"] for row in rows]
+        [0.0, 30.0]
     """
     rows = []
     for count in counts:

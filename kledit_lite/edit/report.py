@@ -61,7 +61,12 @@ def collateral(pipe: Any, edit: Edit, texts: Sequence[str]) -> list[Shift]:
     Cost: two encodings, and two products (texts x tokens, d) by (d, out) a matrix.
 
     Example:
-        >>> # [s.relative for s in collateral(pipe, edit, ["a dog"])]
+        >>> from kledit_lite import edit, zoo
+        >>> pipe = zoo.load_pipeline("paint-tiny")
+        >>> change = edit.locoedit(pipe, edit.Concept.of("seurat", "photo"), layers=[8, 9])
+        >>> moved = [s for s in collateral(pipe, change, ["a red dog"]) if s.relative > 0]
+        >>> len(moved)  # keys and values of two layers
+        4
     """
     if isinstance(texts, str) or not len(texts):
         raise KleditError("Expected a list of texts that should not move, with at least one.")

@@ -275,7 +275,13 @@ def locogen(
     """Score every window of m adjacent layers (Algorithm 1).
 
     Example:
-        >>> # found = locogen(plan(pipe, style_probe("seurat", 8)), 3, clip_score); found.best
+        >>> from kledit_lite import locate, trace, zoo
+        >>> from kledit_lite.metrics.clipscore import clip_scorer
+        >>> probe, quick = locate.style_probe("seurat", 1), trace.Sampling(steps=1)
+        >>> work = plan(zoo.load_pipeline("paint-tiny"), probe, quick)
+        >>> found = locogen(work, 3, clip_scorer(zoo.load_clip()), progress=False)
+        >>> len(found.best)
+        3
     """
     return score_sets(work, windows(len(work.sites), m), score, folder=folder, progress=progress)
 

@@ -64,11 +64,13 @@ def trace_unet(
 
     Example:
         >>> from kledit_lite import trace, zoo
-        >>> pipe = zoo.load_pipeline("paint-tiny")  # doctest: +SKIP
-        >>> prompts = trace.trace_prompts("style", 6)
+        >>> pipe = zoo.load_pipeline("paint-tiny")
+        >>> prompts = trace.trace_prompts("style", 2)
         >>> scores = {"clipscore": trace.by_clip(zoo.load_clip())}
-        >>> found = trace.trace_unet(pipe, prompts, range(6), scores)  # doctest: +SKIP
-        >>> trace.aie(found).nlargest(3, "aie")  # doctest: +SKIP
+        >>> quick = trace.Tracing(sampling=trace.Sampling(steps=1))
+        >>> found = trace.trace_unet(pipe, prompts, range(2), scores, quick)
+        >>> len(trace.aie(found).nlargest(3, "aie"))
+        3
     """
     import pandas as pd
 

@@ -59,7 +59,16 @@ def text_at_sites(
         `Fired`; call ``expect(steps)`` at the end.
 
     Example:
-        >>> # with text_at_sites(unet, sites, bank, rows) as fired: unet(...); fired.expect(1)
+        >>> from kledit_lite import trace, zoo
+        >>> pipe = zoo.load_pipeline("paint-tiny")
+        >>> sites = trace.discover(pipe.unet, ["cross-attention"])
+        >>> bank = trace.encode(pipe, ["a red cat", "a blue boat"]).hidden
+        >>> rows = torch.full((len(sites), 1), -1)
+        >>> rows[-1] = 1  # the last layer reads of a boat
+        >>> x = torch.zeros(1, pipe.unet.config.in_channels, 8, 8)
+        >>> with torch.no_grad(), text_at_sites(pipe.unet, sites, bank, rows) as fired:
+        ...     noise = pipe.unet(x, 500, encoder_hidden_states=bank[:1]).sample
+        >>> fired.expect(1)
     """
     check_hookable(unet)
     if rows.shape[0] != len(sites):

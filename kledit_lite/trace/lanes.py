@@ -85,7 +85,12 @@ def counted(unet: Any) -> Iterator[Rows]:
     """Count what goes through the UNet while inside.
 
     Example:
-        >>> # with counted(pipe.unet) as work: sample(...); work.rows
+        >>> from kledit_lite import trace, zoo
+        >>> pipe = zoo.load_pipeline("paint-tiny")
+        >>> with counted(pipe.unet) as work:
+        ...     pictures = trace.generate(pipe, ["a red cat"] * 3, how=trace.Sampling(steps=2))
+        >>> work.calls, work.rows  # two halves of guidance
+        (2, 12)
     """
     work = Rows()
 

@@ -256,8 +256,8 @@ def generate(
 
     Example:
         >>> from kledit_lite import zoo
-        >>> pipe = zoo.load_pipeline("paint-tiny")  # doctest: +SKIP
-        >>> generate(pipe, ["a red cat on the beach"]).shape  # doctest: +SKIP
+        >>> pipe = zoo.load_pipeline("paint-tiny")
+        >>> generate(pipe, ["a red cat on the beach"], how=Sampling(steps=4)).shape
         (1, 64, 64, 3)
     """
     text = encode(pipe, prompts)

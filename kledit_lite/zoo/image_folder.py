@@ -91,8 +91,13 @@ def load_image_folder(path: Path | str, n: int, seed: int = 0, size: int = 256) 
     Cost: listing the folder; an image is read each time it is asked for, and none is kept.
 
     Example:
-        >>> load_image_folder("imagenet/val", n=1000).images.shape  # doctest: +SKIP
-        (1000, 256, 256, 3)
+        >>> import tempfile
+        >>> from PIL import Image
+        >>> folder = Path(tempfile.mkdtemp())
+        >>> (folder / "cat").mkdir()
+        >>> Image.new("RGB", (80, 60)).save(folder / "cat" / "1.png")
+        >>> load_image_folder(folder, n=1000, size=32).images.shape
+        (1, 32, 32, 3)
     """
     folder = Path(path)
     if not folder.is_dir():

