@@ -16,7 +16,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kledit_lite.align.affine import AffineMap
-from kledit_lite.align.bottleneck import AttributeReport, ConceptBottleneck, attribute_auroc
+from kledit_lite.align.bottleneck import (
+    AttributeReport,
+    ConceptBottleneck,
+    attribute_auroc,
+    concept_levels,
+    correct_concepts,
+)
 from kledit_lite.align.concepts import (
     TEMPLATES,
     ConceptBank,
@@ -28,7 +34,13 @@ from kledit_lite.align.concepts import (
     zero_shot,
     zero_shot_accuracy,
 )
-from kledit_lite.align.drift import concept_drift
+from kledit_lite.align.contrast import class_patterns, contrast_text
+from kledit_lite.align.drift import (
+    concept_drift,
+    presence,
+    presence_drift,
+    split_half_threshold,
+)
 from kledit_lite.align.evaluate import (
     R2,
     LinearHead,
@@ -49,6 +61,7 @@ from kledit_lite.align.logic import (
     Retrieval,
     compare_with_composite,
     composite_ranking,
+    guarded_ranking,
     parse,
     precision_at,
     retrieve,
@@ -64,7 +77,12 @@ from kledit_lite.align.study import (
     probe,
     target_head,
 )
-from kledit_lite.align.to_text import Decoded, decode_grammar, decode_lm, rank_words
+from kledit_lite.align.to_text import (
+    Decoded,
+    decode_grammar,
+    decode_lm,
+    rank_words,
+)
 
 if TYPE_CHECKING:
     from kledit_lite.align.estimator import Aligner
@@ -100,10 +118,14 @@ __all__ = [
     "attribute_auroc",
     "chance_level",
     "choose_ridge",
+    "class_patterns",
     "compare_with_composite",
     "composite_ranking",
     "concept_drift",
+    "concept_levels",
     "concept_vector",
+    "contrast_text",
+    "correct_concepts",
     "decode_grammar",
     "decode_lm",
     "encode",
@@ -111,6 +133,7 @@ __all__ = [
     "fit_aligner",
     "fit_aligner_sgd",
     "group_matrix",
+    "guarded_ranking",
     "head_predict",
     "load_pictures",
     "normalise",
@@ -118,6 +141,8 @@ __all__ = [
     "pair_table",
     "parse",
     "precision_at",
+    "presence",
+    "presence_drift",
     "principal_alignment",
     "probe",
     "r2",
@@ -128,6 +153,7 @@ __all__ = [
     "retained_ratio",
     "retrieve",
     "sample_efficiency",
+    "split_half_threshold",
     "target_head",
     "top_images",
     "weakest_target",

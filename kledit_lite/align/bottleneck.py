@@ -116,6 +116,68 @@ class ConceptBottleneck:
         return parts[0] if one else parts
 
 
+def concept_levels(similarities: object, has: object) -> np.ndarray:
+    r"""The usual score of every concept where it is absent and where it is present.
+
+    Row 0: the mean similarity over images without the concept; row 1: over those with it.
+
+    Args:
+        similarities: (N, C).
+        has: (N, C) booleans, or zeros and ones: ground truth, or `presence` where there is none.
+
+    Returns:
+        (2, C).
+
+    Raises:
+        KleditError: shapes that differ, or a concept that all or no images have.
+
+    Example:
+        >>> concept_levels([[0.1], [0.3], [0.8]], [[0], [0], [1]]).round(3).tolist()
+        [[0.2], [0.8]]
+    """
+    s = as_features("similarities", similarities).astype(np.float64)
+    there = as_features("has", has, dim=s.shape[1])
+    check_same_rows(similarities=s, has=there)
+    count = there.sum(axis=0)
+    if ((count == 0) | (count == len(there))).any():
+        raise KleditError("A concept that all or no images have has only one level; leave it out.")
+    return np.stack(
+        [(s * (1 - there)).sum(axis=0) / (len(s) - count), (s * there).sum(axis=0) / count]
+    )
+
+
+def correct_concepts(
+    similarities: object, has: object, levels: object, columns: Sequence[int]
+) -> np.ndarray:
+    """Similarities after someone has put some concepts right (interventions of Koh et al. 2020).
+
+    A corrected concept gets the level that pictures with it, or without it, usually have.
+
+    Args:
+        similarities: (N, C), of the images to correct.
+        has: (N, C), what the person says is there.
+        levels: (2, C), from `concept_levels` of the images that the rule was fitted on.
+        columns: the concepts that are corrected.
+
+    Returns:
+        (N, C); columns that are not corrected are as before.
+
+    Raises:
+        KleditError: shapes that differ.
+
+    Example:
+        >>> correct_concepts([[0.5, 0.5]], [[True, False]], [[0.1, 0.2], [0.8, 0.9]], [0]).tolist()
+        [[0.8, 0.5]]
+    """
+    out = as_features("similarities", similarities).astype(np.float64, copy=True)
+    there = as_features("has", has, dim=out.shape[1])
+    level = as_features("levels", levels, dim=out.shape[1], min_rows=2)
+    check_same_rows(similarities=out, has=there)
+    c = list(columns)
+    out[:, c] = np.where(there[:, c] > 0, level[1, c], level[0, c])
+    return out
+
+
 @dataclass(frozen=True)
 class AttributeReport:
     """How well similarities predict attributes nobody labelled for the model.

@@ -182,6 +182,59 @@ def composite_ranking(
     return np.argsort(-(normalise(x.astype(np.float64)) @ vector), kind="stable")
 
 
+def guarded_ranking(
+    features: object,
+    sentence: str,
+    encode_text: EncodeText,
+    similarities: object,
+    concepts: Sequence[str],
+    exclude: Sequence[str] = (),
+    *,
+    k_exclude: float = 0.0,
+    templates: Sequence[str] = ("an image of {}",),
+) -> np.ndarray:
+    r"""One sentence for what is wanted, thresholds for what is not.
+
+    A sentence can say *and*, it is the *not* that it cannot say. So the images are ranked by one
+    sentence without the unwanted part, and those with
+    :math:`s_c \ge \mu_c + k'\,\sigma_c` for an excluded concept are left out, as in `retrieve`.
+
+    Args:
+        features: (N, d), in the text encoder's space.
+        sentence: what is wanted, such as "a cat on the beach".
+        encode_text: list of T sentences -> (T, d).
+        similarities, concepts: (N, C) and C names, as in `retrieve`.
+        exclude: names of the concepts that must be absent.
+        k_exclude: as in `retrieve`.
+        templates: averaged, as for a concept.
+
+    Returns:
+        The rows that are left, most similar first, ties by row.
+
+    Raises:
+        KleditError: an unknown concept, or shapes that differ.
+
+    Cost O(N (d + C)).
+
+    Example:
+        >>> x, s = [[1.0, 0.0], [0.9, 0.1], [0.0, 1.0]], [[0.9], [0.1], [0.1]]
+        >>> guarded_ranking(x, "cat", lambda t: [[1.0, 0.0]], s, ["seurat"], ["seurat"]).tolist()
+        [1, 2]
+    """
+    order = composite_ranking(features, Query((sentence,)), encode_text, templates)
+    s = as_features("similarities", similarities)
+    names = as_names("concepts", concepts, s.shape[1])
+    if len(s) != len(order):
+        raise KleditError(f"features has {len(order)} rows and similarities {len(s)}: one each.")
+    passed = np.ones(len(s), dtype=bool)
+    for name in exclude:
+        if name not in names:
+            raise unknown("concept", name, names)
+        column = s[:, names.index(name)].astype(np.float64)
+        passed &= column < column.mean() + k_exclude * column.std()
+    return order[passed[order]]
+
+
 def precision_at(ranking: object, relevant: object, size: int | None = None) -> float:
     """Share of the first ``size`` rows of a ranking that are relevant, in [0, 1].
 

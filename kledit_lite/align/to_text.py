@@ -7,6 +7,12 @@ the sentence so far:
 - `decode_grammar`: beam search over a phrase grammar; no language model needed.
 - `decode_lm`: a causal language model proposes tokens, the cosine re-scores them.
 
+**Which vector of a class to decode.** A row of a classifier's head is what features are multiplied
+with, not a feature: carried through an aligner, :math:`W^T w + b` is mostly the bias, which is the
+same for every class. On the painted world it is put into the right word for one class in ten
+(chapter 02). Decode `class_patterns` instead, against `contrast_text`: nine in ten and more. The
+mean feature of the class's images does as well where images and labels are at hand.
+
 **How `decode_lm` differs from ZeroCap.** ZeroCap decodes one step as follows. Its language model
 gives :math:`p_{LM}`; the top tokens are appended to the text, embedded, and their similarities
 turned into :math:`p_{CLIP} \propto \exp(\cos / \tau)`. Then the **key-value cache** of the model
@@ -80,8 +86,8 @@ def rank_words(
     """Candidate words by how well "{prompt} {word}" agrees with the vector.
 
     Args:
-        vector: (d,), in the text encoder's space. A class-head row of another model gets there
-            by that model's aligner.
+        vector: (d,), in the text encoder's space: an aligned image feature, or for a class of
+            another model a row of `class_patterns` (with ``contrast_text(...)`` as the encoder).
         encode_text: list of T texts -> (T, d).
         words: the vocabulary.
         prompt: may be empty.

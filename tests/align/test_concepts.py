@@ -11,7 +11,9 @@ from kledit_lite.align import (
     ConceptBank,
     ConceptBottleneck,
     attribute_auroc,
+    concept_levels,
     concept_vector,
+    correct_concepts,
     fill_templates,
     rank_classes,
     top_images,
@@ -183,3 +185,33 @@ def test_bad_input_is_one_sentence(similarities) -> None:
         assert "\n" not in str(caught.value)
     with pytest.raises(UnknownNameError):
         bank.subset(["z"])
+
+
+def test_levels_and_corrections_are_class_means() -> None:
+    rng = np.random.default_rng(0)
+    s, has = rng.normal(size=(60, 4)), rng.random((60, 4)) < 0.4
+    levels = concept_levels(s, has)
+    for c in range(4):
+        assert levels[0, c] == pytest.approx(s[~has[:, c], c].mean())
+        assert levels[1, c] == pytest.approx(s[has[:, c], c].mean())
+    out = correct_concepts(s, has, levels, [1, 3])
+    np.testing.assert_array_equal(out[:, [0, 2]], s[:, [0, 2]])
+    for i, c in np.ndindex(60, 2):
+        column = (1, 3)[c]
+        assert out[i, column] == levels[int(has[i, column]), column]
+    with pytest.raises(KleditError, match="only one level"):
+        concept_levels(s, np.ones_like(has))
+    with pytest.raises(KleditError, match="expected 4 features"):
+        correct_concepts(s, has[:, :3], levels, [0])
+
+
+def test_a_correction_by_class_means_is_a_score_that_pictures_have() -> None:
+    """The rule recovers what noise on one concept took; extreme scores overshoot."""
+    rng = np.random.default_rng(1)
+    y = rng.integers(3, size=900)
+    has = np.eye(3, dtype=bool)[y]
+    s = 0.2 * has + 0.1 * rng.normal(size=(900, 3))
+    rule = ConceptBottleneck.fit(s[:600], y[:600], ["a", "b", "c"])
+    levels = concept_levels(s[:600], has[:600])
+    mended = correct_concepts(s[600:], has[600:], levels, [0, 1, 2])
+    assert rule.accuracy(mended, y[600:]) == 1.0 > rule.accuracy(s[600:], y[600:])

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from kledit_lite.align import concept_drift
+from kledit_lite.align import concept_drift, presence, presence_drift, split_half_threshold
 from kledit_lite.errors import KleditError
 from kledit_lite.metrics.stats import benjamini_hochberg, holm
 
@@ -69,3 +69,51 @@ def test_bad_input_is_one_sentence() -> None:
         concept_drift(before, after[:, 1:], NAMES)
     with pytest.raises(KleditError, match="3 names for 30 columns"):
         concept_drift(before, after, NAMES[:3])
+
+
+GROUPS = {"cat": "object", "boat": "object", "bird": "object", "beach": "place", "city": "place"}
+
+
+def test_presence_is_the_nearest_of_each_group() -> None:
+    s = np.random.default_rng(0).normal(size=(50, 5))
+    here = presence(s, list(GROUPS), GROUPS)
+    for row, scores in zip(here, s, strict=True):  # the slow way
+        for group in ("object", "place"):
+            members = [n for n, g in GROUPS.items() if g == group]
+            best = max(members, key=lambda n: scores[list(GROUPS).index(n)])
+            assert [n for n in members if row[list(GROUPS).index(n)]] == [best]
+    with pytest.raises(KleditError, match="No group for city"):
+        presence(s, list(GROUPS), {k: v for k, v in GROUPS.items() if k != "city"})
+
+
+def test_the_split_half_threshold_is_what_chance_does() -> None:
+    rng = np.random.default_rng(1)
+    x = (rng.random((600, 8)) < 0.3).astype(float)
+    threshold = split_half_threshold(x, splits=50)
+    sd = np.sqrt(0.3 * 0.7 / 300 * 2)
+    assert 2 * sd < threshold < 5 * sd  # the largest of 400 draws
+    assert threshold == split_half_threshold(x, splits=50)
+    assert split_half_threshold(x, splits=10) <= threshold
+    with pytest.raises(KleditError, match="splits is 0"):
+        split_half_threshold(x, splits=0)
+
+
+def test_presence_drift_finds_the_planted_shift_and_no_halo() -> None:
+    rng = np.random.default_rng(2)
+
+    def album(shares: tuple[float, ...], n: int = 1500) -> np.ndarray:
+        thing, place = rng.choice(3, n, p=shares), rng.integers(2, size=n)
+        s = 0.3 * rng.normal(size=(n, 5)) + np.c_[np.eye(3)[thing], np.eye(2)[place]]
+        s[:, 3] += 0.5 * (thing == 1)  # boats look a little like beaches: entangled cosines
+        return s
+
+    even, names = (1 / 3, 1 / 3, 1 / 3), list(GROUPS)
+    old, new, again = album(even), album((0.15, 0.51, 0.34)), album(even)
+    plain = concept_drift(old, new, names)
+    assert "beach" in set(plain.loc[plain["shifted"], "concept"])  # the halo
+    table, least = presence_drift(old, new, names, GROUPS)
+    assert set(table.loc[table["shifted"], "concept"]) == {"cat", "boat"} and 0 < least < 0.2
+    share = presence(new, names, GROUPS).mean(0) - presence(old, names, GROUPS).mean(0)
+    np.testing.assert_allclose(table["statistic"], np.abs(share), atol=1e-12)
+    calm, same = presence_drift(old, again, names, GROUPS)
+    assert not calm["shifted"].any() and same == least

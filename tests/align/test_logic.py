@@ -10,6 +10,7 @@ from kledit_lite.align import (
     Retrieval,
     compare_with_composite,
     composite_ranking,
+    guarded_ranking,
     parse,
     precision_at,
     retrieve,
@@ -124,3 +125,23 @@ def test_bad_input_is_one_sentence() -> None:
         with pytest.raises(KleditError, match=message) as caught:
             call()
         assert "\n" not in str(caught.value)
+
+
+def test_a_sentence_with_exclusions_is_the_ranking_without_them() -> None:
+    rng = np.random.default_rng(0)
+    x, s = rng.normal(size=(40, 6)), rng.normal(size=(40, 3))
+    names, text = ["cat", "seurat", "city"], rng.normal(size=6)
+
+    def encode(texts):
+        return np.tile(text, (len(texts), 1))
+
+    plain = composite_ranking(x, "a cat", encode)
+    np.testing.assert_array_equal(guarded_ranking(x, "a cat", encode, s, names), plain)
+    got = guarded_ranking(x, "a cat", encode, s, names, ["seurat", "city"], k_exclude=0.5)
+    limit = s.mean(0) + 0.5 * s.std(0)
+    kept = [i for i in plain if s[i, 1] < limit[1] and s[i, 2] < limit[2]]
+    np.testing.assert_array_equal(got, kept)
+    with pytest.raises(KleditError, match="Unknown concept 'dog'"):
+        guarded_ranking(x, "a cat", encode, s, names, ["dog"])
+    with pytest.raises(KleditError, match="features has 40 rows and similarities 39"):
+        guarded_ranking(x, "a cat", encode, s[:39], names)

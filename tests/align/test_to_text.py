@@ -5,7 +5,14 @@ import itertools
 import numpy as np
 import pytest
 
-from kledit_lite.align import decode_grammar, decode_lm, rank_words
+from kledit_lite.align import (
+    AffineMap,
+    class_patterns,
+    contrast_text,
+    decode_grammar,
+    decode_lm,
+    rank_words,
+)
 from kledit_lite.errors import KleditError
 
 COLOURS = ["red", "green", "blue"]
@@ -203,3 +210,29 @@ def test_bad_input_is_one_sentence(model) -> None:
         with pytest.raises(KleditError, match=message) as caught:
             call()
         assert "\n" not in str(caught.value)
+
+
+def test_class_patterns_are_the_slow_sum_and_undo_a_filter() -> None:
+    rng = np.random.default_rng(0)
+    x, w, a = rng.normal(size=(80, 5)), rng.normal(size=(3, 5)), rng.normal(size=(5, 4))
+    got = class_patterns(w, x, AffineMap(a, rng.normal(size=4)))
+    centred = x - x.mean(0)
+    for k in range(3):
+        row = w[k] - w.mean(0)
+        slow = sum((c @ row) * c for c in centred) / 79 @ a
+        np.testing.assert_allclose(got[k], slow, rtol=1e-10)
+    # A filter that reads a signal under correlated noise is not the signal; its pattern is.
+    signal, disturbance = np.array([1.0, 0.0]), np.array([1.0, 1.0])
+    data = rng.normal(size=(20_000, 1)) * signal + 3 * rng.normal(size=(20_000, 1)) * disturbance
+    rows = np.array([[1.0, -1.0], [-1.0, 1.0]])  # blind to the disturbance
+    pattern = class_patterns(rows, data, AffineMap(np.eye(2), np.zeros(2)))[0]
+    assert pattern @ signal / np.linalg.norm(pattern) > 0.95
+    assert rows[0] @ signal / np.linalg.norm(rows[0]) < 0.75
+
+
+def test_contrast_text_takes_the_average_off() -> None:
+    table = {"a": [3.0, 0.0], "b": [0.0, 1.0]}
+    words = contrast_text(lambda texts: np.array([table[t] for t in texts]), ["a", "b"])
+    np.testing.assert_allclose(words(["b", "a"]), [[-0.5, 0.5], [0.5, -0.5]])
+    with pytest.raises(KleditError, match="texts is empty"):
+        contrast_text(words, [])
