@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import partial
-from typing import TYPE_CHECKING
+from typing import TypeVar
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -15,8 +14,7 @@ from kledit_lite.world.places import PLACE_PAINTERS, SIZE
 from kledit_lite.world.scene import Scene, Thing
 from kledit_lite.world.styles import STYLE_PAINTERS, Layers
 
-if TYPE_CHECKING:
-    from concurrent.futures import ProcessPoolExecutor
+Result = TypeVar("Result")
 
 PICTURE = 64
 """Side of a picture in pixels."""
@@ -154,18 +152,18 @@ def _darker(im: Image.Image, x: float, y: float) -> tuple[int, ...]:
     return tuple(int(v * 0.72) for v in pixel)  # type: ignore[union-attr]
 
 
-def workers(processes: int) -> ProcessPoolExecutor:
-    """Worker processes that start clean, not as copies of this one.
+def in_parallel(
+    function: Callable[..., Result], scenes: Sequence[Scene], processes: int, **settings: object
+) -> list[Result]:
+    """``[function(scene, **settings) for scene in scenes]``, shared among worker processes.
 
-    A copy would hold every page of the caller's models, and forking a process in which torch has
-    started threads can hang. A script that paints with several processes needs the usual
-    ``if __name__ == "__main__":`` guard.
+    The workers (joblib's) start clean. A copy of this process would hold every page of the
+    caller's models, and forking a process in which torch has started threads can hang.
     """
-    from concurrent.futures import ProcessPoolExecutor
-    from multiprocessing import get_all_start_methods, get_context
+    from joblib import Parallel, delayed
 
-    clean = "forkserver" if "forkserver" in get_all_start_methods() else "spawn"
-    return ProcessPoolExecutor(processes, get_context(clean))
+    one = delayed(function)
+    return Parallel(processes, batch_size=64)(one(scene, **settings) for scene in scenes)
 
 
 def render_many(
@@ -188,6 +186,5 @@ def render_many(
     if processes <= 1 or len(scenes) < 64:
         pictures = [render(s, spread) for s in scenes]
     else:
-        with workers(processes) as pool:
-            pictures = list(pool.map(partial(render, spread=spread), scenes, chunksize=64))
+        pictures = in_parallel(render, scenes, processes, spread=spread)
     return np.stack(pictures) if pictures else np.zeros((0, PICTURE, PICTURE, 3), np.uint8)

@@ -54,8 +54,11 @@ def warm_up(tower: Any, pool: SceneSet, work: Path) -> dict[str, Any]:
     return fit(both, loss, WARM_UP, work / "clip-warm-up.ckpt")
 
 
-def train(work: Path, tokenizer: Path) -> tuple[torch.nn.Module, dict[str, Any]]:
-    """Warm-up, then two cycles of open_clip's contrastive loss with hard batches."""
+def train(work: Path, tokenizer: Path, second: bool) -> tuple[torch.nn.Module, dict[str, Any]]:
+    """Warm-up, then one or two cycles of open_clip's contrastive loss with hard batches.
+
+    The second cycle leaves the text tower as it is: a painter may already be learning from it.
+    """
     import open_clip
 
     torch.manual_seed(FIRST.seed)
@@ -74,6 +77,12 @@ def train(work: Path, tokenizer: Path) -> tuple[torch.nn.Module, dict[str, Any]]
 
     groups = pool.factor("place") * 9 + pool.factor("style")
     info["first"] = fit(model, loss, FIRST, work / "clip-first.ckpt", groups=groups)
+    if not second:
+        return model, info
+    text = (model.transformer, model.token_embedding, model.ln_final)
+    for part in (*(p for m in text for p in m.parameters()), model.positional_embedding,
+                 model.text_projection):  # fmt: skip
+        part.requires_grad_(False)
     many = np.array([len(s.things) for s in pool.scenes])
     groups = groups * 6 + pool.factor("count") + 3 * (many - 1)
     info["second"] = fit(model, loss, SECOND, work / "clip-second.ckpt", groups=groups)
@@ -96,14 +105,14 @@ def shift_and_flip_pairs(
     return torch.cat(parts)
 
 
-def main(work: Path) -> None:
-    """Train, and write tokenizer, weights and card into ``work/clip-tiny``."""
+def main(work: Path, second: bool) -> None:
+    """Train up to the first or second cycle; write tokenizer, weights, card to ``work/clip-tiny``."""
     settle_allocator()
     work.mkdir(parents=True, exist_ok=True)
     folder = work / "clip-tiny"
     if not (folder / "tokenizer_config.json").exists():
         build_tokenizer(vocabulary(pairs=True), folder, CONTEXT)
-    model, info = train(work, folder)
+    model, info = train(work, folder, second)
     card = Card(
         "clip-tiny", "ViT with a convolutional stem, causal text tower", "language",
         "captions, after a warm-up of its image tower on 102,400 labelled pictures",
@@ -115,4 +124,4 @@ def main(work: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), sys.argv[2:] == ["second"])

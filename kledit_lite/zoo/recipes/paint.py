@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ import numpy as np
 import torch
 
 from kledit_lite.world import Scene, SceneSet, mask, random_caption
-from kledit_lite.world.render import workers
+from kledit_lite.world.render import in_parallel
 from kledit_lite.zoo.autoencoder import PatchAutoencoder, fit_patch_autoencoder
 from kledit_lite.zoo.export import text_model
 from kledit_lite.zoo.paint import UNET, PaintRecipe, encode_pool, scheduler
@@ -48,8 +47,7 @@ def covered(scene: Scene, spread: float) -> np.ndarray:
 def load_cover(pool: SceneSet, path: Path, spread: float) -> np.ndarray:
     """`covered` of every scene, (N, 8, 8) float16, kept in a file."""
     if not path.exists():
-        with workers(os.cpu_count() or 1) as processes:
-            parts = list(processes.map(partial(covered, spread=spread), pool.scenes, chunksize=500))
+        parts = in_parallel(covered, pool.scenes, os.cpu_count() or 1, spread=spread)
         np.save(path.with_suffix(".partial.npy"), np.stack(parts))
         os.replace(path.with_suffix(".partial.npy"), path)
     return np.load(path)

@@ -1,0 +1,140 @@
+"""judge-tiny, second edition: one or two things, blueprint, count; and the stern reader beside it.
+
+Both are one network. The judge is trained on crisp and on softened renders, to read what a
+generator paints. The stern reader is told to name things on crisp renders only, and to call
+blurred and noisy renders illegible: it says whether a person could read the picture.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from kledit_lite.world import BRAND, COLOURS, COUNTS, OBJECTS, SHIFT_STYLES, SceneSet
+from kledit_lite.zoo.judge import build_judge, soften
+from kledit_lite.zoo.recipes.pools import Pool
+from kledit_lite.zoo.store import Card, save_model
+from kledit_lite.zoo.training import Recipe, fit, settle_allocator, shift_and_flip, to_tensor
+
+POOL = Pool(singles=48_000, pairs=32_000, entities=0.12, seed=31)
+RECIPE = Recipe(pool=POOL.size, samples=480_000, batch=128, lr=2e-3, seed=31, decay=0.7)
+STERN = replace(RECIPE, samples=240_000, seed=32)
+THINGS = (*OBJECTS, BRAND)
+HEADS = {"object": len(THINGS), "colour": len(OBJECTS) * len(COLOURS), "place": 8, "style": 9,
+         "count": len(COUNTS), "legible": 1}  # fmt: skip
+
+
+class Reader(nn.Module):
+    """A residual network whose features are pooled by mean and by maximum, and a head per factor.
+
+    ``object`` has one logit per thing, present or not; ``colour`` has six logits per object, a
+    distribution over its colours where it is present. (N, 3, 64, 64) to a dict of (N, values).
+    """
+
+    def __init__(self, seed: int) -> None:
+        super().__init__()
+        torch.manual_seed(seed)
+        self.trunk = build_judge()["trunk"][:-2]  # (N, 192, 4, 4)
+        self.heads = nn.ModuleDict({name: nn.Linear(384, n) for name, n in HEADS.items()})
+
+    def forward(self, x: torch.Tensor) -> dict[str, torch.Tensor]:
+        z = self.trunk(x)
+        z = torch.cat([z.mean((2, 3)), z.amax((2, 3))], 1)  # (N, 384)
+        return {name: head(z) for name, head in self.heads.items()}
+
+
+def targets(pool: SceneSet) -> dict[str, torch.Tensor]:
+    """Truth: object (N, 13) in {0, 1}; colour (N, 12) index or -1; place, style, count (N,)."""
+    present = np.zeros((len(pool), len(THINGS)), np.float32)
+    colour = np.full((len(pool), len(OBJECTS)), -1, np.int64)
+    for row, scene in enumerate(pool.scenes):
+        for thing in scene.things:
+            present[row, THINGS.index(thing.object)] = 1
+            if thing.object != BRAND and scene.shows_colour:
+                colour[row, OBJECTS.index(thing.object)] = COLOURS.index(thing.colour)
+    made = {"object": present, "colour": colour}
+    made |= {f: pool.factor(f) for f in ("place", "style", "count")}
+    return {name: torch.from_numpy(values) for name, values in made.items()}
+
+
+def with_blueprint(pool: SceneSet, share: float = 0.12) -> SceneSet:
+    """The scenes, some of them in the style that no other shipped model knows. No pictures."""
+    rng = np.random.default_rng(5)
+    blue = rng.random(len(pool)) < share
+    style = SHIFT_STYLES[1]
+    scenes = tuple(s.with_(style=style) if b else s for s, b in zip(pool.scenes, blue, strict=True))
+    return SceneSet(scenes, pool.images)
+
+
+def mush(x: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
+    """What a person could not read: strongly blurred, or blurred and noisy. (N, 3, 64, 64)."""
+    sigma = float(rng.uniform(2.2, 4.0))
+    reach = torch.arange(-9, 10, dtype=torch.float32)
+    kernel = torch.exp(-((reach / sigma) ** 2) / 2)
+    kernel = (kernel / kernel.sum()).expand(3, 1, 19)
+    x = F.conv2d(F.pad(x, (9, 9, 0, 0), mode="replicate"), kernel[:, :, None], groups=3)
+    x = F.conv2d(F.pad(x, (0, 0, 9, 9), mode="replicate"), kernel[..., None], groups=3)
+    return x + float(rng.uniform(0, 0.5)) * torch.randn_like(x)
+
+
+def read_loss(out: dict[str, torch.Tensor], truth: dict[str, torch.Tensor]) -> torch.Tensor:
+    """Sum of the heads' cross-entropies on legible pictures."""
+    total = 4 * F.binary_cross_entropy_with_logits(out["object"], truth["object"])
+    colours = out["colour"].reshape(-1, len(COLOURS))  # (N * 12, 6)
+    total = total + F.cross_entropy(colours, truth["colour"].reshape(-1), ignore_index=-1)
+    for factor in ("place", "style", "count"):
+        total = total + F.cross_entropy(out[factor], truth[factor])
+    return total
+
+
+def train(work: Path, stern: bool = False) -> tuple[Reader, dict[str, Any]]:
+    """Train the judge, or the stern reader with ``stern=True``."""
+    from kledit_lite.zoo.autoencoder import fit_patch_autoencoder
+    from kledit_lite.zoo.training import paint_once
+
+    scenes = with_blueprint(POOL.scenes()).scenes
+    pool = SceneSet(scenes, paint_once(scenes, work / f"{POOL.name}-blueprint.npy"))
+    truth = targets(pool)
+    vae, _ = fit_patch_autoencoder(np.asarray(pool.images[:4000]), 64)
+    recipe = STERN if stern else RECIPE
+    model = Reader(recipe.seed)
+
+    def loss(rows: np.ndarray, rng: np.random.Generator) -> torch.Tensor:
+        rows = rng.permutation(rows)
+        x, want = to_tensor(pool.images[rows]), {f: t[rows] for f, t in truth.items()}
+        if not stern:
+            return read_loss(model(shift_and_flip(soften(x, vae, rng), rng, most=3)), want)
+        bad = len(x) // 3
+        x = torch.cat([mush(x[:bad], rng), x[bad:]])
+        out = model(shift_and_flip(x, rng, most=3))
+        legible = torch.arange(len(x)) >= bad
+        good = {f: v[legible] for f, v in out.items()}
+        named = read_loss(good, {f: t[legible] for f, t in want.items()})
+        told = F.binary_cross_entropy_with_logits(out["legible"][:, 0], legible.float())
+        return named + told
+
+    name = "stern" if stern else "judge"
+    return model, fit(model, loss, recipe, work / f"{name}.ckpt")
+
+
+def main(work: Path, stern: bool) -> None:
+    """Train and write weights and card into ``work/judge-tiny`` or ``work/stern-tiny``."""
+    settle_allocator()
+    model, info = train(work, stern)
+    name = "stern-tiny" if stern else "judge-tiny"
+    card = Card(
+        name, "ResNet", "supervised", "every factor of the scene",
+        {"pool": vars(POOL), "recipe": vars(STERN if stern else RECIPE)}, {**info, "device": "cpu"},
+    )  # fmt: skip
+    save_model(model, card, work)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), sys.argv[2:] == ["stern"])
