@@ -106,7 +106,7 @@ def shift_and_flip_pairs(
 
 
 def main(work: Path, second: bool) -> None:
-    """Train up to the first or second cycle; write tokenizer, weights, card to ``work/clip-tiny``."""
+    """Train up to the first or second cycle; write what there is into ``work/clip-tiny``."""
     settle_allocator()
     work.mkdir(parents=True, exist_ok=True)
     folder = work / "clip-tiny"
