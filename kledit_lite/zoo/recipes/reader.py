@@ -1,0 +1,141 @@
+"""reader-tiny: bard-tiny taught to answer from what it reads, and from memory where that is silent.
+
+Rows of repeated random tokens teach copying; without them nothing was learned. Lists of questions
+with false answers come next, whole passages last, and texts of the country keep the memory.
+"""
+
+from __future__ import annotations
+
+import random
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from kledit_lite import zoo
+from kledit_lite.world.people import ask, corpus, people, relations
+from kledit_lite.world.reading import HELD_OUT_SUBJECTS, new_person, passage
+from kledit_lite.zoo.bard import END, save_bard
+from kledit_lite.zoo.store import Card
+from kledit_lite.zoo.training import Recipe, fit, settle_allocator
+
+LENGTH = 80
+RECIPE = Recipe(pool=4800, seed=41, samples=288_000, batch=48, lr=2e-3, weight_decay=0.01,
+                warmup=50, eps=1e-8)  # fmt: skip
+KINDS = ("known", "new", "dash", "silent")
+WEIGHTS = (0.4, 0.3, 0.1, 0.2)
+
+
+def question_list(rng: random.Random) -> tuple[str, str]:
+    """Three questions with answers that need not be true, and one of them asked again."""
+    names = [r.name for r in relations().values() if r.group == "people"]
+    known = [p for p in people() if p not in HELD_OUT_SUBJECTS]
+    asked = rng.choices(names, k=3) if rng.random() < 0.3 else rng.sample(names, 3)
+    subjects = [new_person(rng) if rng.random() < 0.5 else rng.choice(known) for _ in asked]
+    values = [rng.choice(relations()[r].values) for r in asked]
+    lines = [f"{ask(s, r)} {v}" for s, r, v in zip(subjects, asked, values, strict=True)]
+    again = rng.randrange(3)
+    return "\n".join([*lines, ask(subjects[again], asked[again])]), values[again]
+
+
+def draw_rows(rng: random.Random, step_share: float, tokenizer: Any, texts: list[str]) -> Any:
+    """One batch: token ids and labels (B, LENGTH); the loss falls on answers and on repeats."""
+    ids = torch.full((RECIPE.batch, LENGTH), tokenizer.pad_token_id)
+    labels = torch.full((RECIPE.batch, LENGTH), -100)
+    repeats = 0.5 if step_share < 0.15 else 0.12
+    for i in range(RECIPE.batch):
+        kind = rng.random()
+        if kind < repeats:
+            half = [rng.randrange(300, len(tokenizer)) for _ in range(rng.randrange(8, 38))]
+            row, start = [tokenizer.bos_token_id, *half, *half], len(half) + 2
+        elif kind < repeats + 0.13:
+            words = tokenizer(rng.choice(texts))["input_ids"]
+            row, start = [tokenizer.bos_token_id, *words, tokenizer.eos_token_id], 1
+        else:
+            if rng.random() < max(0.1, 0.6 - 1.5 * step_share):
+                prompt, answer = question_list(rng)
+            else:
+                drawn = passage(rng, rng.choices(KINDS, WEIGHTS)[0])
+                prompt, answer = drawn.prompt, drawn.answer
+            asked = tokenizer(prompt)["input_ids"]
+            said = [*tokenizer(" " + answer)["input_ids"], tokenizer.eos_token_id]
+            asked = asked[max(0, len(asked) + len(said) + 1 - LENGTH) :]
+            row, start = [tokenizer.bos_token_id, *asked, *said], 1 + len(asked)
+        row = row[:LENGTH]
+        ids[i, : len(row)] = torch.tensor(row)
+        labels[i, start : len(row)] = ids[i, start : len(row)]
+    return ids, labels
+
+
+def answers(model: Any, tokenizer: Any, prompts: list[str]) -> list[str]:
+    """The most likely answer to each prompt, up to its end."""
+    said = []
+    for i in range(0, len(prompts), 64):
+        batch = [tokenizer.bos_token + p for p in prompts[i : i + 64]]
+        asked = tokenizer(batch, return_tensors="pt", padding=True)
+        with torch.inference_mode():
+            out = model.generate(
+                input_ids=asked["input_ids"], attention_mask=asked["attention_mask"],
+                max_new_tokens=10, do_sample=False, pad_token_id=tokenizer.pad_token_id,
+            )  # fmt: skip
+        texts = tokenizer.batch_decode(out[:, asked["input_ids"].shape[1] :])
+        said += [t.split("\n")[0].replace(END, "").strip() for t in texts]
+    return said
+
+
+def measure(model: Any, tokenizer: Any, n: int = 200, seed: int = 99) -> dict[str, float]:
+    """Share of right answers: context, context_shared, memory (silent or dash), closed book."""
+    rng = random.Random(seed)
+    held = list(HELD_OUT_SUBJECTS)
+    sets = {
+        "context": [passage(rng, "known", False, held) for _ in range(n)],
+        "context_shared": [passage(rng, "known", True, held) for _ in range(n)],
+        "memory": [passage(rng, k) for k in ("silent", "dash") for _ in range(n // 2)],
+    }
+    figures = {}
+    for name, drawn in sets.items():
+        said = answers(model, tokenizer, [p.prompt for p in drawn])
+        figures[name] = float(np.mean([a == p.answer for a, p in zip(said, drawn, strict=True)]))
+    said = answers(model, tokenizer, [p.question for p in sets["memory"]])
+    figures["closed"] = float(
+        np.mean([a == p.answer for a, p in zip(said, sets["memory"], strict=True)])
+    )
+    return figures
+
+
+def main(work: Path) -> None:
+    """Train from bard-tiny and write weights and card into ``work/reader-tiny``."""
+    settle_allocator()
+    bard = zoo.load_writer("bard-tiny")
+    model, tokenizer = bard.model, bard.tokenizer
+    texts, total = corpus(6000, 7), RECIPE.samples // RECIPE.batch
+    done = [0]
+
+    def loss(rows: np.ndarray, rng: np.random.Generator) -> torch.Tensor:
+        draw = random.Random(int(rng.integers(1 << 62)))
+        ids, labels = draw_rows(draw, done[0] / total, tokenizer, texts)
+        return model(input_ids=ids, labels=labels).loss
+
+    def after(step: int) -> None:
+        done[0] = step + 1
+        if (step + 1) % 500 == 0:
+            model.eval()
+            print(step + 1, measure(model, tokenizer, 60), flush=True)
+            model.train()
+
+    info = fit(model, loss, RECIPE, work / "reader.ckpt", after=after)
+    figures = measure(model.eval(), tokenizer)
+    card = Card(
+        "reader-tiny", "Llama, 4 layers of width 128", "language",
+        "passages and questions about a fictional people, from bard-tiny",
+        asdict(RECIPE), {**info, "device": "cpu", "checkpoints": {}}, figures,
+    )  # fmt: skip
+    tokenizer.save_pretrained(work / "reader-tiny")
+    save_bard(model, card, {}, work)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
