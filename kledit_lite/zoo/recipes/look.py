@@ -1,7 +1,7 @@
 """Look at a training painter: contact sheets of its last checkpoint, and what a judge reads there.
 
-``python -m kledit_lite.zoo.recipes.look WORK OUT`` writes ``OUT/singles.png`` (every object in every
-style), ``OUT/pairs.png`` and prints one JSON object.
+``python -m kledit_lite.zoo.recipes.look WORK OUT`` writes ``OUT/singles.png`` (every object in
+every style) and ``OUT/pairs.png``, and prints one JSON object.
 """
 
 from __future__ import annotations
