@@ -21,6 +21,7 @@ from kledit_lite.trace.effects import (
     noise_sensitivity,
     total_effect,
 )
+from kledit_lite.trace.groups import trace_groups
 from kledit_lite.trace.hooks import Fired, copy_between_lanes, text_at_sites
 from kledit_lite.trace.lanes import counted, run_lanes
 from kledit_lite.trace.prompts import (
@@ -85,6 +86,7 @@ __all__ = [
     "text_at_sites",
     "text_sites",
     "total_effect",
+    "trace_groups",
     "trace_prompts",
     "trace_text",
     "trace_unet",

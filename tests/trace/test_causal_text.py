@@ -18,6 +18,7 @@ from kledit_lite.trace import (
     noisy_words,
     restored_texts,
     text_sites,
+    trace_groups,
     trace_text,
 )
 from kledit_lite.trace.causal_text import distinct, text_modules, token_roles
@@ -104,6 +105,27 @@ def test_a_trace_end_to_end(pipe, prompt, how, brightness):
     assert asked == {"subject": 1, "last subject": 2, "end": 2}
     assert trace.images[0].shape[0] == 2 + encoders * 2 * 3
     assert trace.rows <= trace.naive_rows
+
+
+def test_groups_of_one_site_are_that_site(sd2_pipe, prompt, how, brightness):
+    sites = text_sites(sd2_pipe, prompt, ["self-attn"], [0], ["last subject", "end"])
+
+    def groups(p):
+        every = text_sites(sd2_pipe, p, ["layer"], roles=ROLES)
+        return {s.name: [s] for s in sites} | {"every": every, "none": []}
+
+    grouped = trace_groups(sd2_pipe, [prompt], [0], brightness, groups, how)
+    single = trace_text(
+        sd2_pipe, [prompt], [0], brightness, how, kinds=["self-attn"], layers=[0],
+        roles=["last subject", "end"],
+    )  # fmt: skip
+    assert grouped.restored["site"].tolist() == [*(s.name for s in sites), "every"]
+    got = grouped.restored["brightness"].to_numpy()
+    assert got[:2] == pytest.approx(single.restored["brightness"].to_numpy(), abs=0.02)
+    assert got[2] == pytest.approx(grouped.pictures["clean_brightness"][0], abs=0.02)
+    assert len(aie(grouped)) == 3 and grouped.rows < grouped.naive_rows
+    with pytest.raises(KleditError, match="no groups of sites"):
+        trace_groups(sd2_pipe, [prompt], [0], brightness, lambda p: {"none": []}, how)
 
 
 def test_pooled_text_may_stay_clean(sdxl_pipe, prompt, how, brightness):
