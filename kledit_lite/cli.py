@@ -14,6 +14,8 @@ from typing import Any
 
 from kledit_lite import __version__
 from kledit_lite.errors import KleditError
+from kledit_lite.options import edit_options
+from kledit_lite.options import positive as _positive
 from kledit_lite.results import Results, context
 
 
@@ -122,8 +124,9 @@ def parser() -> argparse.ArgumentParser:
     _trace_options(_command(commands, "trace", _trace, "causal tracing of a text-to-image model"))
 
     edit = _command(commands, "edit", _edit, "edit a text-to-image model in closed form")
+    apply = _command(commands, "apply", _edit, "write a saved edit into a model")
     unedit = _command(commands, "unedit", _edit, "undo an edit that was written into a model")
-    _edit_options(edit, unedit)
+    edit_options(edit, apply, unedit)
 
     _prime_options(_command(commands, "prime", _prime, "name the groups a classifier fails on"))
 
@@ -150,12 +153,6 @@ def _command(
     command.add_argument("--json", action="store_true", help="print one JSON object")
     command.set_defaults(run=run)
     return command
-
-
-def _positive(text: str) -> int:
-    if not text.isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"expected a whole number of at least 1, got {text!r}")
-    return int(text)
 
 
 def _finish(results: Results, json: bool) -> int:
@@ -287,24 +284,6 @@ def _trace(options: argparse.Namespace) -> int:
 
     return _finish(run(Request(**{f.name: getattr(options, f.name) for f in fields(Request)})),
                    options.json)
-
-
-def _edit_options(edit: argparse.ArgumentParser, unedit: argparse.ArgumentParser) -> None:
-    for both in (edit, unedit):
-        both.add_argument("--model", required=True, metavar="DIR_OR_ID", help="or paint-tiny")
-        both.add_argument("--prompts", type=Path, required=True, metavar="FILE",
-                          help="CSV or JSON: source, target (subject, target_subject, concept)")
-        both.add_argument("--out", type=Path, required=True, metavar="DIR", help="a new folder")
-        for name, kind, value in (("pictures", _positive, 4), ("seed", int, 0),
-                                  ("steps", _positive, 20), ("guidance", float, 3.0)):
-            both.add_argument(f"--{name}", type=kind, default=value, help=f"(default: {value})")
-    edit.add_argument("--method", default="locoedit", help="locoedit, diffquickfix, uce or time")
-    edit.add_argument("--layers", type=int, nargs="+", metavar="L", help="in execution order")
-    edit.add_argument("--tokens", help="last-subject, to-end, to-padding or aligned")
-    edit.add_argument("--strength", type=float, metavar="X", help="lambda of the ridge")
-    edit.add_argument("--keep", type=Path, metavar="FILE", help="prompts to keep, one a line")
-    edit.add_argument("--write-model", action="store_true", help="write model and undo file too")
-    unedit.add_argument("--undo", type=Path, metavar="FILE", required=True, help="of the model")
 
 
 def _edit(options: argparse.Namespace) -> int:

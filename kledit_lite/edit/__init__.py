@@ -22,12 +22,6 @@ from kledit_lite.edit.concepts import (
 from kledit_lite.edit.esd import EsdRecipe, esd_x, negative_target
 from kledit_lite.edit.handle import Change, Edit, Handle, Stack
 from kledit_lite.edit.methods import (
-    DIFFQUICKFIX,
-    LOCOEDIT,
-    METHODS,
-    TIME,
-    UCE,
-    Method,
     apply_all,
     diffquickfix,
     in_turn,
@@ -38,6 +32,16 @@ from kledit_lite.edit.methods import (
     uce,
 )
 from kledit_lite.edit.neurons import NeuronScores, ablated, neuron_scores, trade_off, z_scores
+from kledit_lite.edit.presets import (
+    DIFFQUICKFIX,
+    LOCOEDIT,
+    METHODS,
+    PRESETS,
+    REPAIRED,
+    TIME,
+    UCE,
+    Method,
+)
 from kledit_lite.edit.report import Shift, collateral, mean_collateral, summary, table
 from kledit_lite.edit.ridge import compress, gain, ridge
 from kledit_lite.edit.sites import encoders, fingerprint, key_value_names, out_names, short
@@ -46,6 +50,8 @@ __all__ = [
     "DIFFQUICKFIX",
     "LOCOEDIT",
     "METHODS",
+    "PRESETS",
+    "REPAIRED",
     "TEMPLATES",
     "TIME",
     "TOKENS",

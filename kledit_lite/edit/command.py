@@ -1,6 +1,6 @@
-"""``kledit edit`` and ``kledit unedit``: an edit of one's own model, with pictures and a table.
+"""``kledit edit``, ``apply`` and ``unedit``: an edit of one's own model, with pictures and a table.
 
-``edit`` solves an edit, shows what it does, and writes to a folder::
+``edit`` solves an edit, shows and judges what it does, and writes to a folder::
 
     edit.safetensors    the edit, which applies to any pipeline of the architecture
     before.png          pictures of the prompts without it
@@ -10,19 +10,18 @@
     model/              the edited pipeline, if asked for
     undo.safetensors    with the model: its weights before the edit
 
-``unedit`` puts the weights of ``undo.safetensors`` back into that model, bit for bit.
+``apply`` writes a saved edit into a model, ``unedit`` puts the weights of ``undo.safetensors`` back
+into that model, bit for bit. Both show pictures only if given prompts.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 import sys
-import tempfile
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +29,9 @@ import numpy as np
 import torch
 
 from kledit_lite.edit.concepts import Concept, read_concepts
-from kledit_lite.edit.handle import Handle, read_file
+from kledit_lite.edit.folders import check_folder, pictures, whole_folder
+from kledit_lite.edit.handle import Edit, Handle, read_file
+from kledit_lite.edit.judging import open_judge
 from kledit_lite.edit.methods import METHODS, solve
 from kledit_lite.edit.report import collateral, summary, table
 from kledit_lite.edit.sites import check_editable, check_same
@@ -47,75 +48,133 @@ class Request:
     """What the command line asked for; see ``kledit edit --help``."""
 
     model: str
-    prompts: Path
     out: Path
+    prompts: Path | None = None
     method: str = "locoedit"
+    preset: str = "published"
     layers: Sequence[int] | None = None
     tokens: str | None = None
     strength: float | None = None
     keep: Path | None = None
+    keep_tokens: str | None = None
+    keep_weight: float = 1.0
+    encoder: str | None = None
+    subject: str | None = None
+    target_subject: str | None = None
+    test: Path | None = None
+    judge: str | None = None
+    clip: str | None = None
     pictures: int = 4
     seed: int = 0
     steps: int = 20
     guidance: float = 3.0
     write_model: bool = False
+    edit: Path | None = None
     undo: Path | None = None
+
+    @property
+    def sampling(self) -> Sampling:
+        """How pictures are painted."""
+        return Sampling(self.steps, self.guidance, batch=8)
 
 
 def run(request: Request) -> Results:
-    """`run_unedit` where there is an undo file, else `run_edit`."""
-    return run_edit(request) if request.undo is None else run_unedit(request, request.undo)
+    """`run_unedit` where there is an undo file, `run_apply` where there is an edit file."""
+    if request.undo is not None:
+        return run_unedit(request, request.undo)
+    return run_edit(request) if request.edit is None else run_apply(request, request.edit)
 
 
 def run_edit(request: Request) -> Results:
-    """Solve, show and save an edit.
+    """Solve, show, judge and save an edit.
 
     Raises:
-        KleditError: a folder that has files, a model or file that cannot be read, and all that
-            `solve` and `Edit.apply` raise; then nothing is written.
+        KleditError: a folder that has files or cannot be written, a model or file that cannot be
+            read, and all that `solve` and `Edit.apply` raise; then nothing is written.
     """
     begin = time.perf_counter()
     check_folder(request.out)
     if request.method not in METHODS:
         raise unknown("method", request.method, METHODS)
-    concepts = read_concepts(request.prompts)
+    if request.prompts is None:
+        raise KleditError("An edit needs pairs of prompts; give a file with --prompts.")
+    concepts = [_named(c, request) for c in read_concepts(request.prompts)]
     keep = read_lines(request.keep) if request.keep else []
+    test = read_concepts(request.test) if request.test else concepts
     _say(f"loading {request.model}")
     pipe = open_pipeline(request.model)
+    judge = open_judge(request.judge, request.clip, pipe)
     _say(f"solving {request.method} for {len(concepts)} concepts")
     start = time.perf_counter()
     edit = solve(
-        pipe, concepts, request.method, layers=request.layers, tokens=request.tokens,
-        strength=request.strength, keep=keep,
+        pipe, concepts, request.method, preset=request.preset, layers=request.layers,
+        tokens=request.tokens, strength=request.strength, keep=keep,
+        keep_tokens=request.keep_tokens, keep_weight=request.keep_weight, encoder=request.encoder,
     )  # fmt: skip
     seconds = time.perf_counter() - start
+    _say(str(edit))
     shifts = collateral(pipe, edit, keep) if keep else []
-    prompts = [*sources(concepts, request.pictures), *keep[: request.pictures]]
-    how = Sampling(request.steps, request.guidance, batch=8)
-    _say(f"painting {len(prompts)} prompts before and after")
-    before = generate(pipe, prompts, request.seed, how)
-    with _folder(request.out) as folder, edit.apply(pipe) as handle:
-        after = generate(pipe, prompts, request.seed, how)
+    asked = sources(test, sum(map(len, test)) if request.test else request.pictures)
+    goals = [t for _, t in asked]
+    prompts = [s for s, _ in asked]
+    shown = [*prompts, *keep[: request.pictures]]
+    _say(f"painting {len(shown)} prompts before and after")
+    before = generate(pipe, shown, request.seed, request.sampling)
+    n = len(prompts)
+    goal = generate(pipe, goals, request.seed, request.sampling) if judge.wants_goal else before[:n]
+    with whole_folder(request.out) as folder, edit.apply(pipe) as handle:
+        after = generate(pipe, shown, request.seed, request.sampling)
+        verdict = judge.mark(before[:n], after[:n], goal, prompts, goals)
         edit.save(folder / "edit.safetensors")
         table(edit, shifts).to_csv(folder / "table.csv", index=False)
-        title = f"{edit.method} of {request.model}"
-        _pictures(folder, prompts, {"before": before, "after": after}, title)
+        pictures(folder, shown, {"before": before, "after": after}, f"{edit.method} of "
+                  f"{request.model}")  # fmt: skip
         if request.write_model:
             pipe.save_pretrained(folder / "model")
             save_undo(handle, folder / "undo.safetensors")
     figures = {
-        **summary(edit, shifts), "seconds": seconds, "pixels_moved": _moved(before, after),
+        **verdict, **summary(edit, shifts), "seconds": seconds,
+        "pixels_moved": _moved(before, after),
         "file_kb": (request.out / "edit.safetensors").stat().st_size / 1e3,
     }  # fmt: skip
-    return _results("edit", figures, request, begin)
+    said = {"paired": list(edit.paired), "judged_by": judge.name}
+    return _results("edit", figures, request, begin, judge.targets, said)
+
+
+def run_apply(request: Request, file: Path) -> Results:
+    """Write a saved edit into a model.
+
+    Args:
+        request: The model and the folder for ``model/`` and ``undo.safetensors``; prompts to show,
+            if any.
+        file: An edit file of `Edit.save`.
+
+    Raises:
+        KleditError: as `Edit.load` and `Edit.apply`; then nothing is written.
+    """
+    begin = time.perf_counter()
+    check_folder(request.out)
+    edit = Edit.load(file)
+    prompts = read_prompts(request)
+    _say(f"loading {request.model}")
+    pipe = open_pipeline(request.model)
+    check_same(edit.shapes, pipe)
+    before = _painted(pipe, prompts, request)
+    with whole_folder(request.out) as folder, edit.apply(pipe) as handle:
+        pipe.save_pretrained(folder / "model")
+        save_undo(handle, folder / "undo.safetensors")
+        table(edit).to_csv(folder / "table.csv", index=False)
+        figures = {**summary(edit), **_shown(folder, pipe, prompts, before, request, str(edit))}
+    _say(str(edit))
+    return _results("apply", figures, request, begin, said={"paired": list(edit.paired)})
 
 
 def run_unedit(request: Request, undo: Path) -> Results:
     """Put a model's weights back as they were before an edit, bit for bit, and write it.
 
     Args:
-        request: The edited model, prompts to show, and the folder to write ``model/`` into.
-        undo: The ``undo.safetensors`` that ``kledit edit --write-model`` wrote beside it.
+        request: The edited model, the folder to write ``model/`` into, and prompts to show, if any.
+        undo: The ``undo.safetensors`` that was written beside the edited model.
 
     Raises:
         KleditError: a model that does not carry the edit, or any unreadable file; then nothing
@@ -124,7 +183,7 @@ def run_unedit(request: Request, undo: Path) -> Results:
     begin = time.perf_counter()
     check_folder(request.out)
     before_weights, meta = read_file(undo, UNDO, "undo", "undo")
-    concepts = read_concepts(request.prompts)
+    prompts = read_prompts(request)
     _say(f"loading {request.model}")
     pipe = open_pipeline(request.model)
     check_same(meta["shapes"], pipe, "undo file")
@@ -135,26 +194,19 @@ def run_unedit(request: Request, undo: Path) -> Results:
                 f"{request.model} does not carry the edit that {undo} undoes: {name} is different; "
                 "give the model that was written with it, in the same dtype."
             )
-    prompts = sources(concepts, request.pictures)
-    how = Sampling(request.steps, request.guidance, batch=8)
-    _say(f"painting {len(prompts)} prompts before and after")
-    edited = generate(pipe, prompts, request.seed, how)
+    edited = _painted(pipe, prompts, request)
     norm = 0.0
     with torch.no_grad():
         for name, weight in weights.items():
             norm += float((weight - before_weights[name].to(weight)).double().square().sum())
             weight.copy_(before_weights[name])
-    restored = generate(pipe, prompts, request.seed, how)
-    with _folder(request.out) as folder:
+    with whole_folder(request.out) as folder:
         pipe.save_pretrained(folder / "model")
         rows = [f"{n},{digest(w)}" for n, w in weights.items()]
         (folder / "table.csv").write_text("\n".join(["matrix,sha256", *rows]) + "\n")
         title = f"{meta['method']} undone in {request.model}"
-        _pictures(folder, prompts, {"before": edited, "after": restored}, title)
-    figures = {
-        "matrices": float(len(weights)), "edit_norm": norm**0.5,
-        "pixels_moved": _moved(edited, restored),
-    }  # fmt: skip
+        moved = _shown(folder, pipe, prompts, edited, request, title)
+    figures = {"matrices": float(len(weights)), "edit_norm": norm**0.5, **moved}
     return _results("unedit", figures, request, begin)
 
 
@@ -180,15 +232,39 @@ def digest(weight: torch.Tensor) -> str:
     return hashlib.sha256(flat.numpy().tobytes()).hexdigest()
 
 
-def sources(concepts: Sequence[Concept], most: int) -> list[str]:
-    """Source prompts to show, taken from the concepts in turn."""
+def sources(concepts: Sequence[Concept], most: int) -> list[tuple[str, str]]:
+    """Pairs of source and target prompts to show, taken from the concepts in turn."""
     rows = max(len(c) for c in concepts)
-    every = [c.sources[i] for i in range(rows) for c in concepts if i < len(c)]
+    every = [(c.sources[i], c.targets[i]) for i in range(rows) for c in concepts if i < len(c)]
     return every[: max(most, 1)]
 
 
+def read_prompts(request: Request) -> list[str]:
+    """Prompts to show: none, the sources of pairs (CSV, JSON), or lines of a text file."""
+    if request.prompts is None:
+        return []
+    if request.prompts.suffix.lower() in (".csv", ".json", ".tsv"):
+        return [s for s, _ in sources(read_concepts(request.prompts), request.pictures)]
+    return read_lines(request.prompts)[: request.pictures]
+
+
+def _named(concept: Concept, request: Request) -> Concept:
+    """The concept with the subjects that the command line names, where the file names none."""
+    named = {
+        key: value
+        for key in ("subject", "target_subject")
+        if (value := getattr(request, key)) is not None
+    }
+    for key in named:
+        if getattr(concept, key) is not None:
+            raise KleditError(
+                f"The prompts' file has a column {key}; leave out --{key.replace('_', '-')}."
+            )
+    return replace(concept, **named)
+
+
 def read_lines(path: Path) -> list[str]:
-    """One prompt a line, empty lines and those that begin with # left out.
+    """One prompt per line, empty lines and those that begin with # left out.
 
     Raises:
         KleditError: not readable, or no prompt in it.
@@ -199,49 +275,31 @@ def read_lines(path: Path) -> list[str]:
         raise KleditError(f"Cannot read prompts from {path}: {error}.") from error
     found = [line for line in lines if line and not line.startswith("#")]
     if not found:
-        raise KleditError(f"{path} holds no prompts; expected one a line.")
+        raise KleditError(f"{path} holds no prompts; expected one per line.")
     return found
 
 
-def check_folder(path: Path) -> None:
-    """Raise unless the folder does not exist yet or is empty."""
-    if path.exists() and (not path.is_dir() or any(path.iterdir())):
-        raise KleditError(f"{path} exists and is not an empty folder; name another one with --out.")
+def _painted(pipe: Any, prompts: Sequence[str], request: Request) -> np.ndarray | None:
+    if not prompts:
+        return None
+    _say(f"painting {len(prompts)} prompts before and after")
+    return generate(pipe, prompts, request.seed, request.sampling)
 
 
-class _folder:
-    """A folder that appears under its name only once everything is in it."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def __enter__(self) -> Path:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        self.partial = Path(tempfile.mkdtemp(dir=self.path.parent, prefix=f".{self.path.name}."))
-        return self.partial
-
-    def __exit__(self, kind: Any, *_: object) -> None:
-        if kind is not None:
-            shutil.rmtree(self.partial, ignore_errors=True)
-            return
-        self.partial.chmod(0o755)
-        if self.path.is_dir():
-            self.path.rmdir()
-        self.partial.rename(self.path)
-
-
-def _pictures(
-    folder: Path, prompts: Sequence[str], images: dict[str, np.ndarray], title: str
-) -> None:
-    from kledit_lite import viz
-
-    for name, pictures in images.items():
-        sheet = viz.contact_sheet(pictures, prompts)
-        (folder / f"{name}.png").write_bytes(viz.png(sheet))
-    every = np.concatenate(list(images.values()))
-    words = list(prompts) * len(images)
-    figure = viz.contact_sheet(every, words, rows=list(images), title=title)
-    (folder / "figure.png").write_bytes(viz.png(figure))
+def _shown(
+    folder: Path,
+    pipe: Any,
+    prompts: Sequence[str],
+    before: np.ndarray | None,
+    request: Request,
+    title: str,
+) -> dict[str, float]:
+    """Paint the prompts again and write both pictures, if there are any."""
+    if before is None:
+        return {}
+    after = generate(pipe, prompts, request.seed, request.sampling)
+    pictures(folder, prompts, {"before": before, "after": after}, title)
+    return {"pixels_moved": _moved(before, after)}
 
 
 def _moved(before: np.ndarray, after: np.ndarray) -> float:
@@ -253,9 +311,17 @@ def _say(words: str) -> None:
     print(f"kledit: {words}", file=sys.stderr, flush=True)
 
 
-def _results(name: str, figures: dict[str, float], request: Request, begin: float) -> Results:
+def _results(
+    name: str,
+    figures: dict[str, float],
+    request: Request,
+    begin: float,
+    targets: Mapping[str, Mapping[str, float]] | None = None,
+    said: Mapping[str, Any] | None = None,
+) -> Results:
     files = sorted(p.name for p in request.out.iterdir())
     seconds = time.perf_counter() - begin
     where = context(seed=request.seed, seconds=seconds, model=request.model)
     _say(f"written to {request.out}")
-    return Results(name, figures, {}, where, {"folder": str(request.out), "files": files})
+    extra = {"folder": str(request.out), "files": files, **(said or {})}
+    return Results(name, figures, targets or {}, where, extra)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
@@ -11,7 +12,7 @@ from typing import Any, Literal
 from kledit_lite.errors import KleditError, unknown
 from kledit_lite.rows import read_rows
 from kledit_lite.trace import end_position, last_subject_position
-from kledit_lite.trace.tokens import check_pairs, token_ids
+from kledit_lite.trace.tokens import check_pairs, token_ids, words_of
 
 Tokens = Literal["last-subject", "to-end", "to-padding", "aligned"]
 TOKENS = ("last-subject", "to-end", "to-padding", "aligned")
@@ -22,17 +23,18 @@ TEMPLATES = ("{}", "a photo of {}", "an image of {}", "a picture of {}")
 
 @dataclass(frozen=True)
 class Concept:
-    """A concept and what shall take its place, in paired prompts.
+    """A concept and what must take its place, in paired prompts.
 
     Removing a style, replacing an object and updating a fact are the same request: the text of
-    each source shall act as that of its target.
+    each source must act as that of its target.
 
     Attributes:
         sources: Prompts with the concept.
         targets: As many prompts without it.
         subject: The concept's words in every source, or one for each source; None for the last
-            token before the end.
-        target_subject: The same for the targets.
+            word of the source that its target lacks.
+        target_subject: The words that stand for them in the targets; None for the last word of
+            the target that its source lacks. `Edit.paired` says what was paired.
 
     Raises:
         KleditError: unequal numbers of prompts, none, or a string where a list belongs.
@@ -72,7 +74,7 @@ class Concept:
 
         Args:
             subject: What to edit; also a fact's subject, as in ``"the mascot of Bramble"``.
-            target: What it shall act as, e.g. the new fact.
+            target: What it must act as, e.g. the new fact.
             templates: Texts with one ``{}``.
 
         Raises:
@@ -100,18 +102,21 @@ class Concept:
 
 @dataclass(frozen=True)
 class Pair:
-    """One row of the regression: which token of which prompt shall act as which other.
+    """One row of the regression: which token of which prompt must act as which other.
 
     Attributes:
         prompt: Row of the prompts, over all concepts.
-        source, target: Positions in the source and the target, the start token being 0.
+        source: Position in the source, the start token being 0.
+        target: Position in the target.
         weight: Its importance.
+        subject: Whether it pairs the subjects, not what follows them.
     """
 
     prompt: int
     source: int
     target: int
     weight: float = 1.0
+    subject: bool = False
 
 
 def token_pairs(
@@ -124,8 +129,9 @@ def token_pairs(
     """The rows of an edit.
 
     - ``last-subject``: the last token of the subject, which in a causal encoder has read all of it;
-    - ``to-end``: that token and those after it, through the end token;
-    - ``to-padding``: that token and all those after it. Most of these rows are padding, so they
+    - ``to-end``: that token and those after it, through the end token. What follows is counted
+      from the end, so that the end token pairs with the end token;
+    - ``to-padding``: the same, and padding with padding. Most of these rows are padding, so they
       outvote the subject unless `rest_weight` is small;
     - ``aligned``: every token of the source with the token of the target that stands for it. Equal
       tokens pair up in order; in a part that differs, tokens pair up from its end; padding pairs
@@ -140,8 +146,8 @@ def token_pairs(
 
     Raises:
         UnknownNameError: not a choice of tokens.
-        KleditError: a subject that is not in its prompt (lists its tokens), a prompt that is too
-            long.
+        KleditError: a subject that is not in its prompt (lists its tokens), one that is not named
+            and cannot be told, a prompt that is too long.
     """
     if tokens not in TOKENS:
         raise unknown("choice of tokens", tokens, TOKENS)
@@ -153,20 +159,78 @@ def token_pairs(
                 pairs += [Pair(row, *at) for at in aligned(tokenizer, source, target, length)]
             else:
                 words = concept.subjects(i)
-                p = last_subject_position(tokenizer, source, words[0])
-                q = last_subject_position(tokenizer, target, words[1])
-                more = {
-                    "last-subject": 0,
-                    "to-end": min(
-                        end_position(tokenizer, source) - p, end_position(tokenizer, target) - q
-                    ),
-                    "to-padding": length - 1 - max(p, q),
-                }[tokens]
-                pairs.append(Pair(row, p, q))
-                if rest_weight > 0:
-                    pairs += [Pair(row, p + k, q + k, rest_weight) for k in range(1, more + 1)]
+                p = subject_position(tokenizer, source, target, words[0], "subject")
+                q = subject_position(tokenizer, target, source, words[1], "target_subject")
+                pairs.append(Pair(row, p, q, subject=True))
+                a, b = end_position(tokenizer, source), end_position(tokenizer, target)
+                first, last = 0, 0  # of what follows, counted from the end tokens
+                if tokens != "last-subject" and rest_weight > 0:
+                    first = 1 - min(a - p, b - q)
+                    last = 1 if tokens == "to-end" else length - max(a, b)
+                pairs += [Pair(row, a + k, b + k, rest_weight) for k in range(first, last)]
             row += 1
     return pairs
+
+
+def subject_position(
+    tokenizer: Any, prompt: str, other: str, subject: str | None, what: str = "subject"
+) -> int:
+    """Position of the last token of a prompt's subject, named or told by comparison.
+
+    Args:
+        tokenizer: The pipeline's.
+        prompt: The prompt to look in.
+        other: The prompt it is paired with.
+        subject: Its words; None for the last word of the prompt that the other one lacks.
+        what: What an error message asks for.
+
+    Raises:
+        KleditError: the subject is not in the prompt; or none is named, and the prompt has no
+            word that the other one lacks.
+    """
+    if subject is not None:
+        return last_subject_position(tokenizer, prompt, subject)
+    theirs = {word for word, _ in _words(tokenizer, other)}
+    mine = [end for word, end in _words(tokenizer, prompt) if word not in theirs]
+    if not mine:
+        raise KleditError(
+            f"The prompt {prompt!r} has no word that {other!r} lacks, so nothing tells which of "
+            f"its tokens to pair; name its {what}."
+        )
+    return mine[-1]
+
+
+def _words(tokenizer: Any, prompt: str) -> list[tuple[tuple[int, ...], int]]:
+    """Each word's token ids, and the position of its last token."""
+    ids = token_ids(tokenizer, prompt)[1:-1]
+    words: list[tuple[tuple[int, ...], int]] = []
+    begin = 0
+    for i, token in enumerate(tokenizer.convert_ids_to_tokens(ids)):
+        if token.endswith("</w>") or i == len(ids) - 1:
+            words.append((tuple(ids[begin : i + 1]), i + 1))
+            begin = i + 1
+    return words
+
+
+def paired_words(
+    tokenizer: Any, concepts: Sequence[Concept], pairs: Sequence[Pair]
+) -> list[dict[str, Any]]:
+    """Which tokens were paired, for people: the subjects', or with ``aligned`` all that differ.
+
+    Returns:
+        Rows ``source``, ``target`` (tokens) and ``prompts`` (in how many), the most frequent first.
+    """
+    sources = [words_of(tokenizer, p) for c in concepts for p in c.sources]
+    targets = [words_of(tokenizer, p) for c in concepts for p in c.targets]
+    named = any(p.subject for p in pairs)
+    found: Counter[tuple[str, str]] = Counter()
+    for pair in pairs:
+        a, b = sources[pair.prompt], targets[pair.prompt]
+        if pair.subject or (not named and pair.source < len(a) and pair.target < len(b)):
+            words = a[pair.source], b[pair.target]
+            if named or words[0] != words[1]:
+                found[words] += 1
+    return [{"source": a, "target": b, "prompts": n} for (a, b), n in found.most_common()]
 
 
 def aligned(tokenizer: Any, source: str, target: str, length: int) -> list[tuple[int, int]]:

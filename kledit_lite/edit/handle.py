@@ -51,7 +51,7 @@ class Change:
         return left if self.right is None else left @ self.right.to(device, dtype)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Edit:
     """A change to some matrices of an architecture, not yet applied to anything.
 
@@ -68,6 +68,23 @@ class Edit:
     shapes: Shapes
     settings: Mapping[str, Any] = field(default_factory=dict)
     rows: Sequence[Mapping[str, Any]] = ()
+
+    @property
+    def paired(self) -> Sequence[Mapping[str, Any]]:
+        """Which tokens were paired: rows ``source``, ``target`` and ``prompts``, in how many."""
+        return self.settings.get("paired", ())
+
+    def __str__(self) -> str:
+        """What was edited, and which tokens were paired.
+
+        Example:
+            >>> pair = {"source": "seurat", "target": "photo", "prompts": 2}
+            >>> print(Edit("uce", {}, {}, {"paired": [pair]}))
+            uce of 0 matrices; paired seurat with photo (2 prompts)
+        """
+        return f"{self.method} of {len(self.changes)} matrices{told(self.paired)}"
+
+    __repr__ = __str__
 
     @property
     def norm(self) -> float:
@@ -164,6 +181,13 @@ class Edit:
             raise KleditError(
                 f"{path} is damaged: it lacks {error}; make the edit again."
             ) from None
+
+
+def told(paired: Sequence[Mapping[str, Any]], most: int = 12) -> str:
+    """The pairs of tokens as the end of a sentence; empty without any."""
+    shown = [f"{p['source']} with {p['target']} ({p['prompts']} prompts)" for p in paired[:most]]
+    more = [f"{len(paired) - most} more"] if len(paired) > most else []
+    return "; paired " + ", ".join(shown + more) if paired else ""
 
 
 class Handle:

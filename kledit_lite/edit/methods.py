@@ -4,16 +4,7 @@ All four make a matrix treat the inputs X of a concept as it treats the inputs X
 
 .. math:: \min_W \sum_i w_i \|W x_i - W_0 x'_i\|^2 + \lambda \|W - W_0\|_F^2
 
-===============  ===================================  =======================  =========
-method           matrices                             tokens                   lambda
-===============  ===================================  =======================  =========
-DiffQuickFix     ``out_proj`` of the text encoder's   last of the subject      0.01
-                 first self-attention
-LocoEdit         ``to_k``, ``to_v`` of the localized  last of the subject      0.01
-                 cross-attention layers
-UCE              ``to_k``, ``to_v`` of all layers     last of the subject      0.5
-TIME             ``to_k``, ``to_v`` of all layers     all, aligned             0.1
-===============  ===================================  =======================  =========
+`presets` has what each method edits, with which tokens and strength, as published and repaired.
 
 DiffQuickFix takes as values the outputs of ``out_proj`` for the target without its bias, since
 the layer adds the bias again: :math:`v = (W_0 x' + b) - b = W_0 x'`, which is the same form.
@@ -22,13 +13,20 @@ the layer adds the bias again: :math:`v = (W_0 x' + b) - b = W_0 x'`, which is t
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any, Literal
 
 import torch
 
-from kledit_lite.edit.concepts import Concept, Tokens, as_concepts, token_pairs
+from kledit_lite.edit.concepts import (
+    Concept,
+    Tokens,
+    as_concepts,
+    paired_words,
+    token_pairs,
+)
 from kledit_lite.edit.handle import Change, Edit, Handle, Stack
+from kledit_lite.edit.presets import METHODS, PRESETS, Method
 from kledit_lite.edit.ridge import Form, check_strength, compress, gain
 from kledit_lite.edit.sites import (
     PROJECTIONS,
@@ -45,38 +43,6 @@ from kledit_lite.trace.hooks import hooked
 from kledit_lite.trace.sampler import tokenizers
 from kledit_lite.trace.tokens import token_ids
 
-
-@dataclass(frozen=True)
-class Method:
-    """A closed-form edit.
-
-    Attributes:
-        name: In lower case.
-        place: Which matrices: of the text encoder, or of the UNet's cross-attention.
-        tokens: Which tokens of the prompts; see `concepts.token_pairs`.
-        strength: The lambda of the equation.
-        layers: The usual ones; None for all, empty where they have to be found first.
-        source: Who published it.
-    """
-
-    name: str
-    place: Literal["text-encoder", "cross-attention"]
-    tokens: Tokens
-    strength: float
-    layers: tuple[int, ...] | None
-    source: str
-
-
-DIFFQUICKFIX = Method(
-    "diffquickfix", "text-encoder", "last-subject", 0.01, (0,), "thesis, section 5.4"
-)
-LOCOEDIT = Method(
-    "locoedit", "cross-attention", "last-subject", 0.01, (), "prospectus, section 4.5"
-)
-UCE = Method("uce", "cross-attention", "last-subject", 0.5, None, "Gandikota et al. 2024")
-TIME = Method("time", "cross-attention", "aligned", 0.1, None, "Orgad et al. 2023")
-METHODS = {m.name: m for m in (DIFFQUICKFIX, LOCOEDIT, UCE, TIME)}
-
 Reader = Callable[[Sequence[str]], torch.Tensor]
 
 
@@ -84,8 +50,9 @@ Reader = Callable[[Sequence[str]], torch.Tensor]
 def solve(
     pipe: Any,
     concepts: Concept | Sequence[Concept],
-    method: Method | str = LOCOEDIT,
+    method: Method | str = "locoedit",
     *,
+    preset: str = "published",
     layers: Iterable[int] | None = None,
     tokens: Tokens | None = None,
     strength: float | None = None,
@@ -97,34 +64,38 @@ def solve(
     encoder: str | None = None,
     form: Form = "auto",
 ) -> Edit:
-    """Solve for an edit; the pipeline is only read.
+    """Solve for an edit; does not modify the pipeline.
 
     Args:
         pipe: A Stable Diffusion or SDXL pipeline. SDXL's pooled text reaches the UNet beside the
             cross-attention layers, so only an edit of the text encoder changes it.
         concepts: One, or several that are edited at once, in one joint regression.
-        method: One of `METHODS`, or its name; what follows departs from it where given.
+        method: Its name, or a `Method` of your own.
+        preset: ``"published"`` or ``"repaired"``, the settings that a name stands for; see the
+            module. The arguments below override them.
         layers: Cross-attention layers in execution order, or layers of the text encoder.
         tokens: Which tokens; see `concepts.token_pairs`.
-        strength: Lambda, at least 0: infinite leaves the weights alone, zero fits the most.
-        keep: Prompts whose outputs shall stay. Without any, all texts move along the direction that
-            the concept shares with them.
+        strength: Lambda, finite and at least 0: the larger, the less the weights change; zero
+            fits the most.
+        keep: Prompts whose outputs to preserve. Without any, every text shifts along the direction
+            that it shares with the concept.
         keep_weight: Their importance.
-        keep_tokens: ``"last"``, their last token before the end, or ``"all"``, padding included;
-            None for all with ``aligned``, else the last.
+        keep_tokens: ``"last"``, their last token before the end, or ``"all"``, padding included.
         rest_weight: Importance of the tokens after the subject's last, where `tokens` has any.
         projections: ``to_k``, ``to_v`` or both.
         encoder: ``text_encoder`` or ``text_encoder_2``; None for all there are.
         form: Of the solver; see `ridge.gain`.
 
     Returns:
-        An `Edit`; nothing changes until ``edit.apply(pipe)``.
+        An `Edit`; nothing changes until ``edit.apply(pipe)``. ``edit.paired`` says which tokens
+        were paired.
 
     Raises:
-        UnknownNameError: not a method, choice of tokens or projection.
+        UnknownNameError: not a method, preset, choice of tokens or projection.
         KleditError: no layers named where the method needs them, layers that do not exist, a
-            subject that is not in its prompt, a prompt that is too long, unequal numbers of
-            prompts, a UNet that hides hooks, NaN in the text.
+            subject that is not in its prompt or that nothing tells, a prompt that is too long,
+            unequal numbers of prompts, a repaired setting without prompts to keep, a UNet that
+            hides hooks, NaN in the text.
 
     Cost O(N^2 d + N d out) a matrix for N < d rows, beside encoding the prompts.
 
@@ -135,9 +106,11 @@ def solve(
         >>> edit = solve(pipe, concept, "locoedit", layers=[8, 9])
     """
     if isinstance(method, str):
+        if preset not in PRESETS:
+            raise unknown("preset", preset, PRESETS)
         if method not in METHODS:
             raise unknown("method", method, METHODS)
-        method = METHODS[method]
+        method = PRESETS[preset][method]
     wanted = as_concepts(concepts)
     chosen = method.layers if layers is None else tuple(layers)
     tokens = tokens or method.tokens
@@ -148,7 +121,12 @@ def solve(
         raise KleditError("Expected a list of prompts to keep, got one string; pass [prompt].")
     if keep_tokens not in (None, "last", "all"):
         raise unknown("choice of tokens to keep", keep_tokens, ("last", "all"))
-    every = tokens == "aligned" if keep_tokens is None else keep_tokens == "all"
+    if method.needs_keep and not len(keep):
+        raise KleditError(
+            f"The repaired {method.name} preserves prompts that do not name the concept; pass some "
+            "as keep, or use the published preset."
+        )
+    every = (keep_tokens or method.keep_tokens) == "all"
     if chosen == ():
         raise KleditError(
             f"{method.name} edits the layers that were found to control the concept; name them, "
@@ -190,6 +168,7 @@ def solve(
         "concepts": [asdict(c) for c in wanted], "keep": list(keep), "keep_weight": keep_weight,
         "keep_tokens": "all" if every else "last",
         "rest_weight": rest_weight, "rows": len(pairs),
+        "paired": paired_words(tokenizer, wanted, pairs),
     }  # fmt: skip
     return Edit(method.name, changes, shapes, settings, rows)
 
@@ -209,7 +188,7 @@ def diffquickfix(
         >>> with diffquickfix(pipe, Concept.of("seurat", "photo")).apply(pipe) as handle:
         ...     text = encode(pipe, ["a boat in the style of seurat"])
     """
-    return solve(pipe, concepts, DIFFQUICKFIX, layers=[layer], **options)
+    return solve(pipe, concepts, "diffquickfix", layers=[layer], **options)
 
 
 def locoedit(
@@ -223,23 +202,23 @@ def locoedit(
         >>> len(locoedit(pipe, Concept.of("seurat", "photo"), layers=[8, 9]).changes)
         4
     """
-    return solve(pipe, concepts, LOCOEDIT, layers=layers, **options)
+    return solve(pipe, concepts, "locoedit", layers=layers, **options)
 
 
 def uce(
     pipe: Any, concepts: Concept | Sequence[Concept], keep: Sequence[str] = (), **options: Any
 ) -> Edit:
     """Unified Concept Editing: all layers, with prompts to preserve."""
-    return solve(pipe, concepts, UCE, keep=keep, **options)
+    return solve(pipe, concepts, "uce", keep=keep, **options)
 
 
 def time_edit(pipe: Any, concepts: Concept | Sequence[Concept], **options: Any) -> Edit:
     """TIME: all layers, all tokens, aligned."""
-    return solve(pipe, concepts, TIME, **options)
+    return solve(pipe, concepts, "time", **options)
 
 
 def in_turn(
-    pipe: Any, concepts: Sequence[Concept], method: Method | str = LOCOEDIT, **options: Any
+    pipe: Any, concepts: Sequence[Concept], method: Method | str = "locoedit", **options: Any
 ) -> Stack:
     """Edit one concept after the other, each solved on the pipeline as the last one left it.
 

@@ -1,0 +1,161 @@
+"""Whether an edit did what it was asked to: by the painted world's judge, or by CLIP."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from kledit_lite.errors import KleditError, unknown
+from kledit_lite.metrics.clipscore import clip_score
+from kledit_lite.metrics.verdicts import Share, verdict
+
+BAR = {"min": 0.8}
+"""Four pictures of five: what an edit that works must reach."""
+
+
+class Marker(Protocol):
+    """Marks pictures before and after an edit."""
+
+    name: str
+    wants_goal: bool
+    targets: Mapping[str, Mapping[str, float]]
+
+    def mark(
+        self,
+        before: np.ndarray,
+        after: np.ndarray,
+        goal: np.ndarray,
+        sources: Sequence[str],
+        targets: Sequence[str],
+    ) -> dict[str, float]:
+        """Named figures of N pictures each, (N, H, W, 3) uint8."""
+        ...
+
+
+@dataclass(frozen=True)
+class ByJudge:
+    """Reads the edited factor off the pictures: was it removed, did the target arrive?
+
+    Attributes:
+        judge: Of the painted world.
+        factor: Such as ``style``.
+        source: The value that should go.
+        target: The value that should come.
+    """
+
+    judge: Any
+    factor: str
+    source: str
+    target: str
+    name: str = "judge-tiny"
+    wants_goal = False
+    targets = {"removed": BAR, "arrived": BAR, "kept": BAR}  # noqa: RUF012
+
+    def mark(
+        self,
+        before: np.ndarray,
+        after: np.ndarray,
+        goal: np.ndarray,
+        sources: Sequence[str],
+        targets: Sequence[str],
+    ) -> dict[str, float]:
+        """``removed``, ``arrived`` and ``kept`` of `metrics.verdicts.verdict`, with their n."""
+        keep = [f for f in ("style", "object", "place") if f != self.factor]
+        found = verdict(
+            self.judge.read(before), self.judge.read(after), self.factor, self.source,
+            self.target, keep,
+        )  # fmt: skip
+        return _figures({"removed": found.removed, "arrived": found.arrived, "kept": found.kept})
+
+
+@dataclass(frozen=True)
+class ByClip:
+    """Compares CLIPScores: is a picture nearer to what the target prompt paints than to before?
+
+    Equation: with the margin m(x) = CLIPScore(x, target) - CLIPScore(x, source), the edit arrived
+    in a picture where m(after) lies beyond the middle of m(before) and m(goal), the goal being
+    the target prompt painted without the edit, from the same noise. Pairs whose goal has no
+    larger margin than before tell nothing and are left out.
+
+    Attributes:
+        clip: What scores.
+        name: What to call it.
+    """
+
+    clip: Any
+    name: str
+    wants_goal = True
+    targets = {"arrived": BAR}  # noqa: RUF012
+
+    def mark(
+        self,
+        before: np.ndarray,
+        after: np.ndarray,
+        goal: np.ndarray,
+        sources: Sequence[str],
+        targets: Sequence[str],
+    ) -> dict[str, float]:
+        """``arrived`` with its n, and ``way``, the mean share of the way from before to goal."""
+
+        def margin(images: np.ndarray) -> np.ndarray:
+            return clip_score(self.clip, images, targets) - clip_score(self.clip, images, sources)
+
+        a, b, c = margin(before), margin(after), margin(goal)
+        tells = c > a
+        if not tells.any():
+            return {"arrived_n": 0.0}
+        arrived = Share.of(int((b > (a + c) / 2)[tells].sum()), int(tells.sum()))
+        way = float((b - a)[tells].sum() / (c - a)[tells].sum())
+        return {**_figures({"arrived": arrived}), "way": way}
+
+
+def open_judge(wanted: str | None, clip: str | None, pipe: Any) -> Marker:
+    """The judge for a pipeline's pictures; called before any work.
+
+    Args:
+        wanted: ``FACTOR:SOURCE:TARGET`` for the painted world's judge, such as
+            ``style:mondrian:photo``; None for CLIP.
+        clip: Which CLIP; None for the pipeline's own, see `zoo.pipelines.open_clip_model`.
+        pipe: The pipeline.
+
+    Raises:
+        KleditError: not of that form; a model that does not paint 64-pixel pictures; no such CLIP.
+        UnknownNameError: not a factor or value of the painted world.
+    """
+    from kledit_lite import zoo
+    from kledit_lite.world import SceneSet
+    from kledit_lite.zoo.judge import HEADS
+    from kledit_lite.zoo.pipelines import open_clip_model
+
+    if wanted is None:
+        return ByClip(open_clip_model(clip, pipe), clip or "CLIP of the profile")
+    parts = wanted.split(":")
+    if len(parts) != 3:
+        raise KleditError(
+            f"Expected FACTOR:SOURCE:TARGET for the judge, such as style:mondrian:photo, got "
+            f"{wanted!r}."
+        )
+    factor, *values = parts
+    if factor not in HEADS:
+        raise unknown("factor", factor, HEADS)
+    for value in values:
+        if value not in SceneSet.names(factor):
+            raise unknown(factor, value, SceneSet.names(factor))
+    side = pipe.unet.config.sample_size * getattr(pipe, "vae_scale_factor", 8)
+    if side != 64:
+        raise KleditError(
+            f"The judge reads the painted world's 64-pixel pictures, this model paints {side}; "
+            "leave out --judge, and CLIP judges."
+        )
+    return ByJudge(zoo.load_judge(), factor, values[0], values[1])
+
+
+def _figures(shares: Mapping[str, Share]) -> dict[str, float]:
+    return {
+        key: value
+        for name, share in shares.items()
+        for key, value in ((name, share.value), (f"{name}_n", float(share.n)))
+    }
