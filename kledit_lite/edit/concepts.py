@@ -215,10 +215,11 @@ def _words(tokenizer: Any, prompt: str) -> list[tuple[tuple[int, ...], int]]:
 def paired_words(
     tokenizer: Any, concepts: Sequence[Concept], pairs: Sequence[Pair]
 ) -> list[dict[str, Any]]:
-    """Which tokens were paired, for people: the subjects', or with ``aligned`` all that differ.
+    """Which tokens were paired, for people: the subjects', or with ``aligned`` all but padding.
 
     Returns:
-        Rows ``source``, ``target`` (tokens) and ``prompts`` (in how many), the most frequent first.
+        Rows ``source``, ``target`` (tokens) and ``prompts`` (in how many): those that differ before
+        those that are equal, then the most frequent first.
     """
     sources = [words_of(tokenizer, p) for c in concepts for p in c.sources]
     targets = [words_of(tokenizer, p) for c in concepts for p in c.targets]
@@ -227,10 +228,9 @@ def paired_words(
     for pair in pairs:
         a, b = sources[pair.prompt], targets[pair.prompt]
         if pair.subject or (not named and pair.source < len(a) and pair.target < len(b)):
-            words = a[pair.source], b[pair.target]
-            if named or words[0] != words[1]:
-                found[words] += 1
-    return [{"source": a, "target": b, "prompts": n} for (a, b), n in found.most_common()]
+            found[a[pair.source], b[pair.target]] += 1
+    rows = [{"source": a, "target": b, "prompts": n} for (a, b), n in found.most_common()]
+    return sorted(rows, key=lambda row: row["source"] == row["target"])
 
 
 def aligned(tokenizer: Any, source: str, target: str, length: int) -> list[tuple[int, int]]:

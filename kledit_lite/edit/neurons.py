@@ -7,6 +7,7 @@ context lasts.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from kledit_lite.errors import KleditError, unknown
 from kledit_lite.trace import Sampling, encode, end_position, generate, last_subject_position
 from kledit_lite.trace.hooks import Fired, hooked
 from kledit_lite.trace.sampler import tokenizers
+from kledit_lite.trace.tokens import words_of
 
 How = Literal["zero", "mean"]
 Position = Literal["last-subject", "end"] | int
@@ -33,12 +35,15 @@ class NeuronScores:
 
     Attributes:
         z: Matrix name to (out,) float64, the absolute z-score of each neuron.
-        mean_with, mean_without: Matrix name to (out,) mean outputs over either set of prompts.
+        mean_with: Matrix name to (out,) mean outputs over the prompts with the concept.
+        mean_without: The same over those without.
+        read: Which tokens were looked at in either set, and in how many prompts.
     """
 
     z: Mapping[str, torch.Tensor]
     mean_with: Mapping[str, torch.Tensor]
     mean_without: Mapping[str, torch.Tensor]
+    read: tuple[Mapping[str, int], Mapping[str, int]] = ({}, {})
 
     def top(self, k: int, across: bool = False) -> Neurons:
         """The k neurons with the largest score, of each matrix or of all together.
@@ -106,8 +111,8 @@ def neuron_scores(
         with_concept: N_1 >= 2 prompts, e.g. "... in the style of van gogh".
         without: N_2 >= 2 prompts without the concept.
         layers: Numbers in execution order; None for all.
-        subject: The concept's words in each prompt of the first set; None for the token before the
-            end.
+        subject: The concept's words in each prompt of the first set; None for the last token before
+            the end, whatever it says: see `NeuronScores.read`.
         subject_without: The same for the second set.
         position: Which token is looked at: the subject's last, the end token, or a number. A
             padding token, which public code looks at, is a different choice.
@@ -126,15 +131,15 @@ def neuron_scores(
         4
     """
     names = key_value_names(pipe, layers, projections)
-    a = _tokens(pipe, "with_concept", with_concept, subject, position)
-    b = _tokens(pipe, "without", without, subject_without, position)
+    a, read_a = _tokens(pipe, "with_concept", with_concept, subject, position)
+    b, read_b = _tokens(pipe, "without", without, subject_without, position)
     z, mean_a, mean_b = {}, {}, {}
     for name, weight in check_editable(pipe, names).items():
         w = weight.detach().to(a).T
         x, y = a @ w, b @ w  # (N_1, out), (N_2, out)
         mean_a[name], mean_b[name] = x.mean(0), y.mean(0)
         z[name] = z_scores(x, y)
-    return NeuronScores(z, mean_a, mean_b)
+    return NeuronScores(z, mean_a, mean_b, (read_a, read_b))
 
 
 def z_scores(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
@@ -296,8 +301,8 @@ def _half(out: torch.Tensor) -> int:
 
 def _tokens(
     pipe: Any, what: str, prompts: Sequence[str], subject: str | None, position: Position
-) -> torch.Tensor:
-    """Embeddings (N, d) float64 of the wanted token of each prompt."""
+) -> tuple[torch.Tensor, dict[str, int]]:
+    """Embeddings (N, d) float64 of the wanted token of each prompt, and which tokens they are."""
     if isinstance(prompts, str) or len(prompts) < 2:
         raise KleditError(f"A z-score needs a list of at least 2 prompts in {what!r}.")
     hidden = encode(pipe, prompts).hidden
@@ -315,5 +320,7 @@ def _tokens(
         at = [end_position(tokenizer, p) for p in prompts]
     else:
         raise unknown("position", position, ("last-subject", "end", "a number"))
+    words = [[*words_of(tokenizer, p), *["padding"] * hidden.shape[1]] for p in prompts]
+    read = Counter(w[i] for w, i in zip(words, at, strict=True))
     rows = hidden[range(len(prompts)), at]
-    return rows.double() if rows.device.type != "mps" else rows.float()
+    return rows.double() if rows.device.type != "mps" else rows.float(), dict(read)
