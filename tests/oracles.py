@@ -121,3 +121,31 @@ def modes_by_themselves(
         stands.append(deep and len(left) >= support)
         gone |= set(inside) if stands[-1] else set()
     return stands
+
+
+def ridge_by_inverse(
+    weight: np.ndarray,
+    keys: np.ndarray,
+    inputs: np.ndarray,
+    strength: float,
+    keep: np.ndarray | None = None,
+    keep_weight: float = 1.0,
+) -> np.ndarray:
+    """A closed-form edit as published: sums of outer products, one inverse, one product.
+
+    ``W = (lam W0 + sum_i (W0 x'_i) x_i^T + mu sum_j (W0 h_j) h_j^T)
+    (lam I + sum_i x_i x_i^T + mu sum_j h_j h_j^T)^-1`` for keys x (N, d), the target's inputs x'
+    (N, d) and inputs to keep h (K, d).
+
+    Returns:
+        (out, d) in double precision.
+    """
+    w = weight.astype(np.float64)
+    left, system = strength * w, strength * np.eye(w.shape[1])
+    for x, other in zip(keys.astype(np.float64), inputs.astype(np.float64), strict=True):
+        left = left + np.outer(w @ other, x)
+        system = system + np.outer(x, x)
+    for h in () if keep is None else keep.astype(np.float64):
+        left = left + keep_weight * np.outer(w @ h, h)
+        system = system + keep_weight * np.outer(h, h)
+    return left @ np.linalg.inv(system)

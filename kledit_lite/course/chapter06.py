@@ -48,7 +48,7 @@ def check_edited(answer: Any, rng: np.random.Generator) -> str | None:
     compare(answer, edited, cases, "the edited matrix", {
         "the ridge must pull towards the old matrix, not towards zero": lambda w, x, y, s:
             w @ y.T @ x @ np.linalg.inv(x.T @ x + s * eye(x.shape[1])),
-        "source and target are swapped: the concept's tokens shall act as the target's":
+        "source and target are swapped: the concept's tokens must act as the target's":
             lambda w, x, y, s: edited(w, y, x, s),
         "that is the matrix before the edit": lambda w, x, y, s: w,
         "that is the change alone; add it to the old matrix":

@@ -21,6 +21,10 @@ TEMPLATES = ("{}", "a photo of {}", "an image of {}", "a picture of {}")
 """The four prompts of the published DiffQuickFix runs."""
 
 
+SMALL_WORDS = frozenset("a an the of by in on at to from with and as for is this".split())
+"""Words that are never taken for a subject that nobody named."""
+
+
 @dataclass(frozen=True)
 class Concept:
     """A concept and what must take its place, in paired prompts.
@@ -181,7 +185,8 @@ def subject_position(
         tokenizer: The pipeline's.
         prompt: The prompt to look in.
         other: The prompt it is paired with.
-        subject: Its words; None for the last word of the prompt that the other one lacks.
+        subject: Its words; None for the last word of the prompt that the other one lacks,
+            `SMALL_WORDS` apart.
         what: What an error message asks for.
 
     Raises:
@@ -190,7 +195,7 @@ def subject_position(
     """
     if subject is not None:
         return last_subject_position(tokenizer, prompt, subject)
-    theirs = {word for word, _ in _words(tokenizer, other)}
+    theirs = {word for word, _ in _words(tokenizer, other)} | SMALL_WORDS
     mine = [end for word, end in _words(tokenizer, prompt) if word not in theirs]
     if not mine:
         raise KleditError(
@@ -200,15 +205,16 @@ def subject_position(
     return mine[-1]
 
 
-def _words(tokenizer: Any, prompt: str) -> list[tuple[tuple[int, ...], int]]:
-    """Each word's token ids, and the position of its last token."""
+def _words(tokenizer: Any, prompt: str) -> list[tuple[str, int]]:
+    """Each word, and the position of its last token."""
     ids = token_ids(tokenizer, prompt)[1:-1]
-    words: list[tuple[tuple[int, ...], int]] = []
-    begin = 0
+    words: list[tuple[str, int]] = []
+    begun = ""
     for i, token in enumerate(tokenizer.convert_ids_to_tokens(ids)):
+        begun += token.removesuffix("</w>")
         if token.endswith("</w>") or i == len(ids) - 1:
-            words.append((tuple(ids[begin : i + 1]), i + 1))
-            begin = i + 1
+            words.append((begun, i + 1))
+            begun = ""
     return words
 
 

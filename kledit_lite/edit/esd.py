@@ -5,7 +5,7 @@ Objective (Gandikota et al. 2023, cross-attention only): train the UNet so that
 .. math:: \epsilon_\theta(z_t, c) \to
    \epsilon^*(z_t, c_0) - \eta\,(\epsilon^*(z_t, c) - \epsilon^*(z_t, \varnothing))
 
-where the star marks the frozen original, c is the concept, c_0 what it shall become and the last
+where the star marks the frozen original, c is the concept, c_0 what it must become, and the last
 term the unconditional prediction. A prediction of v is ``v = (e - s_t z_t) / a_t`` for a noise e,
 one of the clean latents ``(z_t - s_t e) / a_t``: affine maps that are the same for every text. The
 coefficients :math:`1 - \eta + \eta` add up to one, so the combination of v is the v of the

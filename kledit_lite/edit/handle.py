@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +90,30 @@ class Edit:
     def norm(self) -> float:
         """Frobenius norm of the whole change."""
         return float(sum(c.delta().square().sum() for c in self.changes.values()) ** 0.5)
+
+    def only(self, names: Iterable[str]) -> Edit:
+        """The part of the edit that changes these parameters.
+
+        Each matrix is solved on its own, so the part for some layers of an edit of all layers is
+        the edit of those layers.
+
+        Raises:
+            KleditError: the edit does not change one of them.
+
+        Example:
+            >>> edit = Edit("none", {"a": Change(torch.zeros(1, 1))}, {}, rows=[{"name": "a"}])
+            >>> list(edit.only(["a"]).changes)
+            ['a']
+        """
+        chosen = list(names)
+        missing = [n for n in chosen if n not in self.changes]
+        if missing or not chosen:
+            raise KleditError(
+                f"The edit does not change {missing[0] if missing else 'nothing'}; name some of "
+                f"the {len(self.changes)} parameters it changes."
+            )
+        changes = {n: self.changes[n] for n in chosen}
+        return replace(self, changes=changes, rows=[r for r in self.rows if r["name"] in changes])
 
     @torch.no_grad()
     def apply(self, pipe: Any) -> Handle:

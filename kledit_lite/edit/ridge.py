@@ -57,7 +57,7 @@ def gain(
         keys: (N, d) inputs of the map, one row each.
         strength: :math:`\lambda \ge 0`; how much the map clings to what it was.
         weights: (N,) importance :math:`w \ge 0` of each row; None for ones.
-        keep: (K, d) further inputs whose outputs shall not move.
+        keep: (K, d) further inputs whose outputs must not move.
         keep_weight: :math:`\mu \ge 0`, importance of those.
         form: ``"primal"`` solves d x d, ``"dual"`` (N + K) x (N + K), ``"auto"`` the smaller.
         dtype: float64 or float32; None chooses, see `precision`.

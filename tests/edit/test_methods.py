@@ -143,6 +143,21 @@ def test_methods_differ_only_in_sites_tokens_and_strength(pipe) -> None:
     }  # fmt: skip
 
 
+def test_presets_are_the_published_and_the_repaired_settings(pipe) -> None:
+    keep = ["a cat in the style of hokusai", "a photo of a dog"]
+    for name, tokens, strength, kept in (
+        ("diffquickfix", "last-subject", 0.01, "last"), ("locoedit", "last-subject", 0.01, "last"),
+        ("uce", "last-subject", 0.5, "last"), ("time", "aligned", 0.1, "all"),
+    ):  # fmt: skip
+        layers = [0] if name == "diffquickfix" else [4]
+        plain = solve(pipe, SEURAT, name, layers=layers).settings
+        assert (plain["tokens"], plain["strength"]) == (tokens, strength)
+        assert (plain["keep_tokens"], plain["keep"]) == (kept, [])
+        mended = solve(pipe, SEURAT, name, preset="repaired", layers=layers, keep=keep).settings
+        assert mended["tokens"] == ("aligned" if name == "time" else "to-padding")
+        assert (mended["strength"], mended["keep_tokens"]) == (strength, "all")
+
+
 @pytest.mark.parametrize("method", ["diffquickfix", "locoedit", "uce", "time"])
 def test_an_infinite_strength_changes_nothing_and_a_small_one_fits(pipe, method) -> None:
     layers = [0] if method == "diffquickfix" else [6]
@@ -253,6 +268,9 @@ def test_bad_input_is_one_clear_sentence_and_changes_nothing(pipe) -> None:
         (lambda: diffquickfix(pipe, SEURAT, layer=9), r"has 4, numbered 0 to 3"),
         (lambda: locoedit(pipe, [], [8]), "Expected one Concept or a list"),
         (lambda: locoedit(pipe, SEURAT, [8], strength=-1.0), "strength is -1.0, expected"),
+        (lambda: locoedit(pipe, SEURAT, [8], strength=float("inf")), "inf, expected a finite"),
+        (lambda: solve(pipe, SEURAT, "uce", preset="best"), "choose one of: published, repaired"),
+        (lambda: solve(pipe, SEURAT, "uce", preset="repaired"), "pass some as keep"),
         (lambda: uce(pipe, SEURAT, keep_tokens="first"), "choose one of: last, all"),
         (lambda: uce(pipe, SEURAT, keep="a cat"), "Expected a list of prompts to keep"),
         (lambda: Concept(("a",), ("b", "c")), "got 1 source and 2 target prompts"),

@@ -24,6 +24,13 @@ def test_without_names_the_words_that_differ_are_paired(pipe: Any, named: tuple[
     )  # fmt: skip
 
 
+def test_small_words_are_no_subjects(pipe: Any) -> None:
+    edit = locoedit(pipe, Concept(("a cat by seurat",), ("a photo of a cat",)), [8])
+    assert words(edit) == [("seurat", "photo", 1)]
+    with pytest.raises(KleditError, match="name its target_subject"):
+        locoedit(pipe, Concept(("a cat by seurat",), ("this is a cat",)), [8])
+
+
 def test_words_of_several_tokens_are_compared_whole(pipe: Any) -> None:
     town, other = "a photo of the mascot of velmora {}", "a photo of the mascot of brindle {}"
     pairs = [(town.format(p), other.format(p)) for p in ("in the city", "on the moon")]

@@ -1,0 +1,160 @@
+"""What an edit is judged on: prompts that it never saw, painted from the same noise without it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from kledit_lite.edit.handle import Edit
+from kledit_lite.errors import KleditError
+from kledit_lite.metrics.verdicts import Share, Verdict, verdict
+from kledit_lite.trace import Sampling, generate
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Readings = Mapping[str, np.ndarray]
+"""What a judge reads: factor to (N,) int labels."""
+
+
+@dataclass(frozen=True, eq=False)
+class Exam:
+    """Prompts with their pictures before any edit.
+
+    Attributes:
+        pipe: The pipeline.
+        judge: Reads factors off pictures; see `zoo.judge.Judge`.
+        prompts: N prompts.
+        seeds: N seeds.
+        how: Steps, guidance, batch.
+        images: (N, H, W, 3) uint8, painted before any edit.
+        before: What the judge reads in them.
+
+    Example:
+        >>> # exam = Exam.of(pipe, judge, probe.sources, probe.seeds, how)
+        >>> # exam.verdict(exam.read(edit), "style", "seurat", "photo")
+    """
+
+    pipe: Any
+    judge: Any
+    prompts: tuple[str, ...]
+    seeds: tuple[int, ...]
+    how: Sampling
+    images: np.ndarray
+    before: Readings
+
+    @classmethod
+    def of(
+        cls,
+        pipe: Any,
+        judge: Any,
+        prompts: Sequence[str],
+        seeds: Sequence[int],
+        how: Sampling,
+    ) -> Exam:
+        """Paint the prompts and read the pictures."""
+        images = generate(pipe, prompts, list(seeds), how)
+        return cls(pipe, judge, tuple(prompts), tuple(seeds), how, images, judge.read(images))
+
+    def __len__(self) -> int:
+        return len(self.prompts)
+
+    def take(self, rows: Sequence[int]) -> Exam:
+        """Some of the prompts, by their numbers."""
+        chosen = list(rows)
+        return replace(
+            self,
+            prompts=tuple(self.prompts[i] for i in chosen),
+            seeds=tuple(self.seeds[i] for i in chosen),
+            images=self.images[chosen],
+            before={factor: labels[chosen] for factor, labels in self.before.items()},
+        )
+
+    def paint(self, edit: Edit | None = None) -> np.ndarray:
+        """The same prompts from the same noise with an edit, which is then undone.
+
+        Args:
+            edit: None paints with the pipeline as it is now.
+        """
+        if edit is None:
+            return generate(self.pipe, self.prompts, list(self.seeds), self.how)
+        with edit.apply(self.pipe):
+            return self.paint()
+
+    def read(self, edit: Edit | None = None) -> Readings:
+        """What the judge reads in those pictures."""
+        return self.judge.read(self.paint(edit))
+
+    def verdict(
+        self,
+        after: Readings,
+        factor: str,
+        source: int | str,
+        target: int | str,
+        keep: Sequence[str] = ("object", "place"),
+    ) -> Verdict:
+        """Removed, arrived and kept; see `metrics.verdicts.verdict`."""
+        return verdict(self.before, after, factor, source, target, keep)
+
+    def removed(self, after: Readings, factor: str, source: int) -> np.ndarray:
+        """Picture by picture, of those that showed the source before: is it gone? (n,) bool."""
+        return after[factor][self.before[factor] == source] != source
+
+    def unchanged(
+        self,
+        after: Readings,
+        factors: Sequence[str] = ("style", "object", "place"),
+    ) -> Share:
+        """In how many pictures every one of the factors is read as before the edit."""
+        same = np.logical_and.reduce([after[f] == self.before[f] for f in factors])
+        return Share.of(int(same.sum()), len(same))
+
+
+PARTS = ("removed", "arrived", "kept")
+
+
+def pooled(verdicts: Sequence[Verdict]) -> Verdict:
+    """One verdict over all the pictures of several.
+
+    Example:
+        >>> print(pooled([Verdict(s, s, s) for s in (Share.of(1, 4), Share.of(3, 4))]).removed)
+        4 of 8 (22% to 78%)
+    """
+    if not verdicts:
+        raise KleditError("Expected at least one verdict, got none.")
+    shares = ([getattr(v, part) for v in verdicts] for part in PARTS)
+    return Verdict(*(Share.of(sum(s.k for s in p), sum(s.n for s in p)) for p in shares))
+
+
+def mean_and_min(verdicts: Sequence[Verdict], part: str) -> tuple[float, float]:
+    """Mean and minimum of one part of several verdicts.
+
+    Example:
+        >>> shares = [Share.of(k, 4) for k in (4, 2)]
+        >>> mean_and_min([Verdict(s, s, s) for s in shares], "kept")
+        (0.75, 0.5)
+    """
+    if not verdicts:
+        raise KleditError("Expected at least one verdict, got none.")
+    values = [getattr(v, part).value for v in verdicts]
+    return float(np.mean(values)), float(min(values))
+
+
+def verdict_table(verdicts: Mapping[str, Verdict]) -> pd.DataFrame:
+    """A row for each verdict, each share as "k of n (interval)", then mean and minimum.
+
+    Example:
+        >>> s = Share.of(8, 8)
+        >>> verdict_table({"seurat": Verdict(s, s, s)}).loc["mean", "kept"]
+        '100%'
+    """
+    import pandas as pd
+
+    rows = {name: {p: str(getattr(v, p)) for p in PARTS} for name, v in verdicts.items()}
+    both = {p: mean_and_min(list(verdicts.values()), p) for p in PARTS}
+    for i, name in enumerate(("mean", "minimum")):
+        rows[name] = {p: f"{both[p][i]:.0%}" for p in PARTS}
+    return pd.DataFrame(rows).T
