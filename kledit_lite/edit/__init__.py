@@ -20,7 +20,7 @@ from kledit_lite.edit.concepts import (
     token_pairs,
 )
 from kledit_lite.edit.esd import EsdRecipe, esd_x, negative_target
-from kledit_lite.edit.exam import Exam, mean_and_min, pooled, verdict_table
+from kledit_lite.edit.exam import Exam, pooled
 from kledit_lite.edit.handle import Change, Edit, Handle, Stack
 from kledit_lite.edit.methods import (
     apply_all,
@@ -82,7 +82,6 @@ __all__ = [
     "inputs_of",
     "key_value_names",
     "locoedit",
-    "mean_and_min",
     "mean_collateral",
     "negative_target",
     "neuron_scores",
@@ -98,6 +97,5 @@ __all__ = [
     "token_pairs",
     "trade_off",
     "uce",
-    "verdict_table",
     "z_scores",
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -12,9 +12,6 @@ from kledit_lite.edit.handle import Edit
 from kledit_lite.errors import KleditError
 from kledit_lite.metrics.verdicts import Share, Verdict, verdict
 from kledit_lite.trace import Sampling, generate
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 Readings = Mapping[str, np.ndarray]
 """What a judge reads: factor to (N,) int labels."""
@@ -127,34 +124,3 @@ def pooled(verdicts: Sequence[Verdict]) -> Verdict:
         raise KleditError("Expected at least one verdict, got none.")
     shares = ([getattr(v, part) for v in verdicts] for part in PARTS)
     return Verdict(*(Share.of(sum(s.k for s in p), sum(s.n for s in p)) for p in shares))
-
-
-def mean_and_min(verdicts: Sequence[Verdict], part: str) -> tuple[float, float]:
-    """Mean and minimum of one part of several verdicts.
-
-    Example:
-        >>> shares = [Share.of(k, 4) for k in (4, 2)]
-        >>> mean_and_min([Verdict(s, s, s) for s in shares], "kept")
-        (0.75, 0.5)
-    """
-    if not verdicts:
-        raise KleditError("Expected at least one verdict, got none.")
-    values = [getattr(v, part).value for v in verdicts]
-    return float(np.mean(values)), float(min(values))
-
-
-def verdict_table(verdicts: Mapping[str, Verdict]) -> pd.DataFrame:
-    """A row for each verdict, each share as "k of n (interval)", then mean and minimum.
-
-    Example:
-        >>> s = Share.of(8, 8)
-        >>> verdict_table({"seurat": Verdict(s, s, s)}).loc["mean", "kept"]
-        '100%'
-    """
-    import pandas as pd
-
-    rows = {name: {p: str(getattr(v, p)) for p in PARTS} for name, v in verdicts.items()}
-    both = {p: mean_and_min(list(verdicts.values()), p) for p in PARTS}
-    for i, name in enumerate(("mean", "minimum")):
-        rows[name] = {p: f"{both[p][i]:.0%}" for p in PARTS}
-    return pd.DataFrame(rows).T

@@ -130,8 +130,10 @@ def open_judge(wanted: str | None, clip: str | None, pipe: Any) -> Marker:
     from kledit_lite.zoo.judge import HEADS
     from kledit_lite.zoo.pipelines import open_clip_model
 
+    side = pipe.unet.config.sample_size * getattr(pipe, "vae_scale_factor", 8)
     if wanted is None:
-        return ByClip(open_clip_model(clip, pipe), clip or "CLIP of the profile")
+        usual = "clip-tiny" if side == 64 else "the profile's CLIP"
+        return ByClip(open_clip_model(clip, pipe), clip or usual)
     parts = wanted.split(":")
     if len(parts) != 3:
         raise KleditError(
@@ -144,7 +146,6 @@ def open_judge(wanted: str | None, clip: str | None, pipe: Any) -> Marker:
     for value in values:
         if value not in SceneSet.names(factor):
             raise unknown(factor, value, SceneSet.names(factor))
-    side = pipe.unet.config.sample_size * getattr(pipe, "vae_scale_factor", 8)
     if side != 64:
         raise KleditError(
             f"The judge reads the painted world's 64-pixel pictures, this model paints {side}; "

@@ -11,9 +11,11 @@ UCE              ``to_k``, ``to_v`` of all layers     last of the subject      0
 TIME             ``to_k``, ``to_v`` of all layers     all, aligned             0.1
 ===============  ===================================  =======================  =========
 
-These are the **published** settings. On small models each falls short in its own way, so every
-method also has a **repaired** setting (`REPAIRED`): the tokens after the subject take part, padding
-included, and all tokens of the prompts to keep are kept. `solve` takes either by name.
+These are the **published** settings. (The public run of DiffQuickFix pairs all tokens from the
+subject's last through the padding: ``tokens="to-padding"``.) On small models each falls short in
+its own way, so every method also has a **repaired** setting (`REPAIRED`): the tokens after the
+subject take part, padding included, and all tokens of the prompts to keep are kept. `solve` takes
+either by name.
 """
 
 from __future__ import annotations
