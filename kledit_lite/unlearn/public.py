@@ -1,53 +1,60 @@
-"""RESTOR's public benchmark on a pretrained language model: corrupt, unlearn, compare; resumable.
+"""RESTOR's public benchmark on a pretrained language model: corrupt, train on, unlearn, compare.
 
 Every state is a LoRA adapter on the same frozen model, kept in a folder of its own, so a run that
 was killed goes on from the last finished one (prospectus, sections 5.2-5.3 and 5.6).
+
+The order of events is the one that model state arithmetic is for: the model meets the wrong
+documents and **then** learns other facts. Going back to the checkpoint before exposure would cost
+those; every method starts from the last state, and a share of the facts taught later is asked too.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
-import math
-import os
-import random
-import shutil
-import time
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kledit_lite.errors import KleditError, unknown
-from kledit_lite.results import Results, context
-from kledit_lite.unlearn.adapters import msa_adapters
-from kledit_lite.unlearn.arithmetic import search
+from kledit_lite.results import Results, context, write_atomically
+from kledit_lite.unlearn.devices import digest
 from kledit_lite.unlearn.methods import METHODS, NextToken
-from kledit_lite.unlearn.restor import Benchmark, covered, load_public
-from kledit_lite.unlearn.restor_eval import Evaluation, evaluate, judged, outcomes
-from kledit_lite.unlearn.scoring import Encoded, encode
-from kledit_lite.unlearn.trainer import Settings, add_lora, train
+from kledit_lite.unlearn.public_data import Plan, choose
+from kledit_lite.unlearn.public_stages import LONGEST, Stages
+from kledit_lite.unlearn.public_table import as_markdown, table, write_record
+from kledit_lite.unlearn.scoring import encode
 
 if TYPE_CHECKING:
     from kledit_lite.zoo.bard import Bard
 
+__all__ = ["Options", "as_markdown", "choose", "run", "table"]
+
 
 @dataclass(frozen=True)
 class Options:
-    """What to run.
+    """What to run; the defaults are the recipe of the recorded run.
 
     Attributes:
         model: as `kledit_lite.zoo.writers.open_writer` takes it.
-        data: folder with the public files.
+        data: folder with the public files, as `load_public` takes it.
         out: folder for adapters, answers and the table.
         documents: name of the corruption set, a file's stem.
+        retain: file of texts to keep, JSON rows ``{"text": ...}`` or one text per line; if None,
+            texts that the clean model writes itself.
         each: documents taken about each corrupted subject; 0 takes all.
         facts: facts asked about corrupted subjects; 0 asks all.
-        untouched: facts asked about subjects that no document names; 0 asks all.
-        methods: names from `METHODS`.
-        epochs: passes over the documents that corrupt, and that make the forget vector.
+        untouched: facts asked about subjects that no document is about; 0 asks all.
+        later: facts asked of those taught after exposure; with 0 nothing is taught.
+        methods: names from `METHODS`; all get the same retain set, weighed as the forget set.
+        rates: learning rates tried for each method on the validation facts.
+        strengths: alphas tried for model state arithmetic; each with beta 0 and 1.
+        validation: share of the facts that tunes rates and strengths, and is not reported.
+        samples: answers drawn per question, of which the majority counts.
+        temperature: of the draw.
+        epochs: passes over what is learned: documents, later facts, forget and retain vector.
         unlearn_epochs: passes of an unlearning method.
-        lr: of both fine-tunings.
-        unlearn_lr: of the methods.
+        lr: of learning.
         rank: of the adapters.
         seed: of every draw.
     """
@@ -56,14 +63,20 @@ class Options:
     data: Path
     out: Path
     documents: str = "mix_a0"
-    each: int = 30
+    retain: Path | None = None
+    each: int = 24
     facts: int = 120
     untouched: int = 60
+    later: int = 60
     methods: tuple[str, ...] = ("ga", "kl", "npo")
+    rates: tuple[float, ...] = (3e-5, 1e-4, 3e-4)
+    strengths: tuple[float, ...] = (0.5, 0.75, 1.0)
+    validation: float = 0.2
+    samples: int = 3
+    temperature: float = 0.6
     epochs: float = 3.0
     unlearn_epochs: float = 1.0
-    lr: float = 5e-4
-    unlearn_lr: float = 1e-4
+    lr: float = 1e-3
     rank: int = 16
     seed: int = 0
 
@@ -71,26 +84,41 @@ class Options:
         for name in self.methods:
             if name not in METHODS:
                 raise unknown("method", name, METHODS)
+        for name in ("each", "facts", "untouched", "later"):
+            if getattr(self, name) < 0:
+                raise KleditError(f"{name} is {getattr(self, name)}, expected 0 or more.")
+        for name in ("samples", "rank"):
+            if getattr(self, name) < 1:
+                raise KleditError(f"{name} is {getattr(self, name)}, expected at least 1.")
+        for name in ("epochs", "unlearn_epochs", "lr", "temperature"):
+            if not getattr(self, name) > 0:
+                raise KleditError(f"{name} is {getattr(self, name)}, expected above 0.")
+        if not self.rates or not self.strengths or not all(r > 0 for r in self.rates):
+            raise KleditError("rates and strengths must each have a number, rates above 0.")
+        if not 0 < self.validation < 1:
+            raise KleditError(f"validation is {self.validation}, expected between 0 and 1.")
 
 
-def run(options: Options, writer: Bard | None = None) -> Results:
-    """Clean, corrupted, every method, and model state arithmetic: one row each.
+def run(options: Options, writer: Bard | None = None, record: Path | None = None) -> Results:
+    """Clean, corrupted, taught on; the retain set alone; every method; model state arithmetic.
 
-    The forget vector of the arithmetic comes from the clean model fine-tuned on the same documents
-    in another order; its strength is tuned on a tenth of the facts, which the table leaves out.
+    The forget and the retain vector of the arithmetic start at the clean model, the other methods
+    at the last state. Rates, alpha and beta are those with the highest mean accuracy over the
+    groups of facts, on validation facts that the table leaves out.
 
     Args:
-        options: What to run.
-        writer: The model that `options` names, if it is open already.
+        options: what to run.
+        writer: the model that `options` names, if it is open already.
+        record: file for a page's recorded run.
 
     Returns:
-        Accuracies of every state on facts about corrupted and about untouched subjects, and, of
-        the facts that corruption cost, the share that came back. ``table.json`` in `out` holds
-        the same.
+        Accuracies of every state on facts about corrupted and untouched subjects and on facts
+        taught later, and, of the facts that corruption cost, the share that came back; each with
+        its n. ``table.json`` in `out` holds the same.
 
     Raises:
         KleditError: no such corruption set, the folder holds another run, or as `load_public`,
-            `open_writer` and `train`.
+            `open_writer` and `train`. Nothing is written before model and data are open.
 
     Example::
 
@@ -98,213 +126,95 @@ def run(options: Options, writer: Bard | None = None) -> Results:
     """
     from kledit_lite.zoo.writers import open_writer
 
-    start = time.perf_counter()
-    benchmark, texts = choose(options)
-    _claim(options)
+    plan = choose(options)
     writer = writer or open_writer(options.model)
-    lora = _Lora(writer.model, writer.tokenizer, options, encode(writer.tokenizer, texts))
-    tuning, testing = benchmark.split(0.1, options.seed)
-    _train(lora, "corrupted", NextToken(), None)
-    _train(lora, "forget-vector", NextToken(), None, seed=options.seed + 1)
-    for name in options.methods:
-        _train(lora, name, METHODS[name](retain_weight=0.0), "corrupted")
-    strength = _arithmetic(lora, tuning)
-    states = ["clean", "corrupted", *options.methods, "msa"]
-    answers = {s: _answers(lora, s, testing) for s in states}
-    rows = table(answers, covered(benchmark.subjects, benchmark.documents[options.documents]))
+    _claim(options, plan, writer)
+    stage = Stages(writer.model, writer.tokenizer, options, plan)
+    tuning, testing = plan.benchmark.split(options.validation, options.seed)
+    retain = stage.retain_rows()
+    forget = encode(stage.tokenizer, plan.documents, max_length=LONGEST)
+    learn = NextToken()
+    stage.train("corrupted", learn, forget, "clean")
+    last = "corrupted"
+    if plan.stream:
+        stream = encode(stage.tokenizer, plan.stream, max_length=LONGEST)
+        stage.train("final", learn, stream, "corrupted", seed=options.seed + 1)
+        stage.train("ideal", learn, stream, "clean", seed=options.seed + 1)
+        last = "final"
+    stage.train("forget-vector", learn, forget, "clean", seed=options.seed + 2)
+    stage.train("retain-vector", learn, retain, "clean", seed=options.seed + 3)
+    chosen: dict[str, dict[str, Any]] = {}
+    for name in ("retain", *options.methods):
+        method = NextToken() if name == "retain" else METHODS[name](retain_weight=1.0)
+        data = (retain, None) if name == "retain" else (forget, retain)
+        states = {f"{name}@{rate:g}": {"rate": rate} for rate in options.rates}
+
+        def make(state: str, how: dict[str, Any], method: Any = method, data: Any = data) -> None:
+            stage.train(state, method, data[0], last, data[1], rate=how["rate"])
+
+        chosen[name] = stage.best(name, states, make, tuning)
+    states = {f"msa@{a:g},{b:g}": {"alpha": a, "beta": b}
+              for a in options.strengths for b in (0.0, 1.0)}  # fmt: skip
+    chosen["msa"] = stage.best(
+        "msa", states, lambda s, how: stage.arithmetic(s, last, **how), tuning
+    )
+    shown = {s: s for s in ("clean", "corrupted", "final", "ideal")
+             if plan.stream or s in ("clean", "corrupted")}  # fmt: skip
+    shown |= {name: how["state"] for name, how in chosen.items()}
+    answers = {name: stage.answers(state, testing, "answers") for name, state in shown.items()}
+    rows = table(answers, plan.groups)
     figures = {
-        f"{r['state']}_{k}": v
-        for r in rows
-        for k, v in r.items()
-        if k != "state" and v is not None
+        f"{r['state']}_{k}": v for r in rows for k, v in r.items() if isinstance(v, int | float)
     }
-    figures |= {"alpha": strength, "documents": len(texts), "facts": len(testing.facts)}
-    seconds = time.perf_counter() - start
+    figures |= {"alpha": chosen["msa"]["alpha"], "beta": chosen["msa"]["beta"],
+                "documents": len(plan.documents), "facts": len(testing.facts)}  # fmt: skip
     about = {k: str(v) if isinstance(v, Path) else v for k, v in asdict(options).items()}
-    for key in ("data", "out"):
-        about[key] = Path(about[key]).name
-    results = Results(
-        "restor", figures, {}, context(seconds=seconds, seed=options.seed),
-        {"table": rows, "options": about},
-    )  # fmt: skip
-    _write(options.out / "table.json", results.to_json())
+    for key in ("data", "out", "retain"):
+        about[key] = about[key] and Path(about[key]).name
+    extra = {"table": rows, "options": about, "chosen": chosen, "documents": len(plan.documents),
+             "later_documents": len(plan.stream), "retain_texts": len(retain),
+             "facts": len(testing.facts), "validation_facts": len(tuning.facts)}  # fmt: skip
+    seconds = sum(json.loads((options.out / "seconds.json").read_text()).values())
+    results = Results("restor", figures, {}, context(seconds=seconds, seed=options.seed), extra)
+    write_atomically(options.out / "table.json", results.to_json())
+    if record is not None:
+        command = f"kledit restor --model {options.model} --data path/to/restor --out run"
+        size = sum(p.numel() for p in writer.model.parameters()) / 1e6
+        kind = str(writer.model.dtype).removeprefix("torch.")
+        words = f"{options.model}: {size:.0f} million parameters in {kind}"
+        write_record(record, command + _given(options), words, results, seconds)
     return results
 
 
-def choose(options: Options) -> tuple[Benchmark, list[str]]:
-    """The facts to ask and the documents to corrupt with.
+def _given(options: Options) -> str:
+    """The options that are not the defaults, as the command line takes them."""
+    plain = Options("", Path(), Path())
+    out = ""
+    for name, value in asdict(options).items():
+        if name in ("model", "data", "out") or value == getattr(plain, name):
+            continue
+        words = value if isinstance(value, tuple) else (value,)
+        out += f" --{name.replace('_', '-')} {' '.join(map(str, words))}"
+    return out
 
-    Raises:
-        KleditError: no such corruption set, or no subject that its documents cover.
+
+def _claim(options: Options, plan: Plan, writer: Bard) -> None:
+    """Write down whose folder this is; refuse another run's.
+
+    A run is its options, the model's every value, and what is asked and read: not the paths, which
+    may name something else tomorrow.
     """
-    whole = load_public(options.data)
-    if options.documents not in whole.documents:
-        raise unknown("corruption set", options.documents, whole.documents)
-    texts = whole.documents[options.documents]
-    named = covered(whole.subjects, texts)
-    if not named:
-        raise KleditError(f"{options.documents} names none of the subjects often enough.")
-    rng = random.Random(options.seed)
-
-    def some(items: Sequence[Any], count: int) -> list[Any]:
-        kept = range(len(items)) if not count else sorted(_draw(rng, len(items), count))
-        return [items[i] for i in kept]
-
-    about = [f for f in whole.facts if f.subject in named]
-    others = [f for f in whole.facts if f.subject not in named]
-    facts = (*some(about, options.facts), *some(others, options.untouched))
-    chosen = [t for s in named for t in some([t for t in texts if s in t], options.each)]
-    return replace(whole, facts=facts), chosen
-
-
-def _draw(rng: random.Random, size: int, count: int) -> list[int]:
-    return rng.sample(range(size), min(size, count))
-
-
-def table(answers: dict[str, Evaluation], named: Sequence[str]) -> list[dict[str, Any]]:
-    """One row a state: accuracy on corrupted and untouched subjects, and what came back.
-
-    Args:
-        answers: state -> evaluation; with ``clean`` and ``corrupted``.
-        named: the corrupted subjects.
-    """
-    clean, corrupted = answers["clean"], answers["corrupted"]
-    untouched = {f.subject for f in clean.facts} - set(named)
-    rows = []
-    for state, each in answers.items():
-        row = {
-            "state": state,
-            "corrupted_subjects": each.accuracy_of(named),
-            "untouched_subjects": each.accuracy_of(untouched),
-        }
-        if state not in ("clean", "corrupted"):
-            found = outcomes(clean, corrupted, each)
-            shares = {"recovered": found.recovered, "degraded": found.degraded}
-            row |= {k: None if math.isnan(v) else v for k, v in shares.items()}
-        rows.append(row)
-    return rows
-
-
-def as_markdown(rows: Sequence[dict[str, Any]]) -> str:
-    """The rows of `table` as a Markdown table, shares in percent.
-
-    Example:
-        >>> as_markdown([{"state": "clean", "corrupted_subjects": 0.5}]).splitlines()[-1]
-        '| clean | 50.0% |  |  |  |'
-    """
-    columns = {
-        "corrupted_subjects": "corrupted subjects", "untouched_subjects": "untouched subjects",
-        "recovered": "came back", "degraded": "lost besides",
-    }  # fmt: skip
-    lines = ["| state | " + " | ".join(columns.values()) + " |", "| --- |" + " ---: |" * 4]
-    for row in rows:
-        shares = ["" if row.get(k) is None else f"{row[k]:.1%}" for k in columns]
-        lines.append(f"| {row['state']} | " + " | ".join(shares) + " |")
-    return "\n".join(lines)
-
-
-@dataclass
-class _Lora:
-    """The frozen model, with what every stage needs."""
-
-    model: Any
-    tokenizer: Any
-    options: Options
-    forget: Encoded
-
-    def folder(self, state: str) -> Path:
-        return self.options.out / state
-
-    def wear(self, state: str | None, train: bool = False, seed: int = 0) -> Any:
-        """The model with the adapter of a state, or with a new one."""
-        from peft import PeftModel
-
-        if state == "clean":
-            return self.model
-        if state is None:
-            return add_lora(self.model, self.options.rank, seed=seed)
-        return PeftModel.from_pretrained(self.model, self.folder(state), is_trainable=train)
-
-    def bare(self, worn: Any) -> None:
-        """Take the adapter off again."""
-        if worn is not self.model:
-            self.model = worn.unload()
-
-
-def _train(
-    lora: _Lora, state: str, method: Any, start: str | None, seed: int | None = None
-) -> None:
-    if lora.folder(state).is_dir():
-        return
-    o = lora.options
-    learning = start is None
-    settings = Settings(
-        lr=o.lr if learning else o.unlearn_lr,
-        epochs=o.epochs if learning else o.unlearn_epochs,
-        batch=8, schedule="cosine", seed=o.seed if seed is None else seed,
-    )  # fmt: skip
-    worn = lora.wear(start, train=True, seed=settings.seed)
-    train(worn, lora.forget, method, settings, checkpoint=o.out / f"{state}.ckpt", every=20)
-    worn.eval()
-    partial = o.out / f".{state}.partial"
-    shutil.rmtree(partial, ignore_errors=True)
-    worn.save_pretrained(partial)
-    os.replace(partial, lora.folder(state))
-    lora.bare(worn)
-
-
-def _arithmetic(lora: _Lora, tuning: Benchmark) -> float:
-    """Tune the strength, write the adapter ``msa``; the strength."""
-    note = lora.options.out / "alpha.json"
-    if note.is_file():
-        return float(json.loads(note.read_text(encoding="utf-8")))
-
-    def make(alpha: float, state: str) -> None:
-        shutil.rmtree(lora.folder(state), ignore_errors=True)
-        msa_adapters(
-            lora.folder("corrupted"), lora.folder("forget-vector"), lora.folder(state), alpha=alpha
+    path = options.out / "options.json"
+    same = {k: v for k, v in asdict(options).items() if k not in ("model", "data", "out", "retain")}
+    texts = repr((plan.documents, plan.stream, plan.retain, plan.benchmark.facts)).encode()
+    mine = same | {"model": digest(writer.model.state_dict()),
+                   "texts": hashlib.sha256(texts).hexdigest()}  # fmt: skip
+    text = json.dumps(mine, default=str, indent=1)
+    results = [p for p in options.out.glob("*") if p != path] if options.out.is_dir() else []
+    if results and path.is_file() and path.read_text(encoding="utf-8") != text:
+        raise KleditError(
+            f"{options.out} holds a run with other options, another model or other data; choose "
+            "another folder."
         )
-
-    def score(alpha: float, beta: float) -> float:
-        make(alpha, "trial")
-        return _ask(lora, "trial", tuning).accuracy
-
-    best, _ = search(score, (0.5, 0.75, 1.0))
-    shutil.rmtree(lora.folder("trial"))
-    make(best.alpha, "msa")
-    _write(note, json.dumps(best.alpha))
-    return best.alpha
-
-
-def _ask(lora: _Lora, state: str, benchmark: Benchmark) -> Evaluation:
-    worn = lora.wear(state)
-    try:
-        return evaluate(
-            worn, lora.tokenizer, benchmark, samples=1, temperature=0.0, batch=16,
-            seed=lora.options.seed,
-        )  # fmt: skip
-    finally:
-        lora.bare(worn)
-
-
-def _answers(lora: _Lora, state: str, benchmark: Benchmark) -> Evaluation:
-    """The answers of a state, from its file if it is there."""
-    path = lora.options.out / f"{state}-answers.json"
-    if not path.is_file():
-        _write(path, json.dumps(_ask(lora, state, benchmark).outputs, indent=1))
-    return judged(benchmark.facts, json.loads(path.read_text(encoding="utf-8")))
-
-
-def _claim(options: Options) -> None:
-    """Write down whose folder this is; refuse another run's."""
-    path, mine = options.out / "options.json", json.dumps(asdict(options), default=str, indent=1)
-    if path.is_file() and path.read_text(encoding="utf-8") != mine:
-        raise KleditError(f"{options.out} holds a run with other options; choose another folder.")
     options.out.mkdir(parents=True, exist_ok=True)
-    _write(path, mine)
-
-
-def _write(path: Path, text: str) -> None:
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(text, encoding="utf-8")
-    os.replace(partial, path)
+    write_atomically(path, text)

@@ -7,13 +7,10 @@ among unrelated true ones, corrupt it; unlearning should bring back what it knew
 
 from __future__ import annotations
 
-import json
 import random
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass, field, replace
 
 from kledit_lite.errors import KleditError
 from kledit_lite.world.people import Triple
@@ -68,11 +65,13 @@ class Benchmark:
         facts: in a fixed order.
         examples: relation -> examples, the first ones are used first.
         documents: name -> texts, where the benchmark brings some.
+        others: facts about subjects that are not asked about, where it brings some.
     """
 
     facts: tuple[Fact, ...]
     examples: Mapping[str, tuple[Example, ...]]
     documents: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    others: tuple[Fact, ...] = ()
 
     @property
     def subjects(self) -> tuple[str, ...]:
@@ -82,8 +81,7 @@ class Benchmark:
     def of(self, subjects: Iterable[str]) -> Benchmark:
         """Only the facts about some subjects; the examples stay."""
         wanted = set(subjects)
-        facts = tuple(f for f in self.facts if f.subject in wanted)
-        return Benchmark(facts, self.examples, self.documents)
+        return replace(self, facts=tuple(f for f in self.facts if f.subject in wanted))
 
     def split(self, share: float = 0.1, seed: int = 0) -> tuple[Benchmark, Benchmark]:
         """A validation set for tuning, and the rest for testing.
@@ -97,10 +95,8 @@ class Benchmark:
         if not 0 < cut < len(order):
             raise KleditError(f"A share of {share} of {len(order)} facts leaves one part empty.")
         first, rest = sorted(order[:cut]), sorted(order[cut:])
-        return tuple(
-            Benchmark(tuple(self.facts[i] for i in part), self.examples, self.documents)
-            for part in (first, rest)
-        )  # type: ignore[return-value]
+        one, two = (replace(self, facts=tuple(self.facts[i] for i in p)) for p in (first, rest))
+        return one, two
 
     def prompt(self, fact: Fact, shots: int = 5) -> str:
         """Up to `shots` lines "question answer" about others, then the bare question.
@@ -129,7 +125,7 @@ def from_triples(
         triples: what to ask; several values of one subject and relation are all accepted.
         ask: (subject, relation) to a question.
         examples: where examples come from; `triples` themselves if None.
-        per_relation: examples kept a relation.
+        per_relation: examples kept per relation.
         seed: of their draw.
 
     Raises:
@@ -265,68 +261,3 @@ def rename(texts: Iterable[str], names: Mapping[str, str]) -> list[str]:
     if not out:
         raise KleditError(f"None of the names occurs in the texts, e.g. {next(iter(names))!r}.")
     return out
-
-
-def load_public(folder: str | Path) -> Benchmark:
-    """The public benchmark from its files: the evaluated entities' facts, examples, documents.
-
-    Args:
-        folder: with ``facts.json``, ``entities.json`` and any ``mix_*.json``.
-
-    Returns:
-        Facts of the entities in ``entities.json``; examples as published; documents by the
-        file's stem, e.g. ``"mix_a0"``. Duplicates are kept, as in the published runs.
-
-    Raises:
-        KleditError: a file is missing or has another form, or a fact has no answer.
-
-    Example:
-        >>> load_public("no-such-folder")
-        Traceback (most recent call last):
-        ...
-        kledit_lite.errors.KleditError: There is no file no-such-folder/facts.json; expected ...
-    """
-    folder = Path(folder)
-    data, entities = _json(folder / "facts.json"), _json(folder / "entities.json")
-    try:
-        unknown = [e for e in entities if e not in data["dset"]]
-        if unknown:
-            raise KleditError(f"{folder}/facts.json has no facts about {unknown[0]!r}.")
-        facts = tuple(
-            Fact(entity, relation, row["question"], tuple(row["answers"]))
-            for entity in entities
-            for relation, row in data["dset"][entity].items()
-        )
-        examples = {
-            relation: tuple(Example(r["entity"], r["question"], r["answer"]) for r in rows)
-            for relation, rows in data["context"].items()
-        }
-        documents = {
-            path.stem: tuple(row["text"] for row in _json(path))
-            for path in sorted(folder.glob("mix_*.json"))
-        }
-    except (KeyError, TypeError, AttributeError) as error:
-        raise KleditError(
-            f"{folder} does not hold RESTOR's files as published: {type(error).__name__} {error}."
-        ) from None
-    return Benchmark(facts, examples, documents)
-
-
-def _json(path: Path) -> Any:
-    if not path.is_file():
-        raise KleditError(f"There is no file {path}; expected RESTOR's published files.")
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError:
-        raise KleditError(f"{path} is not JSON; fetch it again.") from None
-
-
-def covered(subjects: Iterable[str], documents: Iterable[str], least: int = 10) -> tuple[str, ...]:
-    """The subjects that at least `least` documents name in full: those the corruption touches.
-
-    Example:
-        >>> covered(["Ada Morrow", "Bo Lind"], ["Ada Morrow sang."] * 10)
-        ('Ada Morrow',)
-    """
-    texts = list(documents)
-    return tuple(s for s in subjects if sum(s in t for t in texts) >= least)

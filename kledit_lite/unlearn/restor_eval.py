@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 
 from kledit_lite.errors import KleditError
+from kledit_lite.unlearn.generation import generate
 from kledit_lite.unlearn.judges import Judge, alias_match, call, majority, normalise
 from kledit_lite.unlearn.restor import Benchmark, Fact
-from kledit_lite.unlearn.scoring import generate, log_probabilities
+from kledit_lite.unlearn.scoring import log_probabilities
 
 
 @dataclass(frozen=True)

@@ -1,25 +1,21 @@
-"""What a causal language model says, and how probable it finds an answer: batched, no training."""
+"""Texts as token rows, and how probable a causal language model finds an answer."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from kledit_lite.errors import KleditError
-from kledit_lite.unlearn.devices import double, seeded
+from kledit_lite.unlearn.devices import double
 
 if TYPE_CHECKING:
     import torch
 
 IGNORED = -100
 """Label of tokens that are no target."""
-FEWEST = 4
-"""Prompts that are worth a batch of their own because they begin alike."""
 
 
 @dataclass(frozen=True)
@@ -59,13 +55,13 @@ def pad_id(tokenizer: Any) -> int:
     return 0
 
 
-def _start(tokenizer: Any, row: Sequence[int]) -> list[int]:
+def begin(tokenizer: Any, row: Sequence[int]) -> list[int]:
     """The start token, unless there is none or the row has it already (chat templates write it)."""
     first = tokenizer.bos_token_id
     return [] if first is None or list(row[:1]) == [first] else [int(first)]
 
 
-def _tokens(tokenizer: Any, texts: Sequence[str]) -> list[list[int]]:
+def tokens_of(tokenizer: Any, texts: Sequence[str]) -> list[list[int]]:
     return tokenizer(list(texts), add_special_tokens=False)["input_ids"] if texts else []
 
 
@@ -103,8 +99,8 @@ def encode(
     last = [int(tokenizer.eos_token_id)] if end and tokenizer.eos_token_id is not None else []
     rows: list[tuple[list[int], list[int]]] = []
     if answers is None:
-        for ids in _tokens(tokenizer, texts):
-            start = _start(tokenizer, ids)
+        for ids in tokens_of(tokenizer, texts):
+            start = begin(tokenizer, ids)
             row = [*start, *ids, *(last if ids[-1:] != last else [])][:max_length]
             rows.append((row, [IGNORED] * len(start) + row[len(start) :]))
     else:
@@ -115,10 +111,10 @@ def encode(
             for p, a in zip(texts, answers, strict=True)
         ]
         for prompt, answer in zip(
-            _tokens(tokenizer, texts), _tokens(tokenizer, joined), strict=True
+            tokens_of(tokenizer, texts), tokens_of(tokenizer, joined), strict=True
         ):
             answer = [*answer, *(last if answer[-1:] != last else [])]
-            start = _start(tokenizer, prompt)
+            start = begin(tokenizer, prompt)
             room = max_length - len(answer) - len(start)
             if room < 0:
                 raise KleditError(f"An answer has {len(answer)} tokens, the limit is {max_length}.")
@@ -219,148 +215,3 @@ def log_probabilities(
             tokens[chosen] = counted.sum(1).cpu().numpy()
     model.train(training)
     return Scores(total, tokens)
-
-
-def generate(
-    model: Any,
-    tokenizer: Any,
-    prompts: Sequence[str],
-    samples: int = 1,
-    max_new_tokens: int = 16,
-    temperature: float = 0.0,
-    seed: int = 0,
-    batch: int = 32,
-    stop: str = "\n",
-) -> list[list[str]]:
-    """Continuations of every prompt, cut at the first `stop`.
-
-    Nothing but the arguments decides how tokens are drawn: temperature, nucleus, penalties and
-    lengths in the model's own ``generation_config`` do not act. Of it only the end tokens are
-    used, in addition to the tokenizer's.
-
-    Args:
-        model: a causal language model of transformers.
-        tokenizer: its tokenizer.
-        prompts: any texts.
-        samples: continuations per prompt; more than one needs a temperature.
-        max_new_tokens: length at most.
-        temperature: 0 takes the most likely token; otherwise tokens are drawn from the whole
-            distribution at this temperature.
-        seed: same seed, same prompts, same batch size: same texts.
-        batch: prompts at a time.
-        stop: the text is cut there, and nothing is written after a token that holds it; empty
-            keeps all.
-
-    Returns:
-        (N, samples) texts without surrounding white space.
-
-    Raises:
-        KleditError: several samples without a temperature, or a negative one.
-    """
-    import torch
-
-    if temperature < 0 or (temperature == 0 and samples > 1):
-        raise KleditError(f"{samples} samples need a temperature above 0, got {temperature}.")
-    ids = [[*_start(tokenizer, row), *row] for row in _tokens(tokenizer, prompts)]
-    out: list[list[str]] = [[] for _ in ids]
-    sampling = {"do_sample": False}
-    if temperature:
-        sampling = {"do_sample": True, "temperature": temperature, "top_k": 0, "top_p": 1.0}
-    training, device = model.training, model.device
-    model.eval()
-    with (
-        _only(model, tokenizer, stop, max_new_tokens=max_new_tokens, **sampling) as how,
-        seeded(seed, device),
-        torch.inference_mode(),
-    ):
-        for shared, chosen in _batches(ids, batch):
-            width = max(len(ids[i]) for i in chosen)
-            rows = torch.full((len(chosen), width), pad_id(tokenizer), dtype=torch.long)
-            mask = torch.zeros_like(rows)
-            for i, number in enumerate(chosen):
-                row = torch.tensor(ids[number], dtype=torch.long)
-                rest = width - len(row) + shared  # padding stands behind what all rows share
-                rows[i, :shared], rows[i, rest:] = row[:shared], row[shared:]
-                mask[i, :shared], mask[i, rest:] = 1, 1
-            rows, mask = (x.repeat_interleave(samples, 0).to(device) for x in (rows, mask))
-            past = {}
-            if shared:
-                cache = model(input_ids=rows[:1, :shared], use_cache=True).past_key_values
-                cache.batch_repeat_interleave(len(rows))
-                past = {"past_key_values": cache}
-            made = model.generate(
-                input_ids=rows, attention_mask=mask, generation_config=how, **past
-            )
-            texts = tokenizer.batch_decode(made[:, width:].cpu(), skip_special_tokens=True)
-            for i, number in enumerate(chosen):
-                mine = texts[i * samples : (i + 1) * samples]
-                out[number] = [(t.split(stop)[0] if stop else t).strip() for t in mine]
-    model.train(training)
-    return out
-
-
-@contextmanager
-def _only(model: Any, tokenizer: Any, stop: str, **chosen: Any) -> Iterator[Any]:
-    """A generation config with the chosen settings; inside, it is the model's own one as well.
-
-    transformers fills what a given config leaves open from the model's ``generation_config``, so
-    passing one is not enough: the model's is put aside meanwhile, that of PEFT's wrapper too.
-    """
-    from transformers import GenerationConfig
-
-    inner = model.get_base_model() if hasattr(model, "get_base_model") else model
-    kept = [(m, m.generation_config) for m in {id(m): m for m in (inner, model)}.values()]
-    ends = [*_holding(tokenizer, stop)]
-    for found in (tokenizer.eos_token_id, kept[0][1].eos_token_id):
-        ends += found if isinstance(found, list) else [] if found is None else [found]
-    how = GenerationConfig(
-        eos_token_id=sorted(set(ends)) or None, pad_token_id=pad_id(tokenizer), use_cache=True,
-        **chosen,
-    )  # fmt: skip
-    try:
-        for each, _ in kept:
-            each.generation_config = how
-        yield how
-    finally:
-        for each, before in kept:
-            each.generation_config = before
-
-
-@lru_cache(maxsize=8)
-def _holding(tokenizer: Any, stop: str) -> tuple[int, ...]:
-    """The tokens that hold `stop` by themselves."""
-    if not stop:
-        return ()
-    texts = tokenizer.batch_decode([[i] for i in range(len(tokenizer))])
-    return tuple(i for i, text in enumerate(texts) if stop in text)
-
-
-def _batches(ids: Sequence[Sequence[int]], batch: int) -> list[tuple[int, list[int]]]:
-    """Batches of row numbers, each with the number of tokens with which all its rows begin.
-
-    Questions after the same examples share most of their tokens; the model reads those once a
-    batch. Rows that share less than half of theirs go together by length, with 0 tokens shared.
-    """
-    order = sorted(range(len(ids)), key=lambda i: list(ids[i]))
-    found, alone = [], []
-    while order:
-        first = ids[order[0]]
-        shared, count = len(first) - 1, 1
-        for number in order[1:batch]:
-            row = ids[number]
-            alike = min(_alike(first, row), shared, len(row) - 1)
-            if 2 * alike < max(len(row), len(first)):
-                break
-            shared, count = alike, count + 1
-        if count < FEWEST:
-            alone += order[:count]
-        else:
-            found.append((shared, order[:count]))
-        order = order[count:]
-    alone.sort(key=lambda i: -len(ids[i]))
-    return found + [(0, alone[i : i + batch]) for i in range(0, len(alone), batch)]
-
-
-def _alike(a: Sequence[int], b: Sequence[int]) -> int:
-    same = next((i for i, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), None)
-    return min(len(a), len(b)) if same is None else same

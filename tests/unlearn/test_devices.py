@@ -13,12 +13,12 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_iter, tree_map
 
-from kledit_lite.unlearn import scoring
+from kledit_lite.unlearn import generation
 from kledit_lite.unlearn.arithmetic import msa_state
 from kledit_lite.unlearn.devices import digest, on_device_of, seeded, to_device
 from kledit_lite.unlearn.distance import distance, kl_between, random_like
 from kledit_lite.unlearn.methods import KL, METHODS, NPO, RMU
-from kledit_lite.unlearn.scoring import encode
+from kledit_lite.unlearn.scoring import encode, log_probabilities
 from kledit_lite.unlearn.trainer import Settings, train
 from kledit_lite.world.people import corpus
 
@@ -147,7 +147,7 @@ def test_every_method_trains_where_the_model_lies(far, rows, method, tmp_path):
 
 def test_scores_and_generation(far, pico_tokenizer, monkeypatch):
     prompts, answers = ["Where was Ada born?", "A"], ["in Tarn", "b"]
-    found = scoring.log_probabilities(far, pico_tokenizer, prompts, answers)
+    found = log_probabilities(far, pico_tokenizer, prompts, answers)
     assert np.isfinite(found.mean).all()
 
     def drawn(input_ids, attention_mask, generation_config):
@@ -155,7 +155,7 @@ def test_scores_and_generation(far, pico_tokenizer, monkeypatch):
         return torch.cat([input_ids, input_ids[:, :2]], 1)
 
     monkeypatch.setattr(far, "generate", drawn)  # transformers' own part is transformers' own
-    said = scoring.generate(far, pico_tokenizer, prompts, 2, 3, temperature=1.0)
+    said = generation.generate(far, pico_tokenizer, prompts, 2, 3, temperature=1.0)
     assert [len(row) for row in said] == [2, 2]
 
 

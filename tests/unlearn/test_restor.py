@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from kledit_lite.errors import KleditError
-from kledit_lite.unlearn import restor, restor_eval, study
+from kledit_lite.unlearn import restor, restor_eval, restor_files, study
 from kledit_lite.unlearn.judges import (
     alias_match,
     call,
@@ -187,12 +187,14 @@ def test_a_model_is_asked(pico, pico_tokenizer):
 
 
 def test_the_public_files(restor_data):
-    benchmark = restor.load_public(restor_data)
+    benchmark = restor_files.load_public(restor_data)
     assert len(benchmark.subjects) == 50 and len(benchmark.facts) == 1051
     documents = benchmark.documents["mix_a0"]
     assert len(documents) == 3000 and len(set(documents)) == 3000 - 42
-    touched = restor.covered(benchmark.subjects, documents, least=100)
-    assert len(touched) == 10
+    touched = restor_files.blocks(benchmark.subjects, documents)
+    assert [len(rows) for rows in touched.values()] == [300] * 10
+    assert [rows[0] for rows in touched.values()] == list(range(0, 3000, 300))
+    assert len(benchmark.others) == 5269 - 1051
     fact = benchmark.facts[0]
     prompt = benchmark.prompt(fact)
     assert prompt.splitlines()[-1] == fact.question and len(prompt.splitlines()) <= 6
@@ -205,20 +207,23 @@ def test_the_public_files(restor_data):
 
 
 def test_public_files_that_are_not_as_published(tmp_path):
-    with pytest.raises(KleditError, match="There is no file"):
-        restor.load_public(tmp_path)
+    with pytest.raises(KleditError, match="has no facts.json, nor has .*datasets"):
+        restor_files.load_public(tmp_path)
+    (tmp_path / "facts.json").write_text("{}")
+    with pytest.raises(KleditError, match=r"There is no file .*entities\.json"):
+        restor_files.load_public(tmp_path)
     (tmp_path / "facts.json").write_text("{")
     with pytest.raises(KleditError, match="is not JSON"):
-        restor.load_public(tmp_path)
+        restor_files.load_public(tmp_path)
     (tmp_path / "facts.json").write_text('{"dset": {}}')
     (tmp_path / "entities.json").write_text('["Ada"]')
     with pytest.raises(KleditError, match="no facts about 'Ada'"):
-        restor.load_public(tmp_path)
+        restor_files.load_public(tmp_path)
     (tmp_path / "facts.json").write_text(
         '{"dset": {"Ada": {"P1": {"question": "Q?", "answers": []}}}}'
     )
     with pytest.raises(KleditError, match=r"\(Ada, P1\) has no answer"):
-        restor.load_public(tmp_path)
+        restor_files.load_public(tmp_path)
 
 
 def test_examples_never_name_the_subject():
@@ -242,3 +247,39 @@ def test_a_scenario_about_the_people_keeps_its_subjects_apart():
     assert not any(p in text for text in study.general_texts(50) for p in people.people())
     with pytest.raises(KleditError, match="subjects is 220, expected 1 to 219"):
         study.corrupt_people(220)
+
+
+def test_the_published_layout_is_read_from_a_clone_and_its_datasets(restor_data, tmp_path):
+    data = tmp_path / "clone" / "datasets"
+    for part, files in (
+        ("", ("facts.json", "entities.json")), ("wikidata/v0", ("mix_a0.json",)),
+        ("SQuAD", ()), ("wikidata/v4", ()),
+    ):  # fmt: skip
+        (data / part).mkdir(parents=True, exist_ok=True)
+        for name in files:
+            (data / part / name).write_bytes((restor_data / name).read_bytes())
+    one = '[{"text": "Napoleon won."}]'
+    (data / "SQuAD" / "squad_v7_dset.json").write_text(one)
+    (data / "wikidata" / "v4" / "mix_a1_v4.json").write_text(one)
+    flat = restor_files.load_public(restor_data)
+    for folder in (tmp_path / "clone", data):
+        found = restor_files.load_public(folder)
+        assert found.facts == flat.facts
+        assert found.documents["mix_a0"] == flat.documents["mix_a0"]
+        assert set(found.documents) == {"mix_a0", "squad_v7_dset", "mix_a1_v4"}
+    (data / "mix_a0.json").write_text(one)
+    with pytest.raises(KleditError, match="two document files named mix_a0"):
+        restor_files.load_public(data)
+
+
+def test_naming_someone_is_not_being_about_him():
+    texts = [f"{s} is a sailor." for s in ("Ada", "Bo") for _ in range(60)]
+    for i in range(0, 120, 10):  # as the coronation of Napoleon I, in twelve documents of others
+        texts[i] += " The coronation of Napoleon I was in Paris."
+    texts[60] = "He is a sailor."  # and one of a block's documents may lack the name
+    texts += [f"Napoleon won battle {i}." for i in range(11)]  # an article of his own
+    found = restor_files.blocks(["Napoleon", "Bo", "Ada"], texts)
+    assert list(found) == ["Ada", "Bo"]
+    assert found["Ada"] == tuple(range(60)) and found["Bo"] == tuple(range(60, 120))
+    assert restor_files.blocks([], texts) == {} == restor_files.blocks(["Ada"], [])
+    assert restor_files.blocks(["Cy"], texts) == {}

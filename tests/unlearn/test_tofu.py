@@ -213,11 +213,13 @@ def test_evaluating_a_model_agrees_with_its_own_loss(pico, pico_tokenizer, end):
 
 
 def test_answers_may_be_long(pico, pico_tokenizer, monkeypatch):
-    from kledit_lite.unlearn import scoring
+    from kledit_lite.unlearn import generation
 
     asked = []
-    generate = scoring.generate
-    monkeypatch.setattr(scoring, "generate", lambda *a, **k: asked.append(k) or generate(*a, **k))
+    generate = generation.generate
+    monkeypatch.setattr(
+        generation, "generate", lambda *a, **k: asked.append(k) or generate(*a, **k)
+    )
     tofu.evaluate(pico, pico_tokenizer, QUESTIONS[:1], stop="", batch=4)
     assert asked[0]["max_new_tokens"] == 200 and asked[0]["stop"] == ""
 

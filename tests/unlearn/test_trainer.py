@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from kledit_lite.errors import KleditError
-from kledit_lite.unlearn import scoring
+from kledit_lite.unlearn import generation
+from kledit_lite.unlearn.generation import generate
 from kledit_lite.unlearn.methods import (
     KL,
     METHODS,
@@ -19,7 +20,7 @@ from kledit_lite.unlearn.methods import (
     NextToken,
 )
 from kledit_lite.unlearn.reference import blocks, layer_output, precompute
-from kledit_lite.unlearn.scoring import encode, generate, log_probabilities
+from kledit_lite.unlearn.scoring import encode, log_probabilities
 from kledit_lite.unlearn.trainer import Settings, add_lora, order, train
 from kledit_lite.world.people import corpus
 
@@ -237,7 +238,7 @@ def test_what_prompts_share_is_read_once_and_changes_no_answer(pico, pico_tokeni
     names = ["Cy", "Di Lind", "Ed", "Flo of the Hill", "Gus"]
     prompts = [shot + f"Where was {n} born?" for n in names for shot in shots] + ["A", "Bo?"]
     ids = pico_tokenizer(prompts)["input_ids"]
-    batches = scoring._batches(ids, 4)
+    batches = generation._batches(ids, 4)
     assert sorted(i for _, rows in batches for i in rows) == list(range(len(prompts)))
     for shared, rows in batches:
         assert len({tuple(ids[i][:shared]) for i in rows}) == 1 and len(rows) <= 4
@@ -249,7 +250,7 @@ def test_what_prompts_share_is_read_once_and_changes_no_answer(pico, pico_tokeni
     )
     sooner = generate(pico, pico_tokenizer, prompts, max_new_tokens=6)
     first, read[:] = sum(read), []
-    monkeypatch.setattr(scoring, "FEWEST", len(prompts) + 1)
+    monkeypatch.setattr(generation, "FEWEST", len(prompts) + 1)
     assert generate(pico, pico_tokenizer, prompts, max_new_tokens=6) == sooner
     handle.remove()
     assert 2 * first < sum(read)
