@@ -20,6 +20,7 @@ from kledit_lite.align.bottleneck import (
     AttributeReport,
     ConceptBottleneck,
     attribute_auroc,
+    bootstrap_auroc,
     concept_levels,
     correct_concepts,
 )
@@ -116,6 +117,7 @@ __all__ = [
     "accuracy",
     "aligned_accuracy",
     "attribute_auroc",
+    "bootstrap_auroc",
     "chance_level",
     "choose_ridge",
     "class_patterns",

@@ -11,6 +11,7 @@ from kledit_lite.align import (
     ConceptBank,
     ConceptBottleneck,
     attribute_auroc,
+    bootstrap_auroc,
     concept_levels,
     concept_vector,
     correct_concepts,
@@ -215,3 +216,21 @@ def test_a_correction_by_class_means_is_a_score_that_pictures_have() -> None:
     levels = concept_levels(s[:600], has[:600])
     mended = correct_concepts(s[600:], has[600:], levels, [0, 1, 2])
     assert rule.accuracy(mended, y[600:]) == 1.0 > rule.accuracy(s[600:], y[600:])
+
+
+def test_bootstrapped_auroc_is_that_of_each_resample() -> None:
+    rng = np.random.default_rng(3)
+    has, valid = rng.random((50, 3)) < 0.4, rng.random((50, 3)) < 0.9
+    tables = {n: has * lift + rng.normal(size=(50, 3)) for n, lift in (("good", 2.0), ("bad", 0.0))}
+    out = bootstrap_auroc(tables, has, valid=valid, draws=4, seed=7)
+    again = np.random.default_rng(7)
+    for draw in range(4):
+        rows = again.integers(50, size=50)
+        for c in range(3):
+            r = rows[valid[rows, c]]
+            for name, s in tables.items():
+                assert out[name][draw, c] == pytest.approx(roc_auc_score(has[r, c], s[r, c]))
+    assert (out["good"].mean(1) > out["bad"].mean(1)).all()
+    assert np.isnan(bootstrap_auroc({"s": [[0.1], [0.2]]}, [[1], [1]], draws=2)["s"]).all()
+    with pytest.raises(KleditError, match="draws is 0"):
+        bootstrap_auroc(tables, has, draws=0)
