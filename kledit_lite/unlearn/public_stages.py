@@ -46,6 +46,7 @@ class Stages:
         return [g for g in found if g]
 
     def folder(self, state: str) -> Path:
+        """Where a state's adapter lies."""
         return self.options.out / state
 
     def timed(self, name: str, work: Callable[[], None]) -> None:

@@ -62,6 +62,7 @@ def begin(tokenizer: Any, row: Sequence[int]) -> list[int]:
 
 
 def tokens_of(tokenizer: Any, texts: Sequence[str]) -> list[list[int]]:
+    """Token numbers of every text, without special tokens of the tokenizer's own."""
     return tokenizer(list(texts), add_special_tokens=False)["input_ids"] if texts else []
 
 

@@ -6,6 +6,7 @@ import hashlib
 import math
 import os
 import sys
+import uuid
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -266,7 +267,7 @@ def _save(
         "optimiser": optimiser.state_dict(),
         "losses": done,
     }
-    partial = path.with_name(path.name + ".partial")
+    partial = path.with_name(f".{path.name}.{uuid.uuid4().hex[:12]}.partial")
     torch.save(state, partial)
     os.replace(partial, path)
 
