@@ -60,6 +60,16 @@ def test_every_chapter_has_front_matter_and_a_contract(root):
         assert contract.get("negative_controls"), f"{chapter.contract.name} has no control"
 
 
+def test_pages_say_what_engine_and_exercises_do(root):
+    from kledit_lite.course import exercises
+
+    assert all(e.hints for e in exercises())  # most of the last ones are the answer
+    words = {p.stem: " ".join(p.read_text().split()) for p in (root / "book").glob("*.md")}
+    assert "never the answer" not in words["welcome"]
+    assert "a decision that has to be defended" not in words["instructor"]
+    assert "the site is still built" in words["how-to-use"]  # see book.build.build_book
+
+
 def test_every_citation_is_in_the_bibliography(root):
     known = set(re.findall(r"@\w+\{([^,]+),", (root / "book/references.bib").read_text()))
     for folder in ("book", "notebooks"):
