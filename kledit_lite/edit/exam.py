@@ -30,9 +30,10 @@ class Exam:
         images: (N, H, W, 3) uint8, painted before any edit.
         before: What the judge reads in them.
 
-    Example:
-        >>> # exam = Exam.of(pipe, judge, probe.sources, probe.seeds, how)
-        >>> # exam.verdict(exam.read(edit), "style", "seurat", "photo")
+    Example::
+
+        exam = Exam.of(pipe, judge, probe.sources, probe.seeds, how)
+        exam.verdict(exam.read(edit), "style", "seurat", "photo")
     """
 
     pipe: Any

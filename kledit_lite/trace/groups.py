@@ -50,11 +50,12 @@ def trace_groups(
 
     Example:
         >>> from kledit_lite import trace, zoo
-        >>> pipe = zoo.load_pipeline("paint-tiny")  # doctest: +SKIP
+        >>> pipe = zoo.load_pipeline("paint-tiny")
         >>> end = lambda p: {"end": trace.text_sites(pipe, p, ["self-attn"], [0], ["end"])}
-        >>> prompts = trace.trace_prompts("style", 6)
+        >>> prompts = trace.trace_prompts("style", 2)
         >>> scores = {"clipscore": trace.by_clip(zoo.load_clip())}
-        >>> found = trace.trace_groups(pipe, prompts, range(6), scores, end)  # doctest: +SKIP
+        >>> quick = trace.Tracing(sampling=trace.Sampling(steps=1))
+        >>> found = trace.trace_groups(pipe, prompts, range(2), scores, end, quick)
     """
     import pandas as pd
 

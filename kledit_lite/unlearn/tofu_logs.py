@@ -34,8 +34,11 @@ def load_logs(path: str | Path) -> dict[str, Log]:
         KleditError: no such file, not JSON, or none of the three.
 
     Example:
-        >>> load_logs("TOFU_EVAL.json")["forget"].truth.shape  # doctest: +SKIP
-        (400,)
+        >>> import tempfile
+        >>> file, loss = Path(tempfile.mkdtemp()) / "own.json", np.ones(2)
+        >>> save_logs(file, {"forget": Log(loss, loss, np.ones((2, 5)), loss)})
+        >>> load_logs(file)["forget"].truth.shape
+        (2,)
     """
     path = Path(path)
     if not path.is_file():
