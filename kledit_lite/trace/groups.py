@@ -52,10 +52,11 @@ def trace_groups(
         >>> from kledit_lite import trace, zoo
         >>> pipe = zoo.load_pipeline("paint-tiny")
         >>> end = lambda p: {"end": trace.text_sites(pipe, p, ["self-attn"], [0], ["end"])}
-        >>> prompts = trace.trace_prompts("style", 2)
+        >>> how = trace.Tracing(noise=10, sampling=trace.Sampling(steps=1))
         >>> scores = {"clipscore": trace.by_clip(zoo.load_clip())}
-        >>> quick = trace.Tracing(sampling=trace.Sampling(steps=1))
-        >>> found = trace.trace_groups(pipe, prompts, range(2), scores, end, quick)
+        >>> prompts = trace.trace_prompts("style", 1)
+        >>> trace.aie(trace_groups(pipe, prompts, [0], scores, end, how))["site"].tolist()
+        ['end']
     """
     import pandas as pd
 
