@@ -113,7 +113,9 @@ def parser() -> argparse.ArgumentParser:
     locogen.add_argument("--pooled", default="source", metavar="WHICH",
                          help="SDXL's pooled text: source or target (default: source)")
     locogen.add_argument("--out", type=Path, required=True, metavar="DIR",
-                         help="folder for scores.csv, curve.png, pictures.png")
+                         help="folder for scores.csv, curve.png, pictures.png; a killed run goes "
+                              "on in it")
+    _pipeline_options(locogen)
 
     _trace_options(_command(commands, "trace", _trace, "causal tracing of a text-to-image model"))
 
@@ -229,12 +231,26 @@ def _locogen(options: argparse.Namespace) -> int:
     from kledit_lite.locate.run import run_locogen
     from kledit_lite.trace.sampler import Sampling
 
-    how = Sampling(options.steps, options.guidance, options.batch)
+    how = Sampling(options.steps, options.guidance, options.batch, options.size)
     results = run_locogen(
         options.model, options.prompts, options.out, options.attribute, options.m, how,
-        options.pooled,
+        options.pooled, options.clip, options.dtype, options.scheduler, options.config,
     )  # fmt: skip
     return _finish(results, options.json)
+
+
+def _pipeline_options(command: argparse.ArgumentParser) -> None:
+    """How the pipeline is opened, and what scores its pictures."""
+    command.add_argument("--clip", metavar="ID", help="to score with: clip-tiny, open_clip:ARCH/TAG"
+                         ", a folder (default: clip-tiny for 64 pixels, else the profile's)")
+    command.add_argument("--dtype", metavar="NAME", help="float32, float16 or bfloat16 "
+                         "(default: float16 on a GPU, else float32)")
+    command.add_argument("--scheduler", metavar="NAME", help="ddim, euler, heun, dpm++, unipc or "
+                         "pndm (default: the pipeline's own)")
+    command.add_argument("--size", type=_positive, metavar="N",
+                         help="side of the pictures in pixels (default: the pipeline's own)")
+    command.add_argument("--config", type=Path, metavar="DIR", help="of a one-file checkpoint: a "
+                         "pipeline's folder of its architecture; weights there are not read")
 
 
 def _trace_options(trace: argparse.ArgumentParser) -> None:
@@ -251,7 +267,7 @@ def _trace_options(trace: argparse.ArgumentParser) -> None:
                               ("seeds", _positive, 1), ("steps", _positive, 20),
                               ("guidance", float, 3.0), ("batch", _positive, 64)):
         trace.add_argument(f"--{name}", type=kind, default=value, help=f"(default: {value})")
-    trace.add_argument("--clip", metavar="ID", help="to score with (default: the profile's)")
+    _pipeline_options(trace)
     trace.add_argument("--judge", action="store_true", help="score with the judge too")
 
 

@@ -115,7 +115,7 @@ def _claim(place: Path, config: Mapping[str, Any], block: int) -> int:
     path = place / "sweep.json"
     mine = json.loads(json.dumps(config))
     text = json.dumps({"block": block, "config": mine}, sort_keys=True)
-    with _partial(place, ".json") as partial:
+    with partial_file(place, ".json") as partial:
         partial.write_text(text, encoding="utf-8")
         try:
             os.link(partial, path)  # fails where another process was first
@@ -141,7 +141,7 @@ def _claim(place: Path, config: Mapping[str, Any], block: int) -> int:
 
 
 @contextmanager
-def _partial(place: Path, suffix: str) -> Iterator[Path]:
+def partial_file(place: Path, suffix: str) -> Iterator[Path]:
     """A file under a name that no other process has, on any machine that sees the folder."""
     handle, name = tempfile.mkstemp(suffix, ".partial-", place)
     os.close(handle)
@@ -153,7 +153,7 @@ def _partial(place: Path, suffix: str) -> Iterator[Path]:
 
 
 def _save(place: Path, i: int, arrays: Mapping[str, np.ndarray]) -> None:
-    with _partial(place, ".npz") as partial:
+    with partial_file(place, ".npz") as partial:
         np.savez(partial, **arrays)  # type: ignore[arg-type]
         os.replace(partial, place / f"block-{i:05d}.npz")
 

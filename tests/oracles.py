@@ -12,8 +12,10 @@ from fractions import Fraction
 from itertools import combinations
 from math import ceil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import torch
 
 
 def msa_by_bytes(
@@ -149,3 +151,70 @@ def ridge_by_inverse(
         left = left + keep_weight * np.outer(w @ h, h)
         system = system + keep_weight * np.outer(h, h)
     return left @ np.linalg.inv(system)
+
+
+def attention_in_order(unet: Any) -> list[torch.nn.Module]:
+    """Cross-attention as it runs: down blocks, middle, up blocks, as the architecture is drawn."""
+    blocks = [*unet.down_blocks, unet.mid_block, *unet.up_blocks]
+    stacks = [a for b in blocks for a in getattr(b, "attentions", None) or []]
+    return [t.attn2 for a in stacks for t in a.transformer_blocks]
+
+
+def paint(
+    pipe: Any, hidden: torch.Tensor, noise: torch.Tensor, steps: int, guidance: float,
+    pooled: torch.Tensor | None = None,
+) -> torch.Tensor:  # fmt: skip
+    """One picture's latents by the pipeline's own ``__call__``, from a prompt's embeddings."""
+    more = {} if pooled is None else {"pooled_prompt_embeds": pooled}
+    return pipe(
+        prompt_embeds=hidden, latents=noise.clone(), num_inference_steps=steps,
+        guidance_scale=guidance, output_type="latent", **more,
+    ).images  # fmt: skip
+
+
+@torch.no_grad()
+def locogen_by_pipeline(
+    pipe: Any, source: str, target: str, layers: Sequence[int], noise: torch.Tensor, steps: int,
+    guidance: float,
+) -> torch.Tensor:  # fmt: skip
+    """LocoGen, a picture at a time: hooks give the named layers the target's text, none other."""
+    first, second = (
+        pipe.encode_prompt(
+            [p], device=noise.device, num_images_per_prompt=1, do_classifier_free_guidance=False
+        )
+        for p in (source, target)
+    )
+
+    def swap(_module: Any, args: Any, kwargs: Any) -> tuple[Any, Any]:
+        text = kwargs["encoder_hidden_states"].clone()
+        text[-1] = second[0][0]  # the conditional row comes last
+        return args, {**kwargs, "encoder_hidden_states": text}
+
+    every = attention_in_order(pipe.unet)
+    handles = [every[i].register_forward_pre_hook(swap, with_kwargs=True) for i in layers]
+    try:
+        return paint(pipe, first[0], noise, steps, guidance, first[2] if len(first) == 4 else None)
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+@torch.no_grad()
+def trace_by_pipeline(
+    pipe: Any, clean: Any, corrupted: Any, name: str, noise: torch.Tensor, steps: int,
+    guidance: float,
+) -> list[torch.Tensor]:  # fmt: skip
+    """Causal tracing of one module: a clean run that stores what it returns, and a corrupted run
+    in which it returns that.
+    """
+    module = pipe.unet.get_submodule(name)
+    stored: list[Any] = []
+    handle = module.register_forward_hook(lambda _m, _a, out: stored.append(out))
+    first = paint(pipe, clean.hidden, noise, steps, guidance, clean.pooled)
+    handle.remove()
+    spoilt = paint(pipe, corrupted.hidden, noise, steps, guidance, corrupted.pooled)
+    handle = module.register_forward_hook(lambda _m, _a, _out: stored.pop(0))
+    restored = paint(pipe, corrupted.hidden, noise, steps, guidance, corrupted.pooled)
+    handle.remove()
+    assert not stored
+    return [first, spoilt, restored]

@@ -1,6 +1,7 @@
 """Which layers paint it: LocoGen, its exhaustive check and an adaptive search."""
 
-from kledit_lite.locate.adaptive import Round, adaptive, schedule
+from kledit_lite.locate.adaptive import adaptive, chance_of_better, race
+from kledit_lite.locate.effect import control_intervals, interval, total_effect
 from kledit_lite.locate.locogen import (
     Located,
     Plan,
@@ -29,21 +30,24 @@ __all__ = [
     "Located",
     "Plan",
     "Probe",
-    "Round",
     "adaptive",
     "altered_images",
     "altered_latents",
+    "chance_of_better",
     "control",
+    "control_intervals",
     "exhaustive",
     "fact_probe",
+    "interval",
     "locogen",
     "mixed_probe",
     "object_probe",
     "plan",
-    "schedule",
+    "race",
     "score_sets",
     "smallest_window",
     "style_probe",
     "subsets",
+    "total_effect",
     "windows",
 ]

@@ -1,53 +1,17 @@
-"""The same answer for less: successive halving over sets of layers, prompts and steps."""
+"""The best set of layers for less: rank all sets roughly, score the hopeful ones exactly."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from kledit_lite.errors import KleditError
 from kledit_lite.locate.locogen import Layers, Located, Plan, Score, score_sets, windows
 
-
-@dataclass(frozen=True)
-class Round:
-    """One round of halving.
-
-    Attributes:
-        steps: Sampler steps.
-        prompts: How many prompts.
-        keep: How many sets survive; the last round's is 1.
-    """
-
-    steps: int
-    prompts: int
-    keep: int
-
-
-def schedule(sets: int, prompts: int, steps: int) -> tuple[Round, ...]:
-    """Two rounds: all sets with few sampler steps, then the best of them exactly.
-
-    The first takes a fifth of the exhaustive search's UNet rows, the second as many sets as bring
-    the sum to a third. Steps are saved before prompts: measured on all 120 pairs of paint-tiny's
-    layers with twelve prompts, two of ten steps on every prompt rank the sets as all ten do (rank
-    correlation 0.86 to 0.90 for objects and facts), a quarter of the prompts with all their steps
-    does not (0.23 to 0.83). Prompts differ from each other more than steps do.
-
-    The last round has all prompts and all steps, so the winner's score is the exhaustive one.
-
-    Example:
-        >>> schedule(120, 8, 10)
-        (Round(steps=2, prompts=8, keep=15), Round(steps=10, prompts=8, keep=1))
-    """
-    coarse = min(steps, max(2, steps // 5))
-    some = min(prompts, max(2, prompts * steps // (5 * coarse)))
-    spent = coarse * some / (steps * prompts)
-    return (
-        Round(coarse, some, min(sets, max(2, int(sets * (1 / 3 - spent))))),
-        Round(steps, prompts, 1),
-    )
+START = 5
+"""Sets scored exactly before the first question; a line through them needs three."""
 
 
 def adaptive(
@@ -55,48 +19,135 @@ def adaptive(
     score: Score,
     sets: Sequence[Layers] | None = None,
     m: int | None = None,
-    rounds: Sequence[Round] | None = None,
+    *,
+    error: float = 0.05,
+    coarse: int | None = None,
     progress: bool | None = None,
 ) -> Located:
-    """Find the best set of layers with a fraction of the UNet rows of scoring them all.
+    """Find the set that the exhaustive search would name, with a stated chance of missing it.
 
-    Successive halving (Jamieson and Talwalkar 2016): each round scores the surviving sets on more
-    prompts with more sampler steps, and keeps the best of them. Sets are compared on the same
-    prompts and the same noise, so their differences are far less noisy than their scores.
+    All sets are scored with few sampler steps; then sets are scored with all steps, the most
+    hopeful first, until the chance that any of the rest is better is at most `error`
+    (`chance_of_better`). Both scores of a set are of the same prompts and the same noise, so that
+    what they differ by is small. Where many sets are within chance of the best, all of those are
+    scored: the search spends what the question needs.
 
     Args:
-        work: From `plan`; its prompts and steps are those of the last round.
+        work: From `plan`.
         score: Of a picture against a prompt.
         sets: Candidates; default all windows of `m`.
         m: Window size, when `sets` is not given.
-        rounds: The schedule; default `schedule`.
+        error: Stated chance of missing the best of `sets` on these prompts.
+        coarse: Sampler steps of the rough ranking; default a fifth of the plan's, at least 2.
         progress: Show a bar.
 
     Returns:
-        The last round's scores, with ``rows`` summed over all rounds.
+        The sets scored with all steps, their exact scores, and the ``rows`` of both parts.
 
     Raises:
-        KleditError: neither `sets` nor `m`, or rounds that ask for more than there is.
+        KleditError: neither `sets` nor `m`; an error that is no chance; more coarse steps than
+            there are.
     """
     if sets is None:
         if m is None:
             raise KleditError("Give the sets of layers to choose from, or the window size m.")
         sets = windows(len(work.sites), m)
-    alive = [tuple(s) for s in sets]
-    n = len(work.probe)
-    plan_rounds = rounds or schedule(len(alive), n, work.how.steps)
-    rows = 0
-    found: Located | None = None
-    for r in plan_rounds:
-        if r.prompts > n or r.steps > work.how.steps:
-            raise KleditError(
-                f"A round asks for {r.prompts} prompts and {r.steps} steps, the plan has {n} and "
-                f"{work.how.steps}."
-            )
-        coarse = replace(work, how=replace(work.how, steps=r.steps))
-        chosen = np.linspace(0, n - 1, r.prompts).round().astype(int)
-        found = score_sets(coarse, alive, score, prompts=chosen.tolist(), progress=progress)
-        rows += found.rows
-        alive = [found.sets[i] for i in sorted(found.order[: r.keep])]
-    assert found is not None
-    return replace(found, rows=rows)
+    steps = min(work.how.steps, max(2, work.how.steps // 5)) if coarse is None else coarse
+    if not 1 <= steps <= work.how.steps:
+        raise KleditError(
+            f"Expected 1 to {work.how.steps} steps for the rough ranking, got {steps}."
+        )
+    sets = [tuple(s) for s in sets]
+    rough = score_sets(
+        replace(work, how=replace(work.how, steps=steps)), sets, score, progress=progress
+    )
+    parts: list[Located] = []
+
+    def exact(chosen: Sequence[int]) -> np.ndarray:
+        parts.append(score_sets(work, [sets[i] for i in chosen], score, progress=progress))
+        return parts[-1].sign * parts[-1].mean
+
+    scored = race(rough.sign * rough.mean, exact, error)
+    order = np.argsort(scored)  # as in `sets`, so that ties go to the earlier one
+    scores = np.concatenate([p.scores for p in parts])[order]
+    return Located(
+        rough.attribute, tuple(sets[scored[i]] for i in order), scores, rough.sign,
+        rough.rows + sum(p.rows for p in parts),
+    )  # fmt: skip
+
+
+def race(
+    rough: np.ndarray, exact: Callable[[Sequence[int]], np.ndarray], error: float = 0.05
+) -> list[int]:
+    """Which of S candidates to score exactly, and in which order.
+
+    Args:
+        rough: (S,) rough scores, higher is better.
+        exact: From numbers of candidates to their exact scores.
+        error: When to stop; see `chance_of_better`.
+
+    Returns:
+        The numbers scored: the first `START` (half of them the best by `rough`, half spread over
+        the rest, so that the line is not drawn through the lucky ones alone), then the most
+        hopeful one by one.
+
+    Raises:
+        KleditError: `error` is not between 0 and 1.
+
+    Example:
+        >>> truth = np.arange(10.0)
+        >>> sorted(race(truth - 3, lambda chosen: truth[chosen]))
+        [0, 6, 7, 8, 9]
+    """
+    if not 0 < error < 1:
+        raise KleditError(f"Expected an error between 0 and 1, got {error:g}.")
+    order = np.argsort(-rough, kind="stable")
+    top = (START + 1) // 2
+    spread = np.linspace(top, len(rough) - 1, START - top).round().astype(int)
+    scored = order[sorted({*range(min(top, len(rough))), *(spread if len(rough) > top else ())})]
+    done = [int(i) for i in scored]
+    found = list(exact(done))
+    while len(done) < len(rough):
+        left = np.array([i for i in order if i not in done])
+        chance = chance_of_better(rough[done], np.array(found), rough[left])
+        if chance.sum() <= error:
+            break
+        done.append(int(left[chance.argmax()]))
+        found += list(exact(done[-1:]))
+    return done
+
+
+def chance_of_better(rough: np.ndarray, exact: np.ndarray, left: np.ndarray) -> np.ndarray:
+    r"""For each candidate not scored yet, the chance that it beats the best that was.
+
+    The exact score is predicted from the rough one by a straight line through the k candidates
+    that have both. With residual standard deviation s a new one at x falls about
+    :math:`a + b x` with standard error
+    :math:`s \sqrt{1 + 1/k + (x - \bar x)^2 / \sum_i (x_i - \bar x)^2}` and k - 2 degrees of
+    freedom (any text on regression). The sum over candidates bounds the chance that one of them is
+    better.
+
+    Args:
+        rough: (k,) of those scored. exact: (k,) of the same, higher is better.
+        left: (U,) rough scores of the others.
+
+    Returns:
+        (U,) chances.
+
+    Example:
+        >>> x = np.array([0.0, 1.0, 2.0, 3.0])
+        >>> chance_of_better(x, x + [0, 0.1, -0.1, 0], np.array([3.0])).round(2)
+        array([0.42])
+    """
+    from scipy.stats import t
+
+    k, x = len(rough), rough - rough.mean()
+    spread = float(x @ x)
+    if k < 3 or spread == 0:
+        return np.ones(len(left))
+    slope = float(x @ exact) / spread
+    s = np.sqrt(((exact - exact.mean() - slope * x) ** 2).sum() / (k - 2))
+    away = left - rough.mean()
+    short = exact.max() - exact.mean() - slope * away  # by how much the prediction falls short
+    error = s * np.sqrt(1 + 1 / k + away**2 / spread)
+    return t.sf(short / np.maximum(error, 1e-12), k - 2)

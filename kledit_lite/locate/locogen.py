@@ -330,9 +330,15 @@ def smallest_window(
 
     Returns:
         The sweep at that m (or at the largest tried), and ``{m: control of its best window}``.
+
+    Raises:
+        KleditError: swapping every layer moves the score the wrong way, or not at all.
     """
+    from kledit_lite.locate.effect import total_effect
+
     layers = len(work.sites)
     ends = score_sets(work, [(), tuple(range(layers))], score, progress=False)
+    total_effect(ends)
     none, everything = ends.mean
     reached: dict[int, float] = {}
     found = ends

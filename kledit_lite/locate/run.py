@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,13 +11,23 @@ from typing import Any
 import numpy as np
 
 from kledit_lite.errors import KleditError, unknown
-from kledit_lite.locate.locogen import Located, altered_images, control, locogen, plan, score_sets
+from kledit_lite.files import check_writable
+from kledit_lite.locate.effect import FEWEST, control_intervals, interval, total_effect
+from kledit_lite.locate.locogen import (
+    Located,
+    altered_images,
+    control,
+    plan,
+    score_sets,
+    windows,
+)
 from kledit_lite.locate.probes import ATTRIBUTES, Attribute, Probe
-from kledit_lite.results import Results, context
+from kledit_lite.metrics.clipscore import clip_scorer
+from kledit_lite.results import Results, context, write_atomically
 from kledit_lite.rows import read_rows
-from kledit_lite.trace.sampler import Sampling
+from kledit_lite.trace.sampler import Sampling, check_deterministic
 from kledit_lite.trace.sites import Site
-from kledit_lite.zoo.pipelines import open_clip_model, open_pipeline
+from kledit_lite.zoo.pipelines import open_both
 
 
 def read_pairs(path: Path, attribute: Attribute) -> Probe:
@@ -45,46 +56,75 @@ def run_locogen(
     m: int = 2,
     how: Sampling = Sampling(),  # noqa: B008  (frozen)
     pooled: str = "source",
+    clip: str | None = None,
+    dtype: str | None = None,
+    scheduler: str | None = None,
+    config: Path | None = None,
 ) -> Results:
     """Sweep every window of m layers and write what was found to a folder.
 
     Writes ``scores.csv`` (a row a window), ``curve.png``, ``pictures.png`` (source, best window,
     target) and the finished blocks, so that a killed run goes on.
+
+    Args:
+        model: As `open_pipeline`; dtype, scheduler and config as there.
+        prompts: File of pairs; see `read_pairs`.
+        out: The folder.
+        attribute: What the pairs differ in.
+        m: Layers a window.
+        how: Steps, guidance, batch, size.
+        pooled: As in `plan`.
+        clip: CLIP to score with; default by the pictures' size.
+
+    Returns:
+        Figures with intervals over prompts where there are three or more; met if the interval of
+        the total effect lies above zero.
+
+    Raises:
+        KleditError: anything that will not do, as early as it can be told; a total effect of the
+            wrong sign.
     """
-    from kledit_lite.metrics.clipscore import clip_scorer
-
     probe = read_pairs(prompts, attribute)
-    pipe = open_pipeline(model)
-    clip = open_clip_model(pipe=pipe)
-    work, score = plan(pipe, probe, how, pooled), clip_scorer(clip)
-
+    check_writable(out)
+    pipe, scorer = open_both(model, clip, how.size, dtype, scheduler, config)
+    check_deterministic(pipe.scheduler, how.steps)
+    work, score = plan(pipe, probe, how, pooled), clip_scorer(scorer)
     every = tuple(range(len(work.sites)))
-    ends = score_sets(work, [(), every], score, folder=out / "ends").mean
-    found = locogen(work, m, score, folder=out / f"windows-{m}")
+    sets = windows(len(every), m)
+    ends = score_sets(work, [(), every], score, folder=out / "ends")
+    effect = total_effect(ends)
+    found = score_sets(work, sets, score, folder=out / f"windows-{m}")
     write_table(found, ends, out / "scores.csv")
-    draw(found, ends, work.sites, out / "curve.png")
+    draw(found, ends.mean, work.sites, out / "curve.png")
     grid = [altered_images(work, layers) for layers in ((), found.best, every)]
     _sheet(np.concatenate([g[:8] for g in grid]), min(8, len(probe)), out / "pictures.png")
-    best = found.mean[found.order[0]]
+    best = int(found.order[0])
     figures = {
-        "first_layer": found.best[0], "m": m, "best_score": float(best),
-        "score_source": float(ends[0]), "score_target": float(ends[1]),
-        "control": control(best, *ends), "unet_rows": found.rows,
+        "first_layer": found.best[0], "m": m, "best_score": float(found.mean[best]),
+        "score_source": float(ends.mean[0]), "score_target": float(ends.mean[1]),
+        "total_effect": float(effect.mean()), "control": control(found.mean[best], *ends.mean),
+        "prompts": len(probe), "unet_rows": found.rows + ends.rows,
     }  # fmt: skip
-    return Results("locogen", figures, {}, context(), {"model": model, "folder": str(out)})
+    targets = {}
+    if len(probe) >= FEWEST:
+        names = ("total_effect_low", "total_effect_high", "control_low", "control_high")
+        ranges = (*interval(effect), *control_intervals(found, ends)[best].tolist())
+        figures |= {k: v for k, v in zip(names, ranges, strict=True) if np.isfinite(v)}
+        targets = {"total_effect_low": {"min": 0.0}}
+    return Results("locogen", figures, targets, context(), {"model": model, "folder": str(out)})
 
 
-def write_table(found: Located, ends: np.ndarray, path: Path) -> None:
-    """A CSV row for every set: its layers, mean score, share of control."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
-    with partial.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(["layers", "score", "control"])
-        for layers, mean in zip(found.sets, found.mean, strict=True):
-            share = control(mean, ends[0], ends[1])
-            writer.writerow([" ".join(map(str, layers)), f"{mean:.4f}", f"{share:.4f}"])
-    partial.replace(path)
+def write_table(found: Located, ends: Located, path: Path) -> None:
+    """A CSV row for every set: its layers, mean score, share of control and its interval."""
+    text = io.StringIO()
+    writer = csv.writer(text)
+    writer.writerow(["layers", "score", "control", "low", "high"])
+    ranges = control_intervals(found, ends)
+    for layers, mean, between in zip(found.sets, found.mean, ranges, strict=True):
+        shares = (control(mean, *ends.mean), *between)
+        told = ["" if np.isnan(x) else f"{x:.4f}" for x in shares]
+        writer.writerow([" ".join(map(str, layers)), f"{mean:.4f}", *told])
+    write_atomically(path, text.getvalue())
 
 
 def draw(found: Located, ends: np.ndarray, sites: Sequence[Site], path: Path) -> Any:
@@ -99,8 +139,7 @@ def draw(found: Located, ends: np.ndarray, sites: Sequence[Site], path: Path) ->
         axes.annotate(words, (0, value), fontsize=8, va="bottom")
     axes.set_xlabel(f"first of {len(found.sets[0])} layers (of {len(sites)})")
     axes.set_ylabel("CLIPScore")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path)
+    write_atomically(path, viz.png(figure))
     return figure
 
 
@@ -110,4 +149,6 @@ def _sheet(images: np.ndarray, columns: int, path: Path) -> None:
     rows = [
         np.concatenate(list(images[i : i + columns]), 1) for i in range(0, len(images), columns)
     ]
-    Image.fromarray(np.concatenate(rows, 0)).save(path)
+    buffer = io.BytesIO()
+    Image.fromarray(np.concatenate(rows, 0)).save(buffer, "PNG")
+    write_atomically(path, buffer.getvalue())

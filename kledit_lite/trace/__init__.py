@@ -20,6 +20,7 @@ from kledit_lite.trace.effects import (
     causal_threshold,
     noise_sensitivity,
     total_effect,
+    total_effect_interval,
 )
 from kledit_lite.trace.groups import trace_groups
 from kledit_lite.trace.hooks import Fired, copy_between_lanes, text_at_sites
@@ -86,6 +87,7 @@ __all__ = [
     "text_at_sites",
     "text_sites",
     "total_effect",
+    "total_effect_interval",
     "trace_groups",
     "trace_prompts",
     "trace_text",

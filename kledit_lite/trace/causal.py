@@ -14,6 +14,7 @@ everything before it.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,10 +23,12 @@ import torch
 from kledit_lite.errors import KleditError
 from kledit_lite.trace.corrupt import Tracing, check_inputs, encode_pair
 from kledit_lite.trace.effects import Score, Trace
+from kledit_lite.trace.hooks import hooked
+from kledit_lite.trace.kept import Kept, Marks
 from kledit_lite.trace.lanes import Group, counted, plan, run_lanes
 from kledit_lite.trace.prompts import TracePrompt
-from kledit_lite.trace.sampler import decode, latents_for
-from kledit_lite.trace.sites import Kind, Site, discover
+from kledit_lite.trace.sampler import Text, decode, latents_for, sample
+from kledit_lite.trace.sites import Kind, Site, check_hookable, discover, module_at
 
 MODULES: tuple[Kind, ...] = ("self-attention", "cross-attention", "feed-forward", "resnet")
 """The paper's granularity: 70 modules in SD-1.5."""
@@ -40,6 +43,7 @@ def trace_unet(
     sites: Iterable[Site | Sequence[Site]] | None = None,
     *,
     keep: int = 0,
+    folder: Path | str | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> Trace:
     """Trace a text-to-image pipeline's UNet.
@@ -53,6 +57,8 @@ def trace_unet(
         sites: What each restored lane restores: a site, or several together; default every
             module of the kinds in `MODULES`. An empty list measures the corruption alone.
         keep: Keep all pictures of the first so many prompts in ``trace.images``.
+        folder: Write marks as they come, for resuming and for several processes; a folder of
+            another model, score, prompt, site or setting is refused.
         progress: Called with the number of prompts done, as they are.
 
     Returns:
@@ -82,37 +88,49 @@ def trace_unet(
     groups: list[Group] = [(s,) if isinstance(s, Site) else tuple(s) for s in chosen]
     clean, corrupted = encode_pair(pipe, prompts, seeds, how)
     latents = latents_for(pipe, seeds, how.sampling.size)
-    marks = {name: np.zeros((len(prompts), 2 + len(groups))) for name in scores}
-    images: list[np.ndarray] = []
-    with counted(pipe.unet) as work:
-        for block, z in run_lanes(pipe, clean, corrupted, latents, groups, how):
-            for i, lanes in zip(block, z, strict=True):
-                made = decode(pipe, lanes, min(64, how.sampling.batch))
-                for name, score in scores.items():
-                    marks[name][i] = score(made, prompts[i])
-                if i < keep:
-                    images.append(made)
-                if progress is not None:
-                    progress(i + 1)
+    names = [" + ".join(x.name for x in g) for g in groups]
+    kept = Kept(folder, pipe, prompts, seeds, scores, how, names, keep)
+
+    def compute(rows: range) -> Marks:
+        mine = slice(rows.start, rows.stop)
+        found: Marks = {name: np.zeros((len(rows), 2 + len(groups))) for name in scores}
+        with counted(pipe.unet) as work:
+            for block, z in run_lanes(
+                pipe, clean[mine], corrupted[mine], latents[mine], groups, how
+            ):
+                for j, lanes in zip(block, z, strict=True):
+                    i = rows.start + j
+                    made = decode(pipe, lanes, min(64, how.sampling.batch))
+                    for name, score in scores.items():
+                        found[name][j] = score(made, prompts[i])
+                    kept.add(i, made)
+                    if progress is not None:
+                        progress(i + 1)
+        calls = plan(len(rows), len(groups), how.sampling.batch)
+        naive = 3 * len(groups) * (work.rows // sum(c.size for c in calls))
+        ones = np.ones(len(rows))
+        return {**found, "rows": ones * work.rows / len(rows), "naive": ones * naive}
+
+    together = len(plan(len(prompts), len(groups), how.sampling.batch)[0].pictures)
+    marks = kept.marks(compute, together)
     pictures = pd.DataFrame({
         "prompt": [p.prompt for p in prompts],
         "subject": [p.subject for p in prompts],
         "attribute": [p.attribute for p in prompts],
         "seed": seeds,
-        **{f"clean_{n}": m[:, 0] for n, m in marks.items()},
-        **{f"corrupted_{n}": m[:, 1] for n, m in marks.items()},
+        **{f"clean_{n}": marks[n][:, 0] for n in scores},
+        **{f"corrupted_{n}": marks[n][:, 1] for n in scores},
     })  # fmt: skip
     n, s = len(prompts), len(groups)
     restored = pd.DataFrame({
         "picture": np.repeat(np.arange(n), s),
         "order": np.tile(np.arange(s), n),
-        "site": [" + ".join(x.name for x in g) for g in groups] * n,
+        "site": names * n,
         "kind": [" + ".join(dict.fromkeys(x.kind for x in g)) for g in groups] * n,
-        **{name: m[:, 2:].ravel() for name, m in marks.items()},
+        **{name: marks[name][:, 2:].ravel() for name in scores},
     })  # fmt: skip
-    samples = sum(c.size for c in plan(n, s, how.sampling.batch))
-    naive = 3 * n * s * (work.rows // samples)
-    return Trace(pictures, restored, tuple(scores), work.rows, naive, tuple(images))
+    rows, naive = (round(float(marks[k].sum())) for k in ("rows", "naive"))
+    return Trace(pictures, restored, tuple(scores), rows, naive, kept.pictures())
 
 
 @torch.no_grad()
@@ -123,14 +141,44 @@ def restore_one(
     site: Site,
     how: Tracing = Tracing(),  # noqa: B008
 ) -> torch.Tensor:
-    """The naive way, one site at a time: clean, corrupted and restored runs for this site alone.
+    """The naive way: three runs for one site, the clean run's activations stored and put back.
 
-    Kept as the plain statement of the method, and as what `trace_unet` is measured against.
+    The plain statement of the method, sharing no lanes and no batch with `trace_unet`, which is
+    measured against it.
 
     Returns:
-        (3, C, h, w) latents: clean, corrupted, restored. Cost: 3 runs.
+        (3, C, h, w) latents: clean, corrupted, restored. Cost: 3 runs, and the site's output at
+        every step in memory.
     """
+    check_hookable(pipe.unet)
     clean, corrupted = encode_pair(pipe, [prompt], [seed], how)
+    mixed = Text(corrupted.hidden, (clean if how.pooled == "clean" else corrupted).pooled)
     latents = latents_for(pipe, [seed], how.sampling.size)
-    ((_, z),) = run_lanes(pipe, clean, corrupted, latents, [(site,)], how)
-    return z[0]
+    module = module_at(pipe.unet, site)
+    stored: list[Any] = []
+
+    def store(_module: Any, _args: Any, out: Any) -> None:
+        stored.append(out)
+
+    def put_back(_module: Any, _args: Any, out: Any) -> Any:
+        kept = stored.pop(0)  # rows: unconditional, conditional; or conditional alone
+        only = how.sampling.guidance > 1 and not how.unconditional
+        return _second_row(out, kept) if only else kept
+
+    def run(text: Text, hook: Callable[..., Any] | None = None) -> torch.Tensor:
+        with hooked(*([module.register_forward_hook(hook)] if hook else [])):
+            return sample(pipe, text, latents, how.sampling)
+
+    runs = [run(clean, store), run(corrupted), run(mixed, put_back)]
+    if stored:
+        raise KleditError(
+            f"The site {site.name!r} ran another number of times in the restored run; the model "
+            "may be compiled, fused or cached."
+        )
+    return torch.cat(runs)
+
+
+def _second_row(out: Any, kept: Any) -> Any:
+    if isinstance(out, tuple):
+        return tuple(_second_row(o, k) for o, k in zip(out, kept, strict=True))
+    return torch.cat([out[:1], kept[1:]])

@@ -14,6 +14,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -30,6 +31,7 @@ from kledit_lite.trace.corrupt import (
 )
 from kledit_lite.trace.effects import Score, Trace
 from kledit_lite.trace.hooks import Fired, hooked
+from kledit_lite.trace.kept import Kept, Marks
 from kledit_lite.trace.lanes import counted
 from kledit_lite.trace.prompts import TracePrompt
 from kledit_lite.trace.sampler import Text, decode, encode, latents_for, sample, tokenizers
@@ -226,6 +228,7 @@ def trace_text(
     layers: Sequence[int] | None = None,
     roles: Sequence[str] = ROLES[:-1],
     keep: int = 0,
+    folder: Path | str | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> Trace:
     """Trace a pipeline's text encoder(s) over (layer, kind, token).
@@ -239,6 +242,7 @@ def trace_text(
             prompt's in every restored row.
         kinds: As in `text_sites`. layers: as there. roles: as there.
         keep: Keep all pictures of the first so many prompts.
+        folder: As in `trace_unet`.
         progress: Called with the number of prompts done, as they are.
 
     Returns:
@@ -255,45 +259,57 @@ def trace_text(
     check_inputs(prompts, seeds)
     if not scores:
         raise KleditError("Expected at least one score, got none; e.g. by_clip(zoo.load_clip()).")
-    pictures, restored, images = [], [], []
-    per = naive = 0
-    with counted(pipe.unet) as work:
-        for i, (prompt, seed) in enumerate(zip(prompts, seeds, strict=True)):
-            sites = text_sites(pipe, prompt, kinds, layers, roles)
-            noise = draw_noise(pipe, prompt, seed, how.noise)
-            text = restored_texts(pipe, prompt.prompt, noise, [(s,) for s in sites])
-            if how.pooled == "clean" and text.pooled is not None:
-                kept = torch.cat([text.pooled[:2], text.pooled[:1].expand(len(sites), -1)])
-                text = Text(text.hidden, kept)
-            first, same = distinct(text)
-            z = latents_for(pipe, [seed], how.sampling.size).repeat(len(first), 1, 1, 1)
-            before = work.rows
-            z = sample(pipe, text[first], z, how.sampling)
-            per = (work.rows - before) // len(first)
-            naive += 3 * len(sites) * per
-            made = decode(pipe, z, min(64, how.sampling.batch))
-            marks = {name: np.asarray(f(made, prompt), float)[same] for name, f in scores.items()}
-            if i < keep:
-                images.append(made[same])
-            pictures.append({
-                "prompt": prompt.prompt, "subject": prompt.subject,
-                "attribute": prompt.attribute, "seed": seed,
-                **{f"clean_{n}": float(m[0]) for n, m in marks.items()},
-                **{f"corrupted_{n}": float(m[1]) for n, m in marks.items()},
-            })  # fmt: skip
-            restored += [
-                {"picture": i, "order": j, "site": s.name, **vars(s),
-                 **{n: float(m[j + 2]) for n, m in marks.items()}}
-                for j, s in enumerate(sites)
-            ]  # fmt: skip
+    sites = [text_sites(pipe, p, kinds, layers, roles) for p in prompts]
+    names = [[s.name for s in mine] for mine in sites]
+    kept = Kept(folder, pipe, prompts, seeds, scores, how, names, keep)
+    most = 2 + max(len(mine) for mine in sites)
+
+    def compute(rows: range) -> Marks:
+        found: Marks = {name: np.full((len(rows), most), np.nan) for name in scores}
+        spent = np.zeros((2, len(rows)))
+        for j, i in enumerate(rows):
+            made, same, work = _versions(pipe, prompts[i], seeds[i], how, sites[i])
+            spent[:, j] = work, 3 * len(sites[i]) * work // len(made)
+            for name, score in scores.items():
+                found[name][j, : len(same)] = np.asarray(score(made, prompts[i]), float)[same]
+            kept.add(i, made[same])
             if progress is not None:
                 progress(i + 1)
+        return {**found, "rows": spent[0], "naive": spent[1]}
+
+    marks = kept.marks(compute, 1)
+    pictures = [
+        {"prompt": p.prompt, "subject": p.subject, "attribute": p.attribute, "seed": seed,
+         **{f"clean_{n}": marks[n][i, 0] for n in scores},
+         **{f"corrupted_{n}": marks[n][i, 1] for n in scores}}
+        for i, (p, seed) in enumerate(zip(prompts, seeds, strict=True))
+    ]  # fmt: skip
+    restored = [
+        {"picture": i, "order": j, "site": s.name, **vars(s),
+         **{n: marks[n][i, j + 2] for n in scores}}
+        for i, mine in enumerate(sites) for j, s in enumerate(mine)
+    ]  # fmt: skip
     frame = pd.DataFrame(restored)
     frame["role"] = pd.Categorical(frame["role"], ROLES, ordered=True)
     frame["kind"] = pd.Categorical(frame["kind"], TEXT_KINDS, ordered=True)
-    return Trace(
-        pd.DataFrame(pictures), frame, tuple(scores), work.rows, naive, tuple(images)
-    )  # fmt: skip
+    rows, naive = (round(float(marks[k].sum())) for k in ("rows", "naive"))
+    return Trace(pd.DataFrame(pictures), frame, tuple(scores), rows, naive, kept.pictures())
+
+
+def _versions(
+    pipe: Any, prompt: TracePrompt, seed: int, how: Tracing, sites: Sequence[TextSite]
+) -> tuple[np.ndarray, list[int], int]:
+    """Pictures that differ, for each of 2 + S versions which of them it is, and UNet rows."""
+    noise = draw_noise(pipe, prompt, seed, how.noise)
+    text = restored_texts(pipe, prompt.prompt, noise, [(s,) for s in sites])
+    if how.pooled == "clean" and text.pooled is not None:
+        pooled = torch.cat([text.pooled[:2], text.pooled[:1].expand(len(sites), -1)])
+        text = Text(text.hidden, pooled)
+    first, same = distinct(text)
+    z = latents_for(pipe, [seed], how.sampling.size).repeat(len(first), 1, 1, 1)
+    with counted(pipe.unet) as work:
+        z = sample(pipe, text[first], z, how.sampling)
+    return decode(pipe, z, min(64, how.sampling.batch)), same, work.rows
 
 
 def distinct(text: Text) -> tuple[list[int], list[int]]:

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kledit_lite.errors import KleditError
+from kledit_lite.files import check_writable
 from kledit_lite.results import Results
 from kledit_lite.trace.causal import MODULES
 from kledit_lite.trace.corrupt import Tracing
 from kledit_lite.trace.effects import by_clip, by_judge
 from kledit_lite.trace.prompts import read_prompts, trace_prompts
-from kledit_lite.trace.report import run_trace
+from kledit_lite.trace.report import check_request, run_trace
 from kledit_lite.trace.sampler import Sampling
 
 
@@ -35,6 +36,8 @@ class Request:
         batch: Pictures a UNet call.
         clip: CLIP to score with; None to choose by the pictures' size.
         judge: Score with the painted world's judge too.
+        dtype: Of the pipeline. scheduler, config: as in `open_pipeline`.
+        size: Side of the pictures in pixels; None for the pipeline's own.
     """
 
     model: str
@@ -51,6 +54,10 @@ class Request:
     batch: int = 64
     clip: str | None = None
     judge: bool = False
+    dtype: str | None = None
+    scheduler: str | None = None
+    size: int | None = None
+    config: Path | None = None
 
 
 def run(request: Request) -> Results:
@@ -60,7 +67,7 @@ def run(request: Request) -> Results:
         KleditError: prompts, model or numbers that will not do; nothing is written then.
     """
     from kledit_lite import zoo
-    from kledit_lite.zoo.pipelines import open_clip_model, open_pipeline
+    from kledit_lite.zoo.pipelines import open_both
 
     if request.steps < 1 or request.batch < 2:
         raise KleditError(
@@ -68,14 +75,18 @@ def run(request: Request) -> Results:
             f"{request.batch}."
         )
     how = Tracing(
-        request.noise, Sampling(request.steps, guidance=request.guidance, batch=request.batch)
+        request.noise, Sampling(request.steps, request.guidance, request.batch, request.size)
     )
     if request.prompts is not None:
         prompts = read_prompts(request.prompts)
     else:
         prompts = trace_prompts(request.attribute, request.count)  # type: ignore[arg-type]
-    pipe = open_pipeline(request.model)
-    scores = {"clipscore": by_clip(open_clip_model(request.clip, pipe))}
+    check_request(request.where, request.kinds or MODULES, request.seeds)
+    check_writable(request.out)
+    pipe, clip = open_both(
+        request.model, request.clip, request.size, request.dtype, request.scheduler, request.config
+    )
+    scores = {"clipscore": by_clip(clip)}
     if request.judge:
         scores["judge"] = by_judge(zoo.load_judge())
     total = len(prompts) * request.seeds

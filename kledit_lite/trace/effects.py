@@ -159,6 +159,19 @@ def total_effect(trace: Trace, score: str | None = None) -> float:
     return float((p[f"clean_{score}"] - p[f"corrupted_{score}"]).groupby(p["prompt"]).mean().mean())
 
 
+def total_effect_interval(
+    trace: Trace, score: str | None = None, *, draws: int = 1000, level: float = 0.95, seed: int = 0
+) -> tuple[float, float]:
+    """Bootstrap interval of `total_effect`; prompts are resampled, their seeds averaged first."""
+    score = _score(trace, score)
+    p = trace.pictures
+    effects = (p[f"clean_{score}"] - p[f"corrupted_{score}"]).groupby(p["prompt"]).mean()
+    low, high = bootstrap_means(
+        effects.to_numpy(float)[:, None], draws=draws, level=level, seed=seed
+    )
+    return float(low[0]), float(high[0])
+
+
 def causal_threshold(
     validation: Trace, score: str = "clipscore", faithful: str = "judge", share: float = 1.0,
     by: Sequence[str] | None = None,

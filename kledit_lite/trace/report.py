@@ -9,15 +9,26 @@ from typing import Any, Literal
 import numpy as np
 
 from kledit_lite.errors import KleditError, unknown
+from kledit_lite.files import check_writable
 from kledit_lite.results import Results, context, write_atomically
 from kledit_lite.trace.causal import MODULES, trace_unet
 from kledit_lite.trace.causal_text import trace_text
 from kledit_lite.trace.corrupt import Tracing
-from kledit_lite.trace.effects import TEXT, Score, Trace, aie, total_effect
+from kledit_lite.trace.effects import (
+    TEXT,
+    Score,
+    Trace,
+    aie,
+    total_effect,
+    total_effect_interval,
+)
 from kledit_lite.trace.prompts import TracePrompt
+from kledit_lite.trace.sampler import check_deterministic
 from kledit_lite.trace.sites import KINDS, Kind, discover
 
 WHERE = ("unet", "text")
+FEWEST = 3
+"""Prompts below which there is no interval."""
 PLACES = {"unet": "UNet", "text": "text encoder"}
 
 
@@ -41,7 +52,8 @@ def run_trace(
         pipe: A Stable Diffusion or SDXL pipeline.
         prompts: Prompts with their subjects.
         scores: Name -> function; tables are of all, the figure of the first.
-        out: The folder; files in it are replaced.
+        out: The folder; tables and figures in it are replaced. Marks are written as they come, so
+            that a killed trace goes on.
         where: ``unet``, module by module, or ``text``, token by token.
         kinds: Kinds of UNet module.
         seeds: Pictures of each prompt. first_seed: of each prompt's first picture.
@@ -50,48 +62,82 @@ def run_trace(
         progress: As in `trace_unet`.
 
     Returns:
-        Figures ``total_effect`` and ``best_aie`` of the first score, ``sites``, ``rows_ratio``;
-        the files' names under ``files``.
+        Figures ``total_effect`` and ``best_aie`` of the first score (with three prompts or more
+        their intervals, and met if that of the total effect lies above zero), ``sites``,
+        ``rows_ratio``; the files' names under ``files``.
 
     Raises:
-        KleditError: nothing in `WHERE`; no such kind; as `trace_unet`.
+        KleditError: nothing in `WHERE`; no such kind; a folder that cannot be written; noise
+            that does not lower the first score; as `trace_unet`.
     """
     import time
 
     start = time.perf_counter()
-    if where not in WHERE:
-        raise unknown("place to trace", where, WHERE)
-    if seeds < 1:
-        raise KleditError(f"Expected at least one seed a prompt, got {seeds}.")
-    if any(k not in KINDS for k in kinds):
-        raise unknown("kind of site", next(k for k in kinds if k not in KINDS), KINDS)
+    check_request(where, kinds, seeds)
+    check_writable(out)
+    check_deterministic(pipe.scheduler, how.sampling.steps)
     every = [p for p in prompts for _ in range(seeds)]
     numbers = [first_seed + i for _ in prompts for i in range(seeds)]
+    sites = discover(pipe.unet, kinds) if where == "unet" else []
+    ends = trace_unet(pipe, every, numbers, scores, how, [], folder=out / "ends")
+    total = check_effect(ends)
+    parts = out / f"parts-{where}"
     if where == "unet":
-        sites = discover(pipe.unet, kinds)
         trace = trace_unet(
-            pipe, every, numbers, scores, how, sites, keep=keep, progress=progress
-        )  # fmt: skip
+            pipe, every, numbers, scores, how, sites, keep=keep, folder=parts, progress=progress
+        )
     else:
-        trace = trace_text(pipe, every, numbers, scores, how, keep=keep, progress=progress)
+        trace = trace_text(
+            pipe, every, numbers, scores, how, keep=keep, folder=parts, progress=progress
+        )
     files = write_trace(trace, out, where)
     table = aie(trace)
-    figures = {
-        "total_effect": total_effect(trace),
-        "best_aie": float(table["aie"].max()),
-        "sites": len(table),
-        "rows_ratio": trace.naive_rows / trace.rows,
-    }
     best = table.loc[table["aie"].idxmax()]
+    figures = {
+        "total_effect": total,
+        "best_aie": float(best["aie"]),
+        "prompts": len(prompts),
+        "sites": len(table),
+        "rows_ratio": trace.naive_rows / (trace.rows + ends.rows),
+    }
+    targets = {}
+    if trace.pictures["prompt"].nunique() >= FEWEST:
+        low, high = total_effect_interval(ends)
+        figures |= {"total_effect_low": low, "total_effect_high": high}
+        figures |= {f"best_aie_{end}": float(best[end]) for end in ("low", "high")}
+        targets = {"total_effect_low": {"min": 0.0}}
     more = {
         "files": [str(f) for f in files],
         "best": " ".join(str(best[k]) for k in trace.by if k != "order"),
     }
     seconds = time.perf_counter() - start
     return Results(
-        f"trace {where}", figures, {},
+        f"trace {where}", figures, targets,
         context(seed=first_seed, seconds=seconds, noise=how.noise, steps=how.sampling.steps), more,
     )  # fmt: skip
+
+
+def check_request(where: str, kinds: Sequence[str], seeds: int) -> None:
+    """Raise unless there is such a place to trace, such kinds of site, and a seed a prompt."""
+    if where not in WHERE:
+        raise unknown("place to trace", where, WHERE)
+    if seeds < 1:
+        raise KleditError(f"Expected at least one seed a prompt, got {seeds}.")
+    if any(k not in KINDS for k in kinds):
+        raise unknown("kind of site", next(k for k in kinds if k not in KINDS), KINDS)
+
+
+def check_effect(ends: Trace) -> float:
+    """The total effect of the first score, refused where the noise did not lower it."""
+    total = total_effect(ends)
+    if not total > 0:
+        raise KleditError(
+            f"The noise on the subject changed {ends.scores[0]} by {-total:+.2f} (mean of "
+            f"{ends.pictures['prompt'].nunique()} prompts) and should lower it, so there is "
+            "nothing to restore; raise --noise, or choose prompts that the model paints as they "
+            "say."
+        )
+    return total
 
 
 def write_trace(trace: Trace, out: Path, where: str) -> list[Path]:
@@ -106,9 +152,12 @@ def write_trace(trace: Trace, out: Path, where: str) -> list[Path]:
     from kledit_lite.viz.tracing import effect_bars, token_effects
 
     out = Path(out)
+    n = trace.pictures["prompt"].nunique()
     tables = []
     for score in trace.scores:
         table = aie(trace, score)
+        if n < FEWEST:
+            table[["low", "high"]] = np.nan
         table.insert(0, "score", score)
         tables.append(table)
     csv = {
@@ -119,9 +168,8 @@ def write_trace(trace: Trace, out: Path, where: str) -> list[Path]:
         for name, frame in csv.items()
     ]
     draw = token_effects if where == "text" else effect_bars
-    n = trace.pictures["prompt"].nunique()
     words = f"{trace.scores[0]}, mean over {n} prompt{'s' * (n != 1)}, with 95% intervals"
-    if where == "text":
+    if where == "text" or n < FEWEST:
         words = words.removesuffix(", with 95% intervals")
     figure = draw(tables[0], f"Causal tracing of the {PLACES[where]}", subtitle=words)
     files.append(write_atomically(out / "effects.png", viz.png(figure)))

@@ -16,7 +16,9 @@ import numpy as np
 import torch
 
 from kledit_lite.errors import KleditError
+from kledit_lite.identity import content_hash
 from kledit_lite.trace.tokens import token_ids
+from kledit_lite.zoo.pipelines import check_paints_from_text
 
 
 @dataclass(frozen=True)
@@ -108,8 +110,18 @@ def is_sdxl(pipe: Any) -> bool:
 
 
 def latents_for(pipe: Any, seeds: Sequence[int], size: int | None = None) -> torch.Tensor:
-    """Unit Gaussian latents (N, C, h, w), each from its own seed, drawn on the CPU in float32."""
+    """Unit Gaussian latents (N, C, h, w), each from its own seed, drawn on the CPU in float32.
+
+    Raises:
+        KleditError: a UNet that takes more than latents, as those for inpainting do; a size that
+            is not a multiple of a latent's.
+    """
+    check_paints_from_text(pipe)
     factor = getattr(pipe, "vae_scale_factor", 8)
+    if size is not None and (size < factor or size % factor):
+        raise KleditError(
+            f"Expected a picture's side that is a multiple of {factor} pixels, got {size}."
+        )
     side = pipe.unet.config.sample_size if size is None else size // factor
     shape = (pipe.unet.config.in_channels, side, side)
     noise = [torch.randn(shape, generator=torch.Generator().manual_seed(int(s))) for s in seeds]
@@ -151,6 +163,7 @@ def sample(
         raise KleditError(
             f"Expected one text for each latent, got {len(text)} texts and {len(latents)} latents."
         )
+    check_deterministic(pipe.scheduler, how.steps)
     nothing = encode_nothing(pipe) if how.guidance > 1 else None
     done = []
     for start in range(0, len(latents), how.batch):
@@ -167,7 +180,6 @@ def _denoise(
 ) -> torch.Tensor:  # fmt: skip
     from contextlib import nullcontext
 
-    check_deterministic(pipe.scheduler)
     n = len(z)
     if nothing is not None:
         text = Text.cat([nothing[[0] * n], text])
@@ -192,19 +204,47 @@ def _denoise(
     return z
 
 
-def check_deterministic(scheduler: Any) -> None:
-    """Refuse a scheduler that draws noise at each step: lanes would differ by chance.
+def check_deterministic(scheduler: Any, steps: int = 20) -> None:
+    """Refuse a scheduler that draws noise at some step: lanes would differ by chance.
+
+    It is tried, not looked up by name: the same steps on the same few numbers under two states of
+    torch's generator must end alike. Ancestral, SDE, DDPM, consistency samplers and SASolver fail.
+
+    Args:
+        scheduler: Of a pipeline; a copy is used.
+        steps: As many as will be sampled: some draw noise in the middle only.
 
     Raises:
-        KleditError: ancestral, SDE, DDPM and consistency samplers.
+        KleditError: two runs differ.
+
+    Cost: a tenth of a second, once a scheduler.
     """
-    name = type(scheduler).__name__
-    kind = str(getattr(scheduler.config, "algorithm_type", ""))
-    if kind.startswith("sde") or any(w in name for w in ("Ancestral", "SDE", "DDPM", "LCM", "TCD")):
+    tried = content_hash(scheduler, steps)
+    if tried not in _DRAWS:
+        with torch.random.fork_rng(devices=[]):
+            first, second = (_trial(scheduler, steps, seed) for seed in (0, 1))
+        _DRAWS[tried] = not torch.equal(first, second)
+    if _DRAWS[tried]:
         raise KleditError(
-            f"The scheduler {name} draws noise at each step, so that two runs differ by chance; "
-            "set pipe.scheduler = DDIMScheduler.from_config(pipe.scheduler.config)."
+            f"The scheduler {type(scheduler).__name__} draws noise at some steps, so that two runs "
+            "differ by chance; set pipe.scheduler = DDIMScheduler.from_config("
+            "pipe.scheduler.config), or give --scheduler ddim on the command line."
         )
+
+
+_DRAWS: dict[str, bool] = {}
+"""Schedulers tried in this process, by content."""
+
+
+def _trial(scheduler: Any, steps: int, seed: int) -> torch.Tensor:
+    torch.manual_seed(seed)
+    trial = copy.deepcopy(scheduler)
+    trial.set_timesteps(steps)
+    z = torch.linspace(-1, 1, 16).reshape(1, 1, 4, 4) * float(trial.init_noise_sigma)
+    for t in trial.timesteps:
+        e = (trial.scale_model_input(z, t) / 2).tanh()
+        z = trial.step(e, t, z).prev_sample
+    return z
 
 
 def added_conditions(pipe: Any, text: Text, side: int) -> dict[str, Any]:
@@ -221,19 +261,39 @@ def added_conditions(pipe: Any, text: Text, side: int) -> dict[str, Any]:
 
 @torch.no_grad()
 def decode(pipe: Any, latents: torch.Tensor, batch: int = 64) -> np.ndarray:
-    """Latents to pictures (N, H, W, 3) uint8."""
-    config = pipe.vae.config
-    shift = getattr(config, "shift_factor", None) or 0.0
+    """Latents to pictures (N, H, W, 3) uint8, as the pipelines do it.
+
+    A half-precision autoencoder that says it needs float32 (``force_upcast``, as SDXL's) is run in
+    float32 and put back.
+
+    Raises:
+        KleditError: NaN pixels.
+    """
+    config, dtype = pipe.vae.config, pipe.vae.dtype
+    upcast = dtype == torch.float16 and bool(getattr(config, "force_upcast", False))
+    mean, std = (getattr(config, f"latents_{name}", None) for name in ("mean", "std"))
+    z = latents.float() if upcast else latents
+    if mean is not None and std is not None:
+        mean, std = (torch.tensor(v).view(1, -1, 1, 1).to(z) for v in (mean, std))
+        z = z * std / config.scaling_factor + mean
+    else:
+        z = z / config.scaling_factor + (getattr(config, "shift_factor", None) or 0.0)
     parts = []
-    for z in (latents / config.scaling_factor + shift).split(batch):
-        x = pipe.vae.decode(z.to(pipe.vae.dtype)).sample
-        if not torch.isfinite(x).all():
-            raise KleditError(
-                "The autoencoder produced NaN pixels; run it in float32 (pipe.vae.to("
-                "torch.float32))."
-            )
-        x = (x.float() / 2 + 0.5).clamp(0, 1).permute(0, 2, 3, 1).cpu().numpy()
-        parts.append((x * 255).round().astype(np.uint8))
+    try:
+        if upcast:
+            pipe.vae.to(dtype=torch.float32)
+        for part in z.split(batch):
+            x = pipe.vae.decode(part.to(pipe.vae.dtype)).sample
+            if not torch.isfinite(x).all():
+                raise KleditError(
+                    "The autoencoder produced NaN pixels; run it in float32 (pipe.vae.to("
+                    "torch.float32))."
+                )
+            x = (x.float() / 2 + 0.5).clamp(0, 1).permute(0, 2, 3, 1).cpu().numpy()
+            parts.append((x * 255).round().astype(np.uint8))
+    finally:
+        if upcast:
+            pipe.vae.to(dtype=dtype)
     return np.concatenate(parts)
 
 

@@ -57,7 +57,8 @@ def effect_bars(
     axes = figure.subplots()
     x = np.arange(len(v))
     axes.bar(x, v, width=0.8, color=[colours[k] for k in kinds])
-    axes.vlines(x, low, high, color=INK, lw=0.8)
+    known = np.isfinite(low) & np.isfinite(high)
+    axes.vlines(x[known], low[known], high[known], color=INK, lw=0.8)
     axes.axhline(0, color=INK, lw=0.9)
     if threshold is not None:
         axes.axhline(threshold, color=MUTED, lw=1, ls=(0, (4, 3)))

@@ -8,7 +8,6 @@ import pytest
 
 from kledit_lite.errors import KleditError
 from kledit_lite.locate import (
-    Round,
     adaptive,
     altered_images,
     altered_latents,
@@ -105,22 +104,6 @@ def test_exhaustive_contains_the_windows_with_the_same_scores(work, brightness):
     where = [every.sets.index(s) for s in window.sets]
     np.testing.assert_allclose(every.scores[where], window.scores, atol=0.2)
     assert every.mean.min() <= window.mean.min() + 0.2
-
-
-def test_adaptive_with_all_rounds_exact_gives_the_exhaustive_answer(work, brightness):
-    full = locogen(work, 3, brightness)
-    rounds = [Round(HOW.steps, 3, 3), Round(HOW.steps, 3, 1)]
-    quick = adaptive(work, brightness, m=3, rounds=rounds)
-    assert quick.best == full.best
-    assert quick.rows == full.rows + 3 * 3 * HOW.steps * 2
-
-
-def test_adaptive_spends_fewer_rows_and_scores_the_winner_exactly(pipe, brightness):
-    work = plan(pipe, style_probe("seurat", 8), Sampling(steps=8, batch=16))
-    quick = adaptive(work, brightness, m=3)
-    assert quick.rows < 14 * 8 * 8 * 2 / 2
-    again = score_sets(work, [quick.best], brightness)
-    np.testing.assert_allclose(quick.scores[int(quick.order[0])], again.scores[0], atol=0.2)
 
 
 def test_control_is_nought_at_none_and_one_at_all():

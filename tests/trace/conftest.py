@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
+from kledit_lite.identity import Keyed
 from kledit_lite.trace import Sampling, TracePrompt, Tracing
 
 
@@ -24,7 +26,18 @@ def how():
 @pytest.fixture
 def brightness():
     """A score of pictures: any function will do."""
-    return {"brightness": lambda images, p: images.astype(float).mean((1, 2, 3))}
+    score = Keyed(lambda images, p: images.astype(float).mean((1, 2, 3)), "brightness")
+    return {"brightness": score}
+
+
+@pytest.fixture
+def likeness():
+    """How near pictures are to the first, the clean one: noise can but lower it."""
+
+    def score(images, p):
+        return -np.abs(images.astype(float) - images[0]).mean((1, 2, 3))
+
+    return {"likeness": Keyed(score, "likeness")}
 
 
 @pytest.fixture(params=["sd2_pipe", "sdxl_pipe"])

@@ -6,6 +6,7 @@ import copy
 from dataclasses import replace
 
 import numpy as np
+import oracles
 import pytest
 import torch
 
@@ -69,6 +70,30 @@ def test_lanes_are_one_site_at_a_time(pipe, prompt, how):
         alone = restore_one(pipe, prompt, 0, site, how)
         torch.testing.assert_close(together[[0, 1, i + 2]], alone, **CLOSE)
     assert len({z.sum().item() for z in together}) > 3
+
+
+def test_lanes_and_the_naive_way_are_the_pipeline_with_plain_hooks(pipe, prompt, how):
+    """Modules of every kind and part, on diffusers' own loop, one run after another."""
+    every = discover(pipe.unet, (*MODULES, "block"))
+    sites = [every[i] for i in (1, len(every) // 3, len(every) // 2, len(every) - 4)]
+    together = lanes(pipe, [prompt], [(s,) for s in sites], how)[0]
+    clean, corrupted = encode_pair(pipe, [prompt], [0], how)
+    z = latents_for(pipe, [0])
+    for i, site in enumerate(sites):
+        alone = torch.cat(oracles.trace_by_pipeline(pipe, clean, corrupted, site.name, z, 2, 3.0))
+        torch.testing.assert_close(together[[0, 1, i + 2]], alone, **CLOSE)
+        torch.testing.assert_close(restore_one(pipe, prompt, 0, site, how), alone, **CLOSE)
+
+
+def test_the_naive_way_uses_no_lanes(sd2_pipe, prompt, how, monkeypatch):
+    from kledit_lite.trace import causal, lanes
+
+    monkeypatch.setattr(causal, "run_lanes", None)
+    monkeypatch.setattr(lanes, "copy_between_lanes", None)
+    site = discover(sd2_pipe.unet, "block")[6]
+    ways = (replace(how, unconditional=u) for u in (True, False))
+    both, half = (restore_one(sd2_pipe, prompt, 0, site, w) for w in ways)
+    assert torch.equal(both[:2], half[:2]) and not torch.allclose(both[2], half[2])
 
 
 def test_calls_may_cut_sites_and_share_pictures(sd2_pipe, prompt, how):

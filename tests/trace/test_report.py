@@ -11,7 +11,8 @@ from PIL import Image
 
 from kledit_lite import cli, viz
 from kledit_lite.errors import KleditError
-from kledit_lite.trace import Sampling, Tracing
+from kledit_lite.identity import Keyed
+from kledit_lite.trace import Sampling, TracePrompt, Tracing, command
 from kledit_lite.trace.report import run_trace
 from kledit_lite.zoo import pipelines
 
@@ -24,13 +25,14 @@ def read(path):
         return np.asarray(picture)
 
 
-def test_unet_folder(sd2_pipe, prompt, brightness, tmp_path):
+def test_unet_folder(sd2_pipe, prompt, likeness, tmp_path):
     results = run_trace(
-        sd2_pipe, [prompt], brightness, tmp_path, kinds=["block"], seeds=2, how=HOW, keep=1
+        sd2_pipe, [prompt], likeness, tmp_path, kinds=["block"], seeds=2, how=HOW, keep=1
     )
     table = pd.read_csv(tmp_path / "effects.csv")
-    assert len(table) == results.figures["sites"] == 9 and set(table["score"]) == {"brightness"}
+    assert len(table) == results.figures["sites"] == 9 and set(table["score"]) == {"likeness"}
     assert results.figures["best_aie"] == pytest.approx(table["aie"].max())
+    assert table["low"].isna().all() and "best_aie_low" not in results.figures  # one prompt
     assert len(pd.read_csv(tmp_path / "pictures.csv")) == 2
     assert len(pd.read_csv(tmp_path / "restored.csv")) == 18
     assert len(list((tmp_path / "images").iterdir())) == 11
@@ -40,13 +42,28 @@ def test_unet_folder(sd2_pipe, prompt, brightness, tmp_path):
     assert str(tmp_path / "effects.png") in results.to_dict()["files"]
 
 
-def test_text_folder(sdxl_pipe, prompt, brightness, tmp_path):
+def test_text_folder(sdxl_pipe, prompt, likeness, tmp_path):
     results = run_trace(
-        sdxl_pipe, [prompt], brightness, tmp_path, where="text", how=HOW, keep=0
+        sdxl_pipe, [prompt], likeness, tmp_path, where="text", how=HOW, keep=0
     )  # fmt: skip
     table = pd.read_csv(tmp_path / "effects.csv")
     assert len(table) == 2 * 3 * 2 * 4 == results.figures["sites"]  # no token after the subject
     assert (tmp_path / "effects.png").exists() and not (tmp_path / "pictures.png").exists()
+
+
+def test_intervals_with_three_prompts(sd2_pipe, likeness, tmp_path):
+    prompts = [TracePrompt(f"a {c} cat on the beach", "cat") for c in ("red", "blue", "green")]
+    results = run_trace(sd2_pipe, prompts, likeness, tmp_path, kinds=["block"], how=HOW, keep=0)
+    low, total, high = (results.figures[f"total_effect{e}"] for e in ("_low", "", "_high"))
+    assert 0 < low <= total <= high and results.met and results.figures["prompts"] == 3
+    assert results.figures["best_aie_low"] <= results.figures["best_aie"]
+
+
+def test_noise_that_helps_is_refused_before_the_sites(sd2_pipe, prompt, likeness, tmp_path):
+    worse = {"unlikeness": Keyed(lambda images, p: -likeness["likeness"](images, p), "unlikeness")}
+    with pytest.raises(KleditError, match=r"changed unlikeness by \+.* should lower it"):
+        run_trace(sd2_pipe, [prompt], worse, tmp_path, kinds=["block"], how=HOW)
+    assert not (tmp_path / "parts-unet").exists()
 
 
 def test_bad_places_and_kinds(sd2_pipe, prompt, brightness, tmp_path):
@@ -59,21 +76,22 @@ def test_bad_places_and_kinds(sd2_pipe, prompt, brightness, tmp_path):
     assert not (tmp_path / "no").exists()
 
 
-def test_command_line(sd2_pipe, tmp_path, capsys):
+def test_command_line(sd2_pipe, likeness, tmp_path, capsys, monkeypatch):
     (tmp_path / "p.csv").write_text("prompt,subject\na red cat on the beach,cat\n")
     made = []
-    original = pipelines.open_pipeline
-    pipelines.open_pipeline = lambda model: made.append(model) or sd2_pipe
-    try:
-        status = cli.main([
-            "trace", "--model", "some/model", "--prompts", str(tmp_path / "p.csv"), "--kinds",
-            "block", "--steps", "1", "--batch", "16", "--noise", "20", "--clip", "clip-tiny",
-            "--out", str(tmp_path / "out"), "--json",
-        ])  # fmt: skip
-    finally:
-        pipelines.open_pipeline = original
+    monkeypatch.setattr(
+        pipelines, "open_both", lambda model, *more: made.append((model, *more)) or (sd2_pipe, None)
+    )
+    monkeypatch.setattr(command, "by_clip", lambda clip: likeness["likeness"])
+    status = cli.main([
+        "trace", "--model", "some/model", "--prompts", str(tmp_path / "p.csv"), "--kinds",
+        "block", "--steps", "1", "--batch", "16", "--noise", "20", "--clip", "clip-tiny",
+        "--scheduler", "ddim", "--dtype", "float32", "--size", "64",
+        "--out", str(tmp_path / "out"), "--json",
+    ])  # fmt: skip
     printed = json.loads(capsys.readouterr().out)
-    assert status == 0 and made == ["some/model"]
+    assert status == 0
+    assert made == [("some/model", "clip-tiny", 64, "float32", "ddim", None)]
     assert printed["name"] == "trace unet" and printed["figures"]["sites"] == 9
     assert (tmp_path / "out" / "effects.csv").exists()
 
@@ -84,6 +102,10 @@ def test_command_line(sd2_pipe, tmp_path, capsys):
         (["--attribute", "mood"], "Unknown attribute to trace 'mood'"),
         (["--attribute", "style", "--batch", "1"], "batch of at least 2"),
         (["--prompts", "no-such-file.csv"], "Cannot read prompts"),
+        (["--attribute", "style", "--out", "/dev/null/out"], "/dev/null is not a folder"),
+        (["--attribute", "style", "--dtype", "half"], "Unknown dtype 'half'"),
+        (["--attribute", "style", "--scheduler", "lcm"], "Unknown scheduler 'lcm'"),
+        (["--attribute", "style", "--size", "128"], "cannot score pictures of 128 pixels"),
     ],
 )
 def test_command_line_errors(arguments, words, capsys, tmp_path):

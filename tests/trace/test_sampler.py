@@ -11,6 +11,7 @@ from diffusers import PNDMScheduler
 
 from kledit_lite.errors import KleditError
 from kledit_lite.trace import Sampling, Text, decode, encode, generate, latents_for, sample
+from kledit_lite.trace.sampler import check_deterministic
 
 PROMPTS = ["a red cat on the beach", "a blue car in the style of van gogh"]
 
@@ -66,10 +67,64 @@ def test_sdxl_needs_pooled_text(sdxl_pipe):
         )  # fmt: skip
 
 
-def test_a_scheduler_that_draws_noise_is_refused(sd2_pipe):
-    from diffusers import EulerAncestralDiscreteScheduler
+@pytest.mark.filterwarnings("ignore:__array_wrap__ must accept:DeprecationWarning")
+@pytest.mark.parametrize(("name", "draws"), [
+    ("DDIM", False), ("PNDM", False), ("EulerDiscrete", False), ("HeunDiscrete", False),
+    ("DPMSolverMultistep", False), ("UniPCMultistep", False), ("DEISMultistep", False),
+    ("EulerAncestralDiscrete", True), ("KDPM2AncestralDiscrete", True), ("DDPM", True),
+    ("LCM", True), ("TCD", True), ("SASolver", True), ("CMStochasticIterative", True),
+])  # fmt: skip
+def test_a_scheduler_that_draws_noise_is_refused(name, draws):
+    import diffusers
+
+    kind = getattr(diffusers, f"{name}Scheduler")
+    scheduler = kind.from_config(diffusers.DDIMScheduler().config)
+    before = torch.get_rng_state()
+    if draws:
+        with pytest.raises(KleditError, match=f"{name}Scheduler draws noise.*--scheduler ddim"):
+            check_deterministic(scheduler)
+    else:
+        check_deterministic(scheduler)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_a_solver_set_to_draw_noise_is_refused(sd2_pipe):
+    from diffusers import DPMSolverMultistepScheduler
 
     pipe = copy.copy(sd2_pipe)
-    pipe.scheduler = EulerAncestralDiscreteScheduler(prediction_type="v_prediction")
-    with pytest.raises(KleditError, match="EulerAncestral.* draws noise"):
-        generate(pipe, PROMPTS, 0, Sampling(steps=1))
+    pipe.scheduler = DPMSolverMultistepScheduler(algorithm_type="sde-dpmsolver++")
+    with pytest.raises(KleditError, match="draws noise"):
+        generate(pipe, PROMPTS, 0, Sampling(steps=2))
+
+
+def test_an_autoencoder_that_needs_float32_gets_it(sdxl_pipe):
+    pipe = copy.copy(sdxl_pipe)
+    vae = copy.deepcopy(sdxl_pipe.vae)
+    z = latents_for(pipe, [0]).half()
+    pipe.vae = vae.half().float()
+    expected = decode(pipe, z.float())
+    pipe.vae, seen = vae.half(), []
+    vae.decoder.register_forward_pre_hook(lambda module, args: seen.append(args[0].dtype))
+    decode(pipe, z)
+    vae.register_to_config(force_upcast=True)
+    assert np.array_equal(decode(pipe, z), expected)
+    assert seen == [torch.float16, torch.float32] and vae.dtype == torch.float16
+
+
+def test_an_autoencoder_with_statistics_of_its_latents(sd2_pipe):
+    pipe = copy.copy(sd2_pipe)
+    pipe.vae = copy.deepcopy(sd2_pipe.vae)
+    z = latents_for(pipe, [0])
+    pipe.vae.register_to_config(latents_mean=[0.5] * 4, latents_std=[2.0] * 4)
+    assert np.array_equal(decode(pipe, z), decode(sd2_pipe, z * 2 + 0.5))
+
+
+def test_a_unet_that_takes_more_than_latents_and_sizes_that_do_not_fit(sd2_pipe):
+    pipe = copy.copy(sd2_pipe)
+    pipe.unet = copy.copy(sd2_pipe.unet)
+    pipe.unet.register_to_config(in_channels=9)
+    with pytest.raises(KleditError, match="takes 9 channels where its autoencoder makes 4"):
+        generate(pipe, PROMPTS)
+    for size in (4, 60):
+        with pytest.raises(KleditError, match=f"multiple of 8 pixels, got {size}"):
+            latents_for(sd2_pipe, [0], size)

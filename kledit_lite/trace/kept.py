@@ -1,0 +1,90 @@
+"""Marks of traced pictures, written as they come, so that a killed trace goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kledit_lite.errors import KleditError
+from kledit_lite.identity import key_of, pipeline_key
+from kledit_lite.sweep import partial_file, sweep
+from kledit_lite.trace.corrupt import Tracing
+from kledit_lite.trace.effects import Score
+from kledit_lite.trace.prompts import TracePrompt
+from kledit_lite.trace.sampler import sampling_key
+
+Marks = dict[str, np.ndarray]
+"""``rows``, ``naive`` (N,) and, for every score, its marks (N, 2 + S), NaN where sites end."""
+
+
+class Kept:
+    """Where marks and the first pictures go: into a folder, or into memory without one.
+
+    Args:
+        folder: None for memory.
+        pipe: The pipeline.
+        prompts: N prompts. seeds: N seeds. scores: Name -> function. how: As in `trace_unet`.
+        sites: What is restored, in words.
+        keep: Keep all versions of the first so many pictures.
+    """
+
+    def __init__(
+        self,
+        folder: Path | str | None,
+        pipe: Any,
+        prompts: Sequence[TracePrompt],
+        seeds: Sequence[int],
+        scores: Mapping[str, Score],
+        how: Tracing,
+        sites: Sequence[Any],
+        keep: int,
+    ) -> None:
+        self.folder = None if folder is None else Path(folder)
+        self.n, self.keep = len(prompts), min(keep, len(prompts))
+        self.images: dict[int, np.ndarray] = {}
+        self.config: dict[str, Any] = {}
+        if self.folder is not None:
+            sampling = {**asdict(how), "sampling": sampling_key(how.sampling)}
+            self.config = {
+                "prompts": [asdict(p) for p in prompts], "seeds": list(seeds), "how": sampling,
+                "sites": list(sites), "kept pictures": self.keep, "model": pipeline_key(pipe),
+                "scores": {n: key_of(f, f"score {n!r}") for n, f in scores.items()},
+            }  # fmt: skip
+
+    def marks(self, compute: Callable[[range], Marks], together: int) -> Marks:
+        """All marks: those that are there, and those of `compute`, some pictures at a time."""
+        block = self.n if self.folder is None else together
+        return sweep(
+            self.n, compute, block=block, folder=self.folder, config=self.config, progress=False
+        )
+
+    def add(self, i: int, versions: np.ndarray) -> None:
+        """Keep all versions of picture i, (2 + S, H, W, 3), if it is one of the first."""
+        if i >= self.keep:
+            return
+        if self.folder is None:
+            self.images[i] = versions
+        else:
+            with partial_file(self.folder, ".npy") as partial:
+                np.save(partial, versions)
+                partial.replace(self._picture(i))
+
+    def pictures(self) -> tuple[np.ndarray, ...]:
+        """The versions of the first pictures."""
+        if self.folder is None:
+            return tuple(self.images[i] for i in range(self.keep))
+        gone = [i for i in range(self.keep) if not self._picture(i).exists()]
+        if gone:
+            raise KleditError(
+                f"{self._picture(gone[0])} is gone; empty {self.folder} to trace again, or choose "
+                "another folder."
+            )
+        return tuple(np.load(self._picture(i)) for i in range(self.keep))
+
+    def _picture(self, i: int) -> Path:
+        assert self.folder is not None
+        return self.folder / f"picture-{i:05d}.npy"
