@@ -1,15 +1,22 @@
 """LocoGen: the sweep against raw UNet calls, and the adaptive against the exhaustive search.
 
 - floor: the same number of UNet rows in the same batches, random latents, nothing else;
-- sweep: `locogen` over all windows of three layers, with hooks, scheduler, decoding and CLIPScore;
-  both are timed twice in turn and the better of each is taken;
-- exhaustive: every set of two of the sixteen layers, on every prompt with every step;
-- adaptive: successive halving over the same sets; it must name the same set for style, object
-  and fact with at most a third of the UNet rows. Twelve prompts each: every painter and town
-  twice, every object once; with eight the best two pairs of a style are within chance.
+- sweep: `locogen` over all windows of three layers, with hooks, scheduler, decoding and CLIPScore.
+  Both are run once without the clock; then they are timed in turn, and the figure is the **median**
+  over rounds of the ratio within a round (``floor_ratio``; ``floor_ratio_worst`` is the least);
+- adaptive: the search for less, judged on probe sets that nothing was chosen by (`FRESH`), a third
+  each of style, object and fact. Of every probe set all candidates are scored exactly, so that it
+  is known which is best; the search then reads from that table, and pays for what it reads.
+  ``hit_rate``: how often it names the best. ``regret``: mean over probe sets of the control (in
+  points of 100) that its choice has less than the best. ``rows_ratio``: UNet rows of both its
+  parts over those of the exhaustive search.
 
-Run it with ``kledit bench locogen [--quick] [--json]``. ``--quick`` takes fewer prompts and steps,
-searches windows in place of all pairs, and says so in the context.
+Bounds of the search follow from its stated error of 0.05: by chance alone, 21 searches with that
+error miss three or fewer in 98 of 100 cases, hence 18 hits of 21. It must cost less than the
+exhaustive search; how much less is reported and not bounded, since it spends what ties ask for.
+
+Run it with ``kledit bench locogen [--quick] [--json]``. ``--quick`` times fewer prompts and steps,
+judges on six probe sets and sets no bound on them, and says so in the context.
 """
 
 from __future__ import annotations
@@ -17,17 +24,34 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import torch
 
 from kledit_lite import zoo
-from kledit_lite.locate import adaptive, locogen, mixed_probe, plan, score_sets, subsets, windows
+from kledit_lite.locate import (
+    ATTRIBUTES,
+    locogen,
+    mixed_probe,
+    plan,
+    race,
+    score_sets,
+    subsets,
+    total_effect,
+    windows,
+)
 from kledit_lite.locate.locogen import Plan, Score
-from kledit_lite.metrics.clipscore import clip_score
+from kledit_lite.metrics.clipscore import clip_scorer
 from kledit_lite.results import Results, context
 from kledit_lite.trace import Sampling
 from kledit_lite.zoo.training import settle_allocator
+
+FRESH = 5000
+"""First seed of the probe sets that judge; those that were looked at before have seeds below."""
+COARSE = 2
+"""Sampler steps of the rough ranking."""
 
 
 def floor(work: Plan, rows: int) -> float:
@@ -44,52 +68,73 @@ def floor(work: Plan, rows: int) -> float:
     return time.perf_counter() - start
 
 
+def timed(work: Plan, score: Score, rounds: int) -> dict[str, float]:
+    """Median and worst ratio of floor to sweep over rounds, after one round without the clock."""
+    brief = replace(work, how=replace(work.how, steps=1))
+    rows = locogen(brief, 3, score, progress=False).rows
+    floor(work, rows)
+    ratios, speeds = [], []
+    for _ in range(rounds):
+        begun = time.perf_counter()
+        rows = locogen(work, 3, score, progress=False).rows
+        seconds = time.perf_counter() - begun
+        ratios.append(floor(work, rows) / seconds)
+        speeds.append(rows / seconds)
+    return {
+        "floor_ratio": float(np.median(ratios)), "floor_ratio_worst": min(ratios),
+        "unet_rows_per_second": float(np.median(speeds)),
+    }  # fmt: skip
+
+
+def judged(pipe: Any, score: Score, quick: bool) -> dict[str, float]:
+    """The adaptive search on fresh probe sets."""
+    how = Sampling(steps=5 if quick else 10, batch=64)
+    prompts, each = (4, 2) if quick else (6, 7)
+    hits, regrets, ratios = [], [], []
+    for k in range(each):
+        sets = windows(16, 3) if quick else some_pairs(40, FRESH + k)
+        for attribute in ATTRIBUTES:
+            print(f"bench locogen: {attribute}, probe set {k + 1} ...", file=sys.stderr, flush=True)
+            work = plan(pipe, mixed_probe(attribute, prompts, FRESH + 97 * k), how)
+            ends = score_sets(work, [(), tuple(range(16))], score, progress=False)
+            table = score_sets(work, sets, score, progress=False)
+            brief = replace(work, how=replace(how, steps=COARSE))
+            rough = score_sets(brief, sets, score, progress=False)
+            exact = table.sign * table.mean
+            read = race(rough.sign * rough.mean, lambda chosen, exact=exact: exact[list(chosen)])
+            chosen = max(sorted(read), key=lambda i, exact=exact: exact[i])
+            hits.append(chosen == int(exact.argmax()))
+            regrets.append(100 * (exact.max() - exact[chosen]) / total_effect(ends).mean())
+            ratios.append(len(read) / len(sets) + rough.rows / table.rows)
+    return {
+        "probe_sets": len(hits), "hits": int(sum(hits)), "hit_rate": float(np.mean(hits)),
+        "regret": float(np.mean(regrets)), "regret_worst": float(np.max(regrets)),
+        "rows_ratio": float(np.mean(ratios)), "rows_ratio_worst": float(np.max(ratios)),
+    }  # fmt: skip
+
+
+def some_pairs(n: int, seed: int) -> Sequence[tuple[int, ...]]:
+    """n of the 120 pairs of layers, so that twenty-one probe sets take minutes and not hours."""
+    every = subsets(16, 2)
+    chosen = np.random.default_rng(seed).choice(len(every), n, replace=False)
+    return [every[i] for i in sorted(chosen)]
+
+
 def run(quick: bool = False) -> Results:
     """Measure; see the module's docstring."""
     start = time.perf_counter()
     settle_allocator()
-    pipe, clip = zoo.load_pipeline(), zoo.load_clip()
-
-    def score(images: np.ndarray, texts: Sequence[str]) -> np.ndarray:
-        return clip_score(clip, images, texts)
-
+    pipe, score = zoo.load_pipeline(), clip_scorer(zoo.load_clip())
     how = Sampling(steps=5 if quick else 10, batch=64)
-    work = plan(pipe, mixed_probe("style", 6 if quick else 12), how)
-    floor(work, 2 * how.batch)  # warm
-    best_floor = best_sweep = float("inf")
-    rows = 0
-    for _ in range(1 if quick else 2):
-        begun = time.perf_counter()
-        rows = locogen(work, 3, score, progress=False).rows
-        best_sweep = min(best_sweep, time.perf_counter() - begun)
-        best_floor = min(best_floor, floor(work, rows))
-    figures: dict[str, float] = {
-        "floor_ratio": best_floor / best_sweep,
-        "unet_rows_per_second": rows / best_sweep,
-    }
-    same, ratios = _compare(pipe, score, how, quick, figures)
-    figures |= {"adaptive_rows_ratio": max(ratios), "adaptive_same_answer": float(same)}
-    targets = {
-        "floor_ratio": {"min": 0.9},
-        "adaptive_rows_ratio": {"max": 1 / 3},
-        "adaptive_same_answer": {"min": 1.0},
-    }
-    about = context(seed=0, seconds=time.perf_counter() - start)
-    about = {**about, "quick": quick, "sets": "windows of 3" if quick else "all pairs"}
+    rounds = 3 if quick else 5
+    work = plan(pipe, mixed_probe("style", 3 if quick else 6), how)
+    figures = timed(work, score, rounds) | judged(pipe, score, quick)
+    targets: dict[str, Any] = {"floor_ratio": {"min": 0.9}}
+    if not quick:
+        targets |= {"hits": {"min": 18}, "regret": {"max": 1.0}, "rows_ratio": {"max": 1.0}}
+    about = context(seed=FRESH, seconds=time.perf_counter() - start)
+    about |= {
+        "quick": quick, "candidates": "windows of 3" if quick else "40 of the 120 pairs",
+        "floor_ratio": f"median of {rounds} rounds, sweep and floor warmed",
+    }  # fmt: skip
     return Results("bench locogen", figures, targets, about)
-
-
-def _compare(
-    pipe: object, score: Score, how: Sampling, quick: bool, figures: dict[str, float]
-) -> tuple[bool, list[float]]:
-    same, ratios = True, []
-    for attribute in ("style", "object", "fact"):
-        work = plan(pipe, mixed_probe(attribute, 8 if quick else 12), how)
-        sets = windows(16, 3) if quick else subsets(16, 2)
-        print(f"bench locogen: {attribute}, {len(sets)} sets ...", file=sys.stderr)
-        full = score_sets(work, sets, score, progress=True)
-        fast = adaptive(work, score, sets, progress=False)
-        same &= fast.best == full.best
-        ratios.append(fast.rows / full.rows)
-        figures[f"rows_ratio_{attribute}"] = ratios[-1]
-    return same, ratios
