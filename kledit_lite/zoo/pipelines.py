@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import warnings
 from collections.abc import Mapping
@@ -108,20 +109,18 @@ def check_index(model: str) -> int | None:
     Raises:
         KleditError: as `open_pipeline`.
     """
-    from diffusers import DiffusionPipeline, UNet2DConditionModel
-
     folder = Path(model)
     if folder.is_dir() and not (folder / "model_index.json").is_file():
         raise KleditError(
             f"{model} has no model_index.json; expected a pipeline's folder, as "
             "pipeline.save_pretrained(folder) writes it."
         )
-    index = _load(model, lambda: DiffusionPipeline.load_config(model))
+    index = _load(model, lambda: _json(model, "model_index.json"))
     parts = {k: v[1] for k, v in index.items() if isinstance(v, list | tuple) and len(v) == 2}
     if parts.get("unet") is None or parts.get("text_encoder") is None:
         raise _no_unet(model, str(index.get("_class_name")))
     unet, vae = (
-        _load(model, lambda part=part: UNet2DConditionModel.load_config(model, subfolder=part))
+        _load(model, lambda part=part: _json(model, f"{part}/config.json"))
         for part in ("unet", "vae")
     )
     _check_channels(model, unet, vae)
@@ -219,6 +218,16 @@ def _load(model: str, load: Any) -> Any:
             f"Cannot load the pipeline {model!r}: {why}. Give a shipped name "
             f"({', '.join(zoo.PAINTERS)}), a pipeline's directory, one file{more}, or a hub id."
         ) from error
+
+
+def _json(model: str, name: str) -> dict[str, Any]:
+    """A small file of a folder, or of the hub, which then downloads no other."""
+    file = Path(model) / name
+    if not Path(model).is_dir():
+        from huggingface_hub import hf_hub_download
+
+        file = Path(hf_hub_download(model, name))
+    return json.loads(file.read_text(encoding="utf-8"))
 
 
 def _from_pretrained(model: str, dtype: Any) -> Any:
