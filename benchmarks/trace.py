@@ -2,8 +2,8 @@
 
 - lanes: `trace_unet`: clean, corrupted and all restored samples in one batch; a clean lane is
   added for each further call, and nothing else is run twice;
-- naive: for every site a clean, a corrupted and a restored run of its own (`restore_one`, which
-  runs the three side by side: each site's three rows share one UNet call).
+- naive: for every site a clean, a corrupted and a restored run of its own, a picture at a time,
+  the clean run's activations stored and put back (`restore_one`): no lanes and no batch in common.
 
 Rows are counted by a hook on the UNet, in both. Weights are random where paint-tiny is not there:
 rows and seconds do not depend on them. Both ways must give the same latents.
