@@ -59,8 +59,8 @@ def test_two_candidates_and_equal_rough_scores_are_all_scored():
         race(np.arange(3.0), lambda c: np.zeros(len(c)), 1)
 
 
-def test_it_gives_exact_scores_and_counts_all_rows(pipe, brightness):
-    work = plan(pipe, style_probe("seurat", 3, seed=4), Sampling(steps=2, batch=16))
+def test_it_gives_exact_scores_and_counts_all_rows(sd2_pipe, brightness):
+    work = plan(sd2_pipe, style_probe("seurat", 3, seed=4), Sampling(steps=2, batch=16))
     full = locogen(work, 3, brightness)
     found = adaptive(work, brightness, m=3, coarse=1)
     where = [full.sets.index(s) for s in found.sets]

@@ -23,10 +23,10 @@ def score(brightness):
 
 
 @pytest.fixture(scope="module")
-def begun(pipe, score, tmp_path_factory):
+def begun(sd2_pipe, score, tmp_path_factory):
     """A small sweep, finished, and its folder."""
     folder = tmp_path_factory.mktemp("sweep")
-    work = plan(pipe, style_probe("seurat", 2), Sampling(steps=1, batch=4))
+    work = plan(sd2_pipe, style_probe("seurat", 2), Sampling(steps=1, batch=4))
     return work, folder, score_sets(work, SETS, score, folder=folder)
 
 

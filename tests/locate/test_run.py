@@ -24,18 +24,18 @@ HOW = Sampling(steps=1)
 
 
 @pytest.fixture(scope="module")
-def folder(pipe, tmp_path_factory):
+def folder(sd2_pipe, tmp_path_factory):
     place = tmp_path_factory.mktemp("pipe")
-    pipe.save_pretrained(place)
+    sd2_pipe.save_pretrained(place)
     return place
 
 
 @pytest.fixture
-def likeness(pipe, monkeypatch):
+def likeness(sd2_pipe, monkeypatch):
     """How near pictures are to their source's: swapping layers can but lower it."""
 
     def score(images, texts):
-        shown = {t: generate(pipe, [t], [seed], HOW)[0] for t, seed in SEEDS.items()}
+        shown = {t: generate(sd2_pipe, [t], [seed], HOW)[0] for t, seed in SEEDS.items()}
         clean = np.stack([shown[t] for t in texts]).astype(float)
         return sign[0] * -np.abs(images - clean).mean((1, 2, 3))
 
