@@ -239,7 +239,13 @@ _DRAWS: dict[str, bool] = {}
 def _trial(scheduler: Any, steps: int, seed: int) -> torch.Tensor:
     torch.manual_seed(seed)
     trial = copy.deepcopy(scheduler)
-    trial.set_timesteps(steps)
+    try:
+        trial.set_timesteps(steps)
+    except ValueError as error:
+        raise KleditError(
+            f"The scheduler {type(scheduler).__name__} cannot take {steps} steps ({error}); give "
+            "more steps, or another scheduler."
+        ) from error
     z = torch.linspace(-1, 1, 16).reshape(1, 1, 4, 4) * float(trial.init_noise_sigma)
     for t in trial.timesteps:
         e = (trial.scale_model_input(z, t) / 2).tanh()

@@ -82,8 +82,9 @@ def open_pipeline(
     if scheduler is not None:
         import diffusers
 
+        more = {"skip_prk_steps": True} if scheduler == "pndm" else {}  # as in Stable Diffusion
         pipe.scheduler = getattr(diffusers, SCHEDULERS[scheduler]).from_config(
-            pipe.scheduler.config
+            pipe.scheduler.config, **more
         )
     pipe.set_progress_bar_config(disable=True)
     return pipe.to(device, kind)
