@@ -21,7 +21,7 @@ HEAVY = {"torch", "torchvision", "numpy", "scipy", "sklearn", "pandas", "matplot
          "open_clip", "timm", "transformers", "diffusers", "nbclient", "ipywidgets"}  # fmt: skip
 # Folders that every other folder may use; the others do not import each other sideways.
 SHARED = {"world", "zoo", "metrics", "trace", "sweep", "profiles", "viz", "errors", "results",
-          "rows", "slots"}  # fmt: skip
+          "rows", "slots", "identity", "files"}  # fmt: skip
 # One function a thing to draw, named for it: the name says all.
 DRAWINGS = {n.replace(" ", "_") for n in (*OBJECTS, *PLACES, *SHIFT_PLACES, BRAND.lower())}
 MAY_USE_ALL = {"book", "course", "cli", "bench", "__init__", "__main__"}
