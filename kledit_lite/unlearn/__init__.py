@@ -23,7 +23,13 @@ from kledit_lite.unlearn.adapters import (
 )
 from kledit_lite.unlearn.arithmetic import Trial, combine, msa_state, search
 from kledit_lite.unlearn.checkpoints import Checkpoint, open_checkpoint
-from kledit_lite.unlearn.distance import distance, kl_between, random_like
+from kledit_lite.unlearn.distance import (
+    distance,
+    kl_between,
+    kl_difference,
+    kl_each,
+    random_like,
+)
 from kledit_lite.unlearn.generation import generate
 from kledit_lite.unlearn.judges import (
     alias_match,
@@ -64,6 +70,7 @@ from kledit_lite.unlearn.restor_eval import (
     outcomes,
 )
 from kledit_lite.unlearn.restor_files import blocks, load_public
+from kledit_lite.unlearn.restoring import Case, Workbench, recovered
 from kledit_lite.unlearn.rouge import Rouge, rouge_l
 from kledit_lite.unlearn.scoring import Encoded, Scores, encode, log_probabilities
 from kledit_lite.unlearn.study import Corruption, corrupt_people, general_texts
@@ -77,6 +84,7 @@ __all__ = [
     "Adapter",
     "Benchmark",
     "BenchmarkKL",
+    "Case",
     "Checkpoint",
     "Corruption",
     "Encoded",
@@ -95,6 +103,7 @@ __all__ = [
     "Scores",
     "Settings",
     "Trial",
+    "Workbench",
     "add_lora",
     "alias_match",
     "blocks",
@@ -116,6 +125,8 @@ __all__ = [
     "is_adapter",
     "judged",
     "kl_between",
+    "kl_difference",
+    "kl_each",
     "load_adapter",
     "load_public",
     "log_probabilities",
@@ -127,6 +138,7 @@ __all__ = [
     "overlap_chooser",
     "precompute",
     "random_like",
+    "recovered",
     "rename",
     "rouge_l",
     "save_adapter",

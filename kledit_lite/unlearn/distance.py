@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from kledit_lite.errors import KleditError
 from kledit_lite.unlearn.devices import double, on_device_of
@@ -82,11 +84,27 @@ def kl_between(ideal: Any, model: Any, rows: Encoded, batch: int = 16) -> float:
 
     Cost: a forward pass of each model.
     """
+    total, counted = kl_each(ideal, model, rows, batch).sum(1)
+    return float(total / counted)
+
+
+def kl_each(ideal: Any, model: Any, rows: Encoded, batch: int = 16) -> np.ndarray:
+    """Row by row: the sum of `kl_between` over counted tokens, and how many they are, (2, N).
+
+    Args:
+        ideal: the model that never saw the forget set.
+        model: the one to compare.
+        rows: held-out prompts or documents.
+        batch: rows at a time.
+
+    Raises:
+        KleditError: no position counts.
+    """
     import torch
 
     from kledit_lite.unlearn.losses import divergence
 
-    total, counted = 0.0, 0
+    out = np.zeros((2, len(rows)))
     with torch.inference_mode():
         for start in range(0, len(rows), batch):
             part = rows[slice(start, start + batch)]
@@ -98,10 +116,44 @@ def kl_between(ideal: Any, model: Any, rows: Encoded, batch: int = 16) -> float:
                 ).logits[:, :-1]
                 for m in (ideal, model)
             ]
-            here = part.labels[:, 1:] != IGNORED
-            each = divergence(logits[0], logits[1].to(logits[0].device)).cpu()
-            total += float(double(each[here]).sum())
-            counted += int(here.sum())
-    if not counted:
+            here = part.labels[:, 1:].cpu() != IGNORED
+            each = double(divergence(logits[0], logits[1].to(logits[0].device)))
+            out[:, start : start + batch] = (each * here).sum(1).numpy(), here.sum(1).numpy()
+    if not out[1].any():
         raise KleditError("No token of the rows is a target; encode documents, or give answers.")
-    return total / counted
+    return out
+
+
+def kl_difference(
+    first: Sequence[np.ndarray], second: Sequence[np.ndarray], draws: int = 4000, seed: int = 0
+) -> tuple[float, float, float]:
+    """How much farther one model is from the ideal than another, with a 95% interval.
+
+    Args:
+        first: for each of S sets of rows, what `kl_each` returned for the first model.
+        second: for the second model, on the same rows.
+        draws: of the bootstrap over rows, set by set and paired.
+        seed: of the draws.
+
+    Returns:
+        The mean over the sets of the difference in nats per token, and its interval's ends.
+
+    Raises:
+        KleditError: the models were not compared on the same rows.
+
+    Example:
+        >>> here, there = np.array([[1.0, 2.0], [1, 1]]), np.array([[3.0, 4.0], [1, 1]])
+        >>> kl_difference([here], [there])
+        (-2.0, -2.0, -2.0)
+    """
+    rng = np.random.default_rng(seed)
+    value, drawn = 0.0, np.zeros(draws)
+    for one, two in zip(first, second, strict=True):
+        if one.shape != two.shape or not np.array_equal(one[1], two[1]):
+            raise KleditError("The two models were not compared on the same rows.")
+        difference, count, n = one[0] - two[0], one[1], one.shape[1]
+        times = rng.multinomial(n, np.full(n, 1 / n), draws)
+        value += difference.sum() / count.sum() / len(first)
+        drawn += (times @ difference) / (times @ count) / len(first)
+    low, high = np.quantile(drawn, [0.025, 0.975])
+    return float(value), float(low), float(high)
