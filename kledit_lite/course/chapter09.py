@@ -52,7 +52,7 @@ def check_normalised(answer: Any, rng: np.random.Generator) -> str | None:
         "the mean of probabilities is something else; take the mean of their logarithms":
             lambda p, m: (np.exp(p) * m).sum(1) / m.sum(1),
         "that is minus the quantity asked for": lambda p, m: -(p * m).sum(1) / m.sum(1),
-    }, why=lambda p, m: {(): "return one number a text, not their mean"})  # fmt: skip
+    }, why=lambda p, m: {(): "return one number per text, not their mean"})  # fmt: skip
     return None
 
 

@@ -72,13 +72,13 @@ def ratio(paraphrase: np.ndarray, wrong: np.ndarray) -> np.ndarray:
     difficulty="medium",
     minutes=15,
     prompt="""
-    Write `ratio(paraphrase, wrong)`: `paraphrase` is (N,), the mean loss a token (in nats) of the
+    Write `ratio(paraphrase, wrong)`: `paraphrase` is (N,), the mean loss per token (in nats) of the
     right answer in other words; `wrong` is (N, k), that of k wrong answers. Return the truth
     ratio of each sample, (N,): the geometric mean of the wrong answers' probabilities over the
     probability of the paraphrase. Check it: `check("10-b", ratio)`.
     """,
     hints=(
-        "A mean loss a token, l, stands for the length-normalised probability exp(-l).",
+        "A mean loss per token, l, stands for the length-normalised probability exp(-l).",
         "The geometric mean of exp(-l_1), ..., exp(-l_k) is exp of minus the mean of the l.",
         "np.exp(paraphrase - wrong.mean(1)).",
     ),

@@ -65,5 +65,5 @@ def corrupt_people(
 
 
 def general_texts(count: int, seed: int = 0) -> list[str]:
-    """A retain set that names no person: texts about towns and things, as C4 is in the paper."""
+    """A retain set that names no person: pretraining texts about towns and things."""
     return corpus(count, seed, {"towns": 0.8, "things": 0.2})

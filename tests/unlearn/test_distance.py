@@ -8,7 +8,13 @@ from torch.nn import functional as F
 
 from kledit_lite.errors import KleditError
 from kledit_lite.unlearn.arithmetic import msa_state
-from kledit_lite.unlearn.distance import distance, kl_between, random_like
+from kledit_lite.unlearn.distance import (
+    distance,
+    kl_between,
+    kl_difference,
+    kl_each,
+    random_like,
+)
 from kledit_lite.unlearn.scoring import encode
 
 
@@ -51,3 +57,28 @@ def test_kl_between_models_is_torchs(pico, pico_tokenizer):
     each = F.kl_div(q, p, log_target=True, reduction="none").sum(-1)
     expected = each[rows.labels[:, 1:] != -100].mean().item()
     assert kl_between(pico, other, rows, batch=1) == pytest.approx(expected, rel=1e-4)
+
+
+def test_row_by_row_divergences_add_up_and_are_compared_in_pairs(pico, pico_tokenizer):
+    other, third = copy.deepcopy(pico), copy.deepcopy(pico)
+    with torch.no_grad():
+        for model, size in ((other, 0.1), (third, 0.3)):
+            torch.manual_seed(0)
+            for p in model.parameters():
+                p.add_(size * torch.randn_like(p))
+    rows = encode(
+        pico_tokenizer, ["Ada was born", "Bo kept", "Cy"], [" in Tarn.", " a hare.", " sang."]
+    )
+    nats, tokens = kl_each(pico, other, rows, batch=2)
+    assert tokens.tolist() == (rows.labels[:, 1:] != -100).sum(1).tolist()
+    assert nats.sum() / tokens.sum() == pytest.approx(kl_between(pico, other, rows))
+    for i in range(3):
+        assert nats[i] / tokens[i] == pytest.approx(
+            kl_between(pico, other, rows[i : i + 1]), rel=1e-5
+        )
+    near, far = (kl_each(pico, m, rows) for m in (other, third))
+    value, low, high = kl_difference([near], [far])
+    assert value == pytest.approx(kl_between(pico, other, rows) - kl_between(pico, third, rows))
+    assert low <= value <= high < 0
+    with pytest.raises(KleditError, match="same rows"):
+        kl_difference([near[:, :2]], [far])
