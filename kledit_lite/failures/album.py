@@ -1,10 +1,10 @@
-"""Verdicts on an album too large to paint while one reads: 60,000 scenes, twice.
+"""Verdicts on albums too large to paint while one reads.
 
 The paper searches 5,200 images of each class. As many pictures of the painted world take ten
 minutes of one core, but they need to be painted once only: a search looks at tags and verdicts, not
-at pixels. So what two classifiers say of two albums is shipped, 60,000 scenes to search in and
-60,000 that the search never sees. Scenes come from a seed, and with them the tags; the file has the
-answers, and the checksums of whatever they depend on. Make it again with::
+at pixels. So what two classifiers say of two albums is shipped: 60,000 scenes to search in, and
+60,000 that the search never sees. Scenes come from a seed, and with them the tags; the files have
+the answers, and the checksums of whatever they depend on. Make them again with::
 
     python -m kledit_lite.failures.album --processes 2
 """
@@ -31,7 +31,7 @@ from kledit_lite.world import OBJECTS, Scene, render_many, sample_scenes
 MODELS = ("flawed-tiny", "sound-tiny")
 SEEDS = {"seen": 311, "unseen": 312}
 """Album -> seed of its scenes."""
-SIZE = 60_000
+SIZES = {"seen": 60_000, "unseen": 60_000}
 FOLDER = Path(__file__).parent / "albums"
 BLOCK = 2000
 """Pictures in memory at a time."""
@@ -93,12 +93,14 @@ def guesses_of(scenes: Sequence[Scene], processes: int = 1) -> dict[str, np.ndar
     return {name: np.concatenate(parts) for name, parts in found.items()}
 
 
-def make_album(name: str, n: int = SIZE, processes: int = 1, folder: Path = FOLDER) -> Path:
+def make_album(
+    name: str, n: int | None = None, processes: int = 1, folder: Path = FOLDER
+) -> Path:
     """Paint an album, ask both models, and write their answers.
 
     Args:
         name: ``"seen"`` or ``"unseen"``.
-        n: Scenes.
+        n: Scenes; default: as many as are shipped.
         processes: Worker processes for painting.
         folder: Where to write ``NAME.npz``.
 
@@ -109,6 +111,7 @@ def make_album(name: str, n: int = SIZE, processes: int = 1, folder: Path = FOLD
 
     if name not in SEEDS:
         raise unknown("album", name, SEEDS)
+    n = SIZES[name] if n is None else n
     scenes = sample_scenes(n, SEEDS[name], "all")
     about = {
         "n": n, "seed": SEEDS[name], "scenes": scenes_digest(scenes),
@@ -159,7 +162,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         description="Paint both albums and write what the two classifiers say of them.",
     )
     parser.add_argument("--processes", type=int, default=1, metavar="N", help="(default: 1)")
-    parser.add_argument("--size", type=int, default=SIZE, metavar="N", help=f"(default: {SIZE})")
+    parser.add_argument("--size", type=int, metavar="N", help=f"scenes of each (default: {SIZES})")
     parser.add_argument("--out", type=Path, default=FOLDER, metavar="DIR")
     options = parser.parse_args(arguments)
     for name in SEEDS:
