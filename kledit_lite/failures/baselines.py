@@ -76,7 +76,7 @@ def failure_directions(
         strength: C of the machine; the smaller, the smoother.
 
     Returns:
-        At most one group a class, the largest drop first.
+        At most one group per class, the largest drop first.
     """
     from sklearn.svm import LinearSVC
 
@@ -118,7 +118,7 @@ def domino(
     Args:
         seen, unseen: The data to fit on, and the data to find the slices again in.
         texts: Candidate descriptions of each class.
-        slices: Slices a class. s: leave out slices with fewer images.
+        slices: Slices per class. s: leave out slices with fewer images.
         dims: Principal components, at most; a small class has fewer.
         gamma: Weight of the predictions against the embedding.
         steps: Of expectation and maximisation. seed: of the k-means start.

@@ -15,7 +15,7 @@ WORD = 64
 
 
 def pack(has: np.ndarray) -> np.ndarray:
-    """Booleans (n, T) as bits: (T, ceil(n / 64)) uint64, one row a tag. O(n T).
+    """Booleans (n, T) as bits: (T, ceil(n / 64)) uint64, one row per tag. O(n T).
 
     Example:
         >>> pack(np.array([[True], [False], [True]])).tolist()

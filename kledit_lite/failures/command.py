@@ -147,11 +147,11 @@ def _from_file(options: Options) -> tuple[TagTable, list[Path] | None]:
 
 
 def _from_folder(options: Options) -> tuple[TagTable, Any]:
-    """Pictures in one sub-folder a class: judged by the model, tagged by the profile's CLIP."""
+    """Pictures in one sub-folder per class: judged by the model, tagged by the profile's CLIP."""
     if options.model is None or options.vocabulary is None:
         raise KleditError(
             "A folder of pictures needs --model (zoo:NAME, package:NAME, timm:NAME or a "
-            "TorchScript file) and --vocabulary FILE with one tag a line."
+            "TorchScript file) and --vocabulary FILE with one tag per line."
         )
     from kledit_lite import profiles
     from kledit_lite.zoo.image_folder import load_image_folder
@@ -211,11 +211,11 @@ def _templates(clip: Any, words: Sequence[str]) -> tuple[tuple[str, ...], str | 
 
 def _words(path: Path) -> list[str]:
     if not path.is_file():
-        raise KleditError(f"There is no file {path}; --vocabulary names a text, one tag a line.")
+        raise KleditError(f"There is no file {path}; --vocabulary names a text, one tag per line.")
     lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
     words = list(dict.fromkeys(w for w in lines if w))
     if not words:
-        raise KleditError(f"{path} has no words; write one tag a line.")
+        raise KleditError(f"{path} has no words; write one tag per line.")
     return words
 
 

@@ -88,7 +88,7 @@ def generalisation(
         at_least: A group with fewer unseen images is not judged: its ``unseen_drop`` is NaN.
 
     Returns:
-        One row a group: class, text, images, drop, unseen_images, unseen_drop.
+        One row per group: class, text, images, drop, unseen_images, unseen_drop.
 
     Example:
         >>> t = TagTable(("a",), [0] * 4, [0, 0, 1, 1], ("x",), [[1], [1], [0], [0]])
@@ -126,10 +126,10 @@ def on_generated(
         modes: Rows of a search's table, failures or successes.
         make: (class, tags, n) -> n images, or None where it cannot make them.
         is_right: (images, class) -> (n,) bool.
-        each: Images a mode.
+        each: Images per mode.
 
     Returns:
-        One row a mode that could be made: class, tags, accuracy (where it was found), generated.
+        One row per mode that could be made: class, tags, accuracy (where it was found), generated.
     """
     rows = []
     for m in modes.to_dict("records"):
@@ -210,7 +210,7 @@ def subsets(table: TagTable, label: str, tags: Sequence[str]) -> pd.DataFrame:
     """Accuracy on images of a class with every subset of some tags (Table 3.2).
 
     Returns:
-        One row a subset, largest first: size, tags, images, accuracy. O(2^tags N).
+        One row per subset, largest first: size, tags, images, accuracy. O(2^tags N).
     """
     rows = []
     for size in range(len(tags), 0, -1):

@@ -58,7 +58,7 @@ def describe(job: Job, sets: np.ndarray, counts: np.ndarray) -> list[tuple[Any, 
 def frame_of(
     table: TagTable, rows: list[list[tuple[Any, ...]]], criteria: Criteria, tests: int, level: float
 ) -> pd.DataFrame:
-    """One row a mode, the worst first within its class; the columns are `COLUMNS`."""
+    """One row per mode, the worst first within its class; the columns are `COLUMNS`."""
     flat = [row for part in rows for row in part]
     if not flat:
         return pd.DataFrame({c: [] for c in COLUMNS})

@@ -46,7 +46,7 @@ class Modes:
     """What a search found.
 
     Attributes:
-        table: One row a mode, worst drop first within its class: class, tags (tuple), size,
+        table: One row per mode, worst drop first within its class: class, tags (tuple), size,
             support (images), errors, accuracy, class_accuracy, drop, low and high (simultaneous
             interval of the accuracy), p and p_corrected (chance that a random handful of the class
             does as badly), without (tag -> accuracy once that tag is left out).

@@ -20,7 +20,7 @@ DEFAULT_MINIMALITY = {2: 0.10, 3: 0.05, 4: 0.025}
 """The published b_n: what leaving out one tag of n must bring."""
 MOST_TAGS = 8
 LARGEST = 10_000_000
-"""Images a class, so that every product stays within 64 bits."""
+"""Images per class, so that every product stays within 64 bits."""
 
 Kind = Literal["failure", "success"]
 

@@ -53,11 +53,11 @@ def sliceline(
 
     Args:
         table: Images, verdicts and tags.
-        k: Slices a class. l: tags a slice, at most. s: images a slice, at least.
+        k: Slices per class. l: tags per slice, at most. s: images per slice, at least.
         alpha: Weight of the error rate against the size, in (0, 1].
 
     Returns:
-        One row a slice, best first within its class: class, tags, support, errors, accuracy,
+        One row per slice, best first within its class: class, tags, support, errors, accuracy,
         class_accuracy, drop, score.
 
     Raises:

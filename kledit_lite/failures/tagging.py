@@ -238,7 +238,7 @@ def compare_tags(names: Sequence[str], given: np.ndarray, truth: np.ndarray) -> 
     """How well given tags (N, T) agree with the truth (N, T).
 
     Returns:
-        One row a tag: tag, images (that truly show it), precision, recall, f1. Precision is NaN
+        One row per tag: tag, images (that truly show it), precision, recall, f1. Precision is NaN
         for a tag that was never given, recall for one that no image shows.
 
     Raises:
