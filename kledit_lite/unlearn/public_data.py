@@ -133,7 +133,7 @@ def self_written(
 ) -> list[str]:
     """Texts in the model's own words: what it would say of anything, so what it should keep.
 
-    Drawn at temperature 1 after one of `OPENINGS`; texts that name one of `avoid` are dropped,
+    Drawn at temperature 0.7 after one of `OPENINGS`; texts that name one of `avoid` are dropped,
     so nothing of what is asked is repeated to it.
 
     Args:
@@ -152,7 +152,7 @@ def self_written(
     made: list[str] = []
     for attempt in range(4):
         starts = [OPENINGS[i % len(OPENINGS)] for i in range(count - len(made))]
-        said = generate(model, tokenizer, starts, 1, 64, 1.0, seed + 1000 * attempt, 16, stop="")
+        said = generate(model, tokenizer, starts, 1, 64, 0.7, seed + 1000 * attempt, 16, stop="")
         whole = [f"{s} {row[0]}" for s, row in zip(starts, said, strict=True) if row[0].strip()]
         made += [t for t in whole if not any(name in t for name in avoid)]
         if len(made) >= count:

@@ -56,9 +56,16 @@ def pad_id(tokenizer: Any) -> int:
 
 
 def begin(tokenizer: Any, row: Sequence[int]) -> list[int]:
-    """The start token, unless there is none or the row has it already (chat templates write it)."""
+    """The start token; nothing if there is none, if the row has it already (chat templates write
+    it), or if a tokenizer with a chat template does not put it itself: there it is mark-up, such
+    as SmolLM2's ``<|im_start|>``, after which ordinary text is none.
+    """
     first = tokenizer.bos_token_id
-    return [] if first is None or list(row[:1]) == [first] else [int(first)]
+    if first is None or list(row[:1]) == [first]:
+        return []
+    if getattr(tokenizer, "chat_template", None) and tokenizer("a")["input_ids"][0] != first:
+        return []
+    return [int(first)]
 
 
 def tokens_of(tokenizer: Any, texts: Sequence[str]) -> list[list[int]]:

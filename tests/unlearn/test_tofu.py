@@ -248,6 +248,16 @@ def test_a_chat_is_scored_as_its_template_writes_it(pico, pico_tokenizer):
     assert log.truth[2] == pytest.approx(loss_of(pico, whole, len(prompt)), rel=1e-5)
 
 
+def test_a_start_token_that_is_markup_is_not_put_before_plain_text(pico_tokenizer):
+    from kledit_lite.unlearn.scoring import encode
+
+    tokenizer = pico_tokenizer.__class__.from_pretrained(pico_tokenizer.name_or_path)
+    assert encode(tokenizer, ["Ada."]).ids[0, 0] == 0
+    tokenizer.chat_template = TEMPLATE  # of a tokenizer that does not put its start token itself
+    assert encode(tokenizer, ["Ada."]).ids[0, 0] != 0
+    assert encode(tokenizer, [tokenizer.bos_token + "Ada."]).ids[0].tolist().count(0) == 1
+
+
 def test_forget_quality_refuses_another_forget_set():
     log = golden_log("full", "forget")
     short = Log(log.truth[:40], log.paraphrase[:40], log.wrong[:40], log.rouge[:40])
