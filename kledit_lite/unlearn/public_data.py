@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 OPENINGS = ("The", "In", "A", "It", "When", "For", "This", "There", "Many", "After", "One", "To")
 """First words of the texts that a model writes itself."""
+TOPICS = ("rivers", "bread", "the moon", "trade", "a garden", "music", "numbers", "the sea",
+          "a school", "winter", "birds", "cities")  # fmt: skip
+"""What a model with a chat template is asked to write about."""
 
 
 @dataclass(frozen=True)
@@ -133,8 +136,9 @@ def self_written(
 ) -> list[str]:
     """Texts in the model's own words: what it would say of anything, so what it should keep.
 
-    Drawn at temperature 0.7 after one of `OPENINGS`; texts that name one of `avoid` are dropped,
-    so nothing of what is asked is repeated to it.
+    Drawn at temperature 0.7 after one of `OPENINGS`, or, where the tokenizer has a chat template,
+    as the answer to a request to write about one of `TOPICS`; texts that name one of `avoid` are
+    dropped, so nothing of what is asked is repeated to it.
 
     Args:
         model, tokenizer: of transformers.
@@ -147,13 +151,23 @@ def self_written(
 
     Cost: one batched generation of 64 tokens per text.
     """
+    from kledit_lite.unlearn.chat import as_chat
     from kledit_lite.unlearn.generation import generate
 
     made: list[str] = []
     for attempt in range(4):
-        starts = [OPENINGS[i % len(OPENINGS)] for i in range(count - len(made))]
+        chat = bool(getattr(tokenizer, "chat_template", None))
+        words = TOPICS if chat else OPENINGS
+        starts = [words[i % len(words)] for i in range(count - len(made))]
+        if chat:
+            wishes = [f"Write a few sentences about {topic}." for topic in starts]
+            starts, _ = as_chat(tokenizer, wishes, [""] * len(wishes))
         said = generate(model, tokenizer, starts, 1, 64, 0.7, seed + 1000 * attempt, 16, stop="")
-        whole = [f"{s} {row[0]}" for s, row in zip(starts, said, strict=True) if row[0].strip()]
+        whole = [
+            row[0] if chat else f"{s} {row[0]}"
+            for s, row in zip(starts, said, strict=True)
+            if row[0].strip()
+        ]
         made += [t for t in whole if not any(name in t for name in avoid)]
         if len(made) >= count:
             break

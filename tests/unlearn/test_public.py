@@ -170,6 +170,13 @@ def test_texts_of_the_models_own_name_nobody_who_is_asked_about(pico, pico_token
     first = texts[0].split()[1]
     kept = public_data.self_written(pico, pico_tokenizer, 5, [first], seed=1)
     assert not any(first in t for t in kept)
+    tokenizer = pico_tokenizer.__class__.from_pretrained(pico_tokenizer.name_or_path)
+    tokenizer.chat_template = (
+        "{% for m in messages %}[{{ m.role }}]{{ m.content }}{% endfor %}"
+        "{% if add_generation_prompt %}[assistant]{% endif %}"
+    )
+    asked = public_data.self_written(pico, tokenizer, 3, ["zzz"])
+    assert len(asked) == 3 and not any("Write a few" in t for t in asked)
 
 
 def test_the_table_counts_what_came_back():
