@@ -28,7 +28,8 @@ from kledit_lite.book.record import read_figures
 from kledit_lite.book.sync import read_source
 from kledit_lite.results import cpus, versions
 
-POLL_SECONDS = 0.2
+#: Proportional set sizes cost a walk over every page: five a second took a sixth of a core.
+POLL_SECONDS = 1.0
 TRACEBACK_LINES = 12
 #: A cell that runs longer than this in profile lite is taken to hang.
 LITE_CELL_SECONDS = 900
