@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from kledit_lite.world import SceneSet, random_caption, vocabulary
 from kledit_lite.zoo.clip import CONFIG, build_clip
 from kledit_lite.zoo.recipes.pools import Pool, presence
-from kledit_lite.zoo.store import Card, save_model
+from kledit_lite.zoo.store import Card, load_state, read_card, save_model
 from kledit_lite.zoo.tokenizer import build_tokenizer, load_tokenizer, tokenize
 from kledit_lite.zoo.training import Recipe, fit, settle_allocator, shift_and_flip, to_tensor
 
@@ -54,18 +54,50 @@ def warm_up(tower: Any, pool: SceneSet, work: Path) -> dict[str, Any]:
     return fit(both, loss, WARM_UP, work / "clip-warm-up.ckpt")
 
 
-def train(work: Path, tokenizer: Path, second: bool) -> tuple[torch.nn.Module, dict[str, Any]]:
-    """Warm-up, then one or two cycles of open_clip's contrastive loss with hard batches.
-
-    The second cycle leaves the text tower as it is: a painter may already be learning from it.
-    """
-    import open_clip
-
+def train_first(work: Path, tokenizer: Path) -> tuple[torch.nn.Module, dict[str, Any]]:
+    """Warm-up, then a cycle of open_clip's contrastive loss with hard batches."""
     torch.manual_seed(FIRST.seed)
     pool = POOL.load(work)
     model = build_clip(len(load_tokenizer(tokenizer)), config())
-    contrast = open_clip.ClipLoss()
     info = {"warm_up": warm_up(model.visual, pool, work)}
+    groups = pool.factor("place") * 9 + pool.factor("style")
+    loss = contrast(model, pool, tokenizer)
+    info["first"] = fit(model, loss, FIRST, work / "clip-first.ckpt", groups=groups)
+    return model, info
+
+
+def train_second(work: Path, folder: Path) -> tuple[torch.nn.Module, dict[str, Any]]:
+    """A second cycle from the weights in `folder`, with batches that share the count, too.
+
+    It leaves the text tower as it is: a painter may already be learning from it.
+    """
+    pool = POOL.load(work)
+    model = load(folder)
+    text = (model.transformer, model.token_embedding, model.ln_final)
+    for part in (*(p for m in text for p in m.parameters()), model.positional_embedding,
+                 model.text_projection):  # fmt: skip
+        part.requires_grad_(False)
+    many = np.array([len(s.things) for s in pool.scenes])
+    groups = pool.factor("place") * 9 + pool.factor("style")
+    groups = groups * 6 + pool.factor("count") + 3 * (many - 1)
+    loss = contrast(model, pool, folder)
+    info = dict(read_card("clip-tiny", folder.parent).training)
+    info["second"] = fit(model, loss, SECOND, work / "clip-second.ckpt", groups=groups)
+    return model, info
+
+
+def load(folder: Path) -> Any:
+    """The model whose tokenizer and half-precision weights lie in `folder`, in single precision."""
+    model = build_clip(len(load_tokenizer(folder)), config())
+    model.load_state_dict(load_state(folder.name, folder.parent))
+    return model
+
+
+def contrast(model: Any, pool: SceneSet, tokenizer: Path) -> Any:
+    """The symmetric InfoNCE loss of a batch of rows, as `fit` wants it."""
+    import open_clip
+
+    clip_loss = open_clip.ClipLoss()
 
     def loss(rows: np.ndarray, rng: np.random.Generator) -> torch.Tensor:
         x = shift_and_flip_pairs(pool, rows, rng)
@@ -73,20 +105,9 @@ def train(work: Path, tokenizer: Path, second: bool) -> tuple[torch.nn.Module, d
         u, v, scale = model(x, tokenize(texts, tokenizer))
         with torch.no_grad():
             model.logit_scale.clamp_(0, 4.6)
-        return contrast(u, v, scale)
+        return clip_loss(u, v, scale)
 
-    groups = pool.factor("place") * 9 + pool.factor("style")
-    info["first"] = fit(model, loss, FIRST, work / "clip-first.ckpt", groups=groups)
-    if not second:
-        return model, info
-    text = (model.transformer, model.token_embedding, model.ln_final)
-    for part in (*(p for m in text for p in m.parameters()), model.positional_embedding,
-                 model.text_projection):  # fmt: skip
-        part.requires_grad_(False)
-    many = np.array([len(s.things) for s in pool.scenes])
-    groups = groups * 6 + pool.factor("count") + 3 * (many - 1)
-    info["second"] = fit(model, loss, SECOND, work / "clip-second.ckpt", groups=groups)
-    return model, info
+    return loss
 
 
 def shift_and_flip_pairs(
@@ -106,13 +127,13 @@ def shift_and_flip_pairs(
 
 
 def main(work: Path, second: bool) -> None:
-    """Train up to the first or second cycle; write what there is into ``work/clip-tiny``."""
+    """Train the first or the second cycle; write tokenizer, weights, card to ``work/clip-tiny``."""
     settle_allocator()
     work.mkdir(parents=True, exist_ok=True)
     folder = work / "clip-tiny"
     if not (folder / "tokenizer_config.json").exists():
         build_tokenizer(vocabulary(pairs=True), folder, CONTEXT)
-    model, info = train(work, folder, second)
+    model, info = (train_second if second else train_first)(work, folder)
     card = Card(
         "clip-tiny", "ViT with a convolutional stem, causal text tower", "language",
         "captions, after a warm-up of its image tower on 102,400 labelled pictures",

@@ -55,15 +55,9 @@ def load_cover(pool: SceneSet, path: Path, spread: float) -> np.ndarray:
 
 def load_text(folder: Path) -> Any:
     """The text tower of the second clip-tiny in `folder`, as transformers' `CLIPTextModel`."""
-    from safetensors.torch import load_file
+    from kledit_lite.zoo.recipes.clip import load
 
-    from kledit_lite.zoo.clip import build_clip
-    from kledit_lite.zoo.recipes.clip import config
-
-    clip = build_clip(len(load_tokenizer(folder)), config())
-    state = {k: v.float() for k, v in load_file(folder / "model.safetensors").items()}
-    clip.load_state_dict(state, strict=False)  # buffers of batch norms are counts, not needed
-    return text_model(clip, load_tokenizer(folder)).requires_grad_(False)
+    return text_model(load(folder), load_tokenizer(folder)).requires_grad_(False)
 
 
 def build_unet() -> Any:

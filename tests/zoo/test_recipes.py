@@ -1,0 +1,135 @@
+"""The second edition's recipes, rehearsed for a step or two; what their first results can do."""
+
+from __future__ import annotations
+
+import random
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from kledit_lite.world import OBJECTS, Scene, SceneSet, Thing, caption, held_out, sample_pairs
+from kledit_lite.zoo.recipes import clip, judge, look, paint, reader
+from kledit_lite.zoo.recipes.pools import Pool, presence
+
+SMALL = Pool(singles=24, pairs=16, entities=0.2, spread=0.1, seed=1)
+
+
+@pytest.fixture(scope="module")
+def trained() -> Path:
+    """The second CLIP after its first cycle."""
+    return Path(__file__).resolve().parents[2] / "training" / "clip-tiny"
+
+
+def small(monkeypatch: pytest.MonkeyPatch, module: object, *recipes: str) -> None:
+    """Two steps of six pictures from a pool of forty."""
+    monkeypatch.setattr(module, "POOL", SMALL)
+    for name in recipes:
+        recipe = replace(getattr(module, name), pool=SMALL.size, samples=12, batch=6, warmup=1)
+        monkeypatch.setattr(module, name, recipe)
+
+
+def test_pools_hold_singles_then_pairs() -> None:
+    pool = replace(SMALL, most=1).scenes()
+    assert [len(s.things) for s in pool.scenes] == [1] * 24 + [2] * 16
+    assert {s.count for s in pool.scenes} == {1}
+    assert SMALL.name != replace(SMALL, spread=0.2).name
+
+
+def test_what_is_asked_of_a_picture_sums_to_one_or_nothing() -> None:
+    pair = Scene.pair(Thing("cat", "red"), Thing("bird", "blue"), "city")
+    grey = pair.with_(style="durer")
+    scenes = SceneSet((pair, grey, Scene.brand("city")), np.zeros((3, 0), np.uint8))
+    assert presence(scenes, "object").sum(1).tolist() == [1, 1, 0]
+    assert presence(scenes, "colour").sum(1).tolist() == [1, 0, 0]
+
+
+def test_the_first_cycle_runs(tmp_path, monkeypatch, trained) -> None:
+    small(monkeypatch, clip, "WARM_UP", "FIRST")
+    monkeypatch.setattr(clip, "FIRST", replace(clip.FIRST, hard_from=None))
+    shutil.copytree(trained, tmp_path / "clip-tiny")
+    model, info = clip.train_first(tmp_path, tmp_path / "clip-tiny")
+    assert info["first"]["steps"] == 2 and model.context_length == clip.CONTEXT
+
+
+def test_the_second_cycle_leaves_the_text_tower_alone(tmp_path, monkeypatch, trained) -> None:
+    small(monkeypatch, clip, "SECOND")
+    monkeypatch.setattr(clip, "SECOND", replace(clip.SECOND, hard_from=None))
+    before = clip.load(trained)
+    model, _ = clip.train_second(tmp_path, trained)
+    assert torch.equal(model.token_embedding.weight, before.token_embedding.weight)
+    assert torch.equal(model.text_projection, before.text_projection)
+    moved = zip(model.visual.parameters(), before.visual.parameters(), strict=True)
+    assert any(not torch.equal(a, b) for a, b in moved)
+
+
+def test_a_painter_in_training_is_a_pipeline(tmp_path, monkeypatch, trained) -> None:
+    small(monkeypatch, paint, "RECIPE")
+    shutil.copytree(trained, tmp_path / "clip-tiny")
+    paint.train(tmp_path, samples=12)
+    pipe, step = look.pipeline(tmp_path)
+    assert step == 2 and pipe.tokenizer.model_max_length == clip.CONTEXT
+    sites = [n for n, _ in pipe.unet.named_modules() if n.endswith("attn2")]
+    assert len(sites) == 16
+    pair = sample_pairs(1, 3)[0]
+    assert look.paint(pipe, [caption(pair)], steps=2).shape == (1, 64, 64, 3)
+
+
+def test_the_loss_sees_the_things() -> None:
+    share = paint.covered(Scene("cat", "red", "beach"), 0.1)
+    assert share.shape == (8, 8) and 0.1 < share.mean() < 0.5 and share[0, 0] == 0
+
+
+@pytest.mark.parametrize("stern", [False, True])
+def test_judges_run_and_name_what_is_there(tmp_path, monkeypatch, stern: bool) -> None:
+    small(monkeypatch, judge, "RECIPE", "STERN")
+    model, info = judge.train(tmp_path, stern)
+    assert info["steps"] == 2
+    assert model(torch.zeros(2, 3, 64, 64))["colour"].shape == (2, 72)
+
+
+def test_truth_for_the_judge() -> None:
+    pair = Scene.pair(Thing("cat", "red"), Thing("bird", "blue"), "city")
+    truth = judge.targets(SceneSet((pair,), np.zeros((1, 0), np.uint8)))
+    assert truth["object"].sum() == 2
+    cat, bird, fish = (OBJECTS.index(o) for o in ("cat", "bird", "fish"))
+    assert truth["colour"][0, [cat, bird, fish]].tolist() == [0, 4, -1]
+
+
+def test_rows_to_read_end_in_their_answers() -> None:
+    from kledit_lite import zoo
+
+    tokenizer = zoo.load_writer("bard-tiny").tokenizer
+    ids, labels = reader.draw_rows(random.Random(0), 0.5, tokenizer, ["A text. Another one."])
+    assert ids.shape == labels.shape == (reader.RECIPE.batch, reader.LENGTH)
+    asked = labels != -100
+    assert (labels[asked] == ids[asked]).all() and asked.any(1).all()
+
+
+def test_roughness_is_one_for_the_same_and_less_for_the_blurred() -> None:
+    x = held_out(8, 3).images
+    blurred = ((x + np.roll(x, 1, 2).astype(int) + np.roll(x, 2, 2)) // 3).astype(np.uint8)
+    assert look.roughness(x, x) == 1 and look.roughness(blurred, x) < 0.6
+
+
+def test_the_first_cycle_names_objects_and_guesses_which_colour_is_whose(trained) -> None:
+    """Far above chance on what is there; near chance on which of two things has which colour."""
+    from kledit_lite.world import render_many
+    from kledit_lite.zoo.clip import ClipModel
+    from kledit_lite.zoo.measure import factor_head
+
+    model = ClipModel(clip.load(trained), trained)
+    scenes = held_out(300, 301)
+    image = model.encode_image(scenes.images, normalise=True)
+    right = (image @ factor_head(model, "object").T).argmax(1) == scenes.factor("object")
+    assert right.mean() > 0.88
+    pairs = [p for p in sample_pairs(300, 9, "heldout")
+             if p.shows_colour and p.second.colour != p.colour][:120]  # fmt: skip
+    swapped = [p.with_(colour=p.second.colour, second=Thing(p.second.object, p.colour))
+               for p in pairs]  # fmt: skip
+    image = model.encode_image(render_many(pairs), normalise=True)
+    said, wrong = (model.encode_text([caption(p) for p in ps], True) for ps in (pairs, swapped))
+    assert 0.35 < ((image * said).sum(1) > (image * wrong).sum(1)).mean() < 0.75
