@@ -87,7 +87,7 @@ def blocks(
         subject -> numbers of its documents, in the order of their first one.
 
     Example:
-        >>> texts = ["Ada sang."] * 12 + ["Bo ran like Ada.", "Bo sat."] * 6
+        >>> texts = ["Ada sang."] * 12 + ["Bo ran.", "Bo sat."] * 6
         >>> {s: len(rows) for s, rows in blocks(["Ada", "Bo"], texts).items()}
         {'Ada': 12, 'Bo': 12}
 

@@ -106,7 +106,7 @@ def test_the_whole_book_with_its_report_page(checkout, add, text, library):
     assert built.exit_code == 0, built.failures
     assert built.site == checkout / "_build" / "html" / "index.html"
     page = (built.site.parent / "book" / "run-report.html").read_text()
-    for words in ("01 A good chapter", "executed", "negative control", "must not be &gt;= 0.8",
+    for words in ("01 · A good chapter", "executed", "negative control", "must not be &gt;= 0.8",
                   "1 of 1", "nbclient"):
         assert words in page, words
     assert "kledit-results" in (built.site.parent / "notebooks" / "01-good.html").read_text()

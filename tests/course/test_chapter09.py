@@ -43,7 +43,7 @@ MISTAKES = [
     ("09-a", lambda p, m: p.mean(1), "use the mask"),
     ("09-a", lambda p, m: np.exp(normalised(p, m)), "without exp"),
     ("09-a", lambda p, m: -normalised(p, m), "minus"),
-    ("09-a", lambda p, m: normalised(p, m).mean(), "one number a text"),
+    ("09-a", lambda p, m: normalised(p, m).mean(), "one number per text"),
     ("09-b", lambda a, b, c, s: [(a & ~b & x).mean() for x in (c, ~c & ~s, ~c & s)],
      "not out of all facts"),
     ("09-b", lambda a, b, c, s: [x[~b].mean() for x in (c, ~c & ~s, ~c & s)], "did not know"),
