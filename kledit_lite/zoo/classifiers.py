@@ -2,8 +2,8 @@
 
 Both start from the trunk of resnet-tiny, which has never seen a wrong label, and are fine-tuned on
 the same pictures in the same order; only the labels of the scenes that `world.PLANTED` covers
-differ. What the flawed one gets wrong and its twin gets right comes from those labels, in the scenes
-that they cover or in others like them.
+differ. What the flawed one gets wrong and its twin gets right comes from those labels, in the
+scenes that they cover or in others like them.
 """
 
 from __future__ import annotations
