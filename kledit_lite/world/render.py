@@ -158,7 +158,9 @@ def in_parallel(
     """``[function(scene, **settings) for scene in scenes]``, shared among worker processes.
 
     The workers (joblib's) start clean. A copy of this process would hold every page of the
-    caller's models, and forking a process in which torch has started threads can hang.
+    caller's models, and forking a process in which torch has started threads can hang. They
+    import the module of `function`, which must be light: joblib takes a worker that grows by
+    hundreds of megabytes for one that leaks, and ends it.
     """
     from joblib import Parallel, delayed
 

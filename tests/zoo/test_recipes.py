@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import random
 import shutil
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +15,7 @@ import torch
 
 from kledit_lite.world import OBJECTS, Scene, SceneSet, Thing, caption, held_out, sample_pairs
 from kledit_lite.zoo.recipes import clip, judge, look, paint, reader
-from kledit_lite.zoo.recipes.pools import Pool, presence
+from kledit_lite.zoo.recipes.pools import Pool, covered, presence
 
 SMALL = Pool(singles=24, pairs=16, entities=0.2, spread=0.1, seed=1)
 
@@ -39,6 +41,13 @@ def test_pools_hold_singles_then_pairs() -> None:
     assert SMALL.name != replace(SMALL, spread=0.2).name
 
 
+def test_what_workers_import_is_light() -> None:
+    """joblib ends a worker that a task makes grow by hundreds of megabytes, as torch does."""
+    code = "import sys, kledit_lite.zoo.recipes.pools; print('torch' in sys.modules)"
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert said.stdout.strip() == "False"
+
+
 def test_what_is_asked_of_a_picture_sums_to_one_or_nothing() -> None:
     pair = Scene.pair(Thing("cat", "red"), Thing("bird", "blue"), "city")
     grey = pair.with_(style="durer")
@@ -62,6 +71,7 @@ def test_the_second_cycle_leaves_the_text_tower_alone(tmp_path, monkeypatch, tra
     model, _ = clip.train_second(tmp_path, trained)
     assert torch.equal(model.token_embedding.weight, before.token_embedding.weight)
     assert torch.equal(model.text_projection, before.text_projection)
+    assert torch.equal(model.positional_embedding, before.positional_embedding)
     moved = zip(model.visual.parameters(), before.visual.parameters(), strict=True)
     assert any(not torch.equal(a, b) for a, b in moved)
 
@@ -79,7 +89,7 @@ def test_a_painter_in_training_is_a_pipeline(tmp_path, monkeypatch, trained) -> 
 
 
 def test_the_loss_sees_the_things() -> None:
-    share = paint.covered(Scene("cat", "red", "beach"), 0.1)
+    share = covered(Scene("cat", "red", "beach"), 0.1)
     assert share.shape == (8, 8) and 0.1 < share.mean() < 0.5 and share[0, 0] == 0
 
 

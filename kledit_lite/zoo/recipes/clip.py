@@ -22,7 +22,7 @@ CONTEXT = 28
 POOL = Pool(singles=36_000, pairs=24_000)
 FIRST = Recipe(pool=POOL.size, samples=160_000, batch=128, warmup=100, hard_from=100, seed=11)
 WARM_UP = replace(FIRST, samples=102_400, lr=1.5e-3, warmup=50, hard_from=None)
-SECOND = replace(FIRST, samples=128_000, warmup=50, hard_from=0, seed=12)
+SECOND = replace(FIRST, samples=96_000, warmup=50, hard_from=0, seed=12)
 
 
 def config() -> dict[str, Any]:
@@ -67,7 +67,7 @@ def train_first(work: Path, tokenizer: Path) -> tuple[torch.nn.Module, dict[str,
 
 
 def train_second(work: Path, folder: Path) -> tuple[torch.nn.Module, dict[str, Any]]:
-    """A second cycle from the weights in `folder`, with batches that share the count, too.
+    """A second cycle from the weights in `folder`; batches also share one thing, several or two.
 
     It leaves the text tower as it is: a painter may already be learning from it.
     """
@@ -77,9 +77,8 @@ def train_second(work: Path, folder: Path) -> tuple[torch.nn.Module, dict[str, A
     for part in (*(p for m in text for p in m.parameters()), model.positional_embedding,
                  model.text_projection):  # fmt: skip
         part.requires_grad_(False)
-    many = np.array([len(s.things) for s in pool.scenes])
-    groups = pool.factor("place") * 9 + pool.factor("style")
-    groups = groups * 6 + pool.factor("count") + 3 * (many - 1)
+    kind = [2 if s.second is not None else int(s.count > 1) for s in pool.scenes]
+    groups = (pool.factor("place") * 9 + pool.factor("style")) * 3 + np.array(kind)
     loss = contrast(model, pool, folder)
     info = dict(read_card("clip-tiny", folder.parent).training)
     info["second"] = fit(model, loss, SECOND, work / "clip-second.ckpt", groups=groups)

@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from kledit_lite.world import Scene, SceneSet, mask, random_caption
+from kledit_lite.world import SceneSet, random_caption
 from kledit_lite.world.render import in_parallel
 from kledit_lite.zoo.autoencoder import PatchAutoencoder, fit_patch_autoencoder
 from kledit_lite.zoo.export import text_model
 from kledit_lite.zoo.paint import UNET, PaintRecipe, encode_pool, scheduler
-from kledit_lite.zoo.recipes.pools import Pool
+from kledit_lite.zoo.recipes.pools import Pool, covered
 from kledit_lite.zoo.store import Card, save_model
 from kledit_lite.zoo.tokenizer import load_tokenizer, tokenize
 from kledit_lite.zoo.training import fit, settle_allocator
@@ -31,17 +31,6 @@ RECIPE = PaintRecipe(
 )  # fmt: skip
 THING = 3.0
 """Loss of a cell that things cover is weighed by 1 + THING times the share they cover."""
-
-
-def covered(scene: Scene, spread: float) -> np.ndarray:
-    """Share of each of the 8 x 8 cells that things cover, (8, 8) float16.
-
-    Example:
-        >>> covered(Scene("cat", "red", "beach"), 0.1).shape
-        (8, 8)
-    """
-    any_thing = mask(scene, spread=spread).any(0)  # (64, 64)
-    return any_thing.reshape(8, 8, 8, 8).mean((1, 3)).astype(np.float16)
 
 
 def load_cover(pool: SceneSet, path: Path, spread: float) -> np.ndarray:

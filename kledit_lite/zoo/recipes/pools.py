@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from kledit_lite.world import OBJECTS, SceneSet, sample_pairs, sample_scenes
+from kledit_lite.world import OBJECTS, Scene, SceneSet, mask, sample_pairs, sample_scenes
 from kledit_lite.zoo.training import paint_once
 
 
@@ -81,3 +81,16 @@ def presence(scenes: SceneSet, factor: str) -> np.ndarray:
             if column < width:
                 row[column] += 1 / len(scene.things)
     return shares
+
+
+def covered(scene: Scene, spread: float) -> np.ndarray:
+    """Share of each of the 8 x 8 cells that things cover, (8, 8) float16.
+
+    It stands here, where nothing imports torch, because worker processes import its module.
+
+    Example:
+        >>> covered(Scene("cat", "red", "beach"), 0.1).shape
+        (8, 8)
+    """
+    any_thing = mask(scene, spread=spread).any(0)  # (64, 64)
+    return any_thing.reshape(8, 8, 8, 8).mean((1, 3)).astype(np.float16)
