@@ -22,7 +22,7 @@ SMALL = Pool(singles=24, pairs=16, entities=0.2, spread=0.1, seed=1)
 
 @pytest.fixture(scope="module")
 def trained() -> Path:
-    """The second CLIP after its first cycle."""
+    """The second CLIP after both cycles."""
     return Path(__file__).resolve().parents[2] / "training" / "clip-tiny"
 
 
@@ -125,7 +125,7 @@ def test_roughness_is_one_for_the_same_and_less_for_the_blurred() -> None:
     assert look.roughness(x, x) == 1 and look.roughness(blurred, x) < 0.6
 
 
-def test_the_first_cycle_names_objects_and_guesses_which_colour_is_whose(trained) -> None:
+def test_the_second_clip_names_objects_and_guesses_which_colour_is_whose(trained) -> None:
     """Far above chance on what is there; near chance on which of two things has which colour."""
     from kledit_lite.world import render_many
     from kledit_lite.zoo.clip import ClipModel
