@@ -107,7 +107,9 @@ def to_tensor(images: np.ndarray, device: str = "cpu") -> torch.Tensor:
     return (x.float() / 255 - MEAN) / STD
 
 
-def shift_and_flip(x: torch.Tensor, rng: np.random.Generator, most: int = 5) -> torch.Tensor:
+def shift_and_flip(
+    x: torch.Tensor, rng: np.random.Generator, most: int = 5, flip: bool = True
+) -> torch.Tensor:
     """Each quarter of the batch shifted by up to `most` pixels (edges repeated), half flipped."""
     import torch
     import torch.nn.functional as F
@@ -117,7 +119,7 @@ def shift_and_flip(x: torch.Tensor, rng: np.random.Generator, most: int = 5) -> 
     for part in x.chunk(4):
         dy, dx = (int(v) for v in rng.integers(0, 2 * most + 1, 2))
         part = F.pad(part, (most,) * 4, mode="replicate")[..., dy : dy + side, dx : dx + side]
-        parts.append(part.flip(-1) if rng.random() < 0.5 else part)
+        parts.append(part.flip(-1) if flip and rng.random() < 0.5 else part)
     return torch.cat(parts)
 
 

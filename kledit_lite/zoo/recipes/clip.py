@@ -116,13 +116,7 @@ def shift_and_flip_pairs(
     x = to_tensor(pool.images[rows])
     single = torch.tensor([pool.scenes[i].second is None for i in rows])
     x[single] = x[single].flip(-1) if rng.random() < 0.5 else x[single]
-    side, most = x.shape[-1], 5
-    parts = []
-    for part in x.chunk(4):
-        dy, dx = (int(v) for v in rng.integers(0, 2 * most + 1, 2))
-        part = F.pad(part, (most,) * 4, mode="replicate")
-        parts.append(part[..., dy : dy + side, dx : dx + side])
-    return torch.cat(parts)
+    return shift_and_flip(x, rng, flip=False)
 
 
 def main(work: Path, second: bool) -> None:
