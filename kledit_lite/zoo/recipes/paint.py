@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from kledit_lite.world import SceneSet, random_caption
 from kledit_lite.world.render import in_parallel
@@ -31,6 +32,9 @@ RECIPE = PaintRecipe(
 )  # fmt: skip
 THING = 3.0
 """Loss of a cell that things cover is weighed by 1 + THING times the share they cover."""
+
+COMPILED = bool(os.environ.get("KLEDIT_COMPILE"))
+"""Compile the denoiser: minutes at the start and a C++ compiler, then a third less time a step."""
 
 
 def load_cover(pool: SceneSet, path: Path, spread: float) -> np.ndarray:
@@ -87,6 +91,9 @@ def train(work: Path, samples: int | None = None) -> dict[str, Any]:
 
     The loss of each cell is weighed by how much of it things cover. That leaves the best answer
     as it is (the posterior mean of each cell) and spends the network on what a reader looks at.
+    Products are taken in bfloat16, weights and their average kept in float32. On one core with
+    bfloat16 units a step of 64 takes 0.88 s, compiled 0.71 s; in float32 1.08 s. (Attention by
+    plain products: torch's fused one is the slower on a CPU, seven times so in bfloat16.)
     """
     recipe = replace(RECIPE, samples=samples or RECIPE.samples)
     pool = POOL.load(work)
@@ -97,6 +104,7 @@ def train(work: Path, samples: int | None = None) -> dict[str, Any]:
     unet = build_unet().to(memory_format=torch.channels_last)
     both = torch.nn.ModuleDict({"unet": unet, "average": build_unet()})
     both["average"].requires_grad_(False)
+    denoise = torch.compile(unet) if COMPILED else unet
     alpha_bar = scheduler().alphas_cumprod
     scale = 1 / (1 + THING * cover.astype(np.float32).mean())
 
@@ -115,7 +123,8 @@ def train(work: Path, samples: int | None = None) -> dict[str, Any]:
         a = alpha_bar[t].sqrt()[:, None, None, None]
         s = (1 - alpha_bar[t]).sqrt()[:, None, None, None]
         noisy = (a * z + s * noise).contiguous(memory_format=torch.channels_last)
-        x = unet(noisy, t, context).sample
+        with sdpa_kernel(SDPBackend.MATH), torch.autocast("cpu", torch.bfloat16):
+            x = denoise(noisy, t, context).sample.float()
         things = torch.from_numpy(cover[rows]).float()[:, None]  # (B, 1, 8, 8)
         weight = (1 / s**2).clamp(max=recipe.most) * (1 + THING * things) * scale
         return (weight * (x - z) ** 2).mean()
