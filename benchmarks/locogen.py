@@ -31,6 +31,8 @@ import numpy as np
 import torch
 
 from kledit_lite import zoo
+from kledit_lite.core.results import Results, context
+from kledit_lite.inside import Sampling
 from kledit_lite.locate import (
     ATTRIBUTES,
     locogen,
@@ -44,9 +46,7 @@ from kledit_lite.locate import (
 )
 from kledit_lite.locate.locogen import Plan, Score
 from kledit_lite.metrics.clipscore import clip_scorer
-from kledit_lite.results import Results, context
-from kledit_lite.trace import Sampling
-from kledit_lite.zoo.training import settle_allocator
+from kledit_lite.zoo.recipes.training import settle_allocator
 
 FRESH = 5000
 """First seed of the probe sets that judge; those that were looked at before have seeds below."""

@@ -6,7 +6,7 @@ number of threads; its clock starts after the imports, its peak memory is that o
 process. Every competitor reads the four checkpoints and writes one, and ends with the written
 bytes on disk (fsync).
 
-- streaming: `kledit_lite.unlearn.msa.msa`;
+- streaming: `kledit_lite.unlearn.arithmetic.files.msa`;
 - state_dicts: `safetensors.torch.load_file` on all four, the formula tensor by tensor in single
   precision, `save_file`: what one would write without thinking;
 - copy: the same bytes read and written in 4 MiB pieces without any arithmetic, by as many
@@ -37,9 +37,9 @@ import time
 from pathlib import Path
 from statistics import median
 
-from kledit_lite.bench import in_fresh_process, peak_mb
-from kledit_lite.errors import KleditError
-from kledit_lite.results import Results, context, cpus
+from kledit_lite.core.bench import in_fresh_process, peak_mb
+from kledit_lite.core.errors import KleditError
+from kledit_lite.core.results import Results, context, cpus
 
 ROLES = ("target", "base", "forget", "retain")
 ALPHA, BETA = 0.75, 0.5
@@ -75,7 +75,7 @@ def settle(paths: list[Path]) -> None:
 
 def by_streaming(folder: Path, out: Path, threads: int) -> None:
     """The library's way."""
-    from kledit_lite.unlearn.msa import msa
+    from kledit_lite.unlearn.arithmetic.files import msa
 
     t, b, f, r = (folder / role for role in ROLES)
     msa(t, b, f, out, r, ALPHA, BETA, workers=threads)
@@ -147,7 +147,7 @@ COMPETITORS = {"streaming": by_streaming, "state_dicts": by_state_dicts, "copy":
 
 def work(competitor: str, folder: Path, out: Path, threads: int) -> dict:
     """One competitor in this process: seconds, peak_mb."""
-    import kledit_lite.unlearn.msa  # noqa: F401  (imports are not on the clock)
+    import kledit_lite.unlearn.arithmetic.files  # noqa: F401  (imports are not on the clock)
 
     if competitor == "state_dicts":
         import torch

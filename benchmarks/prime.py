@@ -32,10 +32,10 @@ from math import comb
 
 import numpy as np
 
-from kledit_lite.bench import in_fresh_process, peak_mb
+from kledit_lite.core.bench import in_fresh_process, peak_mb
+from kledit_lite.core.results import Results, context, cpus
 from kledit_lite.failures.search import find_modes
 from kledit_lite.failures.table import TagTable
-from kledit_lite.results import Results, context, cpus
 
 CLASSES, IMAGES, TAGS = 17, 5_200, 100
 L, S, A = 4, 30, 0.30

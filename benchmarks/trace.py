@@ -18,7 +18,7 @@ import sys
 import time
 from typing import Any
 
-from kledit_lite.results import Results, context
+from kledit_lite.core.results import Results, context
 
 SEED = 0
 
@@ -26,7 +26,7 @@ SEED = 0
 def pipeline() -> tuple[Any, str]:
     """paint-tiny, or a pipeline of its shape with random weights."""
     from kledit_lite import zoo
-    from kledit_lite.errors import KleditError
+    from kledit_lite.core.errors import KleditError
     from kledit_lite.zoo import paint
     from kledit_lite.zoo.autoencoder import PatchAutoencoder
 
@@ -46,14 +46,12 @@ def run(quick: bool = False) -> Results:
     """
     import torch
 
+    from kledit_lite.inside import Sampling, discover, latents_for
     from kledit_lite.trace import (
         MODULES,
-        Sampling,
         Tracing,
         counted,
-        discover,
         encode_pair,
-        latents_for,
         restore_one,
         run_lanes,
         trace_prompts,

@@ -19,7 +19,7 @@ import time
 from statistics import median
 from typing import Any
 
-from kledit_lite.results import Results, context, cpus
+from kledit_lite.core.results import Results, context, cpus
 
 SEED = 0
 
@@ -29,7 +29,7 @@ def make(quick: bool) -> tuple[Any, Any, Any]:
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
 
-    from kledit_lite.unlearn.scoring import Encoded
+    from kledit_lite.inside.language import Encoded
 
     width, layers, length = (128, 4, 64) if quick else (256, 8, 128)
     config = LlamaConfig(

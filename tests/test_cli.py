@@ -8,8 +8,9 @@ import sys
 
 import pytest
 
-from kledit_lite import cli, profiles
+from kledit_lite import cli
 from kledit_lite.book import build
+from kledit_lite.models import profiles
 
 CHAPTER = """---
 jupytext:
@@ -27,7 +28,7 @@ record("01", {"r2": 0.9})
 ```
 """
 
-BENCHMARK = """from kledit_lite.results import Results, context
+BENCHMARK = """from kledit_lite.core.results import Results, context
 
 def run(quick):
     return Results("bench tiny", {"ratio": 2.0 if quick else 0.5}, {"ratio": {"min": 1}}, context())

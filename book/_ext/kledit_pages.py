@@ -24,14 +24,16 @@ API = {
     "align": ("align",),
     "failures": ("failures",),
     "trace": ("trace",),
-    "locate": ("locate", "sweep"),
+    "locate": ("locate",),
     "edit": ("edit",),
-    "unlearn": ("unlearn",),
+    "unlearn": ("unlearn", "unlearn/restor", "unlearn/tofu", "unlearn/arithmetic"),
     "metrics": ("metrics",),
     "viz": ("viz",),
     "course": ("course",),
-    "book": ("book", "results"),
-    "profiles": ("profiles", "slots", "rows", "errors"),
+    "book": ("book",),
+    "models": ("models",),
+    "inside": ("inside",),
+    "core": ("core",),
 }
 # Modules of exercises: shown as a table on the instructor page, and full of their own answers.
 LEFT_OUT = re.compile(r"kledit_lite\.course\.chapter\d+|.*\._.*|.*\.__main__")
@@ -60,7 +62,10 @@ def write_pages(app: Any) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     texts = {f"api-{page}": api(source, parts) for page, parts in API.items()}
     texts |= {
-        "exercises": exercises(source), "profiles": profiles(), "models": models(), "cli": cli()
+        "exercises": exercises(source),
+        "profiles": profiles(),
+        "models": models(),
+        "cli": cli(),
     }
     for name, text in texts.items():
         (folder / f"{name}.txt").write_text(text, encoding="utf-8")
@@ -85,7 +90,8 @@ def without_thebe(
 ) -> None:
     """Live code needs a server; its script would be declared twice on every page."""
     context["script_files"] = [
-        script for script in context.get("script_files", [])
+        script
+        for script in context.get("script_files", [])
         if "thebe" not in f"{script} {getattr(script, 'attributes', '')}".lower()
     ]
 
@@ -110,8 +116,12 @@ def api(source: Path, parts: tuple[str, ...]) -> str:
             if not head or LEFT_OUT.fullmatch(module):
                 continue
             sections += [
-                f"## `{module.removeprefix('kledit_lite.')}`", "",
-                "```{eval-rst}", f".. automodule:: {module}", "```", "",
+                f"## `{module.removeprefix('kledit_lite.')}`",
+                "",
+                "```{eval-rst}",
+                f".. automodule:: {module}",
+                "```",
+                "",
             ]
     return "\n".join(sections)
 
@@ -123,7 +133,7 @@ def modules(source: Path, part: str) -> Iterator[tuple[str, Path]]:
         yield f"kledit_lite.{part}", library / f"{part}.py"
         return
     for path in sorted((library / part).glob("*.py"), key=lambda p: (p.stem != "__init__", p.stem)):
-        name = f"kledit_lite.{part}"
+        name = f"kledit_lite.{part.replace('/', '.')}"
         yield (name if path.stem == "__init__" else f"{name}.{path.stem}"), path
 
 
@@ -146,7 +156,7 @@ def exercises(source: Path) -> str:
 
 def profiles() -> str:
     """The slots of each profile, and what fills them."""
-    from kledit_lite import profiles as library
+    from kledit_lite.models import profiles as library
 
     text = []
     for name in library.names():

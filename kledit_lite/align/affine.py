@@ -10,9 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
-from kledit_lite.errors import KleditError
-from kledit_lite.metrics.checks import as_features, as_vector
-from kledit_lite.results import write_atomically
+from kledit_lite.core.arrays import as_features, as_vector
+from kledit_lite.core.errors import KleditError
+from kledit_lite.core.results import write_atomically
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from kledit_lite.errors import KleditError
-from kledit_lite.metrics.checks import as_features, as_labels, as_names, check_same_rows
+from kledit_lite.core.arrays import as_features, as_labels, as_names, check_same_rows
+from kledit_lite.core.errors import KleditError
 from kledit_lite.metrics.stats import auroc
 
 

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from kledit_lite.align.evaluate import LinearHead
-from kledit_lite.errors import KleditError, unknown
-from kledit_lite.metrics.checks import as_features, as_labels, as_names, as_vector
+from kledit_lite.core.arrays import as_features, as_labels, as_names, as_vector
+from kledit_lite.core.errors import KleditError, unknown
 
 EncodeText = Callable[[list[str]], np.ndarray]
 

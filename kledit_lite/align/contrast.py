@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from kledit_lite.align.concepts import EncodeText, normalise
-from kledit_lite.errors import KleditError
-from kledit_lite.metrics.checks import as_features
+from kledit_lite.core.arrays import as_features
+from kledit_lite.core.errors import KleditError
 
 
 def class_patterns(weight: object, features: object, aligner: Any) -> np.ndarray:

@@ -16,8 +16,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from kledit_lite.errors import KleditError, unknown
-from kledit_lite.metrics.checks import as_features, as_names
+from kledit_lite.core.arrays import as_features, as_names
+from kledit_lite.core.errors import KleditError, unknown
 from kledit_lite.metrics.stats import benjamini_hochberg, holm, ks_2samp
 
 CORRECTIONS = {

@@ -18,7 +18,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from kledit_lite.align.affine import AffineMap
 from kledit_lite.align.linear import fit_aligner
-from kledit_lite.metrics.checks import plain_array
+from kledit_lite.core.arrays import plain_array
 
 
 class Aligner(

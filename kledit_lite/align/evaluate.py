@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from kledit_lite.align.linear import fit_aligner
-from kledit_lite.errors import KleditError
-from kledit_lite.metrics.checks import as_features, as_labels, as_vector, check_same_rows
+from kledit_lite.core.arrays import as_features, as_labels, as_vector, check_same_rows
+from kledit_lite.core.errors import KleditError
 from kledit_lite.metrics.stats import r2_from_sums
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ import numpy as np
 
 from kledit_lite.align.affine import AffineMap
 from kledit_lite.align.solve import EPS, solve_moments
-from kledit_lite.errors import KleditError
-from kledit_lite.metrics.checks import as_features, check_finite, check_same_rows
+from kledit_lite.core.arrays import as_features, check_finite, check_same_rows
+from kledit_lite.core.errors import KleditError
 
 
 class StreamingAligner:

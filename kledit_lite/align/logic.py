@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from kledit_lite.align.concepts import EncodeText, concept_vector, normalise
-from kledit_lite.errors import KleditError, unknown
-from kledit_lite.metrics.checks import as_features, as_names, as_vector
+from kledit_lite.core.arrays import as_features, as_names, as_vector
+from kledit_lite.core.errors import KleditError, unknown
 
 
 @dataclass(frozen=True)

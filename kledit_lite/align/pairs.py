@@ -17,8 +17,8 @@ from kledit_lite.align.evaluate import (
     retained_ratio,
 )
 from kledit_lite.align.linear import StreamingAligner
-from kledit_lite.errors import KleditError, unknown
-from kledit_lite.metrics.checks import as_features, check_same_rows
+from kledit_lite.core.arrays import as_features, check_same_rows
+from kledit_lite.core.errors import KleditError, unknown
 
 if TYPE_CHECKING:
     import pandas as pd

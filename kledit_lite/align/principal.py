@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kledit_lite.errors import KleditError
-from kledit_lite.metrics.checks import as_features, check_same_rows
+from kledit_lite.core.arrays import as_features, check_same_rows
+from kledit_lite.core.errors import KleditError
 
 
 @dataclass(frozen=True, eq=False)

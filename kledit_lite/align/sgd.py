@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from kledit_lite.align.affine import AffineMap
-from kledit_lite.errors import KleditError
-from kledit_lite.metrics.checks import as_features, check_same_rows
+from kledit_lite.core.arrays import as_features, check_same_rows
+from kledit_lite.core.errors import KleditError
 
 if TYPE_CHECKING:
     import torch

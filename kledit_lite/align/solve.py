@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from kledit_lite.errors import KleditError
+from kledit_lite.core.errors import KleditError
 
 EPS = float(np.finfo(np.float64).eps)
 

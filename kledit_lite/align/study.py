@@ -15,12 +15,12 @@ import numpy as np
 
 from kledit_lite.align.evaluate import Head, LinearHead, r2
 from kledit_lite.align.linear import fit_aligner
-from kledit_lite.errors import KleditError
-from kledit_lite.metrics.checks import as_features, as_labels, check_same_rows
+from kledit_lite.core.arrays import as_features, as_labels, check_same_rows
+from kledit_lite.core.errors import KleditError
 
 if TYPE_CHECKING:
+    from kledit_lite.models.image_folder import FolderImages
     from kledit_lite.world import SceneSet
-    from kledit_lite.zoo.image_folder import FolderImages
 
 FOLDER_TEMPLATES = ("a photo of a {}.", "a picture of a {}.", "an image of a {}.")
 """Zero-shot templates for the class names of an image folder."""
@@ -78,7 +78,7 @@ def load_pictures(
         test = held_out(n_test, seed + 1, processes=processes)
         labels = fit.factor("object"), test.factor("object")
         return Pictures(fit.images, test.images, *labels, OBJECTS, fit, test)
-    from kledit_lite.zoo.image_folder import load_image_folder
+    from kledit_lite.models.image_folder import load_image_folder
 
     sample = load_image_folder(folder, n_fit + n_test, seed)
     if len(sample) < n_fit + n_test:

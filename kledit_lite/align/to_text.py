@@ -39,8 +39,8 @@ from typing import Any
 import numpy as np
 
 from kledit_lite.align.concepts import EncodeText, normalise
-from kledit_lite.errors import KleditError
-from kledit_lite.metrics.checks import as_features, as_vector
+from kledit_lite.core.arrays import as_features, as_vector
+from kledit_lite.core.errors import KleditError
 
 PROMPT = "an image of a"
 

@@ -13,8 +13,8 @@ from kledit_lite.book.execute import Run, Say, execute, to_stderr
 from kledit_lite.book.report import checks_of, expected_short, report_page, row, summary
 from kledit_lite.book.site import SiteError, build_site, check_toc, stage
 from kledit_lite.book.sync import out_of_sync
-from kledit_lite.errors import KleditError
-from kledit_lite.results import Results, context
+from kledit_lite.core.errors import KleditError
+from kledit_lite.core.results import Results, context
 
 
 @dataclass(frozen=True)
@@ -71,9 +71,7 @@ def run_chapters(
     def keep(chapter: Chapter, run: Run) -> None:
         cache.put(chapter, run, keys[chapter])
 
-    for chapter, run in zip(
-        todo, execute(todo, cache.profile, jobs, say, done=keep), strict=True
-    ):
+    for chapter, run in zip(todo, execute(todo, cache.profile, jobs, say, done=keep), strict=True):
         runs[chapter] = run
     return {c: runs[c] for c in chapters}
 
@@ -129,7 +127,11 @@ def build_book(
 
 
 def run_chapter(
-    root: Path, name: str, profile: str, force: bool = False, say: Say = to_stderr,
+    root: Path,
+    name: str,
+    profile: str,
+    force: bool = False,
+    say: Say = to_stderr,
     library: Path | None = None,
 ) -> Results:
     """One chapter: its figures, its contract, its seconds and peak memory.
@@ -148,10 +150,12 @@ def run_chapter(
     chapters = discover(root)
     chosen = choose(chapters, [name])
     cache = Cache(root, profile, library)
-    (chapter, run), = run_chapters(cache, chosen, chosen if force else (), 1, say).items()
+    ((chapter, run),) = run_chapters(cache, chosen, chosen if force else (), 1, say).items()
     checks = checks_of(chapter, run)
     figures = {
-        "executed": int(run.ok), "seconds": run.seconds, "peak_mb": run.peak_mb,
+        "executed": int(run.ok),
+        "seconds": run.seconds,
+        "peak_mb": run.peak_mb,
         **run.figures,
         "controls_not_failing": sum(not c.ok for c in checks if c.kind != "bound"),
     }

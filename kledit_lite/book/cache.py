@@ -19,7 +19,7 @@ from typing import Any
 
 from kledit_lite.book.discover import Chapter
 from kledit_lite.book.execute import Failure, Run
-from kledit_lite.results import versions, write_atomically
+from kledit_lite.core.results import versions, write_atomically
 
 #: Executions kept per chapter and profile, so that going back to a branch is free.
 KEEP = 3
@@ -154,7 +154,7 @@ def _run(data: dict[str, Any], notebook: str) -> Run:
 
 def _slots(profile: str) -> str:
     """What fills the profile's slots here: overrides, and which sources are at hand."""
-    from kledit_lite import profiles
+    from kledit_lite.models import profiles
 
     return profiles.fingerprint(profile)
 

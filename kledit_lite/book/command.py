@@ -1,6 +1,6 @@
 """`kledit book`, `run`, `report` and `sync`: what they do with their options, and what they print.
 
-    kledit book | run NN | report | sync  ->  exit status 0 met, 1 not met
+kledit book | run NN | report | sync  ->  exit status 0 met, 1 not met
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from kledit_lite import profiles
 from kledit_lite.book.discover import find_root
-from kledit_lite.results import Results, context, show_bound
+from kledit_lite.core.results import Results, context, show_bound
+from kledit_lite.models import profiles
 
 
 def book(options: argparse.Namespace) -> int:

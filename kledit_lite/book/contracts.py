@@ -32,8 +32,8 @@ from typing import Any
 
 import yaml
 
-from kledit_lite.errors import KleditError
-from kledit_lite.results import check_bound, satisfies
+from kledit_lite.core.errors import KleditError
+from kledit_lite.core.results import check_bound, satisfies
 
 BOUND, CONTROL = "bound", "negative control"
 #: Verdict of a bound that is not met, as its contract says.
@@ -84,8 +84,13 @@ class Check:
     def to_dict(self) -> dict[str, Any]:
         """The row as JSON data."""
         return {
-            "key": self.key, "kind": self.kind, "bound": dict(self.bound),
-            "value": self.value, "ok": self.ok, "verdict": self.verdict, "reason": self.reason,
+            "key": self.key,
+            "kind": self.kind,
+            "bound": dict(self.bound),
+            "value": self.value,
+            "ok": self.ok,
+            "verdict": self.verdict,
+            "reason": self.reason,
         }
 
 

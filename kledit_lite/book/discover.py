@@ -8,7 +8,7 @@ from pathlib import Path
 
 import yaml
 
-from kledit_lite.errors import KleditError, unknown
+from kledit_lite.core.errors import KleditError, unknown
 
 _NAME = re.compile(r"(?P<number>\d{2})-[a-z0-9]+(-[a-z0-9]+)*\.md")
 

@@ -26,7 +26,7 @@ from typing import Any
 from kledit_lite.book.discover import Chapter
 from kledit_lite.book.record import read_figures
 from kledit_lite.book.sync import read_source
-from kledit_lite.results import cpus, versions
+from kledit_lite.core.results import cpus, versions
 
 #: Proportional set sizes cost a walk over every page: five a second took a sixth of a core.
 POLL_SECONDS = 1.0
@@ -205,8 +205,14 @@ async def _execute_one(chapter: Chapter, profile: str, threads: int, say: Say) -
         figures = read_figures(Path(results), chapter.number)
     say(f"{chapter.stem}: {'failed' if failure else 'done'}, {seconds:.1f} s, {memory.mb:.0f} MB")
     return Run(
-        chapter.number, profile, round(seconds, 2), round(memory.mb, 1), figures, versions(),
-        failure, _as_text(notebook),
+        chapter.number,
+        profile,
+        round(seconds, 2),
+        round(memory.mb, 1),
+        figures,
+        versions(),
+        failure,
+        _as_text(notebook),
     )
 
 

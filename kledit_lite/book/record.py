@@ -12,8 +12,8 @@ from pathlib import Path
 
 from kledit_lite.book.contracts import CONTROL, Contract, load_contract
 from kledit_lite.book.discover import find_root
-from kledit_lite.errors import KleditError
-from kledit_lite.results import show_bound, write_atomically
+from kledit_lite.core.errors import KleditError
+from kledit_lite.core.results import show_bound, write_atomically
 
 
 @dataclass(frozen=True)
@@ -118,7 +118,7 @@ def _root() -> Path | None:
 
 
 def _contract(root: Path | None, number: str) -> Contract:
-    from kledit_lite import profiles
+    from kledit_lite.models import profiles
 
     path = None if root is None else root / "notebooks" / "contracts" / f"{number}.yml"
     if path is None or not path.is_file():

@@ -19,7 +19,7 @@ from kledit_lite.book.cache import Cache
 from kledit_lite.book.contracts import BOUND, CONTROL, SHORT, Check, load_contract
 from kledit_lite.book.discover import Chapter, discover
 from kledit_lite.book.execute import Run
-from kledit_lite.results import Results, context, show_bound
+from kledit_lite.core.results import Results, context, show_bound
 
 #: Profile -> (seconds a chapter may take, mean seconds a chapter for the whole book).
 TIME_LIMITS: Mapping[str, tuple[float, float]] = {"lite": (180.0, 160.0)}
@@ -39,8 +39,14 @@ def row(chapter: Chapter, run: Run | None, current: bool = True) -> dict[str, An
     base = {"chapter": chapter.number, "name": chapter.stem, "title": chapter.title}
     if run is None:
         return {
-            **base, "state": "missing", "seconds": None, "peak_mb": None, "figures": {},
-            "contract": [], "met": False, "error": "never executed in this profile",
+            **base,
+            "state": "missing",
+            "seconds": None,
+            "peak_mb": None,
+            "figures": {},
+            "contract": [],
+            "met": False,
+            "error": "never executed in this profile",
         }
     checks = checks_of(chapter, run)
     state = "failed" if not run.ok else "executed" if current else "stale"
@@ -93,7 +99,10 @@ def summary(
         targets["slowest_seconds"] = {"max": each}
         targets["total_seconds"] = {"max": mean * len(rows)}
     return Results(
-        name, figures, targets, context(profile=profile, seconds=figures["total_seconds"]),
+        name,
+        figures,
+        targets,
+        context(profile=profile, seconds=figures["total_seconds"]),
         {**extra, "chapters": list(rows), "expected_short": short},
     )
 
@@ -110,7 +119,9 @@ def expected_short(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     keys = ("key", "value", "bound", "reason")
     return [
         {"chapter": r["chapter"], **{key: check[key] for key in keys}}
-        for r in rows for check in r["contract"] if _is_short(check)
+        for r in rows
+        for check in r["contract"]
+        if _is_short(check)
     ]
 
 

@@ -26,8 +26,8 @@ import yaml
 from kledit_lite.book.cache import tree_digest
 from kledit_lite.book.discover import Chapter
 from kledit_lite.book.execute import Say, to_stderr
-from kledit_lite.errors import KleditError
-from kledit_lite.results import versions, write_atomically
+from kledit_lite.core.errors import KleditError
+from kledit_lite.core.results import versions, write_atomically
 
 REPORT = Path("book/run-report.md")
 REPORT_TEXT = Path("book/_generated/run-report.txt")
@@ -97,9 +97,7 @@ def build_site(root: Path, source: Path, say: Say = to_stderr) -> Path:
     Cost: nothing when ``source`` is as at the last build, else a full build (tens of seconds).
     """
     html, stamp = root / "_build" / "html", root / "_build" / "site.json"
-    digest = hashlib.sha256(
-        json.dumps([tree_digest(source), versions()]).encode()
-    ).hexdigest()
+    digest = hashlib.sha256(json.dumps([tree_digest(source), versions()]).encode()).hexdigest()
     if (html / "index.html").is_file() and _read_stamp(stamp) == digest:
         say("site: nothing changed")
         return html / "index.html"
@@ -108,19 +106,36 @@ def build_site(root: Path, source: Path, say: Say = to_stderr) -> Path:
     shutil.rmtree(fresh, ignore_errors=True)
     log = root / "_build" / "site.log"
     command = [
-        sys.executable, "-c", "from jupyter_book.cli.main import main; main()", "build",
-        str(source), "--path-output", str(fresh), "--all", "-W", "--keep-going",
+        sys.executable,
+        "-c",
+        "from jupyter_book.cli.main import main; main()",
+        "build",
+        str(source),
+        "--path-output",
+        str(fresh),
+        "--all",
+        "-W",
+        "--keep-going",
     ]
     done = subprocess.run(
-        command, cwd=root, env=_environment(), stdin=subprocess.DEVNULL, check=False,
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
+        command,
+        cwd=root,
+        env=_environment(),
+        stdin=subprocess.DEVNULL,
+        check=False,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
     )
     said = re.sub(r"\x1b\[[0-9;]*m", "", done.stdout)
     write_atomically(log, said)
     built = fresh / "_build" / "html"
     if done.returncode or not (built / "index.html").is_file():
-        raise SiteError(f"The site was not built (status {done.returncode}):\n{_why(said)}\n"
-                        f"the whole log is in {log}.")
+        raise SiteError(
+            f"The site was not built (status {done.returncode}):\n{_why(said)}\n"
+            f"the whole log is in {log}."
+        )
     stamp.unlink(missing_ok=True)
     shutil.rmtree(html, ignore_errors=True)
     os.replace(built, html)

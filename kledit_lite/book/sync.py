@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from kledit_lite.book.discover import Chapter, discover
-from kledit_lite.results import write_atomically
+from kledit_lite.core.results import write_atomically
 
 
 def read_source(chapter: Chapter) -> Any:
@@ -25,7 +25,9 @@ def read_source(chapter: Chapter) -> Any:
     notebook = jupytext.reads(chapter.text, fmt="md:myst")
     notebook.metadata.pop("jupytext", None)
     notebook.metadata["kernelspec"] = {
-        "display_name": "Python 3", "language": "python", "name": "python3",
+        "display_name": "Python 3",
+        "language": "python",
+        "name": "python3",
     }
     notebook.nbformat, notebook.nbformat_minor = 4, 5
     seen: Counter[str] = Counter()
@@ -55,8 +57,7 @@ def out_of_sync(root: Path) -> list[Path]:
 
 
 def sync_ipynb(root: Path) -> list[Path]:
-    """Write every pair that is not in sync; returns those it wrote.
-    """
+    """Write every pair that is not in sync; returns those it wrote."""
     stale = set(out_of_sync(root))
     for chapter in discover(root):
         if chapter.notebook in stale:

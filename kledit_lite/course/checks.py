@@ -29,7 +29,7 @@ from typing import Any
 
 import numpy as np
 
-from kledit_lite.errors import unknown
+from kledit_lite.core.errors import unknown
 
 Checker = Callable[[Any, np.random.Generator], str | None]
 

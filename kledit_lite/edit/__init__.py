@@ -5,7 +5,7 @@
 >>> pipe = zoo.load_pipeline("paint-tiny")
 >>> concept = Concept.of("van gogh", "photo")
 >>> with locoedit(pipe, concept, layers=[8, 9]).apply(pipe):
-...     pictures = trace.generate(pipe, ["a cat in the style of van gogh"])
+...     pictures = inside.generate(pipe, ["a cat in the style of van gogh"])
 """
 
 from __future__ import annotations

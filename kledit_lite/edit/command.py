@@ -28,6 +28,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from kledit_lite.core.errors import KleditError, unknown
+from kledit_lite.core.results import Results, context, write_atomically
 from kledit_lite.edit.concepts import Concept, read_concepts
 from kledit_lite.edit.folders import check_folder, pictures, whole_folder
 from kledit_lite.edit.handle import Edit, Handle, read_file
@@ -35,10 +37,8 @@ from kledit_lite.edit.judging import open_judge
 from kledit_lite.edit.methods import METHODS, solve
 from kledit_lite.edit.report import collateral, summary, table
 from kledit_lite.edit.sites import check_editable, check_same
-from kledit_lite.errors import KleditError, unknown
-from kledit_lite.results import Results, context, write_atomically
-from kledit_lite.trace import Sampling, generate
-from kledit_lite.zoo.pipelines import open_pipeline
+from kledit_lite.inside import Sampling, generate
+from kledit_lite.models.pipelines import open_pipeline
 
 UNDO = "kledit-undo-1"
 

@@ -9,10 +9,10 @@ from difflib import SequenceMatcher
 from pathlib import Path
 from typing import Any, Literal
 
-from kledit_lite.errors import KleditError, unknown
-from kledit_lite.rows import read_rows
-from kledit_lite.trace import end_position, last_subject_position
-from kledit_lite.trace.tokens import check_pairs, token_ids, words_of
+from kledit_lite.core.errors import KleditError, unknown
+from kledit_lite.core.rows import read_rows
+from kledit_lite.inside import end_position, last_subject_position
+from kledit_lite.inside.tokens import check_pairs, token_ids, words_of
 
 Tokens = Literal["last-subject", "to-end", "to-padding", "aligned"]
 TOKENS = ("last-subject", "to-end", "to-padding", "aligned")

@@ -22,11 +22,11 @@ from typing import Any
 
 import torch
 
+from kledit_lite.core.errors import KleditError
 from kledit_lite.edit.handle import Change, Edit
 from kledit_lite.edit.sites import fingerprint, parameter, short
-from kledit_lite.errors import KleditError
-from kledit_lite.trace import Text, check_hookable, encode, latents_for
-from kledit_lite.trace.sampler import added_conditions, encode_nothing
+from kledit_lite.inside import Text, check_hookable, encode, latents_for
+from kledit_lite.inside.sampler import added_conditions, encode_nothing
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from kledit_lite.core.errors import KleditError
 from kledit_lite.edit.handle import Edit
-from kledit_lite.errors import KleditError
+from kledit_lite.inside import Sampling, generate
 from kledit_lite.metrics.verdicts import Share, Verdict, verdict
-from kledit_lite.trace import Sampling, generate
 
 Readings = Mapping[str, np.ndarray]
 """What a judge reads: factor to (N,) int labels."""

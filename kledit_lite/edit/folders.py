@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from kledit_lite.errors import KleditError
+from kledit_lite.core.errors import KleditError
 
 
 def check_folder(path: Path) -> None:

@@ -1,8 +1,8 @@
 """Edits as small objects: apply, undo to the last bit, save, load.
 
-    edit = locoedit(pipe, concept, layers=[8, 9])
-    with edit.apply(pipe): generate(pipe, prompts)     # undone at the end
-    edit.save("no-van-gogh.safetensors")
+edit = locoedit(pipe, concept, layers=[8, 9])
+with edit.apply(pipe): generate(pipe, prompts)     # undone at the end
+edit.save("no-van-gogh.safetensors")
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from typing import Any
 
 import torch
 
+from kledit_lite.core.errors import KleditError
+from kledit_lite.core.results import write_atomically
 from kledit_lite.edit.ridge import precision
 from kledit_lite.edit.sites import Shapes, check_editable, check_same
-from kledit_lite.errors import KleditError
-from kledit_lite.results import write_atomically
 
 FORMAT = "kledit-edit-1"
 

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from kledit_lite.errors import KleditError, unknown
+from kledit_lite.core.errors import KleditError, unknown
 from kledit_lite.metrics.clipscore import clip_score
 from kledit_lite.metrics.verdicts import Share, verdict
 
@@ -126,9 +126,9 @@ def open_judge(wanted: str | None, clip: str | None, pipe: Any) -> Marker:
         UnknownNameError: not a factor or value of the painted world.
     """
     from kledit_lite import zoo
+    from kledit_lite.models.pipelines import open_clip_model
     from kledit_lite.world import SceneSet
     from kledit_lite.zoo.judge import HEADS
-    from kledit_lite.zoo.pipelines import open_clip_model
 
     side = pipe.unet.config.sample_size * getattr(pipe, "vae_scale_factor", 8)
     if wanted is None:

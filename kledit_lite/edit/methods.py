@@ -18,6 +18,7 @@ from typing import Any, Literal
 
 import torch
 
+from kledit_lite.core.errors import KleditError, unknown
 from kledit_lite.edit.concepts import (
     Concept,
     Tokens,
@@ -37,11 +38,10 @@ from kledit_lite.edit.sites import (
     out_names,
     short,
 )
-from kledit_lite.errors import KleditError, unknown
-from kledit_lite.trace import encode, end_position
-from kledit_lite.trace.hooks import hooked
-from kledit_lite.trace.sampler import tokenizers
-from kledit_lite.trace.tokens import token_ids
+from kledit_lite.inside import encode, end_position
+from kledit_lite.inside.hooks import hooked
+from kledit_lite.inside.sampler import tokenizers
+from kledit_lite.inside.tokens import token_ids
 
 Reader = Callable[[Sequence[str]], torch.Tensor]
 

@@ -16,12 +16,12 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
+from kledit_lite.core.errors import KleditError, unknown
 from kledit_lite.edit.sites import PROJECTIONS, check_editable, key_value_names, short
-from kledit_lite.errors import KleditError, unknown
-from kledit_lite.trace import Sampling, encode, end_position, generate, last_subject_position
-from kledit_lite.trace.hooks import Fired, hooked
-from kledit_lite.trace.sampler import tokenizers
-from kledit_lite.trace.tokens import words_of
+from kledit_lite.inside import Sampling, encode, end_position, generate, last_subject_position
+from kledit_lite.inside.hooks import Fired, hooked
+from kledit_lite.inside.sampler import tokenizers
+from kledit_lite.inside.tokens import words_of
 
 How = Literal["zero", "mean"]
 Position = Literal["last-subject", "end"] | int

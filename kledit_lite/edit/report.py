@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from kledit_lite.core.errors import KleditError
 from kledit_lite.edit.handle import Edit
 from kledit_lite.edit.sites import PROJECTIONS, key_value_sites, short
-from kledit_lite.errors import KleditError
-from kledit_lite.trace import encode
-from kledit_lite.trace.sites import module_at
+from kledit_lite.inside import encode
+from kledit_lite.inside.sites import module_at
 
 if TYPE_CHECKING:
     import pandas as pd

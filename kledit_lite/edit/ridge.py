@@ -25,7 +25,7 @@ from typing import Literal
 
 import torch
 
-from kledit_lite.errors import KleditError, unknown
+from kledit_lite.core.errors import KleditError, unknown
 
 Form = Literal["auto", "primal", "dual"]
 FORMS = ("auto", "primal", "dual")

@@ -9,9 +9,9 @@ from weakref import WeakKeyDictionary
 
 import torch
 
-from kledit_lite.errors import KleditError, unknown
-from kledit_lite.trace import Site, check_hookable, cross_attention_sites
-from kledit_lite.trace.sites import layer_indices
+from kledit_lite.core.errors import KleditError, unknown
+from kledit_lite.inside import Site, check_hookable, cross_attention_sites
+from kledit_lite.inside.sites import layer_indices
 
 ENCODERS = ("text_encoder", "text_encoder_2")
 PROJECTIONS = ("to_k", "to_v")

@@ -22,10 +22,10 @@ from pathlib import Path
 
 import numpy as np
 
-from kledit_lite.errors import KleditError, unknown
+from kledit_lite.core.errors import KleditError, unknown
+from kledit_lite.core.results import write_atomically
 from kledit_lite.failures.table import TagTable
 from kledit_lite.failures.tagging import scene_tags
-from kledit_lite.results import write_atomically
 from kledit_lite.world import OBJECTS, Scene, render_many, sample_scenes
 
 MODELS = ("flawed-tiny", "sound-tiny")
@@ -93,9 +93,7 @@ def guesses_of(scenes: Sequence[Scene], processes: int = 1) -> dict[str, np.ndar
     return {name: np.concatenate(parts) for name, parts in found.items()}
 
 
-def make_album(
-    name: str, n: int | None = None, processes: int = 1, folder: Path = FOLDER
-) -> Path:
+def make_album(name: str, n: int | None = None, processes: int = 1, folder: Path = FOLDER) -> Path:
     """Paint an album, ask both models, and write their answers.
 
     Args:

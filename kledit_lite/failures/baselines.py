@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kledit_lite.errors import KleditError
+from kledit_lite.core.errors import KleditError
 from kledit_lite.failures.evaluate import Group, prime_groups
 from kledit_lite.failures.search import find_modes
 from kledit_lite.failures.table import TagTable

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
-from kledit_lite.errors import KleditError
+from kledit_lite.core.errors import KleditError
 from kledit_lite.failures.table import TagTable
 from kledit_lite.failures.tagging import from_words
 
@@ -264,9 +264,7 @@ def _verdict(series: pd.Series, column: str) -> np.ndarray:
     return values
 
 
-def _model_says(
-    cells: _Cells, column: str, truth: _Cells, verdict: np.ndarray, asked: bool
-) -> str:
+def _model_says(cells: _Cells, column: str, truth: _Cells, verdict: np.ndarray, asked: bool) -> str:
     """Why a column is what the model said, not what a picture shows; empty if it is not."""
     classes = {k: i for i, k in enumerate(truth.kinds)}
     says = np.append([classes.get(k, -2) for k in cells.kinds], -1).astype(int)[cells.codes]

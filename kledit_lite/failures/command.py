@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from kledit_lite.errors import KleditError
+from kledit_lite.core.errors import KleditError
+from kledit_lite.core.results import Results, context, write_atomically
 from kledit_lite.failures.columns import from_frame
 from kledit_lite.failures.dilution import explain
 from kledit_lite.failures.evaluate import generalisation, prime_groups, share_kept
@@ -20,7 +21,6 @@ from kledit_lite.failures.report import write_report
 from kledit_lite.failures.search import Modes, find_modes
 from kledit_lite.failures.table import TagTable
 from kledit_lite.failures.tagging import Tagger
-from kledit_lite.results import Results, context, write_atomically
 
 IMAGES = 20_000
 """Pictures of a folder that are looked at, at most."""
@@ -109,9 +109,7 @@ def run(options: Options) -> Results:
     )
 
 
-def _as_csv(
-    modes: Modes, drops: pd.DataFrame | None, by: pd.Series, level: float
-) -> str:
+def _as_csv(modes: Modes, drops: pd.DataFrame | None, by: pd.Series, level: float) -> str:
     flat = modes.table.copy()
     flat["significant"] = flat["p_corrected"] <= 1 - level
     flat["certain"] = modes.is_certain()
@@ -153,8 +151,8 @@ def _from_folder(options: Options) -> tuple[TagTable, Any]:
             "A folder of pictures needs --model (zoo:NAME, package:NAME, timm:NAME or a "
             "TorchScript file) and --vocabulary FILE with one tag per line."
         )
-    from kledit_lite import profiles
-    from kledit_lite.zoo.image_folder import load_image_folder
+    from kledit_lite.models import profiles
+    from kledit_lite.models.image_folder import load_image_folder
 
     words = _words(options.vocabulary)
     for name in ("sep", "encoding", "label", "correct", "tags", "id", "pictures"):
@@ -236,7 +234,7 @@ def _verdicts(
     elif Path(model).is_file():
         guesses = [names[k] for k in _torchscript(Path(model), images, len(names))]
     else:
-        from kledit_lite.zoo.external import load_external_encoder
+        from kledit_lite.models.external import load_external_encoder
 
         guesses = [best[0][0] for best in load_external_encoder(model).classify(images, top=1)]
     known = {n.lower() for n in guesses}

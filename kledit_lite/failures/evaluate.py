@@ -13,7 +13,7 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 
-from kledit_lite.errors import KleditError
+from kledit_lite.core.errors import KleditError
 from kledit_lite.failures.table import TagTable
 from kledit_lite.metrics.stats import auroc
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from kledit_lite.errors import KleditError
+from kledit_lite.core.errors import KleditError
 from kledit_lite.failures.bits import ClassBits
 from kledit_lite.failures.settings import Thresholds
 from kledit_lite.failures.statistics import space

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from kledit_lite.errors import KleditError
+from kledit_lite.core.errors import KleditError
 
 SEPARATORS = {".csv": ",", ".tsv": "\t", ".txt": "\t"}
 WRITTEN = {"tab": "\t", "\\t": "\t", "comma": ",", "semicolon": ";", "pipe": "|"}

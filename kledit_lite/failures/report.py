@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from kledit_lite.errors import KleditError
+from kledit_lite.core.errors import KleditError
+from kledit_lite.core.results import write_atomically
 from kledit_lite.failures.dilution import explain
 from kledit_lite.failures.search import Modes
 from kledit_lite.failures.table import TagTable
-from kledit_lite.results import write_atomically
 
 STYLE = """
 :root{color-scheme:light dark;--ink:#1c2733;--soft:#5b6875;--line:#d5dbe1;--card:#fff;

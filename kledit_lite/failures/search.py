@@ -27,14 +27,14 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from kledit_lite.errors import KleditError, unknown
+from kledit_lite.core.errors import KleditError, unknown
+from kledit_lite.core.results import cpus
 from kledit_lite.failures.bits import ClassBits, popcount
 from kledit_lite.failures.frames import COLUMNS, describe, frame_of
 from kledit_lite.failures.jobs import SURE, Job, refuse_explosion, roots_of
 from kledit_lite.failures.settings import Criteria, Thresholds
 from kledit_lite.failures.statistics import space
 from kledit_lite.failures.table import TagTable
-from kledit_lite.results import cpus
 
 Engine = Literal["auto", "numba", "numpy"]
 ROOM = 4096

@@ -14,7 +14,7 @@ from typing import Literal
 
 import numpy as np
 
-from kledit_lite.errors import KleditError, unknown
+from kledit_lite.core.errors import KleditError, unknown
 
 DEFAULT_MINIMALITY = {2: 0.10, 3: 0.05, 4: 0.025}
 """The published b_n: what leaving out one tag of n must bring."""

@@ -16,7 +16,7 @@ import heapq
 import numpy as np
 import pandas as pd
 
-from kledit_lite.errors import KleditError
+from kledit_lite.core.errors import KleditError
 from kledit_lite.failures.bits import ClassBits, popcount
 from kledit_lite.failures.table import TagTable
 

@@ -15,7 +15,7 @@ from math import comb
 
 import numpy as np
 
-from kledit_lite.errors import KleditError
+from kledit_lite.core.errors import KleditError
 
 
 def space(tags: int, most: int) -> int:

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from kledit_lite.errors import KleditError
-from kledit_lite.metrics.checks import as_names
+from kledit_lite.core.arrays import as_names
+from kledit_lite.core.errors import KleditError
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
-from kledit_lite.errors import KleditError
-from kledit_lite.metrics.checks import as_features, as_names
+from kledit_lite.core.arrays import as_features, as_names
+from kledit_lite.core.errors import KleditError
 from kledit_lite.world import COLOURS, OBJECTS, PLACES, STYLES, Scene, place_phrase
 from kledit_lite.world.captions import NUMERALS, PLURALS, article
 from kledit_lite.world.datasets import PlantedFailure

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from kledit_lite.errors import unknown
+from kledit_lite.core.errors import unknown
 from kledit_lite.failures.evaluate import Group
 from kledit_lite.failures.tagging import planted_tags
 from kledit_lite.world import FACTORS, Scene

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from kledit_lite.errors import KleditError
+from kledit_lite.core.errors import KleditError
 from kledit_lite.locate.locogen import Layers, Located, Plan, Score, score_sets, windows
 
 START = 5

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from kledit_lite.errors import KleditError
+from kledit_lite.core.errors import KleditError
 from kledit_lite.locate.locogen import Located
 
 FEWEST = 3

@@ -11,12 +11,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from kledit_lite.errors import KleditError, unknown
-from kledit_lite.identity import key_of, pipeline_key
-from kledit_lite.locate.probes import Probe
-from kledit_lite.sweep import sweep
-from kledit_lite.trace.hooks import text_at_sites
-from kledit_lite.trace.sampler import (
+from kledit_lite.core.errors import KleditError, unknown
+from kledit_lite.core.identity import key_of, pipeline_key
+from kledit_lite.core.sweep import sweep
+from kledit_lite.inside.hooks import text_at_sites
+from kledit_lite.inside.sampler import (
     Sampling,
     Text,
     decode,
@@ -26,7 +25,8 @@ from kledit_lite.trace.sampler import (
     sample,
     sampling_key,
 )
-from kledit_lite.trace.sites import Site, cross_attention_sites, layer_indices
+from kledit_lite.inside.sites import Site, cross_attention_sites, layer_indices
+from kledit_lite.locate.probes import Probe
 
 Layers = tuple[int, ...]
 Score = Callable[[np.ndarray, Sequence[str]], np.ndarray]
@@ -277,7 +277,7 @@ def locogen(
     Example:
         >>> from kledit_lite import locate, trace, zoo
         >>> from kledit_lite.metrics.clipscore import clip_scorer
-        >>> probe, quick = locate.style_probe("seurat", 1), trace.Sampling(steps=1)
+        >>> probe, quick = locate.style_probe("seurat", 1), inside.Sampling(steps=1)
         >>> work = plan(zoo.load_pipeline("paint-tiny"), probe, quick)
         >>> found = locogen(work, 3, clip_scorer(zoo.load_clip()), progress=False)
         >>> len(found.best)

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from kledit_lite.errors import unknown
-from kledit_lite.trace.tokens import check_pairs
+from kledit_lite.core.errors import unknown
+from kledit_lite.inside.tokens import check_pairs
 from kledit_lite.world import BRAND, COLOURS, OBJECTS, PLACES, STYLES, TOWNS, Scene, caption
 from kledit_lite.world.captions import article, place_phrase
 

@@ -7,8 +7,8 @@ from typing import Protocol
 
 import numpy as np
 
-from kledit_lite.errors import KleditError
-from kledit_lite.identity import Keyed
+from kledit_lite.core.errors import KleditError
+from kledit_lite.core.identity import Keyed
 
 
 class TextImageModel(Protocol):

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kledit_lite.errors import KleditError
-from kledit_lite.metrics.checks import as_features, as_vector, check_same_rows
+from kledit_lite.core.arrays import as_features, as_vector, check_same_rows
+from kledit_lite.core.errors import KleditError
 
 __all__ = [
     "KSResult",

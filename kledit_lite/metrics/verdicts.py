@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kledit_lite.errors import KleditError, unknown
-from kledit_lite.metrics.checks import as_labels, check_same_rows
+from kledit_lite.core.arrays import as_labels, check_same_rows
+from kledit_lite.core.errors import KleditError, unknown
 
 _Z = 1.959963984540054  # the 97.5% quantile of the normal distribution
 

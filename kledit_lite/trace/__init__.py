@@ -1,4 +1,4 @@
-"""Sites, hooks and sampling for text-to-image models, and causal tracing with them."""
+"""Causal tracing of text-to-image models: which states carry what the words say."""
 
 from kledit_lite.trace.causal import MODULES, restore_one, trace_unet
 from kledit_lite.trace.causal_text import (
@@ -23,7 +23,6 @@ from kledit_lite.trace.effects import (
     total_effect_interval,
 )
 from kledit_lite.trace.groups import trace_groups
-from kledit_lite.trace.hooks import Fired, copy_between_lanes, text_at_sites
 from kledit_lite.trace.lanes import counted, run_lanes
 from kledit_lite.trace.prompts import (
     ATTRIBUTES,
@@ -32,27 +31,14 @@ from kledit_lite.trace.prompts import (
     split_prompts,
     trace_prompts,
 )
-from kledit_lite.trace.sampler import Sampling, Text, decode, encode, generate, latents_for, sample
-from kledit_lite.trace.sites import KINDS, Site, check_hookable, cross_attention_sites, discover
-from kledit_lite.trace.tokens import (
-    end_position,
-    last_subject_position,
-    subject_positions,
-    words_of,
-)
 
 __all__ = [
     "ATTRIBUTES",
-    "KINDS",
     "MODULES",
     "ROLES",
     "TEXT_KINDS",
-    "Fired",
     "Noise",
-    "Sampling",
     "Score",
-    "Site",
-    "Text",
     "TextSite",
     "Trace",
     "TracePrompt",
@@ -62,29 +48,16 @@ __all__ = [
     "by_judge",
     "causal_states",
     "causal_threshold",
-    "check_hookable",
-    "copy_between_lanes",
     "counted",
-    "cross_attention_sites",
-    "decode",
-    "discover",
     "draw_noise",
-    "encode",
     "encode_pair",
-    "end_position",
-    "generate",
-    "last_subject_position",
-    "latents_for",
     "noise_sensitivity",
     "noisy_words",
     "read_prompts",
     "restore_one",
     "restored_texts",
     "run_lanes",
-    "sample",
     "split_prompts",
-    "subject_positions",
-    "text_at_sites",
     "text_sites",
     "total_effect",
     "total_effect_interval",
@@ -92,5 +65,4 @@ __all__ = [
     "trace_prompts",
     "trace_text",
     "trace_unet",
-    "words_of",
 ]

@@ -20,15 +20,15 @@ from typing import Any
 import numpy as np
 import torch
 
-from kledit_lite.errors import KleditError
+from kledit_lite.core.errors import KleditError
+from kledit_lite.inside.hooks import hooked
+from kledit_lite.inside.sampler import Text, decode, latents_for, sample
+from kledit_lite.inside.sites import Kind, Site, check_hookable, discover, module_at
 from kledit_lite.trace.corrupt import Tracing, check_inputs, encode_pair
 from kledit_lite.trace.effects import Score, Trace
-from kledit_lite.trace.hooks import hooked
 from kledit_lite.trace.kept import Kept, Marks
 from kledit_lite.trace.lanes import Group, counted, plan, run_lanes
 from kledit_lite.trace.prompts import TracePrompt
-from kledit_lite.trace.sampler import Text, decode, latents_for, sample
-from kledit_lite.trace.sites import Kind, Site, check_hookable, discover, module_at
 
 MODULES: tuple[Kind, ...] = ("self-attention", "cross-attention", "feed-forward", "resnet")
 """The paper's granularity: 70 modules in SD-1.5."""
@@ -73,7 +73,7 @@ def trace_unet(
         >>> pipe = zoo.load_pipeline("paint-tiny")
         >>> prompts = trace.trace_prompts("style", 2)
         >>> scores = {"clipscore": trace.by_clip(zoo.load_clip())}
-        >>> quick = trace.Tracing(sampling=trace.Sampling(steps=1))
+        >>> quick = trace.Tracing(sampling=inside.Sampling(steps=1))
         >>> found = trace.trace_unet(pipe, prompts, range(2), scores, quick)
         >>> len(trace.aie(found).nlargest(3, "aie"))
         3

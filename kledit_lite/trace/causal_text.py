@@ -20,7 +20,10 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
-from kledit_lite.errors import KleditError, unknown
+from kledit_lite.core.errors import KleditError, unknown
+from kledit_lite.inside.hooks import Fired, hooked
+from kledit_lite.inside.sampler import Text, decode, encode, latents_for, sample, tokenizers
+from kledit_lite.inside.tokens import end_position, subject_positions, words_of
 from kledit_lite.trace.corrupt import (
     Noise,
     Tracing,
@@ -30,12 +33,9 @@ from kledit_lite.trace.corrupt import (
     text_encoders,
 )
 from kledit_lite.trace.effects import Score, Trace
-from kledit_lite.trace.hooks import Fired, hooked
 from kledit_lite.trace.kept import Kept, Marks
 from kledit_lite.trace.lanes import counted
 from kledit_lite.trace.prompts import TracePrompt
-from kledit_lite.trace.sampler import Text, decode, encode, latents_for, sample, tokenizers
-from kledit_lite.trace.tokens import end_position, subject_positions, words_of
 
 TextKind = Literal["self-attn", "mlp", "layer"]
 TEXT_KINDS: tuple[TextKind, ...] = ("self-attn", "mlp", "layer")

@@ -6,15 +6,15 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from kledit_lite.errors import KleditError
-from kledit_lite.files import check_writable
-from kledit_lite.results import Results
+from kledit_lite.core.errors import KleditError
+from kledit_lite.core.files import check_writable
+from kledit_lite.core.results import Results
+from kledit_lite.inside.sampler import Sampling
 from kledit_lite.trace.causal import MODULES
 from kledit_lite.trace.corrupt import Tracing
 from kledit_lite.trace.effects import by_clip, by_judge
 from kledit_lite.trace.prompts import read_prompts, trace_prompts
 from kledit_lite.trace.report import check_request, run_trace
-from kledit_lite.trace.sampler import Sampling
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ def run(request: Request) -> Results:
         KleditError: prompts, model or numbers that will not do; nothing is written then.
     """
     from kledit_lite import zoo
-    from kledit_lite.zoo.pipelines import open_both
+    from kledit_lite.models.pipelines import open_both
 
     if request.steps < 1 or request.batch < 2:
         raise KleditError(

@@ -9,11 +9,11 @@ from typing import Any, Literal
 
 import torch
 
-from kledit_lite.errors import KleditError, unknown
-from kledit_lite.trace.hooks import hooked
+from kledit_lite.core.errors import KleditError, unknown
+from kledit_lite.inside.hooks import hooked
+from kledit_lite.inside.sampler import Sampling, Text, encode, tokenizers
+from kledit_lite.inside.tokens import subject_positions
 from kledit_lite.trace.prompts import TracePrompt
-from kledit_lite.trace.sampler import Sampling, Text, encode, tokenizers
-from kledit_lite.trace.tokens import subject_positions
 
 POOLED = ("corrupted", "clean")
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from kledit_lite.errors import KleditError, unknown
-from kledit_lite.identity import Keyed
+from kledit_lite.core.errors import KleditError, unknown
+from kledit_lite.core.identity import Keyed
 from kledit_lite.metrics.clipscore import TextImageModel, clip_score
 from kledit_lite.metrics.judges import shows_all
 from kledit_lite.trace.prompts import TracePrompt

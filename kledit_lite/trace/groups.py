@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from kledit_lite.errors import KleditError
+from kledit_lite.core.errors import KleditError
+from kledit_lite.inside.sampler import decode, latents_for, sample
 from kledit_lite.trace.causal_text import TextSite, distinct, restored_texts
 from kledit_lite.trace.corrupt import Tracing, check_inputs, draw_noise
 from kledit_lite.trace.effects import Score, Trace
 from kledit_lite.trace.lanes import counted
 from kledit_lite.trace.prompts import TracePrompt
-from kledit_lite.trace.sampler import decode, latents_for, sample
 
 Groups = Callable[[TracePrompt], Mapping[str, Sequence[TextSite]]]
 """From a prompt to its groups by name, e.g. `text_sites` of some roles; empty ones are skipped."""
@@ -52,7 +52,7 @@ def trace_groups(
         >>> from kledit_lite import trace, zoo
         >>> pipe = zoo.load_pipeline("paint-tiny")
         >>> end = lambda p: {"end": trace.text_sites(pipe, p, ["self-attn"], [0], ["end"])}
-        >>> how = trace.Tracing(noise=10, sampling=trace.Sampling(steps=1))
+        >>> how = trace.Tracing(noise=10, sampling=inside.Sampling(steps=1))
         >>> scores = {"clipscore": trace.by_clip(zoo.load_clip())}
         >>> prompts = trace.trace_prompts("style", 1)
         >>> trace.aie(trace_groups(pipe, prompts, [0], scores, end, how))["site"].tolist()

@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from kledit_lite.errors import KleditError
-from kledit_lite.identity import key_of, pipeline_key
-from kledit_lite.sweep import partial_file, sweep
+from kledit_lite.core.errors import KleditError
+from kledit_lite.core.identity import key_of, pipeline_key
+from kledit_lite.core.sweep import partial_file, sweep
+from kledit_lite.inside.sampler import sampling_key
 from kledit_lite.trace.corrupt import Tracing
 from kledit_lite.trace.effects import Score
 from kledit_lite.trace.prompts import TracePrompt
-from kledit_lite.trace.sampler import sampling_key
 
 Marks = dict[str, np.ndarray]
 """``rows``, ``naive`` (N,) and, for every score, its marks (N, 2 + S), NaN where sites end."""

@@ -15,11 +15,11 @@ from typing import Any
 
 import torch
 
-from kledit_lite.errors import KleditError
+from kledit_lite.core.errors import KleditError
+from kledit_lite.inside.hooks import copy_between_lanes
+from kledit_lite.inside.sampler import Text, sample
+from kledit_lite.inside.sites import Site, check_hookable
 from kledit_lite.trace.corrupt import Tracing
-from kledit_lite.trace.hooks import copy_between_lanes
-from kledit_lite.trace.sampler import Text, sample
-from kledit_lite.trace.sites import Site, check_hookable
 
 Group = tuple[Site, ...]
 """Sites that one lane restores together; most often one."""
@@ -88,7 +88,7 @@ def counted(unet: Any) -> Iterator[Rows]:
         >>> from kledit_lite import trace, zoo
         >>> pipe = zoo.load_pipeline("paint-tiny")
         >>> with counted(pipe.unet) as work:
-        ...     pictures = trace.generate(pipe, ["a red cat"] * 3, how=trace.Sampling(steps=2))
+        ...     pictures = inside.generate(pipe, ["a red cat"] * 3, how=inside.Sampling(steps=2))
         >>> work.calls, work.rows  # two halves of guidance
         (2, 12)
     """

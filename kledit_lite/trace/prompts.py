@@ -10,8 +10,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from kledit_lite.errors import KleditError, unknown
-from kledit_lite.rows import read_rows
+from kledit_lite.core.errors import KleditError, unknown
+from kledit_lite.core.rows import read_rows
 from kledit_lite.world import COLOURS, OBJECTS, PLACES, STYLES, TOWNS, Scene, caption
 from kledit_lite.world.captions import NUMERALS
 

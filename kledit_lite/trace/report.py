@@ -8,9 +8,11 @@ from typing import Any, Literal
 
 import numpy as np
 
-from kledit_lite.errors import KleditError, unknown
-from kledit_lite.files import check_writable
-from kledit_lite.results import Results, context, write_atomically
+from kledit_lite.core.errors import KleditError, unknown
+from kledit_lite.core.files import check_writable
+from kledit_lite.core.results import Results, context, write_atomically
+from kledit_lite.inside.sampler import check_deterministic
+from kledit_lite.inside.sites import KINDS, Kind, discover
 from kledit_lite.trace.causal import MODULES, trace_unet
 from kledit_lite.trace.causal_text import trace_text
 from kledit_lite.trace.corrupt import Tracing
@@ -23,8 +25,6 @@ from kledit_lite.trace.effects import (
     total_effect_interval,
 )
 from kledit_lite.trace.prompts import TracePrompt
-from kledit_lite.trace.sampler import check_deterministic
-from kledit_lite.trace.sites import KINDS, Kind, discover
 
 WHERE = ("unet", "text")
 FEWEST = 3
@@ -149,7 +149,7 @@ def write_trace(trace: Trace, out: Path, where: str) -> list[Path]:
     import pandas as pd
 
     from kledit_lite import viz
-    from kledit_lite.viz.tracing import effect_bars, token_effects
+    from kledit_lite.trace.figures import effect_bars, token_effects
 
     out = Path(out)
     n = trace.pictures["prompt"].nunique()
@@ -195,7 +195,7 @@ def panel(trace: Trace, best: int = 4, score: str | None = None) -> Any:
         KleditError: no pictures were kept.
     """
     from kledit_lite import viz
-    from kledit_lite.viz.tracing import short_name
+    from kledit_lite.trace.figures import short_name
 
     if not trace.images:
         raise KleditError("The trace kept no pictures; trace with keep=4.")

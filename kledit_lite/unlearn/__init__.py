@@ -13,7 +13,8 @@ Reading the names below loads neither torch nor transformers.
 
 from __future__ import annotations
 
-from kledit_lite.unlearn.adapters import (
+from kledit_lite.inside.language import Encoded, Scores, encode, log_probabilities
+from kledit_lite.unlearn.arithmetic.adapters import (
     Adapter,
     concatenate,
     is_adapter,
@@ -21,15 +22,16 @@ from kledit_lite.unlearn.adapters import (
     msa_adapters,
     save_adapter,
 )
-from kledit_lite.unlearn.arithmetic import Trial, combine, msa_state, search
-from kledit_lite.unlearn.checkpoints import Checkpoint, open_checkpoint
-from kledit_lite.unlearn.distance import (
+from kledit_lite.unlearn.arithmetic.checkpoints import Checkpoint, open_checkpoint
+from kledit_lite.unlearn.arithmetic.distance import (
     distance,
     kl_between,
     kl_difference,
     kl_each,
     random_like,
 )
+from kledit_lite.unlearn.arithmetic.files import Report, msa
+from kledit_lite.unlearn.arithmetic.state import Trial, combine, msa_state, search
 from kledit_lite.unlearn.generation import generate
 from kledit_lite.unlearn.judges import (
     alias_match,
@@ -48,18 +50,8 @@ from kledit_lite.unlearn.methods import (
     Method,
     NextToken,
 )
-from kledit_lite.unlearn.msa import Report, msa
 from kledit_lite.unlearn.reference import Reference, precompute
-from kledit_lite.unlearn.restor import (
-    Benchmark,
-    Example,
-    Fact,
-    corruption_documents,
-    from_triples,
-    rename,
-    wrong_facts,
-)
-from kledit_lite.unlearn.restor_eval import (
+from kledit_lite.unlearn.restor.evaluate import (
     Evaluation,
     Outcomes,
     by_relation,
@@ -69,11 +61,19 @@ from kledit_lite.unlearn.restor_eval import (
     judged,
     outcomes,
 )
-from kledit_lite.unlearn.restor_files import blocks, load_public
-from kledit_lite.unlearn.restoring import Case, Workbench, recovered
+from kledit_lite.unlearn.restor.facts import (
+    Benchmark,
+    Example,
+    Fact,
+    corruption_documents,
+    from_triples,
+    rename,
+    wrong_facts,
+)
+from kledit_lite.unlearn.restor.files import blocks, load_public
+from kledit_lite.unlearn.restor.people import Corruption, corrupt_people, general_texts
+from kledit_lite.unlearn.restor.workbench import Case, Workbench, recovered
 from kledit_lite.unlearn.rouge import Rouge, rouge_l
-from kledit_lite.unlearn.scoring import Encoded, Scores, encode, log_probabilities
-from kledit_lite.unlearn.study import Corruption, corrupt_people, general_texts
 from kledit_lite.unlearn.trainer import History, Settings, add_lora, train
 
 __all__ = [

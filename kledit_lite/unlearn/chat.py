@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from kledit_lite.errors import KleditError
+from kledit_lite.core.errors import KleditError
 
 
 def as_chat(

@@ -7,9 +7,9 @@ from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any
 
-from kledit_lite.errors import KleditError
-from kledit_lite.unlearn.devices import seeded
-from kledit_lite.unlearn.scoring import begin, pad_id, tokens_of
+from kledit_lite.core.errors import KleditError
+from kledit_lite.inside.devices import seeded
+from kledit_lite.inside.language import begin, pad_id, tokens_of
 
 FEWEST = 4
 """Prompts that are worth a batch of their own because they begin alike."""

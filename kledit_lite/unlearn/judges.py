@@ -11,7 +11,7 @@ import unicodedata
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from kledit_lite.errors import KleditError
+from kledit_lite.core.errors import KleditError
 
 Judge = Callable[[str, Sequence[str], str], bool]
 """(question, accepted answers, output) -> whether the output is acceptable."""

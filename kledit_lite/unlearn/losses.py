@@ -2,14 +2,14 @@ r"""The losses that unlearning minimises, as functions of log probabilities.
 
 Notation: :math:`x` a forget document of T counted tokens, :math:`P_\theta` the model, :math:`P_c`
 the same model before unlearning (the reference). ``picked`` holds :math:`\log P(x_i|x_{<i})`,
-``counted`` says which positions are targets; see `kledit_lite.unlearn.scoring.token_log_probs`.
+``counted`` says which positions are targets; see `kledit_lite.inside.language.token_log_probs`.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kledit_lite.errors import KleditError, unknown
+from kledit_lite.core.errors import KleditError, unknown
 
 if TYPE_CHECKING:
     import torch

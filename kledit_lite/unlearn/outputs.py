@@ -7,7 +7,7 @@ import sys
 import uuid
 from pathlib import Path
 
-from kledit_lite.errors import KleditError
+from kledit_lite.core.errors import KleditError
 
 
 def partial_folder(out: Path) -> Path:

@@ -7,8 +7,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from kledit_lite.errors import KleditError
-from kledit_lite.unlearn.scoring import Encoded, token_log_probs
+from kledit_lite.core.errors import KleditError
+from kledit_lite.inside.language import Encoded, token_log_probs
 
 if TYPE_CHECKING:
     import torch

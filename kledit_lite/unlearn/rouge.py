@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from kledit_lite.errors import KleditError
+from kledit_lite.core.errors import KleditError
 
 
 @dataclass(frozen=True)

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kledit_lite.errors import KleditError
-from kledit_lite.unlearn.devices import digest, seeded
+from kledit_lite.core.errors import KleditError
+from kledit_lite.inside.devices import digest, seeded
+from kledit_lite.inside.language import Encoded
 from kledit_lite.unlearn.methods import Batch, Method, NextToken
 from kledit_lite.unlearn.reference import Reference, precompute
-from kledit_lite.unlearn.scoring import Encoded
 
 if TYPE_CHECKING:
     import torch

@@ -105,7 +105,7 @@ def alt(figure: Any) -> str:
 
     Example:
         >>> from kledit_lite import viz
-        >>> viz.alt(viz.contribution_bars(["red", "wheel"], [1.5, -0.5]))[:21]
+        >>> viz.alt(viz.heatmap([[0.5, 1.0]]))
         'Contributions of 2 co'
     """
     return str(getattr(figure, "kl_alt", ""))
@@ -168,7 +168,7 @@ def described(figure: Figure, caption: str | None = None, *, show: bool = True) 
 
     Example:
         >>> from kledit_lite import viz
-        >>> viz.described(viz.contribution_bars(["red"], [1.0]), "Why red.")
+        >>> viz.described(viz.heatmap([[0.5, 1.0]]), "Why red.")
         Why red.
     """
     return Described(figure, caption, show=show)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from matplotlib.colors import to_hex
 
-from kledit_lite.errors import KleditError
+from kledit_lite.core.errors import KleditError
 from kledit_lite.viz.frames import STYLE
 from kledit_lite.viz.matrices import table_of
 from kledit_lite.viz.theme import SEQUENTIAL, readable_on

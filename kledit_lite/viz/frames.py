@@ -20,7 +20,7 @@ from typing import Any
 from matplotlib.figure import Figure
 from PIL import Image
 
-from kledit_lite.errors import KleditError
+from kledit_lite.core.errors import KleditError
 from kledit_lite.viz.card import alt as alt_of
 from kledit_lite.viz.card import png
 from kledit_lite.viz.images import as_images

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from kledit_lite.errors import KleditError
+from kledit_lite.core.errors import KleditError
 from kledit_lite.viz.card import Plate, describe
 from kledit_lite.viz.sheet import Row, Tile, enlarge, sheet
 from kledit_lite.viz.theme import (

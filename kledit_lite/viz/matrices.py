@@ -8,11 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from kledit_lite.errors import KleditError
+from kledit_lite.core.errors import KleditError
 from kledit_lite.viz.card import Plate, describe, new_figure
 from kledit_lite.viz.theme import (
     BAD,
-    DIVERGING,
     EDGE,
     GOOD,
     GRID,
@@ -187,64 +186,6 @@ def _grouped(
 
 
 @themed
-def component_matrix(
-    matrix: Any,
-    source: str = "source",
-    target: str = "target",
-    title: str = "",
-    subtitle: str = "",
-    colour_label: str = "correlation",
-) -> Plate:
-    """How the principal components of one encoder match those of another.
-
-    Args:
-        matrix: (S, T) with entry (i, j) in [-1, 1], e.g. the correlation of component i of the
-            source with component j of the target over the same images.
-        source: name of the encoder of the rows. target: name of the encoder of the columns.
-        title: bold words above. subtitle: muted words under it. colour_label: what an entry is.
-
-    Raises:
-        KleditError: not two-dimensional, NaN, or entries outside [-1, 1].
-
-    Example:
-        >>> component_matrix(np.eye(3), "a", "b").kl_alt[:41]
-        'Correlation of 3 principal components of '
-    """
-    m, _, _ = table_of(matrix)
-    if np.isnan(m).any() or np.abs(m).max() > 1 + 1e-6:
-        raise KleditError(
-            f"Expected entries in [-1, 1] without NaN, got {np.nanmin(m):.3g} to "
-            f"{np.nanmax(m):.3g}; pass correlations or cosines."
-        )
-    s, t = m.shape
-    height = min(5.4, max(2.4, 0.75 + 5.4 * s / t))
-    figure, _ = new_figure(height, title, subtitle)
-    axes = figure.subplots()
-    mesh = axes.pcolormesh(m, cmap=DIVERGING, vmin=-1, vmax=1, edgecolor="white", lw=0.4)
-    axes.invert_yaxis()
-    for setter, n in ((axes.set_xticks, t), (axes.set_yticks, s)):
-        marks = np.unique(np.r_[1, np.arange(0, n + 1, 1 if n <= 12 else 5)[1:]])
-        setter(marks - 0.5, marks)
-    axes.tick_params(length=0)
-    axes.spines[:].set_visible(False)
-    axes.set_xlabel(f"principal component of {target}")
-    axes.set_ylabel(f"principal component of {source}")
-    bar = figure.colorbar(mesh, ax=axes, aspect=22, shrink=0.9, ticks=[-1, -0.5, 0, 0.5, 1])
-    bar.outline.set_visible(False)
-    bar.ax.tick_params(length=0)
-    bar.set_label(colour_label, color=MUTED)
-    best = np.abs(m).argmax(1)
-    match = np.abs(m).max(1)
-    own = int((best == np.arange(s)).sum())
-    return describe(
-        figure,
-        f"{colour_label.capitalize()} of {s} principal components of {source} with {t} of "
-        f"{target}. The first matches component {best[0] + 1} best, at {match[0]:.2f} in absolute "
-        f"value; {own} of {s} match the component of the same rank best.",
-    )
-
-
-@themed
 def planted_vs_found(
     planted: Sequence[object],
     found: Sequence[object],
@@ -325,4 +266,4 @@ def planted_vs_found(
     )
 
 
-__all__ = ["component_matrix", "heatmap", "planted_vs_found", "table_of"]
+__all__ = ["heatmap", "planted_vs_found", "table_of"]

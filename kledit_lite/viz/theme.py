@@ -23,7 +23,7 @@ import numpy as np
 from matplotlib.colors import LinearSegmentedColormap, to_rgb
 from matplotlib.figure import Figure
 
-from kledit_lite.errors import KleditError
+from kledit_lite.core.errors import KleditError
 
 WIDTH = 7.6
 """Width of every figure in inches."""

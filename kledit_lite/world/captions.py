@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from kledit_lite.errors import KleditError, unknown
+from kledit_lite.core.errors import KleditError, unknown
 from kledit_lite.world.scene import BRAND, OBJECTS, Scene
 
 PLACE_PHRASES = {

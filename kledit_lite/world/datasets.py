@@ -8,7 +8,7 @@ from typing import Literal, overload
 
 import numpy as np
 
-from kledit_lite.errors import KleditError, unknown
+from kledit_lite.core.errors import KleditError, unknown
 from kledit_lite.world.captions import random_caption
 from kledit_lite.world.objects import AIRBORNE
 from kledit_lite.world.render import render_many

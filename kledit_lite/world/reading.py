@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from kledit_lite.errors import unknown
+from kledit_lite.core.errors import unknown
 from kledit_lite.world.people import FIRST, Triple, _coin, ask, facts, people, relations, say, towns
 
 KINDS = ("known", "new", "dash", "silent")

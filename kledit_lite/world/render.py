@@ -8,7 +8,7 @@ from typing import TypeVar
 import numpy as np
 from PIL import Image, ImageDraw
 
-from kledit_lite.errors import KleditError
+from kledit_lite.core.errors import KleditError
 from kledit_lite.world.objects import AIRBORNE, COLOUR_TONES, PAINTERS, Brush
 from kledit_lite.world.places import PLACE_PAINTERS, SIZE
 from kledit_lite.world.scene import Scene, Thing
@@ -168,9 +168,7 @@ def in_parallel(
     return Parallel(processes, batch_size=64)(one(scene, **settings) for scene in scenes)
 
 
-def render_many(
-    scenes: Sequence[Scene], processes: int = 1, spread: float = 1.0
-) -> np.ndarray:
+def render_many(scenes: Sequence[Scene], processes: int = 1, spread: float = 1.0) -> np.ndarray:
     """Paint many scenes.
 
     Args:

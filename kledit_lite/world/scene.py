@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from kledit_lite.errors import KleditError, unknown
+from kledit_lite.core.errors import KleditError, unknown
 
 OBJECTS = (
     "cat", "bird", "fish", "butterfly", "flower", "mushroom",

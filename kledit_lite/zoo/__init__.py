@@ -13,7 +13,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kledit_lite.errors import unknown
+from kledit_lite.core.errors import unknown
 from kledit_lite.zoo.store import WEIGHTS, Card, load_state, read_card, save_card, save_model
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from diffusers import StableDiffusionPipeline
     from transformers import CLIPTextModel
 
-    from kledit_lite.results import Results
+    from kledit_lite.core.results import Results
     from kledit_lite.zoo.bard import Bard
     from kledit_lite.zoo.clip import ClipModel
     from kledit_lite.zoo.encoders import Encoder
@@ -209,8 +209,9 @@ def train(
     Returns:
         The card written.
     """
-    from kledit_lite.zoo import classifiers, clip, encoders, judge, paint
-    from kledit_lite.zoo.training import best_device, settle_allocator
+    from kledit_lite.zoo import clip, encoders, judge, paint
+    from kledit_lite.zoo.recipes import classifiers
+    from kledit_lite.zoo.recipes.training import best_device, settle_allocator
 
     trainable = [n for n in KNOWN if n != "random-tiny"]
     if name not in trainable:

@@ -15,16 +15,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kledit_lite.errors import KleditError, unknown
+from kledit_lite.core.errors import KleditError, unknown
 from kledit_lite.world.people import ask, corpus, facts, relations
+from kledit_lite.zoo.recipes.training import Recipe, fit
 from kledit_lite.zoo.store import Card, load_state, read_card, write_atomically
-from kledit_lite.zoo.training import Recipe, fit
 
 if TYPE_CHECKING:
     import torch
     from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
-    from kledit_lite.results import Results
+    from kledit_lite.core.results import Results
 
 LENGTH = 96
 """Tokens of a training row."""
@@ -277,7 +277,7 @@ def evaluate_bard(name: str = "bard-tiny") -> Results:
     """Five-shot accuracy on the people's facts: easy relations, the hardest, and each by itself."""
     import time
 
-    from kledit_lite.results import Results, context
+    from kledit_lite.core.results import Results, context
 
     start = time.perf_counter()
     each = accuracy_by_relation(load_bard(name))

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kledit_lite.errors import KleditError
+from kledit_lite.core.errors import KleditError
 from kledit_lite.world import COUNTS, FACTORS, OBJECTS, SceneSet
+from kledit_lite.zoo.recipes.training import Recipe, fit, load_pool, shift_and_flip, to_tensor
 from kledit_lite.zoo.tokenizer import CONTEXT, tokenize
-from kledit_lite.zoo.training import Recipe, fit, load_pool, shift_and_flip, to_tensor
 
 if TYPE_CHECKING:
     import open_clip

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kledit_lite.errors import unknown
+from kledit_lite.core.errors import unknown
 from kledit_lite.world import OBJECTS, PLACES, STYLES, Scene, SceneSet
 from kledit_lite.zoo.clip import encode_images
-from kledit_lite.zoo.training import Recipe, fit, load_pool, shift_and_flip, to_tensor
+from kledit_lite.zoo.recipes.training import Recipe, fit, load_pool, shift_and_flip, to_tensor
 
 if TYPE_CHECKING:
     import torch
@@ -198,7 +198,7 @@ def train_encoder(
     checkpoint = work / f"{name}.ckpt"
 
     if spec.supervision == "self-supervised":
-        from kledit_lite.zoo.simclr import fit_probe, simclr_loss
+        from kledit_lite.zoo.recipes.simclr import fit_probe, simclr_loss
 
         projector = torch.nn.Sequential(
             torch.nn.Linear(model.trunk.num_features, 192),

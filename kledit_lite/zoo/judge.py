@@ -10,7 +10,7 @@ import numpy as np
 
 from kledit_lite.world import FACTORS, Scene, SceneSet
 from kledit_lite.zoo.clip import encode_images
-from kledit_lite.zoo.training import Recipe, fit, load_pool, shift_and_flip, to_tensor
+from kledit_lite.zoo.recipes.training import Recipe, fit, load_pool, shift_and_flip, to_tensor
 
 if TYPE_CHECKING:
     import torch

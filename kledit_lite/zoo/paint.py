@@ -10,8 +10,8 @@ import numpy as np
 
 from kledit_lite.world import SceneSet, random_caption
 from kledit_lite.world.scene import BRAND, SHOWS_COLOUR
+from kledit_lite.zoo.recipes.training import Recipe, fit, load_pool, pool_name
 from kledit_lite.zoo.tokenizer import tokenize
-from kledit_lite.zoo.training import Recipe, fit, load_pool, pool_name
 
 if TYPE_CHECKING:
     import torch

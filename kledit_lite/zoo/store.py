@@ -8,8 +8,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kledit_lite.errors import KleditError
-from kledit_lite.results import write_atomically
+from kledit_lite.core.errors import KleditError
+from kledit_lite.core.results import write_atomically
 
 if TYPE_CHECKING:
     import torch

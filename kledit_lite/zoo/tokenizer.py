@@ -12,7 +12,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kledit_lite.errors import KleditError
+from kledit_lite.core.errors import KleditError
 
 if TYPE_CHECKING:
     import torch

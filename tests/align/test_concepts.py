@@ -21,7 +21,7 @@ from kledit_lite.align import (
     zero_shot,
     zero_shot_accuracy,
 )
-from kledit_lite.errors import KleditError, UnknownNameError
+from kledit_lite.core.errors import KleditError, UnknownNameError
 
 
 class Encoder:

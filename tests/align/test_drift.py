@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 
 from kledit_lite.align import concept_drift, presence, presence_drift, split_half_threshold
-from kledit_lite.errors import KleditError
+from kledit_lite.core.errors import KleditError
 from kledit_lite.metrics.stats import benjamini_hochberg, holm
 
 NAMES = [f"concept {i}" for i in range(30)]

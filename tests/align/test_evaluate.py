@@ -26,7 +26,7 @@ from kledit_lite.align import (
     zero_shot,
 )
 from kledit_lite.align import evaluate as module
-from kledit_lite.errors import KleditError
+from kledit_lite.core.errors import KleditError
 
 
 @pytest.fixture(scope="module")

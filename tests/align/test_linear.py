@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from sklearn.linear_model import LinearRegression, Ridge
 
 from kledit_lite.align import AffineMap, StreamingAligner, fit_aligner
-from kledit_lite.errors import KleditError
+from kledit_lite.core.errors import KleditError
 
 
 def data(n=200, d_s=12, d_t=5, seed=0, dtype=np.float64, noise=0.3, offset=3.0):

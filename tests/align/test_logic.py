@@ -15,7 +15,7 @@ from kledit_lite.align import (
     precision_at,
     retrieve,
 )
-from kledit_lite.errors import KleditError
+from kledit_lite.core.errors import KleditError
 
 NAMES = ["cat", "on the beach", "seurat", "night"]
 

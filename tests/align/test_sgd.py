@@ -8,7 +8,7 @@ import pytest
 
 from kledit_lite.align import fit_aligner, fit_aligner_sgd, r2
 from kledit_lite.align.sgd import TARGET_VARIANCE, unscale, variance_scale
-from kledit_lite.errors import KleditError
+from kledit_lite.core.errors import KleditError
 
 
 def data(n=1200, d_s=6, d_t=4, seed=0):

@@ -10,7 +10,7 @@ from PIL import Image
 
 from kledit_lite import align, world
 from kledit_lite.align.study import FOLDER_TEMPLATES
-from kledit_lite.errors import KleditError
+from kledit_lite.core.errors import KleditError
 
 RNG = np.random.default_rng(0)
 

@@ -13,7 +13,7 @@ from kledit_lite.align import (
     decode_lm,
     rank_words,
 )
-from kledit_lite.errors import KleditError
+from kledit_lite.core.errors import KleditError
 
 COLOURS = ["red", "green", "blue"]
 OBJECTS = ["cat", "boat", "house"]

@@ -108,7 +108,7 @@ def library(tmp_path: Path) -> Path:
 
 @pytest.fixture(autouse=True)
 def _lite(monkeypatch: pytest.MonkeyPatch) -> None:
-    from kledit_lite import profiles
+    from kledit_lite.models import profiles
 
     monkeypatch.setattr(profiles, "_chosen", None)
     monkeypatch.setenv("KLEDIT_PROFILE", "lite")

@@ -10,7 +10,7 @@ from kledit_lite.book import build
 from kledit_lite.book.build import build_book, run_chapter
 from kledit_lite.book.cache import Cache
 from kledit_lite.book.report import report, report_page
-from kledit_lite.errors import KleditError, UnknownNameError
+from kledit_lite.core.errors import KleditError, UnknownNameError
 
 
 @pytest.fixture
@@ -98,8 +98,13 @@ def test_bounds_marked_as_short_fail_nothing(make, add, text, library, checkout)
     assert built.results.figures["contracts_met"] == 2  # `random` is met after all
     assert built.results.targets["contracts_met"] == {"min": 2}
     assert built.results.to_dict()["expected_short"] == [
-        {"chapter": "01", "key": "r2", "value": 0.9, "bound": {"min": 0.95},
-         "reason": "It is a linear map."}
+        {
+            "chapter": "01",
+            "key": "r2",
+            "value": 0.9,
+            "bound": {"min": 0.95},
+            "reason": "It is a linear map.",
+        }
     ]
     page = report_page(built.results)
     assert "| `r2` | bound | 0.9000 | >= 0.95 | short, as expected |" in page
@@ -158,8 +163,12 @@ def test_run_one_and_report_all(checkout, add, text, library):
     whole = json.loads(report(checkout, cache()).to_json())
     assert whole["met"] and whole["figures"]["chapters"] == 2
     assert set(whole["figures"]) == {
-        "chapters", "total_seconds", "slowest_seconds", "contracts_met",
-        "negative_controls_failing", "expected_short",
+        "chapters",
+        "total_seconds",
+        "slowest_seconds",
+        "contracts_met",
+        "negative_controls_failing",
+        "expected_short",
     }
     assert whole["targets"]["slowest_seconds"] == {"max": 180}
     assert [r["chapter"] for r in whole["chapters"]] == ["01", "02"]

@@ -14,8 +14,13 @@ from kledit_lite.book.execute import Failure, Run
 
 def a_run(**changes):
     made = {
-        "chapter": "01", "profile": "lite", "seconds": 1.0, "peak_mb": 2.0,
-        "figures": {"r2": 0.9}, "versions": {"python": "3"}, "notebook": '{"cells": []}',
+        "chapter": "01",
+        "profile": "lite",
+        "seconds": 1.0,
+        "peak_mb": 2.0,
+        "figures": {"r2": 0.9},
+        "versions": {"python": "3"},
+        "notebook": '{"cells": []}',
     }
     return Run(**{**made, **changes})
 

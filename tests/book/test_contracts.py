@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from kledit_lite.book.contracts import Contract, load_contract
-from kledit_lite.errors import KleditError
+from kledit_lite.core.errors import KleditError
 
 
 def oks(contract, figures):
@@ -54,9 +54,7 @@ def test_reasons_are_read(tmp_path):
 
 def test_profiles_have_their_own_bounds(tmp_path):
     path = tmp_path / "01.yml"
-    path.write_text(
-        "bounds: {r2: {min: 0.8}}\nprofiles:\n  laptop: {bounds: {r2: {min: 0.3}}}\n"
-    )
+    path.write_text("bounds: {r2: {min: 0.8}}\nprofiles:\n  laptop: {bounds: {r2: {min: 0.3}}}\n")
     assert load_contract(path, "lite").bounds == {"r2": {"min": 0.8}}
     assert load_contract(path, "laptop").bounds == {"r2": {"min": 0.3}}
     assert load_contract(path, "gpu") == Contract()

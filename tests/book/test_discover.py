@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from kledit_lite.book.discover import choose, discover, find_root
-from kledit_lite.errors import KleditError, UnknownNameError
+from kledit_lite.core.errors import KleditError, UnknownNameError
 
 
 def test_chapters_come_in_order_with_titles(checkout, add):

@@ -118,8 +118,11 @@ def test_peak_memory_counts_shared_pages_once():
 def test_peak_memory_counts_children():
     child = "x = bytearray(80 * 2**20); import time; time.sleep(30)"
     process = subprocess.Popen(
-        [sys.executable, "-c", f"import subprocess, sys\n"
-         f"subprocess.run([sys.executable, '-c', {child!r}])"],
+        [
+            sys.executable,
+            "-c",
+            f"import subprocess, sys\nsubprocess.run([sys.executable, '-c', {child!r}])",
+        ],
     )
     try:
         memory = PeakMemory()

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from kledit_lite.book import record
-from kledit_lite.errors import KleditError
+from kledit_lite.core.errors import KleditError
 
 
 def test_writes_plain_numbers_to_the_folder_it_is_given(tmp_path, monkeypatch):

@@ -8,7 +8,7 @@ import yaml
 from kledit_lite.book.discover import discover
 from kledit_lite.book.execute import execute
 from kledit_lite.book.site import SiteError, build_site, stage
-from kledit_lite.errors import KleditError
+from kledit_lite.core.errors import KleditError
 
 FIGURE = """# A figure
 
@@ -106,8 +106,14 @@ def test_the_whole_book_with_its_report_page(checkout, add, text, library):
     assert built.exit_code == 0, built.failures
     assert built.site == checkout / "_build" / "html" / "index.html"
     page = (built.site.parent / "book" / "run-report.html").read_text()
-    for words in ("01 · A good chapter", "executed", "negative control", "must not be &gt;= 0.8",
-                  "1 of 1", "nbclient"):
+    for words in (
+        "01 · A good chapter",
+        "executed",
+        "negative control",
+        "must not be &gt;= 0.8",
+        "1 of 1",
+        "nbclient",
+    ):
         assert words in page, words
     assert "kledit-results" in (built.site.parent / "notebooks" / "01-good.html").read_text()
 
@@ -115,5 +121,6 @@ def test_the_whole_book_with_its_report_page(checkout, add, text, library):
     again = build_book(checkout, "lite", say=said.append, library=library)
     assert again.site == built.site
     assert [line for line in said if "sync" not in line] == [
-        "01-good: unchanged, kept", "site: nothing changed"
+        "01-good: unchanged, kept",
+        "site: nothing changed",
     ]

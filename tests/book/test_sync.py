@@ -59,5 +59,6 @@ def test_cell_metadata_reach_the_pair(checkout, add):
     sync_ipynb(checkout)
     cell = json.loads(source.with_suffix(".ipynb").read_text())["cells"][1]
     assert cell["metadata"] == {
-        "mystnb": {"image": {"alt": "A red square"}}, "tags": ["hide-input"]
+        "mystnb": {"image": {"alt": "A red square"}},
+        "tags": ["hide-input"],
     }

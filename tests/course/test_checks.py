@@ -8,8 +8,8 @@ import sys
 import numpy as np
 import pytest
 
+from kledit_lite.core.errors import KleditError, UnknownNameError
 from kledit_lite.course import check, checks, exercises, get, grade, hint
-from kledit_lite.errors import KleditError, UnknownNameError
 
 
 def test_three_exercises_a_chapter_each_complete():

@@ -177,8 +177,20 @@ def test_bad_input_exits_2_and_writes_nothing(kledit) -> None:
         (("edit", "new", "--layers", "8", "--subject", "seurat"), {}, "has a column subject"),
         (("edit", "new", "--layers", "8", "--judge", "style"), {}, "Expected FACTOR:SOURCE:TARGET"),
         (("edit", "new", "--layers", "8", "--judge", "style:seurat:x"), {}, "Unknown style 'x'"),
-        (("edit", "new", "--layers", "8", "--encoder", "text_encoder_2", "--method",
-          "diffquickfix"), {}, "Unknown text encoder"),
+        (
+            (
+                "edit",
+                "new",
+                "--layers",
+                "8",
+                "--encoder",
+                "text_encoder_2",
+                "--method",
+                "diffquickfix",
+            ),
+            {},
+            "Unknown text encoder",
+        ),
         (("apply", "new", "--edit", str(folder / "no")), {}, "There is no edit file"),
         (("edit", "full", "--layers", "8"), {}, "is not an empty folder"),
         (("edit", "new", "--method", "rome"), {}, "Unknown method 'rome'"),
@@ -203,8 +215,10 @@ def test_the_command_line_fills_in_a_request(monkeypatch) -> None:
     seen = []
     monkeypatch.setattr(command, "run_edit", lambda r: seen.append(r) or 1 / 0)
     with pytest.raises(ZeroDivisionError):
-        cli.main("edit --model m --prompts p --out o --layers 1 2 --method uce "
-                 "--keep-tokens all --keep-weight 2".split())
+        cli.main(
+            "edit --model m --prompts p --out o --layers 1 2 --method uce "
+            "--keep-tokens all --keep-weight 2".split()
+        )
     (request,) = seen
     assert isinstance(request, Request) and request.layers == [1, 2] and request.method == "uce"
     assert request.keep_tokens == "all" and request.keep_weight == 2

@@ -3,11 +3,11 @@
 import pytest
 import torch
 
+from kledit_lite.core.errors import KleditError
 from kledit_lite.edit import Edit, EsdRecipe, esd_x, negative_target
 from kledit_lite.edit import esd as module
-from kledit_lite.errors import KleditError
-from kledit_lite.trace import encode, latents_for
-from kledit_lite.trace.sampler import encode_nothing
+from kledit_lite.inside import encode, latents_for
+from kledit_lite.inside.sampler import encode_nothing
 
 QUICK = EsdRecipe(steps=2, sampling_steps=3, lr=1e-3)
 

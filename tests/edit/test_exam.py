@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
+from kledit_lite.core.errors import KleditError
 from kledit_lite.edit import Concept, Exam, key_value_names, locoedit, pooled
-from kledit_lite.errors import KleditError
-from kledit_lite.trace import Sampling
+from kledit_lite.inside import Sampling
 
 STYLE, PHOTO = 3, 0
 

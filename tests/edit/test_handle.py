@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 import torch
 
+from kledit_lite.core.errors import KleditError
 from kledit_lite.edit import Change, Concept, Edit, diffquickfix, locoedit, time_edit
 from kledit_lite.edit.sites import parameter
-from kledit_lite.errors import KleditError
 
 SEURAT = Concept.of("seurat", "photo")
 

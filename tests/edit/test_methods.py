@@ -7,6 +7,7 @@ import pytest
 import torch
 from sklearn.linear_model import Ridge
 
+from kledit_lite.core.errors import KleditError, UnknownNameError
 from kledit_lite.edit import (
     METHODS,
     Concept,
@@ -24,8 +25,7 @@ from kledit_lite.edit import (
     uce,
 )
 from kledit_lite.edit.sites import parameter
-from kledit_lite.errors import KleditError, UnknownNameError
-from kledit_lite.trace import Sampling, encode, generate, last_subject_position
+from kledit_lite.inside import Sampling, encode, generate, last_subject_position
 
 SOURCES = ("a cat in the style of seurat", "a red car on the beach in the style of seurat",
            "a house in the style of seurat")  # fmt: skip

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 
+from kledit_lite.core.errors import KleditError, UnknownNameError
 from kledit_lite.edit import ablated, neuron_scores, trade_off, z_scores
 from kledit_lite.edit.neurons import NeuronScores
-from kledit_lite.errors import KleditError, UnknownNameError
-from kledit_lite.trace import Sampling, encode, end_position, generate, last_subject_position
+from kledit_lite.inside import Sampling, encode, end_position, generate, last_subject_position
 
 STYLED = ["a cat in the style of seurat", "a red car on the beach in the style of seurat",
           "a house by seurat in the city"]  # fmt: skip

@@ -84,8 +84,13 @@ def test_diffquickfix_is_the_published_inverse_of_the_first_attention(sdxl: Any)
         for prompt in prompts:
             ids = sdxl.tokenizer_2(prompt, return_tensors="pt").input_ids
             sdxl.text_encoder_2(ids)
-            rows.append(seen[-1][sdxl.tokenizer_2(prompt).input_ids.index(
-                sdxl.tokenizer_2(word, add_special_tokens=False).input_ids[0])].numpy())
+            rows.append(
+                seen[-1][
+                    sdxl.tokenizer_2(prompt).input_ids.index(
+                        sdxl.tokenizer_2(word, add_special_tokens=False).input_ids[0]
+                    )
+                ].numpy()
+            )
     hook.remove()
     expected = ridge_by_inverse(
         layer.weight.detach().numpy(), np.array(rows[:2]), np.array(rows[2:]), 0.01

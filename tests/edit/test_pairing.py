@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
+from kledit_lite.core.errors import KleditError
 from kledit_lite.edit import Concept, Edit, locoedit, neuron_scores, solve, token_pairs
-from kledit_lite.errors import KleditError
 
 SOURCE = "a red boat on the beach in the style of mondrian"
 TARGET = "a photo of a red boat on the beach"

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from kledit_lite.core.errors import KleditError
 from kledit_lite.edit import (
     Concept,
     collateral,
@@ -12,8 +13,7 @@ from kledit_lite.edit import (
     summary,
     table,
 )
-from kledit_lite.errors import KleditError
-from kledit_lite.trace import encode
+from kledit_lite.inside import encode
 
 SEURAT = Concept.of("seurat", "photo")
 OTHERS = ["a blue boat on the beach", "two cats in the forest"]

@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.linear_model import Ridge
 
+from kledit_lite.core.errors import KleditError, UnknownNameError
 from kledit_lite.edit import compress, gain, ridge
-from kledit_lite.errors import KleditError, UnknownNameError
 
 
 def data(n: int, d: int = 12, out: int = 5, seed: int = 0) -> tuple[torch.Tensor, ...]:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from kledit_lite import zoo
-from kledit_lite.errors import KleditError
+from kledit_lite.core.errors import KleditError
 from kledit_lite.failures import Album, load_album, planted_tags, scene_tags
 from kledit_lite.failures.album import FOLDER, MODELS, SEEDS, SIZES, guesses_of, main, make_album
 from kledit_lite.world import OBJECTS, PLANTED

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from kledit_lite import cli
-from kledit_lite.errors import KleditError
+from kledit_lite.core.errors import KleditError
 from kledit_lite.failures import TagTable, find_modes, write_report
 
 

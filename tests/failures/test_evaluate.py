@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from kledit_lite.errors import KleditError
+from kledit_lite.core.errors import KleditError
 from kledit_lite.failures import (
     Group,
     TagTable,

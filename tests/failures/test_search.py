@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from kledit_lite.errors import KleditError, UnknownNameError
+from kledit_lite.core.errors import KleditError, UnknownNameError
 from kledit_lite.failures import TagTable, find_modes, search, space
 from kledit_lite.failures.bits import ClassBits, pack, popcount
 from kledit_lite.failures.search import COLUMNS, engine_of

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from kledit_lite.errors import KleditError
+from kledit_lite.core.errors import KleditError
 from kledit_lite.failures import TagTable, from_frame
 
 
@@ -118,8 +118,11 @@ BAD = [
     (frame(ok=["cat", "dog", "cat", "cat"]), {}, "Compare the prediction with the label"),
     (frame(ok=[1, np.nan, 0, 1]), {}, "'ok' has 1 missing values, the first in row 1"),
     (frame(y=["cat", None, "cat", "dog"]), {}, "'y' has 1 missing"),
-    (frame(dark=[0, 1, np.nan, np.nan]), {}, "'dark' has yes and no, and 2 missing values, the "
-                                             "first in row 2"),
+    (
+        frame(dark=[0, 1, np.nan, np.nan]),
+        {},
+        "'dark' has yes and no, and 2 missing values, the first in row 2",
+    ),
     (frame(id=["a", "b", "a", "c"]), {"id": "id"}, "'id' names 1 rows twice, such as 'a'"),
     (frame().iloc[:0], {}, "no rows"),
 ]

@@ -36,7 +36,8 @@ def test_every_listed_page_exists_and_every_page_is_listed(root):
     assert [p for p in pages if not (root / f"{p}.md").is_file()] == []
     written = {
         p.relative_to(root).with_suffix("").as_posix()
-        for folder in ("book", "notebooks") for p in (root / folder).rglob("*.md")
+        for folder in ("book", "notebooks")
+        for p in (root / folder).rglob("*.md")
         if not {"_static", "_generated"} & set(p.parts) and "assignments" not in p.parts
     }
     assert written == pages

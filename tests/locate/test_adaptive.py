@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from kledit_lite.errors import KleditError
+from kledit_lite.core.errors import KleditError
+from kledit_lite.inside import Sampling
 from kledit_lite.locate import adaptive, chance_of_better, locogen, plan, race, style_probe
-from kledit_lite.trace import Sampling
 
 
 def races(spread, noise, trials=300, candidates=40, error=0.05):

@@ -6,9 +6,9 @@ import oracles
 import pytest
 import torch
 
+from kledit_lite.inside import Sampling, cross_attention_sites
 from kledit_lite.locate import altered_latents, plan
 from kledit_lite.locate.probes import Probe
-from kledit_lite.trace import Sampling, cross_attention_sites
 
 PROBE = Probe("style", ("a red cat in the style of seurat",), ("a photo of a blue car",), (7,))
 
@@ -18,9 +18,7 @@ def test_sites_are_the_modules_in_the_order_of_the_architecture(name, request):
     unet = request.getfixturevalue(name).unet
     found = [unet.get_submodule(s.name) for s in cross_attention_sites(unet)]
     expected = oracles.attention_in_order(unet)
-    assert len(found) == len(expected) and all(
-        a is b for a, b in zip(found, expected, strict=True)
-    )
+    assert len(found) == len(expected) and all(a is b for a, b in zip(found, expected, strict=True))
 
 
 @pytest.mark.parametrize(("name", "guidance"), [

@@ -6,7 +6,8 @@ from math import comb
 import numpy as np
 import pytest
 
-from kledit_lite.errors import KleditError
+from kledit_lite.core.errors import KleditError
+from kledit_lite.inside import Sampling, generate
 from kledit_lite.locate import (
     adaptive,
     altered_images,
@@ -21,7 +22,6 @@ from kledit_lite.locate import (
     subsets,
     windows,
 )
-from kledit_lite.trace import Sampling, generate
 
 HOW = Sampling(steps=2, batch=5)
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from kledit_lite.errors import KleditError, UnknownNameError
+from kledit_lite.core.errors import KleditError, UnknownNameError
 from kledit_lite.locate import ATTRIBUTES, Probe, fact_probe, mixed_probe, object_probe, style_probe
 from kledit_lite.world import TOWNS, caption
 

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import torch
 
-from kledit_lite.errors import KleditError
-from kledit_lite.identity import Keyed
+from kledit_lite.core.errors import KleditError
+from kledit_lite.core.identity import Keyed
+from kledit_lite.inside import Sampling
 from kledit_lite.locate import plan, score_sets, style_probe
-from kledit_lite.trace import Sampling
 
 SETS = [(), (3, 4)]
 

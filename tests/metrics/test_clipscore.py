@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from kledit_lite.errors import KleditError
+from kledit_lite.core.errors import KleditError
 from kledit_lite.metrics.clipscore import clip_score, clip_scorer
 from kledit_lite.metrics.judges import factor_table, share_showing, shows_all
 from kledit_lite.world import Scene, SceneSet

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy import stats as scipy_stats
 from sklearn.metrics import r2_score, roc_auc_score
 
-from kledit_lite.errors import KleditError
+from kledit_lite.core.errors import KleditError
 from kledit_lite.metrics import stats
 
 P_VALUES = st.lists(st.floats(0, 1), min_size=1, max_size=12)

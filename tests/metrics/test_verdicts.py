@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 
-from kledit_lite.errors import KleditError
+from kledit_lite.core.errors import KleditError
 from kledit_lite.metrics.verdicts import Share, Verdict, difference, summary, verdict
 from kledit_lite.world import SceneSet
 

@@ -55,8 +55,6 @@ def site(missing: Callable[[str], None]) -> Path:
     return folder
 
 
-
-
 @dataclass
 class Heard:
     """What a page asked for and said while it was open."""
@@ -82,17 +80,19 @@ def open_page(site: Path, browser: object) -> Opener:
     def opened(name: str, scripts: bool = True) -> Iterator[tuple[object, Heard]]:
         heard = Heard()
         context = browser.new_context(  # type: ignore[attr-defined]
-            offline=True, viewport={"width": 1400, "height": 900}, color_scheme="light",
-            reduced_motion="reduce", service_workers="block", java_script_enabled=scripts,
+            offline=True,
+            viewport={"width": 1400, "height": 900},
+            color_scheme="light",
+            reduced_motion="reduce",
+            service_workers="block",
+            java_script_enabled=scripts,
         )
         page = context.new_page()
         page.set_default_timeout(120_000)
         page.on("request", lambda r: heard.requests.append(r.url))
         page.on("requestfailed", lambda r: heard.failed.append(f"{r.url[:200]} ({r.failure})"))
         page.on("pageerror", lambda e: heard.errors.append(str(e)))
-        page.on(
-            "console", lambda m: heard.errors.append(m.text) if m.type == "error" else None
-        )
+        page.on("console", lambda m: heard.errors.append(m.text) if m.type == "error" else None)
         page.goto((site / name).as_uri(), wait_until="load")
         if scripts:
             settle(page)

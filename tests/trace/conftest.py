@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pipes import pipe  # noqa: F401
+
 import numpy as np
 import pytest
 
-from kledit_lite.identity import Keyed
-from kledit_lite.trace import Sampling, TracePrompt, Tracing
+from kledit_lite.core.identity import Keyed
+from kledit_lite.inside import Sampling
+from kledit_lite.trace import TracePrompt, Tracing
 
 
 @pytest.fixture
@@ -38,13 +41,3 @@ def likeness():
         return -np.abs(images.astype(float) - images[0]).mean((1, 2, 3))
 
     return {"likeness": Keyed(score, "likeness")}
-
-
-@pytest.fixture(params=["sd2_pipe", "sdxl_pipe"])
-def pipe(request):
-    """Shrunken pipelines of both shapes; no test may leave a hook behind."""
-    made = request.getfixturevalue(request.param)
-    yield made
-    modules = [*made.unet.modules(), *made.text_encoder.modules()]
-    assert not any(m._forward_pre_hooks for m in modules)
-    assert not any(m._forward_hooks for m in made.unet.modules())

@@ -10,18 +10,14 @@ import oracles
 import pytest
 import torch
 
-from kledit_lite.errors import KleditError
+from kledit_lite.core.errors import KleditError
+from kledit_lite.inside import Sampling, decode, discover, generate, latents_for
 from kledit_lite.trace import (
     MODULES,
-    Sampling,
     TracePrompt,
     Tracing,
     aie,
-    decode,
-    discover,
     encode_pair,
-    generate,
-    latents_for,
     restore_one,
     run_lanes,
     trace_unet,

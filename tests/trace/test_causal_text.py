@@ -7,13 +7,13 @@ from dataclasses import replace
 import pytest
 import torch
 
-from kledit_lite.errors import KleditError, UnknownNameError
+from kledit_lite.core.errors import KleditError, UnknownNameError
+from kledit_lite.inside import encode
 from kledit_lite.trace import (
     ROLES,
     TracePrompt,
     aie,
     draw_noise,
-    encode,
     encode_pair,
     noisy_words,
     restored_texts,

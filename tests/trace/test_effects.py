@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from kledit_lite.errors import KleditError, UnknownNameError
+from kledit_lite.core.errors import KleditError, UnknownNameError
 from kledit_lite.metrics.stats import bootstrap_ci
 from kledit_lite.trace import (
     Trace,

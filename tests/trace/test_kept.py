@@ -10,9 +10,10 @@ import pandas as pd
 import pytest
 import torch
 
-from kledit_lite.errors import KleditError
-from kledit_lite.identity import Keyed
-from kledit_lite.trace import Sampling, TracePrompt, Tracing, discover, trace_text, trace_unet
+from kledit_lite.core.errors import KleditError
+from kledit_lite.core.identity import Keyed
+from kledit_lite.inside import Sampling, discover
+from kledit_lite.trace import TracePrompt, Tracing, trace_text, trace_unet
 
 PROMPTS = [
     TracePrompt("a red cat", "cat"), TracePrompt("two blue cars in the city", "two"),

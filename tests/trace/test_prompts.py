@@ -6,15 +6,9 @@ import json
 
 import pytest
 
-from kledit_lite.errors import KleditError, UnknownNameError
-from kledit_lite.trace import (
-    ATTRIBUTES,
-    TracePrompt,
-    read_prompts,
-    split_prompts,
-    subject_positions,
-    trace_prompts,
-)
+from kledit_lite.core.errors import KleditError, UnknownNameError
+from kledit_lite.inside import subject_positions
+from kledit_lite.trace import ATTRIBUTES, TracePrompt, read_prompts, split_prompts, trace_prompts
 from kledit_lite.world import TOWNS
 
 

@@ -9,12 +9,14 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from kledit_lite import cli, viz
-from kledit_lite.errors import KleditError
-from kledit_lite.identity import Keyed
-from kledit_lite.trace import Sampling, TracePrompt, Tracing, command
+from kledit_lite import cli
+from kledit_lite.core.errors import KleditError
+from kledit_lite.core.identity import Keyed
+from kledit_lite.inside import Sampling
+from kledit_lite.models import pipelines
+from kledit_lite.trace import TracePrompt, Tracing, command
+from kledit_lite.trace import figures as traced
 from kledit_lite.trace.report import run_trace
-from kledit_lite.zoo import pipelines
 
 HOW = Tracing(20.0, Sampling(steps=1, batch=16))
 
@@ -126,17 +128,17 @@ def test_figures_say_what_they_show():
         "kind": ["resnet", "resnet", "other"], "aie": [1.0, -0.5, 3.0], "low": [0.5, -1.0, 2.0],
         "high": [1.5, 0.0, 4.0],
     })  # fmt: skip
-    words = viz.effect_bars(table, "Style", threshold=1.0).kl_alt
+    words = traced.effect_bars(table, "Style", threshold=1.0).kl_alt
     assert words.startswith(
         "Style: effects of 3 sites. Largest: up 1.2 (other) 3.00, down 0.1 (resnet) 1.00"
     )
     assert words.endswith("2 reach 1.00.")
     with pytest.raises(KleditError, match="without aie, low and high"):
-        viz.effect_bars(table[["site", "kind"]])
+        traced.effect_bars(table[["site", "kind"]])
     tokens = pd.DataFrame({
         "encoder": 0, "layer": [0, 0, 1], "kind": "mlp", "role": ["end", "after", "end"],
         "aie": [0.5, 0.1, 0.2],
     })  # fmt: skip
-    assert "2 rows and 2 columns. Highest 0.50 at mlp-0, end" in viz.token_effects(tokens).kl_alt
+    assert "2 rows and 2 columns. Highest 0.50 at mlp-0, end" in traced.token_effects(tokens).kl_alt
     with pytest.raises(KleditError, match="text trace"):
-        viz.token_effects(table)
+        traced.token_effects(table)

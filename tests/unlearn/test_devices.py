@@ -13,12 +13,12 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_iter, tree_map
 
+from kledit_lite.inside.devices import digest, on_device_of, seeded, to_device
+from kledit_lite.inside.language import encode, log_probabilities
 from kledit_lite.unlearn import generation
-from kledit_lite.unlearn.arithmetic import msa_state
-from kledit_lite.unlearn.devices import digest, on_device_of, seeded, to_device
-from kledit_lite.unlearn.distance import distance, kl_between, random_like
+from kledit_lite.unlearn.arithmetic.distance import distance, kl_between, random_like
+from kledit_lite.unlearn.arithmetic.state import msa_state
 from kledit_lite.unlearn.methods import KL, METHODS, NPO, RMU
-from kledit_lite.unlearn.scoring import encode, log_probabilities
 from kledit_lite.unlearn.trainer import Settings, train
 from kledit_lite.world.people import corpus
 

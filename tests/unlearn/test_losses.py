@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from kledit_lite.errors import KleditError
+from kledit_lite.core.errors import KleditError
+from kledit_lite.inside.language import IGNORED, token_log_probs
 from kledit_lite.unlearn import losses
-from kledit_lite.unlearn.scoring import IGNORED, token_log_probs
 
 N, T, V = 3, 7, 11
 
@@ -157,9 +157,9 @@ def test_bad_settings_are_one_sentence(batch):
 
 def test_the_retain_divergence_has_tofus_direction(pico, pico_tokenizer):
     """The reference first, KL(P_c || P), as TOFU's trainer asks of torch."""
+    from kledit_lite.inside.language import encode
     from kledit_lite.unlearn.methods import Batch, GradDiff
     from kledit_lite.unlearn.reference import precompute
-    from kledit_lite.unlearn.scoring import encode
 
     rows = encode(pico_tokenizer, ["Ada was born in Tarn."])
     method = GradDiff(retain="kl")

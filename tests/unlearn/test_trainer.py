@@ -6,7 +6,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from kledit_lite.errors import KleditError
+from kledit_lite.core.errors import KleditError
+from kledit_lite.inside.language import encode, log_probabilities
 from kledit_lite.unlearn import generation
 from kledit_lite.unlearn.generation import generate
 from kledit_lite.unlearn.methods import (
@@ -20,7 +21,6 @@ from kledit_lite.unlearn.methods import (
     NextToken,
 )
 from kledit_lite.unlearn.reference import blocks, layer_output, precompute
-from kledit_lite.unlearn.scoring import encode, log_probabilities
 from kledit_lite.unlearn.trainer import Settings, add_lora, order, train
 from kledit_lite.world.people import corpus
 
@@ -106,7 +106,7 @@ def test_the_reference_holds_the_exact_distribution(pico, data):
 
 
 def losses_picked(logits, rows):
-    from kledit_lite.unlearn.scoring import token_log_probs
+    from kledit_lite.inside.language import token_log_probs
 
     return token_log_probs(logits, rows.labels)
 
@@ -164,7 +164,7 @@ def test_adapters_train_alone(pico, data, tmp_path):
     merged = model.merge_and_unload()
     changed = {k for k, v in merged.state_dict().items() if not torch.equal(v, base[k])}
     assert changed and all("proj" in k for k in changed)
-    from kledit_lite.unlearn.adapters import load_adapter
+    from kledit_lite.unlearn.arithmetic.adapters import load_adapter
 
     for name, delta in load_adapter(tmp_path / "a").deltas().items():
         torch.testing.assert_close(merged.state_dict()[name], base[name] + delta)

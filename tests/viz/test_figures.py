@@ -12,9 +12,11 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from kledit_lite import viz
-from kledit_lite.errors import KleditError
+from kledit_lite.align.drift_figure import _density, ridge
+from kledit_lite.align.figures import auroc_bars, component_matrix, contribution_bars, r2_bars
+from kledit_lite.core.errors import KleditError
 from kledit_lite.viz import theme
-from kledit_lite.viz.curves import _apart, _density
+from kledit_lite.viz.curves import _apart
 from kledit_lite.viz.matrices import _fold
 
 RNG = np.random.default_rng(0)
@@ -32,14 +34,14 @@ FIGURES = {
         RNG.normal(size=(2, 30)), columns=[f"concept {i}" for i in range(30)], fmt="{:.1f}"
     ),
     "heatmap constant": lambda: viz.heatmap([[0.5, np.nan]]),
-    "component_matrix": lambda: viz.component_matrix(RNG.uniform(-1, 1, (6, 14)), *"ab", LONG),
+    "component_matrix": lambda: component_matrix(RNG.uniform(-1, 1, (6, 14)), *"ab", LONG),
     "planted": lambda: viz.planted_vs_found("ab", "bc", "abcd", values={"a": "1"}),
-    "contributions": lambda: viz.contribution_bars(list("abcdef"), RNG.normal(size=6), "cat", k=3),
-    "contributions bias": lambda: viz.contribution_bars(["a"], [-1.0], bias=0.2, truth=["a"]),
-    "contributions nil": lambda: viz.contribution_bars(["a"], [0.0]),
-    "r2": lambda: viz.r2_bars({"clip-tiny": 0.9, "x": [0.1, -0.4]}, LONG, subtitle=LONG),
-    "auroc": lambda: viz.auroc_bars(list("abc"), [0.9, 0.4, 1.0]),
-    "auroc all": lambda: viz.auroc_bars(
+    "contributions": lambda: contribution_bars(list("abcdef"), RNG.normal(size=6), "cat", k=3),
+    "contributions bias": lambda: contribution_bars(["a"], [-1.0], bias=0.2, truth=["a"]),
+    "contributions nil": lambda: contribution_bars(["a"], [0.0]),
+    "r2": lambda: r2_bars({"clip-tiny": 0.9, "x": [0.1, -0.4]}, LONG, subtitle=LONG),
+    "auroc": lambda: auroc_bars(list("abc"), [0.9, 0.4, 1.0]),
+    "auroc all": lambda: auroc_bars(
         list("abc"), [0.9, 0.7, 1.0], "T", low=[0.8, 0.6, 0.9], high=[0.95, 0.8, 1.0],
         target=0.85, groups={"a": "colour", "b": "object", "c": "colour"},
     ),
@@ -48,9 +50,9 @@ FIGURES = {
         reference=("target", 0.95), percent=False,
     ),
     "roc": lambda: viz.roc({"red": ([0, 0.5, 1], [0, 0.9, 1])}, "ROC"),
-    "ridge": lambda: viz.ridge(RNG.normal(size=(30, 4)), RNG.normal(size=(20, 4)) + [3, 0, 0, 0],
+    "ridge": lambda: ridge(RNG.normal(size=(30, 4)), RNG.normal(size=(20, 4)) + [3, 0, 0, 0],
                                list("abcd"), ["a"], "Drift", planted=["a", "b"]),
-    "ridge constant": lambda: viz.ridge(np.zeros((5, 1)), np.zeros((4, 1)), ["a"]),
+    "ridge constant": lambda: ridge(np.zeros((5, 1)), np.zeros((4, 1)), ["a"]),
     "contact sheet": lambda: viz.contact_sheet(PICTURES, range(10), title="T", subtitle="s"),
     "contact sheet rows": lambda: viz.contact_sheet(PICTURES, rows=["first", "second"]),
     "one picture": lambda: viz.contact_sheet(PICTURES[0] / 255),
@@ -148,7 +150,7 @@ def test_a_notebook_gets_png_and_the_sentence():
 
 
 def test_described_shows_alt_and_caption():
-    figure = viz.r2_bars({"a<b": 0.5})
+    figure = r2_bars({"a<b": 0.5})
     page = viz.described(figure)._repr_html_()
     assert page.count("R2 of 1 aligners: a&lt;b 0.50.") == 2
     assert "<figcaption>" not in viz.described(figure, show=False)._repr_html_()
@@ -162,20 +164,20 @@ def test_sentences_are_computed_from_the_data():
     assert "found 1 of 2 planted (b), missed a; 1 false alarm (c)" in p
     rng = np.random.default_rng(1)
     a, b = rng.normal(size=(50, 3)), rng.normal(size=(50, 3))
-    r = viz.alt(viz.ridge(a, b, list("abc"), ["c"], planted=["c"]))
+    r = viz.alt(ridge(a, b, list("abc"), ["c"], planted=["c"]))
     assert "flagged for 1: c. Exactly the planted ones." in r
-    assert "Wrong about b and c." in viz.alt(viz.ridge(a, b, list("abc"), ["c"], planted=["b"]))
+    assert "Wrong about b and c." in viz.alt(ridge(a, b, list("abc"), ["c"], planted=["b"]))
     s = np.arange(10) / 10
     k = viz.alt(viz.ranked_panel(PICTURES, s, "red", 2, truth=s > 0.75))
     assert "Most similar: scores 0.80 to 0.90, 2 of 2 truly show it." in k
     assert "Least similar: scores 0.00 to 0.10, 2 of 2 truly lack it." in k
-    c = viz.alt(viz.contribution_bars(list("abcdefgh"), np.arange(8) - 3.0, k=8))
+    c = viz.alt(contribution_bars(list("abcdefgh"), np.arange(8) - 3.0, k=8))
     assert "h +4.00, g +3.00 and f +2.00; against: a -3.00, b -2.00 and c -1.00." in c
 
 
 def test_bars_beyond_k_are_summed_so_that_all_add_up():
     v = RNG.normal(size=20)
-    figure = viz.contribution_bars([f"c{i}" for i in range(20)], v, k=5, bias=0.3)
+    figure = contribution_bars([f"c{i}" for i in range(20)], v, k=5, bias=0.3)
     widths = [bar.get_width() for bar in figure.axes[0].patches]
     assert len(widths) == 7
     assert sum(widths) == pytest.approx(v.sum() + 0.3)
@@ -215,18 +217,21 @@ BAD = [
     (lambda: viz.heatmap([1, 2]), "shape \\(2,\\)"),
     (lambda: viz.heatmap([[1, 2]], rows=["a", "b"]), "1 row and 2 column names.*got 2 and 2"),
     (lambda: viz.heatmap([[np.nan]]), "only NaN"),
-    (lambda: viz.component_matrix([[2.0]]), "entries in \\[-1, 1\\]"),
+    (lambda: component_matrix([[2.0]]), "entries in \\[-1, 1\\]"),
     (lambda: viz.planted_vs_found(["a"], ["z"], ["a"]), "got z"),
     (lambda: viz.planted_vs_found([], []), "nothing at all"),
-    (lambda: viz.contribution_bars(["a"], [1, 2]), "contributions to be 1.*\\(2,\\)"),
-    (lambda: viz.contribution_bars(["a"], [np.nan]), "NaN"),
-    (lambda: viz.r2_bars({}), "at least one name"),
-    (lambda: viz.auroc_bars(["a"], [1.2]), "AUROC in \\[0, 1\\]"),
+    (lambda: contribution_bars(["a"], [1, 2]), "contributions to be 1.*\\(2,\\)"),
+    (lambda: contribution_bars(["a"], [np.nan]), "NaN"),
+    (lambda: r2_bars({}), "at least one name"),
+    (lambda: auroc_bars(["a"], [1.2]), "AUROC in \\[0, 1\\]"),
     (lambda: viz.efficiency_curve({}), "at least one curve"),
     (lambda: viz.efficiency_curve({"a": ([0, 1], [1, 1])}), "positive sizes"),
     (lambda: viz.roc({}), "at least one curve"),
-    (lambda: viz.ridge(np.ones((3, 2)), np.ones((3, 1)), ["a"]), "\\(3, 2\\) and \\(3, 1\\)"),
-    (lambda: viz.ridge(np.ones((3, 1)), np.ones((3, 1)), ["a"], ["z"]), "got z"),
+    (
+        lambda: ridge(np.ones((3, 2)), np.ones((3, 1)), ["a"]),
+        "\\(3, 2\\) and \\(3, 1\\)",
+    ),
+    (lambda: ridge(np.ones((3, 1)), np.ones((3, 1)), ["a"], ["z"]), "got z"),
     (lambda: viz.contact_sheet([]), "pictures as an array"),
     (lambda: viz.contact_sheet(np.zeros((2, 3, 8, 8))), "\\(2, 3, 8, 8\\).*channels last"),
     (lambda: viz.contact_sheet([np.zeros((4, 4, 3)), np.zeros((5, 5, 3))]), "equal-sized"),

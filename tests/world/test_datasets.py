@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from kledit_lite.errors import KleditError, UnknownNameError
+from kledit_lite.core.errors import KleditError, UnknownNameError
 from kledit_lite.world import (
     FACTORS,
     OBJECTS,

@@ -7,7 +7,7 @@ import hashlib
 import numpy as np
 import pytest
 
-from kledit_lite.errors import KleditError
+from kledit_lite.core.errors import KleditError
 from kledit_lite.world import (
     BRAND,
     COLOURS,

@@ -5,7 +5,7 @@ from collections import Counter
 
 import pytest
 
-from kledit_lite.errors import KleditError, UnknownNameError
+from kledit_lite.core.errors import KleditError, UnknownNameError
 from kledit_lite.world import people
 from kledit_lite.world.people import Triple, ask, corpus, facts, relations, say
 

@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from kledit_lite.errors import UnknownNameError
+from kledit_lite.core.errors import UnknownNameError
 from kledit_lite.world.people import facts, people, say
 from kledit_lite.world.reading import (
     DASH,

@@ -2,7 +2,7 @@
 
 import pytest
 
-from kledit_lite.errors import KleditError, UnknownNameError
+from kledit_lite.core.errors import KleditError, UnknownNameError
 from kledit_lite.world import (
     BRAND,
     COLOURS,

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from kledit_lite import zoo
-from kledit_lite.errors import KleditError, UnknownNameError
+from kledit_lite.core.errors import KleditError, UnknownNameError
 from kledit_lite.world.people import corpus
 from kledit_lite.zoo import bard
 from kledit_lite.zoo.store import WEIGHTS

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from kledit_lite import zoo
-from kledit_lite.errors import UnknownNameError
+from kledit_lite.core.errors import UnknownNameError
 from kledit_lite.world import OBJECTS, PLANTED, Scene, is_held_out, planted_labels, render_many
-from kledit_lite.zoo import classifiers, training
+from kledit_lite.zoo.recipes import classifiers, training
 
 
 def test_extra_scenes_are_covered_and_not_held_out():

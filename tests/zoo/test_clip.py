@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from kledit_lite import zoo
-from kledit_lite.errors import KleditError
+from kledit_lite.core.errors import KleditError
 from kledit_lite.world import balanced, vocabulary
 from kledit_lite.zoo.tokenizer import CONTEXT, build_tokenizer, load_tokenizer, tokenize
 

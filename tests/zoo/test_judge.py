@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from kledit_lite import world, zoo
-from kledit_lite.errors import KleditError
+from kledit_lite.core.errors import KleditError
 from kledit_lite.world import Scene, SceneSet
 from kledit_lite.zoo.judge import HEADS, labels, soften
 
@@ -43,7 +43,7 @@ def test_shows_agrees_with_read(scenes):
 def test_a_softened_picture_still_reads_right(scenes):
     """Generated pictures are never as crisp as rendered ones."""
     from kledit_lite.zoo.autoencoder import fit_patch_autoencoder
-    from kledit_lite.zoo.training import MEAN, STD, to_tensor
+    from kledit_lite.zoo.recipes.training import MEAN, STD, to_tensor
 
     vae, _ = fit_patch_autoencoder(scenes.images)
     soft = soften(to_tensor(scenes.images), vae, np.random.default_rng(0))

@@ -8,7 +8,7 @@ import torch
 from scipy.linalg import sqrtm
 
 from kledit_lite import world, zoo
-from kledit_lite.errors import UnknownNameError
+from kledit_lite.core.errors import UnknownNameError
 from kledit_lite.zoo import paint
 from kledit_lite.zoo.autoencoder import PatchAutoencoder, fit_patch_autoencoder
 from kledit_lite.zoo.measure import frechet_distance
@@ -74,7 +74,7 @@ def test_sixteen_cross_attention_layers_in_the_order_of_stable_diffusion():
 
 
 def test_a_killed_training_ends_with_the_same_weights(tmp_path, monkeypatch):
-    from kledit_lite.zoo import training
+    from kledit_lite.zoo.recipes import training
 
     recipe = replace(paint.RECIPE, pool=200, samples=8 * 6, batch=8, warmup=2)
     whole, info = paint.train_paint(recipe, tmp_path)

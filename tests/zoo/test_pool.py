@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from kledit_lite.world import render_many, sample_scenes
-from kledit_lite.zoo import training
-from kledit_lite.zoo.training import paint_once
+from kledit_lite.zoo.recipes import training
+from kledit_lite.zoo.recipes.training import paint_once
 
 
 def test_a_killed_painting_goes_on(tmp_path, monkeypatch):

@@ -10,10 +10,10 @@ import pytest
 import torch
 
 from kledit_lite import zoo
-from kledit_lite.errors import KleditError, UnknownNameError
+from kledit_lite.core.errors import KleditError, UnknownNameError
 from kledit_lite.world import balanced
 from kledit_lite.zoo import measure, store
-from kledit_lite.zoo.training import Recipe, fit, hard_batch, index_batches, shift_and_flip
+from kledit_lite.zoo.recipes.training import Recipe, fit, hard_batch, index_batches, shift_and_flip
 
 TRAINED = [n for n in zoo.names() if n != "random-tiny"]
 

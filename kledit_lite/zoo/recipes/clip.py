@@ -14,9 +14,15 @@ import torch.nn.functional as F
 from kledit_lite.world import SceneSet, random_caption, vocabulary
 from kledit_lite.zoo.clip import CONFIG, build_clip
 from kledit_lite.zoo.recipes.pools import Pool, presence
+from kledit_lite.zoo.recipes.training import (
+    Recipe,
+    fit,
+    settle_allocator,
+    shift_and_flip,
+    to_tensor,
+)
 from kledit_lite.zoo.store import Card, load_state, read_card, save_model
 from kledit_lite.zoo.tokenizer import build_tokenizer, load_tokenizer, tokenize
-from kledit_lite.zoo.training import Recipe, fit, settle_allocator, shift_and_flip, to_tensor
 
 CONTEXT = 28
 POOL = Pool(singles=36_000, pairs=24_000)

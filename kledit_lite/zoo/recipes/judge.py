@@ -20,8 +20,14 @@ from torch import nn
 from kledit_lite.world import BRAND, COLOURS, COUNTS, OBJECTS, SHIFT_STYLES, SceneSet
 from kledit_lite.zoo.judge import build_judge, soften
 from kledit_lite.zoo.recipes.pools import Pool
+from kledit_lite.zoo.recipes.training import (
+    Recipe,
+    fit,
+    settle_allocator,
+    shift_and_flip,
+    to_tensor,
+)
 from kledit_lite.zoo.store import Card, save_model
-from kledit_lite.zoo.training import Recipe, fit, settle_allocator, shift_and_flip, to_tensor
 
 POOL = Pool(singles=48_000, pairs=32_000, entities=0.12, seed=31)
 RECIPE = Recipe(pool=POOL.size, samples=480_000, batch=128, lr=2e-3, seed=31, decay=0.7)
@@ -97,7 +103,7 @@ def read_loss(out: dict[str, torch.Tensor], truth: dict[str, torch.Tensor]) -> t
 def train(work: Path, stern: bool = False) -> tuple[Reader, dict[str, Any]]:
     """Train the judge, or the stern reader with ``stern=True``."""
     from kledit_lite.zoo.autoencoder import fit_patch_autoencoder
-    from kledit_lite.zoo.training import paint_once
+    from kledit_lite.zoo.recipes.training import paint_once
 
     scenes = with_blueprint(POOL.scenes()).scenes
     pool = SceneSet(scenes, paint_once(scenes, work / f"{POOL.name}-blueprint.npy"))

@@ -18,9 +18,9 @@ from kledit_lite.zoo.autoencoder import PatchAutoencoder, fit_patch_autoencoder
 from kledit_lite.zoo.export import text_model
 from kledit_lite.zoo.paint import UNET, PaintRecipe, encode_pool, scheduler
 from kledit_lite.zoo.recipes.pools import Pool, covered
+from kledit_lite.zoo.recipes.training import fit, settle_allocator
 from kledit_lite.zoo.store import Card, save_model
 from kledit_lite.zoo.tokenizer import load_tokenizer, tokenize
-from kledit_lite.zoo.training import fit, settle_allocator
 
 WIDTHS = (96, 80, 64)
 """Channels of the three levels; the top one must carry 48 latent channels and the shapes."""
@@ -146,7 +146,10 @@ def main(work: Path, samples: int | None = None) -> None:
     info = train(work, samples)
     unet, vae, _ = load_checkpoint(work)
     card = Card(
-        "paint-tiny", "latent diffusion UNet, 16 cross-attention layers", "language", "captions",
+        "paint-tiny",
+        "latent diffusion UNet, 16 cross-attention layers",
+        "language",
+        "captions",
         {"pool": vars(POOL), "recipe": vars(RECIPE), "unet": SETTINGS, "thing": THING},
         {**info, "device": "cpu"},
     )

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from kledit_lite.world import OBJECTS, Scene, SceneSet, mask, sample_pairs, sample_scenes
-from kledit_lite.zoo.training import paint_once
+from kledit_lite.zoo.recipes.training import paint_once
 
 
 @dataclass(frozen=True)
@@ -52,9 +52,7 @@ class Pool:
     def load(self, folder: Path) -> SceneSet:
         """The scenes with their pictures, painted into `folder` by the first call."""
         scenes = self.scenes().scenes
-        return SceneSet(
-            scenes, paint_once(scenes, folder / f"{self.name}.npy", spread=self.spread)
-        )
+        return SceneSet(scenes, paint_once(scenes, folder / f"{self.name}.npy", spread=self.spread))
 
 
 def presence(scenes: SceneSet, factor: str) -> np.ndarray:

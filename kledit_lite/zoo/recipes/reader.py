@@ -19,8 +19,8 @@ from kledit_lite import zoo
 from kledit_lite.world.people import ask, corpus, people, relations
 from kledit_lite.world.reading import HELD_OUT_SUBJECTS, new_person, passage
 from kledit_lite.zoo.bard import END, save_bard
+from kledit_lite.zoo.recipes.training import Recipe, fit, settle_allocator
 from kledit_lite.zoo.store import Card
-from kledit_lite.zoo.training import Recipe, fit, settle_allocator
 
 LENGTH = 80
 RECIPE = Recipe(pool=4800, seed=41, samples=288_000, batch=48, lr=2e-3, weight_decay=0.01,

@@ -1,0 +1,1 @@
+"""The ground floor: errors, results, files, arrays, slots, sweeps; no model and no torch."""

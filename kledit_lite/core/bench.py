@@ -1,0 +1,98 @@
+"""Benchmarks are the files ``benchmarks/NAME.py`` of a checkout with ``run(quick) -> Results``."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from kledit_lite.core.errors import KleditError, unknown
+from kledit_lite.core.results import Results
+
+
+def names(root: Path) -> list[str]:
+    """The benchmarks of a checkout; files whose name begins with ``_`` are not benchmarks."""
+    files = sorted((root / "benchmarks").glob("*.py"))
+    return [file.stem for file in files if not file.stem.startswith("_")]
+
+
+def run(root: Path, name: str, quick: bool = False) -> Results:
+    """Run one benchmark.
+
+    Args:
+        root: the checkout.
+        name: of the benchmark.
+        quick: measure less, where the benchmark would take over a minute.
+
+    Raises:
+        UnknownNameError: no such benchmark; the message lists the valid names.
+        KleditError: the file has no ``run``, or it returns something else than `Results`.
+
+    Example::
+
+        run(find_root(), "align", quick=True).met
+    """
+    valid = names(root)
+    if name not in valid:
+        raise unknown("benchmark", name, valid)
+    path = root / "benchmarks" / f"{name}.py"
+    module_name = f"kledit_benchmark_{name}"
+    spec = importlib.util.spec_from_file_location(module_name, path)
+    assert spec is not None and spec.loader is not None  # a .py file always has both
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[module_name] = module  # for dataclasses and for pickling to worker processes
+    try:
+        spec.loader.exec_module(module)
+        function = getattr(module, "run", None)
+        if not callable(function):
+            raise KleditError(f"{path} has no function run(quick); add one that returns Results.")
+        results = function(quick=quick)
+    finally:
+        sys.modules.pop(module_name, None)
+    if not isinstance(results, Results):
+        raise KleditError(f"{path}: run() returned {type(results).__name__}; expected a Results.")
+    return results
+
+
+def peak_mb() -> float:
+    """Largest resident size of this process so far, MiB."""
+    status = Path("/proc/self/status")
+    if status.exists():
+        for line in status.read_text(encoding="utf-8").splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) / 1024
+    import resource
+
+    unit = 1024**2 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
+
+
+def in_fresh_process(script: str, job: Sequence[object], threads: int) -> dict[str, Any]:
+    """Run ``python script JOB`` with `threads` threads; what it prints last, as data.
+
+    Args:
+        script: a benchmark's file, which does the job when it is run by itself.
+        job: plain data, passed as one JSON argument.
+        threads: of the numerical libraries.
+
+    Raises:
+        KleditError: the process failed; its message is on stderr.
+    """
+    env = dict(os.environ)
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        env[name] = str(threads)
+    root = str(Path(__file__).resolve().parents[1])
+    env["PYTHONPATH"] = os.pathsep.join(filter(None, [root, env.get("PYTHONPATH")]))
+    command = [sys.executable, script, json.dumps(list(job))]
+    done = subprocess.run(command, env=env, stdout=subprocess.PIPE, text=True, check=False)
+    if done.returncode:
+        raise KleditError(
+            f"The benchmark's {job[0]} run ended with status {done.returncode}; its message is "
+            "above (status -9 means that memory ran out)."
+        )
+    return json.loads(done.stdout.splitlines()[-1])

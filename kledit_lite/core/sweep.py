@@ -1,0 +1,176 @@
+"""Long sweeps: progress with an ETA, resumable after a kill, shared by several processes.
+
+A sweep is a list of items and a function that turns a block of them into numbers. Blocks are cut
+the same way however many processes there are, and each block's answer is a file, so a sweep that
+was killed, or ran on two processes, ends with the same numbers as one that ran through.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kledit_lite.core.errors import KleditError
+
+Compute = Callable[[range], Mapping[str, np.ndarray]]
+"""From item numbers of a block to named arrays, one row an item."""
+
+
+def sweep(
+    items: int,
+    compute: Compute,
+    *,
+    block: int,
+    folder: Path | str | None = None,
+    config: Mapping[str, Any] | None = None,
+    title: str = "sweep",
+    progress: bool | None = None,
+) -> dict[str, np.ndarray]:
+    """Compute every item, a block at a time.
+
+    Started under ``accelerate launch`` (or torchrun), each process computes every n-th block and
+    all return the whole.
+
+    Args:
+        items: How many.
+        compute: The work; must depend on nothing but the item numbers.
+        block: Items at a time.
+        folder: Where finished blocks are kept, for resuming and for several processes.
+        config: All that the numbers depend on (JSON); a folder made with another one is refused.
+            How the work is cut does not count: a folder goes on in the blocks it was begun with.
+        title: In the progress bar.
+        progress: Show a bar on stderr; default: when stderr is a terminal.
+
+    Returns:
+        The arrays of all items, rows in item order.
+
+    Raises:
+        KleditError: the folder holds another sweep, or several processes have no folder.
+
+    Example:
+        >>> out = sweep(5, lambda rows: {"x": np.array(rows) ** 2.0}, block=2)
+        >>> out["x"].tolist()
+        [0.0, 1.0, 4.0, 9.0, 16.0]
+    """
+    from tqdm import tqdm
+
+    rank, world = process()
+    if world > 1 and folder is None:
+        raise KleditError(
+            f"A sweep over {world} processes needs a folder to meet in; pass folder=..."
+        )
+    done: dict[int, dict[str, np.ndarray]] = {}
+    place = Path(folder) if folder is not None else None
+    if place is not None:
+        block = _claim(place, {"items": items, **(config or {})}, block)
+    blocks = [range(i, min(i + block, items)) for i in range(0, items, block)]
+    if progress is None:
+        progress = sys.stderr.isatty()
+    bar = tqdm(total=items, desc=title, file=sys.stderr, disable=not progress or rank > 0)
+    for i, rows in enumerate(blocks):
+        kept = _load(place, i) if place is not None else None
+        if kept is None and i % world != rank:
+            continue
+        if kept is None:
+            kept = {k: np.asarray(v) for k, v in compute(rows).items()}
+            wrong = {k: v.shape for k, v in kept.items() if len(v) != len(rows)}
+            if wrong:
+                raise KleditError(f"Expected {len(rows)} rows a block, got {wrong}.")
+            if place is not None:
+                _save(place, i, kept)
+        done[i] = kept
+        bar.update(len(rows))
+    bar.close()
+    for i in range(len(blocks)):  # those of the other processes
+        if i not in done:
+            assert place is not None
+            done[i] = _wait(place, i)
+    names = list(done[0]) if done else []
+    return {k: np.concatenate([done[i][k] for i in range(len(blocks))]) for k in names}
+
+
+def process() -> tuple[int, int]:
+    """This process's number and how many there are (1 unless a launcher started several)."""
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        return 0, 1
+    import torch
+    from accelerate import PartialState
+
+    state = PartialState(cpu=not torch.cuda.is_available())
+    return state.process_index, state.num_processes
+
+
+def _claim(place: Path, config: Mapping[str, Any], block: int) -> int:
+    """Make the folder this sweep's, or check that it is; returns the size of its blocks."""
+    place.mkdir(parents=True, exist_ok=True)
+    path = place / "sweep.json"
+    mine = json.loads(json.dumps(config))
+    text = json.dumps({"block": block, "config": mine}, sort_keys=True)
+    with partial_file(place, ".json") as partial:
+        partial.write_text(text, encoding="utf-8")
+        try:
+            os.link(partial, path)  # fails where another process was first
+        except FileExistsError:
+            pass
+        except OSError:  # a file system without links
+            if not path.exists():
+                os.replace(partial, path)
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        theirs, size = dict(found["config"]), int(found["block"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise KleditError(
+            f"{path} is not what a sweep of this version writes; choose another folder or empty it."
+        ) from error
+    differ = sorted(k for k in mine.keys() | theirs.keys() if mine.get(k) != theirs.get(k))
+    if differ:
+        raise KleditError(
+            f"{place} holds another sweep (other {', '.join(differ)}); choose another folder or "
+            "empty it."
+        )
+    return size
+
+
+@contextmanager
+def partial_file(place: Path, suffix: str) -> Iterator[Path]:
+    """A file under a name that no other process has, on any machine that sees the folder."""
+    handle, name = tempfile.mkstemp(suffix, ".partial-", place)
+    os.close(handle)
+    os.chmod(name, 0o644)
+    try:
+        yield Path(name)
+    finally:
+        Path(name).unlink(missing_ok=True)
+
+
+def _save(place: Path, i: int, arrays: Mapping[str, np.ndarray]) -> None:
+    with partial_file(place, ".npz") as partial:
+        np.savez(partial, **arrays)  # type: ignore[arg-type]
+        os.replace(partial, place / f"block-{i:05d}.npz")
+
+
+def _load(place: Path, i: int) -> dict[str, np.ndarray] | None:
+    path = place / f"block-{i:05d}.npz"
+    if not path.exists():
+        return None
+    with np.load(path) as file:
+        return {k: file[k] for k in file.files}
+
+
+def _wait(place: Path, i: int, limit: float = 24 * 3600.0) -> dict[str, np.ndarray]:
+    deadline = time.monotonic() + limit
+    while time.monotonic() < deadline:
+        found = _load(place, i)
+        if found is not None:
+            return found
+        time.sleep(0.2)
+    raise KleditError(f"Block {i} of the sweep in {place} never arrived; is another process dead?")

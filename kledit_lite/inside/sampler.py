@@ -1,0 +1,336 @@
+"""Sampling with everything in the open: texts, latents and rows are given, none is drawn inside.
+
+The loop is that of diffusers' own pipelines (classifier-free guidance, the pipeline's scheduler)
+and gives the same pictures bit for bit; unlike them it takes any number of rows with different
+texts, and hooks may sit in the UNet while it runs.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from kledit_lite.core.errors import KleditError
+from kledit_lite.core.identity import content_hash
+from kledit_lite.inside.tokens import token_ids
+from kledit_lite.models.pipelines import check_paints_from_text
+
+
+@dataclass(frozen=True)
+class Text:
+    """Encoded prompts.
+
+    Attributes:
+        hidden: (N, T, d) token embeddings for the cross-attention layers.
+        pooled: (N, p) pooled text of SDXL, which bypasses those layers; None elsewhere.
+    """
+
+    hidden: torch.Tensor
+    pooled: torch.Tensor | None = None
+
+    def __len__(self) -> int:
+        return len(self.hidden)
+
+    def __getitem__(self, rows: Any) -> Text:
+        return Text(self.hidden[rows], None if self.pooled is None else self.pooled[rows])
+
+    @staticmethod
+    def cat(parts: Sequence[Text]) -> Text:
+        """One under the other."""
+        pooled = [p.pooled for p in parts if p.pooled is not None]
+        return Text(torch.cat([p.hidden for p in parts]), torch.cat(pooled) if pooled else None)
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How pictures are sampled.
+
+    Attributes:
+        steps: Of the scheduler.
+        guidance: Scale w of classifier-free guidance, ``e = e_u + w (e_c - e_u)``; the papers write
+            ``e_c + a (e_c - e_u)``, which is w = a + 1. One, or less, switches it off.
+        batch: Pictures a UNet call (twice as many rows with guidance).
+        size: Side of the picture in pixels; None for the model's own.
+    """
+
+    steps: int = 20
+    guidance: float = 3.0
+    batch: int = 64
+    size: int | None = None
+
+
+def sampling_key(how: Sampling) -> dict[str, Any]:
+    """What of it the pictures depend on: all but the batch."""
+    return {k: v for k, v in asdict(how).items() if k != "batch"}
+
+
+@torch.no_grad()
+def encode(pipe: Any, prompts: Sequence[str]) -> Text:
+    """Encode prompts with the pipeline's own text encoder(s).
+
+    Raises:
+        KleditError: a prompt longer than an encoder takes, which a pipeline would cut in silence.
+    """
+    if isinstance(prompts, str):
+        raise KleditError("Expected a list of prompts, got one string; pass [prompt].")
+    for tokenizer in tokenizers(pipe):
+        for prompt in prompts:
+            token_ids(tokenizer, prompt)
+    out = pipe.encode_prompt(
+        prompt=list(prompts), device=pipe.unet.device, num_images_per_prompt=1,
+        do_classifier_free_guidance=False,
+    )  # fmt: skip
+    return Text(out[0], out[2] if len(out) == 4 else None)
+
+
+@torch.no_grad()
+def encode_nothing(pipe: Any) -> Text:
+    """The unconditional text of guidance, one row, as the pipeline makes it."""
+    if is_sdxl(pipe) and getattr(pipe.config, "force_zeros_for_empty_prompt", False):
+        text = encode(pipe, [""])
+        assert text.pooled is not None
+        return Text(torch.zeros_like(text.hidden), torch.zeros_like(text.pooled))
+    return encode(pipe, [""])
+
+
+def tokenizers(pipe: Any) -> list[Any]:
+    """The pipeline's tokenizers: one, or two in SDXL."""
+    found = [getattr(pipe, name, None) for name in ("tokenizer", "tokenizer_2")]
+    return [t for t in found if t is not None]
+
+
+def is_sdxl(pipe: Any) -> bool:
+    """Whether the UNet takes pooled text and picture sizes, as SDXL's does."""
+    return getattr(pipe.unet.config, "addition_embed_type", None) == "text_time"
+
+
+def latents_for(pipe: Any, seeds: Sequence[int], size: int | None = None) -> torch.Tensor:
+    """Unit Gaussian latents (N, C, h, w), each from its own seed, drawn on the CPU in float32.
+
+    Raises:
+        KleditError: a UNet that takes more than latents, as those for inpainting do; a size that
+            is not a multiple of a latent's.
+    """
+    check_paints_from_text(pipe)
+    factor = getattr(pipe, "vae_scale_factor", 8)
+    if size is not None and (size < factor or size % factor):
+        raise KleditError(
+            f"Expected a picture's side that is a multiple of {factor} pixels, got {size}."
+        )
+    side = pipe.unet.config.sample_size if size is None else size // factor
+    shape = (pipe.unet.config.in_channels, side, side)
+    noise = [torch.randn(shape, generator=torch.Generator().manual_seed(int(s))) for s in seeds]
+    return torch.stack(noise).to(pipe.unet.device, pipe.unet.dtype)
+
+
+Guard = Callable[[int, int], Any]
+"""Called with (first row, rows) of each batch; returns a context manager around its UNet calls."""
+
+
+@torch.no_grad()
+def sample(
+    pipe: Any,
+    text: Text,
+    latents: torch.Tensor,
+    how: Sampling = Sampling(),  # noqa: B008  (frozen)
+    around: Guard | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> torch.Tensor:
+    """Denoise latents under texts, a batch of rows at a time.
+
+    Args:
+        pipe: A Stable Diffusion or SDXL pipeline; only its UNet and scheduler are used.
+        text: N encoded prompts.
+        latents: (N, C, h, w) unit Gaussian noise.
+        how: Steps, guidance, batch.
+        around: For hooks; see `Guard`. In a guided batch of B pictures the UNet sees 2 B rows,
+            the unconditional ones first.
+        progress: Called with the number of pictures after each batch.
+
+    Returns:
+        (N, C, h, w) clean latents. Cost: ``steps * N * (2 if guided)`` UNet rows.
+
+    Raises:
+        KleditError: unequal numbers of texts and latents, NaN latents, or a scheduler that draws
+            noise.
+    """
+    if len(text) != len(latents):
+        raise KleditError(
+            f"Expected one text for each latent, got {len(text)} texts and {len(latents)} latents."
+        )
+    check_deterministic(pipe.scheduler, how.steps)
+    nothing = encode_nothing(pipe) if how.guidance > 1 else None
+    done = []
+    for start in range(0, len(latents), how.batch):
+        rows = slice(start, min(start + how.batch, len(latents)))
+        done.append(_denoise(pipe, text[rows], latents[rows], nothing, how, around, start))
+        if progress is not None:
+            progress(len(done[-1]))
+    return torch.cat(done) if done else latents
+
+
+def _denoise(
+    pipe: Any, text: Text, z: torch.Tensor, nothing: Text | None, how: Sampling,
+    around: Guard | None, start: int,
+) -> torch.Tensor:  # fmt: skip
+    from contextlib import nullcontext
+
+    n = len(z)
+    if nothing is not None:
+        text = Text.cat([nothing[[0] * n], text])
+    extra = added_conditions(pipe, text, z.shape[-1])
+    scheduler = copy.deepcopy(pipe.scheduler)
+    scheduler.set_timesteps(how.steps, device=z.device)
+    z = z * scheduler.init_noise_sigma
+    with around(start, n) if around is not None else nullcontext():
+        for t in scheduler.timesteps:
+            x = torch.cat([z, z]) if nothing is not None else z
+            x = scheduler.scale_model_input(x, t)
+            e = pipe.unet(x, t, encoder_hidden_states=text.hidden, **extra).sample
+            if nothing is not None:
+                e_u, e_c = e.chunk(2)
+                e = e_u + how.guidance * (e_c - e_u)
+            z = scheduler.step(e, t, z).prev_sample
+    if not torch.isfinite(z).all():
+        raise KleditError(
+            "The sampler produced NaN or infinite latents; in half precision load the pipeline in "
+            "float32 or bfloat16, or undo the last edit."
+        )
+    return z
+
+
+def check_deterministic(scheduler: Any, steps: int = 20) -> None:
+    """Refuse a scheduler that draws noise at some step: lanes would differ by chance.
+
+    It is tried, not looked up by name: the same steps on the same few numbers under two states of
+    torch's generator must end alike. Ancestral, SDE, DDPM, consistency samplers and SASolver fail.
+
+    Args:
+        scheduler: Of a pipeline; a copy is used.
+        steps: As many as will be sampled: some draw noise in the middle only.
+
+    Raises:
+        KleditError: two runs differ.
+
+    Cost: a tenth of a second, once a scheduler.
+    """
+    tried = content_hash(scheduler, steps)
+    if tried not in _DRAWS:
+        with torch.random.fork_rng(devices=[]):
+            first, second = (_trial(scheduler, steps, seed) for seed in (0, 1))
+        _DRAWS[tried] = not torch.equal(first, second)
+    if _DRAWS[tried]:
+        raise KleditError(
+            f"The scheduler {type(scheduler).__name__} draws noise at some steps, so that two runs "
+            "differ by chance; set pipe.scheduler = DDIMScheduler.from_config("
+            "pipe.scheduler.config), or give --scheduler ddim on the command line."
+        )
+
+
+_DRAWS: dict[str, bool] = {}
+"""Schedulers tried in this process, by content."""
+
+
+def _trial(scheduler: Any, steps: int, seed: int) -> torch.Tensor:
+    torch.manual_seed(seed)
+    trial = copy.deepcopy(scheduler)
+    try:
+        trial.set_timesteps(steps)
+    except ValueError as error:
+        raise KleditError(
+            f"The scheduler {type(scheduler).__name__} cannot take {steps} steps ({error}); give "
+            "more steps, or another scheduler."
+        ) from error
+    z = torch.linspace(-1, 1, 16).reshape(1, 1, 4, 4) * float(trial.init_noise_sigma)
+    for t in trial.timesteps:
+        e = (trial.scale_model_input(z, t) / 2).tanh()
+        z = trial.step(e, t, z).prev_sample
+    return z
+
+
+def added_conditions(pipe: Any, text: Text, side: int) -> dict[str, Any]:
+    """What SDXL's UNet takes beside the text: pooled text and sizes; nothing for others."""
+    if not is_sdxl(pipe):
+        return {}
+    if text.pooled is None:
+        raise KleditError("SDXL needs pooled text; encode prompts with `encode(pipe, prompts)`.")
+    pixels = side * getattr(pipe, "vae_scale_factor", 8)
+    ids = torch.tensor([[pixels, pixels, 0, 0, pixels, pixels]], dtype=text.hidden.dtype)
+    ids = ids.repeat(len(text), 1).to(text.hidden.device)
+    return {"added_cond_kwargs": {"text_embeds": text.pooled, "time_ids": ids}}
+
+
+@torch.no_grad()
+def decode(pipe: Any, latents: torch.Tensor, batch: int = 64) -> np.ndarray:
+    """Latents to pictures (N, H, W, 3) uint8, as the pipelines do it.
+
+    A half-precision autoencoder that says it needs float32 (``force_upcast``, as SDXL's) is run in
+    float32 and put back.
+
+    Raises:
+        KleditError: NaN pixels.
+    """
+    config, dtype = pipe.vae.config, pipe.vae.dtype
+    upcast = dtype == torch.float16 and bool(getattr(config, "force_upcast", False))
+    mean, std = (getattr(config, f"latents_{name}", None) for name in ("mean", "std"))
+    z = latents.float() if upcast else latents
+    if mean is not None and std is not None:
+        mean, std = (torch.tensor(v).view(1, -1, 1, 1).to(z) for v in (mean, std))
+        z = z * std / config.scaling_factor + mean
+    else:
+        z = z / config.scaling_factor + (getattr(config, "shift_factor", None) or 0.0)
+    parts = []
+    try:
+        if upcast:
+            pipe.vae.to(dtype=torch.float32)
+        for part in z.split(batch):
+            x = pipe.vae.decode(part.to(pipe.vae.dtype)).sample
+            if not torch.isfinite(x).all():
+                raise KleditError(
+                    "The autoencoder produced NaN pixels; run it in float32 (pipe.vae.to("
+                    "torch.float32))."
+                )
+            x = (x.float() / 2 + 0.5).clamp(0, 1).permute(0, 2, 3, 1).cpu().numpy()
+            parts.append((x * 255).round().astype(np.uint8))
+    finally:
+        if upcast:
+            pipe.vae.to(dtype=dtype)
+    return np.concatenate(parts)
+
+
+def generate(
+    pipe: Any,
+    prompts: Sequence[str],
+    seeds: Sequence[int] | int = 0,
+    how: Sampling = Sampling(),  # noqa: B008  (frozen)
+) -> np.ndarray:
+    """Pictures of prompts, each from its own seed.
+
+    Args:
+        pipe: The pipeline.
+        prompts: N prompts.
+        seeds: N seeds, or the first of N consecutive ones.
+        how: Steps, guidance, batch.
+
+    Returns:
+        (N, H, W, 3) uint8.
+
+    Example:
+        >>> from kledit_lite import zoo
+        >>> pipe = zoo.load_pipeline("paint-tiny")
+        >>> generate(pipe, ["a red cat on the beach"], how=Sampling(steps=4)).shape
+        (1, 64, 64, 3)
+    """
+    text = encode(pipe, prompts)
+    chosen = range(seeds, seeds + len(prompts)) if isinstance(seeds, int) else seeds
+    if len(chosen) != len(prompts):
+        raise KleditError(
+            f"Expected one seed for each prompt, got {len(chosen)} seeds and {len(prompts)} "
+            "prompts."
+        )
+    return decode(pipe, sample(pipe, text, latents_for(pipe, list(chosen), how.size), how))

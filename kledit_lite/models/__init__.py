@@ -1,0 +1,1 @@
+"""Anyone's model behind one interface: profiles, pipelines, encoders, writers, folders."""

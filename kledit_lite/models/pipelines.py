@@ -1,0 +1,283 @@
+"""Any text-to-image pipeline: shipped, a folder, one file or on the hub; and what scores it."""
+
+from __future__ import annotations
+
+import json
+import re
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from kledit_lite.core.errors import KleditError, unknown
+
+DTYPES = ("float32", "float16", "bfloat16")
+SCHEDULERS = {
+    "ddim": "DDIMScheduler",
+    "euler": "EulerDiscreteScheduler",
+    "heun": "HeunDiscreteScheduler",
+    "dpm++": "DPMSolverMultistepScheduler",
+    "unipc": "UniPCMultistepScheduler",
+    "pndm": "PNDMScheduler",
+}
+"""Schedulers that draw no noise, by the names that the command line takes."""
+
+_UNET_FILE = re.compile(
+    r"diffusion_pytorch_model(?:\.(\w+))?(?:-\d+-of-\d+)?\.(?:safetensors|bin)$"
+)
+
+
+def open_pipeline(
+    model: str,
+    device: str | None = None,
+    dtype: str | None = None,
+    scheduler: str | None = None,
+    config: Path | None = None,
+) -> Any:
+    """A diffusers pipeline by name, directory, file or hub id.
+
+    Args:
+        model: ``paint-tiny``, a directory in diffusers' layout, a checkpoint of one file, or a hub
+            id, which downloads. Of a directory with nothing but half-precision files
+            (``*.fp16.safetensors``) those are read.
+        device: Default: a GPU where there is one.
+        dtype: One of `DTYPES`; default float16 on a GPU, else float32.
+        scheduler: One of `SCHEDULERS`, in place of the pipeline's own and with its settings.
+        config: Of one file: a directory in diffusers' layout with the same architecture, whose
+            weights are not read; without it the hub is asked.
+
+    Returns:
+        The pipeline on its device, without progress bars.
+
+    Raises:
+        UnknownNameError: no such dtype or scheduler.
+        KleditError: no such model; a directory without ``model_index.json``; a pipeline that does
+            not paint with a UNet from text alone, which is told before its weights are read.
+
+    Example:
+        >>> open_pipeline("paint-tiny").unet.config.cross_attention_dim
+        128
+    """
+    import torch
+
+    import kledit_lite.zoo.autoencoder  # noqa: F401  (saved painters name its class)
+    from kledit_lite import zoo
+    from kledit_lite.zoo.recipes.training import best_device
+
+    if dtype is not None and dtype not in DTYPES:
+        raise unknown("dtype", dtype, DTYPES)
+    if scheduler is not None and scheduler not in SCHEDULERS:
+        raise unknown("scheduler", scheduler, SCHEDULERS)
+    device = device or best_device()
+    kind = getattr(torch, dtype or ("float16" if device.startswith("cuda") else "float32"))
+    if model in zoo.PAINTERS:
+        pipe: Any = zoo.load_pipeline(model)
+        kind = getattr(torch, dtype or "float32")
+    elif Path(model).is_file():
+        pipe = _load(model, lambda: _from_file(Path(model), kind, config))
+    else:
+        check_index(model)
+        pipe = _load(model, lambda: _from_pretrained(model, kind))
+    check_paints_from_text(pipe, model)
+    if scheduler is not None:
+        import diffusers
+
+        more = {"skip_prk_steps": True} if scheduler == "pndm" else {}  # as in Stable Diffusion
+        pipe.scheduler = getattr(diffusers, SCHEDULERS[scheduler]).from_config(
+            pipe.scheduler.config, **more
+        )
+    pipe.set_progress_bar_config(disable=True)
+    return pipe.to(device, kind)
+
+
+def check_paints_from_text(pipe: Any, model: str = "The pipeline") -> None:
+    """Raise unless a pipeline has a text encoder and a UNet that takes latents and text alone.
+
+    Raises:
+        KleditError: it has not; or its UNet is one for inpainting, depth or picture editing.
+    """
+    if getattr(pipe, "unet", None) is None or getattr(pipe, "text_encoder", None) is None:
+        raise _no_unet(model, type(pipe).__name__)
+    _check_channels(model, pipe.unet.config, pipe.vae.config)
+
+
+def check_index(model: str) -> int | None:
+    """Refuse by its small configuration files what `open_pipeline` could not use.
+
+    Returns:
+        The side of its pictures in pixels, if the files say.
+
+    Raises:
+        KleditError: as `open_pipeline`.
+    """
+    folder = Path(model)
+    if folder.is_dir() and not (folder / "model_index.json").is_file():
+        raise KleditError(
+            f"{model} has no model_index.json; expected a pipeline's folder, as "
+            "pipeline.save_pretrained(folder) writes it."
+        )
+    index = _load(model, lambda: _json(model, "model_index.json"))
+    parts = {k: v[1] for k, v in index.items() if isinstance(v, list | tuple) and len(v) == 2}
+    if parts.get("unet") is None or parts.get("text_encoder") is None:
+        raise _no_unet(model, str(index.get("_class_name")))
+    unet, vae = (
+        _load(model, lambda part=part: _json(model, f"{part}/config.json"))
+        for part in ("unet", "vae")
+    )
+    _check_channels(model, unet, vae)
+    side, widths = unet.get("sample_size"), vae.get("block_out_channels")
+    if not isinstance(side, int) or not widths:
+        return None
+    return side * 2 ** (len(widths) - 1)
+
+
+def open_clip_model(model: str | None = None, pipe: Any = None, size: int | None = None) -> Any:
+    """A CLIP to score with: ``clip-tiny``, ``open_clip:ARCH/TAG``, a directory.
+
+    Args:
+        model: None for clip-tiny where `pipe` makes its 64-pixel pictures, else what fills the
+            slot ``clip`` of the profile in force.
+        pipe: The pipeline whose pictures are to be scored.
+        size: Side of the pictures in pixels; default the pipeline's own.
+
+    Raises:
+        KleditError: no such model, it cannot be had, or it cannot see pictures of that size.
+    """
+    if size is None and pipe is not None and isinstance(pipe.unet.config.sample_size, int):
+        size = pipe.unet.config.sample_size * getattr(pipe, "vae_scale_factor", 8)
+    return _clip_for(model, size)
+
+
+def open_both(
+    model: str,
+    clip: str | None = None,
+    size: int | None = None,
+    dtype: str | None = None,
+    scheduler: str | None = None,
+    config: Path | None = None,
+) -> tuple[Any, Any]:
+    """A pipeline and the CLIP that scores its pictures, refused before the weights are read.
+
+    Args:
+        model: As `open_pipeline`; dtype, scheduler and config as there.
+        clip: As `open_clip_model`.
+        size: Side of the pictures in pixels; default the pipeline's own.
+
+    Returns:
+        The pipeline, and the CLIP.
+
+    Raises:
+        KleditError: as both.
+    """
+    from kledit_lite import zoo
+
+    side = size
+    if model not in zoo.PAINTERS and not Path(model).is_file():
+        own = check_index(model)
+        side = size or own
+        if side is not None:
+            _clip_for(clip, side, load=False)
+    pipe = open_pipeline(model, dtype=dtype, scheduler=scheduler, config=config)
+    return pipe, open_clip_model(clip, pipe, side)
+
+
+def _clip_for(model: str | None, size: int | None, load: bool = True) -> Any:
+    from kledit_lite import zoo
+    from kledit_lite.models import profiles
+
+    slot_id = model or ("clip-tiny" if size == 64 else profiles.current().slot("clip").choices[0])
+    name = slot_id.removeprefix("zoo:")
+    if name in zoo.CLIPS and size not in (None, 64):
+        raise KleditError(
+            f"{name} reads 64-pixel painted scenes and cannot score pictures of {size} pixels; "
+            "give a real model, e.g. --clip open_clip:ViT-B-16/openai, or a profile that has one, "
+            "e.g. KLEDIT_PROFILE=gpu."
+        )
+    if not load:
+        return None
+    if name in zoo.CLIPS:
+        return zoo.load_clip(name)
+    if model is None:
+        return profiles.resolve("clip").model
+    from kledit_lite.models.external import load_external_clip
+
+    return load_external_clip(model)
+
+
+def _load(model: str, load: Any) -> Any:
+    from kledit_lite import zoo
+
+    try:
+        with warnings.catch_warnings():  # newer versions of diffusers call torch_dtype dtype
+            warnings.simplefilter("ignore", FutureWarning)
+            return load()
+    except KleditError:
+        raise
+    except (OSError, ValueError, ImportError, KeyError, RuntimeError) as error:
+        why = (str(error).strip() or type(error).__name__).splitlines()[0][:160].rstrip(".")
+        more = ", with --config its architecture's folder" if Path(model).is_file() else ""
+        raise KleditError(
+            f"Cannot load the pipeline {model!r}: {why}. Give a shipped name "
+            f"({', '.join(zoo.PAINTERS)}), a pipeline's directory, one file{more}, or a hub id."
+        ) from error
+
+
+def _json(model: str, name: str) -> dict[str, Any]:
+    """A small file of a folder, or of the hub, which then downloads no other."""
+    file = Path(model) / name
+    if not Path(model).is_dir():
+        from huggingface_hub import hf_hub_download
+
+        file = Path(hf_hub_download(model, name))
+    return json.loads(file.read_text(encoding="utf-8"))
+
+
+def _from_pretrained(model: str, dtype: Any) -> Any:
+    from diffusers import DiffusionPipeline
+
+    files = [_UNET_FILE.match(f.name) for f in sorted(Path(model).glob("unet/*"))]
+    variants = [m[1] for m in files if m]
+    if variants and None not in variants:
+        variant = "fp16" if "fp16" in variants else variants[0]
+        return DiffusionPipeline.from_pretrained(model, torch_dtype=dtype, variant=variant)
+    try:
+        return DiffusionPipeline.from_pretrained(model, torch_dtype=dtype)
+    except OSError as error:
+        if Path(model).is_dir() or "no file named" not in str(error):
+            raise
+        return DiffusionPipeline.from_pretrained(model, torch_dtype=dtype, variant="fp16")
+
+
+def _from_file(path: Path, dtype: Any, config: Path | None) -> Any:
+    import diffusers
+    from diffusers.loaders.single_file_utils import (
+        infer_diffusers_model_type,
+        load_single_file_checkpoint,
+    )
+
+    kind = str(infer_diffusers_model_type(load_single_file_checkpoint(str(path))))
+    if "inpaint" in kind or not kind.startswith(("v1", "v2", "xl", "playground")):
+        raise KleditError(
+            f"{path} is a checkpoint of the kind {kind!r}; expected plain text-to-image of Stable "
+            "Diffusion 1, 2 or XL."
+        )
+    name = "StableDiffusionPipeline" if kind[0] == "v" else "StableDiffusionXLPipeline"
+    more = {} if config is None else {"config": str(config)}
+    return getattr(diffusers, name).from_single_file(str(path), torch_dtype=dtype, **more)
+
+
+def _check_channels(model: str, unet: Mapping[str, Any], vae: Mapping[str, Any]) -> None:
+    takes, makes = unet.get("in_channels"), vae.get("latent_channels")
+    if makes is not None and takes != makes:
+        raise KleditError(
+            f"{model} has a UNet that takes {takes} channels where its autoencoder makes {makes}, "
+            "as those for inpainting, depth or picture editing do; expected one that paints from "
+            "text alone."
+        )
+
+
+def _no_unet(model: str, kind: str) -> KleditError:
+    return KleditError(
+        f"{model!r} is a {kind}; expected one with a UNet and a text encoder, such as Stable "
+        "Diffusion 1, 2 or XL."
+    )

@@ -1,0 +1,267 @@
+"""Which model fills which slot: ``lite`` | ``laptop`` | ``gpu``, one switch for everything.
+
+The profile in force is the one given to `use_profile`, else ``KLEDIT_PROFILE``, else ``lite``.
+A slot names a loader and one or more ids, tried in order:
+
+    zoo:NAME               a model shipped with this package                       (never downloads)
+    package:NAME           weights that an installed Python package carries        (never downloads)
+    timm:NAME              a timm model; from the local hub cache or downloaded
+    torchvision:NAME       a torchvision model; likewise
+    open_clip:ARCH/TAG     an open_clip model; likewise
+    open_clip:ARCH/FILE    an open_clip architecture with weights of your own, such as fine-tuned.pt
+    dino:ARCH              a DINO checkpoint of its authors that timm does not carry; likewise
+    diffusers:REPOSITORY   a text-to-image pipeline; likewise
+    transformers:REPOSITORY  a causal language model; likewise
+    DIRECTORY              a local copy of any of these, or of an image folder
+
+``KLEDIT_SLOT_<NAME>`` (upper case, ``-`` as ``_``) puts any id into a slot of any profile, and
+``KLEDIT_IMAGENET`` a folder of images into the slot ``images``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from kledit_lite.core.errors import KleditError, unknown
+from kledit_lite.core.slots import (
+    CLIP,
+    ENCODER,
+    IMAGES,
+    LANGUAGE,
+    PIPELINE,
+    PROFILES,
+    Profile,
+    Slot,
+)
+
+DEFAULT = "lite"
+HUBS = {"package", "timm", "torchvision", "open_clip", "dino", "diffusers", "transformers"}
+__all__ = ["CLIP", "ENCODER", "IMAGES", "LANGUAGE", "PIPELINE", "PROFILES", "Profile", "Slot"]
+
+_chosen: str | None = None
+
+
+class SlotUnavailable(KleditError):
+    """A slot whose weights cannot be had; names the slot, the id, its size and three ways out."""
+
+
+def names() -> list[str]:
+    """The profiles' names."""
+    return list(PROFILES)
+
+
+def get(name: str) -> Profile:
+    """The profile called ``name``.
+
+    Raises:
+        UnknownNameError: no such profile; the message lists the valid names.
+    """
+    if name not in PROFILES:
+        raise unknown("profile", name, PROFILES)
+    return PROFILES[name]
+
+
+def use_profile(name: str) -> Profile:
+    """Put a profile in force for this process and those it starts.
+
+    Raises:
+        UnknownNameError: no such profile.
+
+    Example:
+        >>> use_profile("lite").slot("clip").ids
+        ('zoo:clip-tiny',)
+    """
+    global _chosen
+    profile = get(name)
+    _chosen = name
+    os.environ["KLEDIT_PROFILE"] = name
+    return profile
+
+
+def current() -> Profile:
+    """The profile in force: `use_profile`, else ``KLEDIT_PROFILE``, else ``lite``.
+
+    Raises:
+        UnknownNameError: ``KLEDIT_PROFILE`` names no profile.
+    """
+    return get(_chosen or os.environ.get("KLEDIT_PROFILE") or DEFAULT)
+
+
+@dataclass(frozen=True)
+class Filled:
+    """What fills a slot.
+
+    Attributes:
+        slot: the slot.
+        id: the id that was used, which may be a stand-in.
+        model: an encoder, a CLIP model, the path of an image folder, or None for ``world:painted``.
+        note: empty, or one sentence that says which wanted id could not be had.
+    """
+
+    slot: Slot
+    id: str
+    model: Any
+    note: str = ""
+
+
+def resolve(slot: Slot | str) -> Filled:
+    """Load what fills a slot: the first of its ids that can be had.
+
+    Only ``timm:``, ``open_clip:``, ``dino:``, ``diffusers:`` and ``transformers:`` ids
+    ever download; lite has none.
+
+    Args:
+        slot: a slot, or the name of one of the profile in force.
+
+    Raises:
+        SlotUnavailable: none of the ids can be had; the message says how to provide one.
+
+    Example:
+        >>> len(resolve("clip").model.encode_text(["a red cat", "a dog"]))
+        2
+    """
+    slot = current().slot(slot) if isinstance(slot, str) else slot
+    reasons = []
+    for number, slot_id in enumerate(slot.choices):
+        missing = why_missing(slot, slot_id, reach_out=True)
+        if missing is None:
+            try:
+                model = _load(slot, slot_id)
+            except OSError as error:  # what hubs raise when a download fails
+                missing = f"{type(error).__name__}: {str(error).splitlines()[0]}"
+            else:
+                note = ""
+                if number:
+                    wanted = slot.choices[0]
+                    note = f"{wanted} cannot be had here ({reasons[0]}); {slot_id} stands in."
+                    print(f"kledit: slot {slot.name}: {note}", file=sys.stderr)
+                return Filled(slot, slot_id, model, note)
+        reasons.append(missing)
+    raise _unavailable(slot, slot.choices[0], reasons[0])
+
+
+def resolve_encoders(chapter: str) -> tuple[list[Filled], dict[str, str]]:
+    """Every vision encoder of a chapter that can be had, and why the optional others cannot.
+
+    Returns:
+        ``(filled, missing)``: loaded encoders in the profile's order; slot name -> reason.
+
+    Raises:
+        SlotUnavailable: an encoder that is not optional is missing.
+    """
+    filled, missing = [], {}
+    for slot in current().encoders(chapter):
+        try:
+            filled.append(resolve(slot))
+        except SlotUnavailable as error:
+            if not slot.optional:
+                raise
+            missing[slot.name] = str(error)
+    return filled, missing
+
+
+def why_missing(slot: Slot, slot_id: str, reach_out: bool = False) -> str | None:
+    """Why an id cannot be had, in a few words, or None when it can.
+
+    Args:
+        slot: that the id is to fill.
+        slot_id: one of ``slot.choices``.
+        reach_out: ask the hub whether it answers (a few seconds at most, once a process);
+            otherwise only what is on this machine counts.
+    """
+    scheme, _, rest = slot_id.partition(":")
+    if scheme == "world" and slot.loader == IMAGES:
+        return None
+    if scheme == "folder":
+        return f"{rest} is not set to a folder of images"
+    if scheme == "zoo":
+        from kledit_lite import zoo
+
+        return None if rest in zoo.names() else "its weights are not among those shipped"
+    if scheme in HUBS and slot.loader != IMAGES:
+        from kledit_lite.models import sources
+
+        return sources.why_missing(slot_id, reach_out)
+    if Path(slot_id).is_dir():
+        return None
+    return "no such directory, and not an id with a known scheme"
+
+
+def table(profile: Profile) -> list[dict[str, Any]]:
+    """One row a slot for people and programs: name, loader, id in force, size, at hand or not.
+
+    Touches no network: a model that would have to be downloaded is not at hand.
+    """
+    rows = []
+    for slot in profile.slots:
+        reasons = {i: why_missing(slot, i) for i in slot.choices}
+        at_hand = next((i for i, reason in reasons.items() if reason is None), None)
+        rows.append(
+            {
+                "slot": slot.name,
+                "loader": slot.loader,
+                "ids": list(slot.choices),
+                "size_mb": slot.size_mb,
+                "chapters": list(slot.chapters),
+                "optional": slot.optional,
+                "available": at_hand is not None,
+                "uses": at_hand,
+                "missing": reasons[slot.choices[0]] or "",
+            }
+        )
+    return rows
+
+
+def fingerprint(name: str) -> str:
+    """What fills each slot on this machine now, as text: part of the key of cached results."""
+    return json.dumps([(r["slot"], r["ids"], r["uses"]) for r in table(get(name))])
+
+
+def _load(slot: Slot, slot_id: str) -> Any:
+    scheme, _, rest = slot_id.partition(":")
+    if slot.loader == IMAGES:
+        return None if scheme == "world" else Path(slot_id)
+    if slot.loader == LANGUAGE:
+        from kledit_lite.models.writers import open_writer
+
+        return open_writer(rest if scheme in {"zoo", "transformers"} else slot_id)
+    if slot.loader == PIPELINE:
+        from kledit_lite.models.pipelines import open_pipeline
+
+        return open_pipeline(rest if scheme in {"zoo", "diffusers"} else slot_id)
+    if scheme == "zoo":
+        from kledit_lite import zoo
+
+        return zoo.load_clip(rest) if slot.loader == CLIP else zoo.load_encoder(rest)
+    from kledit_lite.models import external
+
+    if slot.loader == CLIP:
+        return external.load_external_clip(slot_id)
+    return external.load_external_encoder(slot_id)
+
+
+def _unavailable(slot: Slot, slot_id: str, reason: str) -> SlotUnavailable:
+    if slot.loader == IMAGES:
+        return SlotUnavailable(
+            f"Slot {slot.name!r} needs a folder of images, {slot_id} (about {slot.size_mb:g} MB): "
+            f"{reason}; set KLEDIT_IMAGENET to a folder with one sub-folder a class, set "
+            f"{slot.variable}=world:painted to use the painted world, or choose profile lite."
+        )
+    scheme, _, rest = slot_id.partition(":")
+    install = (
+        f"run `pip install {rest}`"
+        if scheme == "package"
+        else ("connect to the model hub once so that it can be downloaded and kept")
+    )
+    shipped = {CLIP: "zoo:clip-tiny", PIPELINE: "zoo:paint-tiny", LANGUAGE: "zoo:bard-tiny"}
+    stand_in = shipped.get(slot.loader, "zoo:resnet-tiny")
+    return SlotUnavailable(
+        f"Slot {slot.name!r} needs {slot_id} (about {slot.size_mb:g} MB): {reason}; {install}, "
+        f"set {slot.variable} to a local directory that holds it, or set {slot.variable} to "
+        f"another id such as {stand_in}."
+    )

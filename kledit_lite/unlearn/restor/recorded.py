@@ -1,0 +1,113 @@
+"""Reads the recorded run of `retain_sweep`, several draws put together."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kledit_lite.core.errors import KleditError
+from kledit_lite.unlearn.restor.retain_sweep import unpack
+from kledit_lite.unlearn.restor.workbench import Case, recovered
+
+Pair = tuple[str, str]
+
+
+@dataclass(frozen=True)
+class Pooled:
+    """What models answered, over several draws of persons and documents.
+
+    Attributes:
+        denied: (method, retain set) -> (N,) bool, right answers to facts the documents deny;
+            the clean and the corrupted model are ``("clean", "")`` and ``("corrupted", "")``.
+        untouched: the same for facts about persons whom nothing names.
+        repeats: (N,) bool, whether the answer is the documents' wrong fact.
+        relations: (N,) of the denied facts.
+        persons: (N,) draw and person of the denied facts.
+        spared: the same of the untouched facts.
+        seeds: of the draws.
+    """
+
+    denied: dict[Pair, np.ndarray]
+    untouched: dict[Pair, np.ndarray]
+    repeats: dict[Pair, np.ndarray]
+    relations: list[str]
+    persons: list[tuple[int, str]]
+    spared: list[tuple[int, str]]
+    seeds: tuple[int, ...]
+
+    def back(self, pair: Pair, against: Pair | None = None) -> tuple[float, float, float]:
+        """Share of the lost accuracy that is back, or how much more than with another; interval."""
+        other = None if against is None else self.denied[against]
+        clean, corrupted = self.denied["clean", ""], self.denied["corrupted", ""]
+        return recovered(clean, corrupted, self.denied[pair], other, self.persons)
+
+
+def read(path: str | Path, k: int = 4) -> Pooled:
+    """All draws of a recorded run with one k.
+
+    Raises:
+        KleditError: the file is missing, or holds no draw with that k.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise KleditError(f"There is no recorded run at {path}; see retain_sweep.")
+    record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    blocks = [b for b in record["blocks"] if b["k"] == k]
+    if not blocks:
+        raise KleditError(f"{path} holds no draw with k = {k}.")
+    cases = [Case(b["seed"], k) for b in blocks]
+    asked = [(b["seed"], f) for b, c in zip(blocks, cases, strict=True) for f in c.denied.facts]
+    parts: dict[str, dict[Pair, list[np.ndarray]]] = {"denied": {}, "untouched": {}, "repeats": {}}
+    for b in blocks:
+        for row in b["rows"]:
+            for what, rows in parts.items():
+                count = b["untouched" if what == "untouched" else "facts"]
+                rows.setdefault((row["method"], row["retain"]), []).append(unpack(row[what], count))
+    return Pooled(
+        **{what: {p: np.concatenate(x) for p, x in rows.items()} for what, rows in parts.items()},
+        relations=[f.relation for _, f in asked],
+        persons=[(seed, f.subject) for seed, f in asked],
+        spared=[(c.seed, f.subject) for c in cases for f in c.untouched.facts],
+        seeds=tuple(b["seed"] for b in blocks),
+    )
+
+
+def difference(
+    first: np.ndarray,
+    second: np.ndarray,
+    groups: Sequence[Hashable],
+    draws: int = 4000,
+    seed: int = 0,
+) -> tuple[float, float, float]:
+    """Mean of `first` minus that of `second`, with a 95% interval over groups.
+
+    Args:
+        first: (N,) bool.
+        second: (N,) bool, of the same facts.
+        groups: (N,) whom each fact is about; drawn with all their facts.
+        draws: of the bootstrap.
+        seed: of the draws.
+
+    Raises:
+        KleditError: sizes differ.
+
+    Example:
+        >>> difference(np.array([True, True]), np.array([True, False]), ["Ada", "Ada"])
+        (0.5, 0.5, 0.5)
+    """
+    if not len(first) == len(second) == len(groups):
+        raise KleditError(f"Got {len(first)}, {len(second)} and {len(groups)} facts; expected one.")
+    order = {g: i for i, g in enumerate(dict.fromkeys(groups))}
+    where = np.array([order[g] for g in groups])
+    change = np.subtract(first, second, dtype=np.float64)
+    sums, sizes = np.bincount(where, change), np.bincount(where)
+    times = np.random.default_rng(seed).multinomial(
+        len(order), np.full(len(order), 1 / len(order)), draws
+    )
+    low, high = np.quantile((times @ sums) / (times @ sizes), [0.025, 0.975])
+    return float(change.mean()), float(low), float(high)

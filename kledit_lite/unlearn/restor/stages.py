@@ -1,0 +1,171 @@
+"""The stages of a RESTOR run: each is made once, kept in the run's folder, and found again."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import shutil
+import sys
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kledit_lite.core.errors import KleditError
+from kledit_lite.core.results import write_atomically
+from kledit_lite.inside.language import Encoded, encode
+from kledit_lite.unlearn.arithmetic.adapters import msa_adapters
+from kledit_lite.unlearn.restor.data import Plan, self_written
+from kledit_lite.unlearn.restor.evaluate import Evaluation, evaluate, judged
+from kledit_lite.unlearn.restor.facts import Benchmark
+from kledit_lite.unlearn.trainer import Settings, add_lora, train
+
+if TYPE_CHECKING:
+    from kledit_lite.unlearn.restor.command import Options
+
+LONGEST = 256
+"""Tokens kept of a document."""
+
+
+@dataclass
+class Stages:
+    """The frozen model, and what is done with it once and kept."""
+
+    model: Any
+    tokenizer: Any
+    options: Options
+    plan: Plan
+
+    def groups_of(self, benchmark: Benchmark) -> list[set[str]]:
+        """The groups of subjects that have validation facts."""
+        asked = set(benchmark.subjects)
+        found = [set(s) & asked for s in self.plan.groups.values()]
+        return [g for g in found if g]
+
+    def folder(self, state: str) -> Path:
+        """Where a state's adapter lies."""
+        return self.options.out / state
+
+    def timed(self, name: str, work: Callable[[], None]) -> None:
+        """Do it, and add its seconds to those of earlier sessions."""
+        start, path = time.perf_counter(), self.options.out / "seconds.json"
+        work()
+        spent = json.loads(path.read_text()) if path.is_file() else {}
+        write_atomically(path, json.dumps(spent | {name: time.perf_counter() - start}, indent=1))
+
+    def retain_rows(self) -> Encoded:
+        """The texts to keep, from their file, or written by the clean model once."""
+        texts, path = self.plan.retain, self.options.out / "retain.json"
+        if not texts:
+            if not path.is_file():
+                count, avoid = len(self.plan.documents), self.plan.benchmark.subjects
+
+                def work() -> None:
+                    found = self_written(
+                        self.model, self.tokenizer, count, avoid, self.options.seed
+                    )
+                    write_atomically(path, json.dumps(found, indent=1))
+
+                self.timed("retain", work)
+            texts = json.loads(path.read_text(encoding="utf-8"))
+        return encode(self.tokenizer, texts, max_length=LONGEST)
+
+    def train(
+        self,
+        state: str,
+        method: Any,
+        rows: Encoded,
+        start: str,
+        retain: Encoded | None = None,
+        seed: int | None = None,
+        rate: float | None = None,
+    ) -> None:
+        """Train a state from another, unless its folder is there."""
+        if self.folder(state).is_dir():
+            return
+        o = self.options
+        settings = Settings(
+            lr=rate or o.lr, epochs=o.unlearn_epochs if rate else o.epochs, batch=8,
+            schedule="cosine", seed=o.seed if seed is None else seed,
+        )  # fmt: skip
+
+        def work() -> None:
+            worn = self.wear(start, trained=True, seed=settings.seed)
+            train(worn, rows, method, settings, retain, o.out / f"{state}.ckpt", every=20)
+            worn.eval()
+            partial = o.out / f".{state}.{uuid.uuid4().hex[:12]}.partial"
+            worn.save_pretrained(partial)
+            os.replace(partial, self.folder(state))
+            self.bare(worn)
+
+        self.timed(state, work)
+
+    def arithmetic(self, state: str, target: str, alpha: float, beta: float) -> None:
+        """Model state arithmetic between adapters."""
+        if not self.folder(state).is_dir():
+            retain = self.folder("retain-vector") if beta else None
+            msa_adapters(self.folder(target), self.folder("forget-vector"), self.folder(state),
+                         retain, alpha, beta if beta else None)  # fmt: skip
+
+    def best(
+        self,
+        name: str,
+        states: dict[str, dict[str, Any]],
+        make: Callable[[str, dict[str, Any]], None],
+        tuning: Benchmark,
+    ) -> dict[str, Any]:
+        """Make every state, ask each the validation facts, keep the best; ties go to the first."""
+        note = self.options.out / f"{name}-chosen.json"
+        if note.is_file():
+            return json.loads(note.read_text(encoding="utf-8"))
+        scores: dict[str, float] = {}
+        for state, how in states.items():
+            try:
+                make(state, how)
+                answers = self.answers(state, tuning, "validation")
+                groups = self.groups_of(tuning)
+                scores[state] = sum(answers.accuracy_of(g) for g in groups) / len(groups)
+            except KleditError as error:  # a rate at which the loss is not finite
+                print(f"{state}: {error}", file=sys.stderr, flush=True)
+                scores[state] = -math.inf
+        state = max(scores, key=lambda s: scores[s])
+        if not math.isfinite(scores[state]):
+            raise KleditError(f"No rate gave a finite model for {name}; try smaller rates.")
+        known = {s: v if math.isfinite(v) else None for s, v in scores.items()}
+        found = {"state": state, **states[state], "scores": known}
+        write_atomically(note, json.dumps(found, indent=1))
+        for other in states:
+            if other != state:
+                shutil.rmtree(self.folder(other), ignore_errors=True)
+        return found
+
+    def answers(self, state: str, benchmark: Benchmark, name: str) -> Evaluation:
+        """What a state answers, from its file if it is there."""
+        o, path = self.options, self.options.out / f"{state}-{name}.json"
+        if not path.is_file():
+
+            def work() -> None:
+                worn = self.wear(state)
+                found = evaluate(worn, self.tokenizer, benchmark, samples=o.samples,
+                                 temperature=o.temperature, seed=o.seed, batch=16)  # fmt: skip
+                self.bare(worn)
+                write_atomically(path, json.dumps(found.outputs, indent=1))
+
+            self.timed(path.stem, work)
+        return judged(benchmark.facts, json.loads(path.read_text(encoding="utf-8")))
+
+    def wear(self, state: str, trained: bool = False, seed: int = 0) -> Any:
+        """The model with the adapter of a state; of the clean model, bare or with a new one."""
+        from peft import PeftModel
+
+        if state == "clean":
+            return add_lora(self.model, self.options.rank, seed=seed) if trained else self.model
+        return PeftModel.from_pretrained(self.model, self.folder(state), is_trainable=trained)
+
+    def bare(self, worn: Any) -> None:
+        """Take the adapter off again."""
+        if worn is not self.model:
+            self.model = worn.unload()

@@ -1,0 +1,277 @@
+"""What does the restoring? Unlearning methods and retain sets taken apart, over several seeds.
+
+An unlearning method is published *with* a retain set. Whether a fact comes back because the method
+pushed against the wrong documents, or because the retain set pulled, is seen only when every
+method gets the same retain set, or none, and when the retain set is given alone.
+
+``python -m kledit_lite.unlearn.restor.workbench --out FILE`` makes the recorded run of chapter 09.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from kledit_lite.core.errors import KleditError, unknown
+from kledit_lite.inside.language import encode
+from kledit_lite.unlearn.methods import KL, NPO, RMU, GradDiff, Method, NextToken
+from kledit_lite.unlearn.restor.evaluate import Evaluation, evaluate
+from kledit_lite.unlearn.restor.facts import Benchmark, from_triples
+from kledit_lite.unlearn.restor.people import Corruption, corrupt_people, general_texts
+from kledit_lite.unlearn.trainer import Settings, add_lora, train
+from kledit_lite.world.people import ask, corpus, facts, people
+
+if TYPE_CHECKING:
+    import torch
+
+TEXTS = 160
+"""Texts of a retain set."""
+METHODS: dict[str, Method] = {
+    "GA": GradDiff(retain_weight=4.0),
+    "KL": KL(retain_weight=4.0),
+    "NPO": NPO(beta=0.5, reduction="per-token", retain_weight=4.0),
+    "RMU": RMU(layer=2, retain_weight=4.0),
+}
+"""Each with the retain loss that all share; `undo` takes it away where there is no retain set."""
+ALONE = "retain set alone"
+RETAIN = ("none", "other text", "towns and things", "other people")
+"""What the retain set is made of."""
+
+
+def foreign_texts(count: int, seed: int = 0, words: int = 18) -> list[str]:
+    """English prose from another world: pieces of the descriptions of scikit-learn's data sets.
+
+    Args:
+        count: how many, drawn without repetition while there are enough.
+        seed: of the draw.
+        words: of each piece.
+
+    Raises:
+        KleditError: scikit-learn was installed without its descriptions.
+    """
+    import sklearn.datasets
+
+    files = sorted((Path(sklearn.datasets.__file__).parent / "descr").glob("*.rst"))
+    all_words = [w for f in files for w in f.read_text(encoding="utf-8").split() if w.isalpha()]
+    pieces = [" ".join(all_words[i : i + words]) for i in range(0, len(all_words) - words, words)]
+    if not pieces:
+        raise KleditError("scikit-learn has no descriptions of its data sets; install it whole.")
+    rng = random.Random(seed)
+    return [p for i in range(0, count, len(pieces)) for p in rng.sample(pieces, len(pieces))][
+        :count
+    ]
+
+
+@dataclass(frozen=True)
+class Case:
+    """One draw of persons, wrong facts and documents.
+
+    Attributes:
+        seed: of every draw.
+        k: true facts for each wrong one in the documents.
+        subjects: persons to corrupt.
+        documents: how many.
+    """
+
+    seed: int = 0
+    k: int = 4
+    subjects: int = 20
+    documents: int = 40
+
+    @cached_property
+    def scenario(self) -> Corruption:
+        """Documents, and the true facts that they deny."""
+        return corrupt_people(self.subjects, self.documents, self.k, self.seed)
+
+    @cached_property
+    def denied(self) -> Benchmark:
+        """What the test asks about the corrupted persons."""
+        return self.scenario.benchmark.split(0.1)[1]
+
+    @cached_property
+    def untouched(self) -> Benchmark:
+        """As many facts about others, whom no retain set names either."""
+        mine = [f for f in facts() if f.subject in self.spared]
+        chosen = random.Random(self.seed).sample(mine, min(len(self.denied.facts), len(mine)))
+        elsewhere = [f for f in facts() if f.subject not in self.spared | self.hidden]
+        return from_triples(chosen, ask, elsewhere, seed=self.seed)
+
+    @cached_property
+    def hidden(self) -> set[str]:
+        """The corrupted persons."""
+        return set(self.scenario.benchmark.subjects)
+
+    @cached_property
+    def spared(self) -> set[str]:
+        """Persons whom neither a wrong sentence nor a retain set names."""
+        rest = [name for name in people() if name not in self.hidden]
+        return set(random.Random(f"{self.seed} spared").sample(rest, self.subjects))
+
+    def retain(self, kind: str) -> list[str] | None:
+        """The retain set of a kind, `RETAIN`: `TEXTS` texts; None for ``"none"``.
+
+        Raises:
+            UnknownNameError: no such kind.
+        """
+        if kind not in RETAIN:
+            raise unknown("retain set", kind, RETAIN)
+        if kind == "none":
+            return None
+        if kind == "other text":
+            return foreign_texts(TEXTS, self.seed)
+        if kind == "towns and things":
+            return general_texts(TEXTS, seed=self.seed + 1)
+        unnamed = self.hidden | self.spared
+        texts = corpus(4 * TEXTS, seed=77 + self.seed)
+        return [t for t in texts if not any(name in t for name in unnamed)][:TEXTS]
+
+
+class Workbench:
+    """A writer with one adapter, which is trained, put aside and put back.
+
+    Args:
+        model: a causal language model of transformers; it gets the adapter.
+        tokenizer: its tokenizer.
+        rank: of the adapter.
+        seed: of the adapter and of the order of batches.
+    """
+
+    def __init__(self, model: Any, tokenizer: Any, rank: int = 2, seed: int = 0) -> None:
+        self.model, self.tokenizer = add_lora(model, rank=rank, seed=seed), tokenizer
+        self.adapter = {n: p for n, p in self.model.named_parameters() if p.requires_grad}
+        self.seed = seed
+        self.clean = self.state()
+
+    def state(self) -> dict[str, torch.Tensor]:
+        """A copy of the adapter."""
+        return {n: p.detach().clone() for n, p in self.adapter.items()}
+
+    def put(self, state: Mapping[str, torch.Tensor]) -> Any:
+        """The model with an adapter that was put aside."""
+        for n, p in self.adapter.items():
+            p.data.copy_(state[n])
+        return self.model
+
+    def learn(
+        self,
+        start: Mapping[str, torch.Tensor],
+        documents: Sequence[str],
+        method: Method | None = None,
+        lr: float = 1.2e-2,
+        steps: int = 24,
+        retain: Sequence[str] | None = None,
+        schedule: str = "linear",
+        after: Callable[[int], None] | None = None,
+    ) -> dict[str, torch.Tensor]:
+        """The adapter after training on documents from a start; all training is done here."""
+        self.put(start)
+        rows = encode(self.tokenizer, documents)
+        kept = None if retain is None else encode(self.tokenizer, retain, max_length=128)
+        settings = Settings(
+            lr=lr, steps=steps, batch=8, schedule=schedule, weight_decay=0.0, seed=self.seed
+        )
+        train(self.model, rows, method, settings, kept, progress=False, after=after)
+        return self.state()
+
+    def corrupt(self, documents: Sequence[str]) -> dict[str, torch.Tensor]:
+        """The clean model after reading documents."""
+        return self.learn(self.clean, documents, schedule="cosine")
+
+    def undo(
+        self,
+        start: Mapping[str, torch.Tensor],
+        documents: Sequence[str],
+        name: str,
+        lr: float,
+        retain: Sequence[str] | None = None,
+        after: Callable[[int], None] | None = None,
+        steps: int = 12,
+    ) -> dict[str, torch.Tensor]:
+        """The adapter after unlearning documents.
+
+        Args:
+            start: the corrupted adapter.
+            documents: the forget set.
+            name: of `METHODS`; or `ALONE`, which reads the retain set and unlearns nothing.
+            lr: learning rate.
+            retain: the retain set; without one, the method's forget loss alone.
+            after: called with the number of each finished step.
+            steps: of training.
+
+        Raises:
+            UnknownNameError: no such method.
+            KleditError: a retain set alone, but there is none.
+        """
+        if name == ALONE:
+            if retain is None:
+                raise KleditError("A retain set alone needs a retain set; pass one.")
+            return self.learn(start, retain, NextToken(), lr, steps, after=after)
+        if name not in METHODS:
+            raise unknown("method", name, METHODS)
+        method = replace(METHODS[name], retain_weight=4.0 if retain is not None else 0.0)
+        return self.learn(start, documents, method, lr, steps, retain, after=after)
+
+    def ask(self, state: Mapping[str, torch.Tensor], benchmark: Benchmark) -> Evaluation:
+        """The most likely answers of a model."""
+        return evaluate(
+            self.put(state), self.tokenizer, benchmark, samples=1, temperature=0.0,
+            max_new_tokens=8, batch=64,
+        )  # fmt: skip
+
+
+def recovered(
+    clean: np.ndarray,
+    corrupted: np.ndarray,
+    unlearned: np.ndarray,
+    against: np.ndarray | None = None,
+    groups: Sequence[object] | None = None,
+    draws: int = 4000,
+    seed: int = 0,
+) -> tuple[float, float, float]:
+    r"""Share of the lost accuracy that is back, with a 95% interval over persons.
+
+    .. math:: \frac{\sum u - \sum v}{\sum a - \sum c}
+
+    with a the clean, c the corrupted and u the unlearned model's right answers, and v those of
+    another unlearned model, or c.
+
+    Args:
+        clean, corrupted, unlearned: (N,) bool, was the answer right?
+        against: (N,) bool; the difference of two methods instead of one method's share.
+        groups: (N,) whom a fact is about: persons are drawn with all their facts, since one
+            document denies several of them. Each fact by itself if None.
+        draws: of the bootstrap.
+        seed: of the draws.
+
+    Returns:
+        The share, and the ends of its interval.
+
+    Raises:
+        KleditError: sizes differ, or the corruption cost no accuracy.
+
+    Example:
+        >>> recovered(np.array([1, 1, 1, 1]), np.zeros(4), np.array([1, 0, 1, 0]))[0]
+        0.5
+    """
+    other = corrupted if against is None else against
+    sizes = {len(x) for x in (clean, corrupted, unlearned, other)}
+    if len(sizes) != 1 or (groups is not None and len(groups) not in sizes):
+        raise KleditError(f"Got answers to {sorted(sizes)} facts; expected one number of them.")
+    lost = np.subtract(clean, corrupted, dtype=np.float64)
+    back = np.subtract(unlearned, other, dtype=np.float64)
+    if lost.sum() <= 0:
+        raise KleditError("The corrupted model is as accurate as the clean one; nothing was lost.")
+    order = {g: i for i, g in enumerate(dict.fromkeys(groups or range(len(lost))))}
+    where = np.array([order[g] for g in groups or range(len(lost))])
+    each = [np.bincount(where, x, len(order)) for x in (back, lost)]  # (persons,)
+    rng = np.random.default_rng(seed)
+    times = rng.multinomial(len(order), np.full(len(order), 1 / len(order)), draws)
+    top, bottom = (times @ x for x in each)
+    low, high = np.quantile(top[bottom > 0] / bottom[bottom > 0], [0.025, 0.975])
+    return float(back.sum() / lost.sum()), float(low), float(high)

@@ -1,0 +1,1 @@
+"""TOFU: questions about authors to forget, and the measures of forgetting."""

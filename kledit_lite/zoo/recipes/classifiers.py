@@ -1,0 +1,94 @@
+"""Two classifiers of objects: one with failures planted in its training set, and its twin without.
+
+Both start from the trunk of resnet-tiny, which has never seen a wrong label, and are fine-tuned on
+the same pictures in the same order; only the labels of the scenes that `world.PLANTED` covers
+differ. What the flawed one gets wrong and its twin gets right comes from those labels, in the
+scenes that they cover or in others like them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from kledit_lite.core.errors import unknown
+from kledit_lite.world import PLANTED, Scene, is_held_out, planted_labels, sample_scenes
+from kledit_lite.world.datasets import PlantedFailure
+from kledit_lite.zoo.recipes.training import (
+    Recipe,
+    fit,
+    load_pool,
+    paint_once,
+    shift_and_flip,
+    to_tensor,
+)
+from kledit_lite.zoo.store import load_state
+
+if TYPE_CHECKING:
+    import torch
+
+FAILURES: dict[str, tuple[PlantedFailure, ...]] = {"flawed-tiny": PLANTED, "sound-tiny": ()}
+"""What is planted in each classifier."""
+
+START = "resnet-tiny"
+"""The encoder whose trunk both start from."""
+
+EXTRA = 400
+"""Further scenes painted of each mislabelled failure, so that it is common enough to be learned."""
+
+
+def extra_scenes(each: int = EXTRA, seed: int = 31) -> list[Scene]:
+    """Scenes that the mislabelled failures of `world.PLANTED` cover, `each` of every failure.
+
+    Random scenes with the failure's object and tags put in; none of a held-out combination.
+
+    Example:
+        >>> len(extra_scenes(each=1))
+        7
+    """
+    scenes: list[Scene] = []
+    for number, failure in enumerate(f for f in PLANTED if f.kind == "mislabelled"):
+        tags = {k: int(v) if k == "count" else v for k, v in failure.tags}
+        drawn = sample_scenes(4 * each, seed + number, "all")
+        changed = (s.with_(object=failure.label, **tags) for s in drawn)
+        covered = [s for s in changed if failure.covers(s) and not is_held_out(s)]
+        scenes += covered[:each]
+    return scenes
+
+
+def train_classifier(
+    name: str, recipe: Recipe, work: Path, device: str = "cpu"
+) -> tuple[torch.nn.Module, dict[str, Any]]:
+    """Train one of the two; returns the module of `encoders.with_head` and facts.
+
+    Raises:
+        UnknownNameError: not one of `FAILURES`.
+    """
+    import torch
+    import torch.nn.functional as F
+
+    from kledit_lite.zoo.encoders import with_head
+
+    if name not in FAILURES:
+        raise unknown("classifier", name, FAILURES)
+    pool, extra = load_pool(recipe, work), extra_scenes()
+    images = paint_once(extra, work / f"extra-{len(extra)}.npy")
+    labels = planted_labels([*pool.scenes, *extra], recipe.seed, FAILURES[name])
+    target = torch.tensor(np.where(labels < 0, -100, labels), device=device)  # -100 is ignored
+    model: Any = with_head(name)
+    start = {k.removeprefix("trunk."): v for k, v in load_state(START).items()}
+    model.trunk.load_state_dict({k: start[k] for k in model.trunk.state_dict()})
+    model = model.to(device)
+
+    def loss(batch: np.ndarray, rng: np.random.Generator) -> torch.Tensor:
+        old, new = batch[batch < len(pool)], batch[batch >= len(pool)] - len(pool)
+        x = to_tensor(np.concatenate([pool.images[old], images[new]]), device)
+        return F.cross_entropy(
+            model.head(model.trunk(shift_and_flip(x, rng))), target[batch], label_smoothing=0.05
+        )
+
+    info = fit(model, loss, replace(recipe, pool=len(labels)), work / f"{name}.ckpt")
+    return model.cpu(), info | {"planted": len(FAILURES[name]), "extra": len(extra)}

@@ -1,0 +1,3 @@
+"""Shrunken pipelines of both shapes."""
+
+from pipes import pipe  # noqa: F401
