@@ -90,7 +90,7 @@ def test_play_is_optional():
 
 
 def test_figures_bring_their_own_alternative():
-    figures =  r2_bars({"a": x}) for x in (0.1, 0.2)]
+    figures = [r2_bars({"a": x}) for x in (0.1, 0.2)]
     images = Tree(viz.frames(figures, ["x", "y"], name="r2").html()).all("img")
     assert [i["alt"] for i in images] == [f"R2 of 1 aligners: a {x:.2f}." for x in (0.1, 0.2)]
     assert images[0]["width"] == "760"
