@@ -10,7 +10,7 @@ export KLEDIT_PROFILE ?= lite
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install book test lint clean distclean
+.PHONY: help install book test lint spell types format links clean distclean
 
 help: ## Show this list
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | \
@@ -39,11 +39,23 @@ test: $(STAMP) ## Execute the chapters, build the site, run every test
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 $(PYTEST_ARGS) || status=$$?; \
 	exit $$status
 
-lint: $(STAMP) ## Check the style of the sources
+lint: $(STAMP) spell ## Check the style and the spelling of the sources
 	@$(BIN)/ruff check .
 
+spell: $(STAMP) ## Check the spelling; words to accept are in pyproject.toml
+	@$(BIN)/codespell
+
+types: $(STAMP) ## Check the types of the library
+	@$(BIN)/mypy
+
+format: $(STAMP) ## Lay out the Python sources anew
+	@$(BIN)/ruff format kledit_lite tests benchmarks book/_ext
+
+links: $(STAMP) ## Visit every external link of the texts; needs a network, and is not part of any test
+	@$(BIN)/python tests/site/links.py
+
 clean: ## Remove what was built (chapters, site, caches); keep .venv
-	rm -rf _build .pytest_cache .ruff_cache .hypothesis build dist
+	rm -rf _build .pytest_cache .ruff_cache .mypy_cache .hypothesis build dist
 	find kledit_lite tests benchmarks notebooks book -name __pycache__ -type d -prune -exec rm -rf {} +
 
 distclean: clean ## Remove what was built and .venv

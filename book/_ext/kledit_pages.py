@@ -42,6 +42,7 @@ LEFT_OUT = re.compile(r"kledit_lite\.course\.chapter\d+|.*\._.*|.*\.__main__")
 def setup(app: Any) -> dict[str, bool]:
     """Called by Sphinx."""
     app.connect("config-inited", name_beside_logo)
+    app.connect("config-inited", version_in_footer)
     app.connect("builder-inited", write_pages)
     app.connect("autodoc-process-docstring", keep_drawings, priority=400)
     app.connect("autodoc-skip-member", skip_foreign)
@@ -53,6 +54,14 @@ def setup(app: Any) -> dict[str, bool]:
 def name_beside_logo(app: Any, config: Any) -> None:
     """`html_theme_options` in ``_config.yml`` would replace what Jupyter Book puts there."""
     config.html_theme_options.setdefault("logo", {"text": config.project, "alt_text": ""})
+
+
+def version_in_footer(app: Any, config: Any) -> None:
+    """The library's own version becomes Sphinx's, and stands at the foot of every page."""
+    from kledit_lite import __version__
+
+    config.version = config.release = __version__
+    config.html_theme_options.setdefault("extra_footer", f"<p>{config.project} {__version__}</p>")
 
 
 def write_pages(app: Any) -> None:
