@@ -41,6 +41,7 @@ test: $(STAMP) ## Execute the chapters, build the site, run every test
 
 lint: $(STAMP) spell ## Check the style and the spelling of the sources
 	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check --quiet .
 
 spell: $(STAMP) ## Check the spelling; words to accept are in pyproject.toml
 	@$(BIN)/codespell
@@ -48,8 +49,8 @@ spell: $(STAMP) ## Check the spelling; words to accept are in pyproject.toml
 types: $(STAMP) ## Check the types of the library
 	@$(BIN)/mypy
 
-format: $(STAMP) ## Lay out the Python sources anew
-	@$(BIN)/ruff format kledit_lite tests benchmarks book/_ext
+format: $(STAMP) ## Lay out the sources anew
+	@$(BIN)/ruff format .
 
 links: $(STAMP) ## Visit every external link of the texts; needs a network, and is not part of any test
 	@$(BIN)/python tests/site/links.py

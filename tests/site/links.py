@@ -2,8 +2,8 @@
 
 The texts are the front pages, the pages of the book, the chapters and the bibliography. A link is
 an address that is written out, or a ``doi:`` or ``arXiv:`` number. An address that answers 404 or
-410, or whose host does not exist, is broken, and makes the exit status 1. One that refuses programs,
-answers with another error or answers too late is listed, and decides nothing.
+410, or whose host does not exist, is broken, and makes the exit status 1. One that refuses
+programs, or answers with another error or too late, is listed and decides nothing.
 """
 
 from __future__ import annotations
