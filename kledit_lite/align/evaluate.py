@@ -14,7 +14,6 @@ import numpy as np
 from kledit_lite.align.linear import fit_aligner
 from kledit_lite.core.arrays import as_features, as_labels, as_vector, check_same_rows
 from kledit_lite.core.errors import KleditError
-from kledit_lite.metrics.stats import r2_from_sums
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -89,8 +88,8 @@ def r2(aligner: Callable[[np.ndarray], np.ndarray], source: object, target: obje
 
     :math:`R^2_j = 1 - \sum_i (h(x_i) - y_i)_j^2 / \sum_i (y_{ij} - \bar y_j)^2` (prospectus,
     section 3.2: "the proportion of the variation in the dependent variables that is
-    predictable"). Each dimension has its own mean and variance, as in scikit-learn's
-    ``r2_score(..., multioutput="raw_values")``.
+    predictable"). Each dimension has its own mean and variance: the numbers of scikit-learn's
+    ``r2_score(..., multioutput="raw_values")``, which would need all predictions at once.
 
     Args:
         aligner: maps (n, d_s) to (n, d_t).
@@ -117,7 +116,9 @@ def r2(aligner: Callable[[np.ndarray], np.ndarray], source: object, target: obje
         rows = slice(start, start + _BLOCK)
         residual += ((aligner(x[rows]).astype(np.float64) - y[rows]) ** 2).sum(axis=0)
         total += ((y[rows] - mean) ** 2).sum(axis=0)
-    each = r2_from_sums(residual, total)
+    constant = total == 0  # predicted exactly, or not: 1 or 0, as in scikit-learn
+    each = 1.0 - residual / np.where(constant, 1.0, total)
+    each[constant] = residual[constant] == 0
     return R2(each, float(each.mean()))
 
 
