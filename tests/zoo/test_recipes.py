@@ -14,8 +14,10 @@ import pytest
 import torch
 
 from kledit_lite.world import OBJECTS, Scene, SceneSet, Thing, caption, held_out, sample_pairs
-from kledit_lite.zoo.recipes import clip, judge, look, paint, reader
+from kledit_lite.world.people import towns
+from kledit_lite.zoo.recipes import clip, docent, judge, look, paint, reader, vision
 from kledit_lite.zoo.recipes.pools import Pool, covered, presence
+from kledit_lite.zoo.store import read_card
 
 SMALL = Pool(singles=24, pairs=16, entities=0.2, spread=0.1, seed=1)
 
@@ -117,6 +119,45 @@ def test_rows_to_read_end_in_their_answers() -> None:
     assert ids.shape == labels.shape == (reader.RECIPE.batch, reader.LENGTH)
     asked = labels != -100
     assert (labels[asked] == ids[asked]).all() and asked.any(1).all()
+
+
+def test_a_docent_in_training_answers(tmp_path, monkeypatch, trained) -> None:
+    monkeypatch.setattr(docent, "RECIPE", replace(docent.RECIPE, samples=104, warmup=1))
+    monkeypatch.setattr(docent, "PER_TOWN", 2)
+    monkeypatch.setattr(docent, "HELD_OUT", 1)
+    shutil.copytree(trained, tmp_path / "clip-tiny")
+    docent.main(tmp_path)
+    card = read_card("docent-tiny", tmp_path)
+    assert set(card.result) == {"image", "text", "both"} and card.training["steps"] == 2
+
+
+def test_a_named_town_may_stand_beside_any_picture() -> None:
+    rng = random.Random(2)
+    for _ in range(50):
+        text, answer, shown = docent.draw(rng, "image")
+        assert "this town" in text
+        if text.startswith("name"):
+            assert answer == towns()[shown].lower()
+    drawn = [docent.draw(rng, "both") for _ in range(50)]
+    assert sum(towns()[i].lower() in text for text, _, i in drawn) < 10
+
+
+@pytest.mark.parametrize("name", vision.PLANS)
+def test_encoders_in_training_encode(tmp_path, monkeypatch, name: str) -> None:
+    monkeypatch.setattr(vision, "POOL", replace(SMALL, singles=260, pairs=1))
+    recipe = replace(vision.PLANS[name].recipe, pool=260, samples=8, batch=4, hard_from=None)
+    monkeypatch.setitem(vision.PLANS, name, replace(vision.PLANS[name], recipe=recipe))
+    model, info = vision.train(tmp_path, name)
+    assert info["steps"] == 2
+    assert 0 <= vision.accuracy(model, name, n=12) <= 1
+
+
+def test_neighbours_are_found_without_labels() -> None:
+    x = held_out(60, 3).images
+    twice = np.concatenate([x, np.roll(x, 1, 1)])  # moved by a pixel: the same place and light
+    groups = vision.alike(twice, groups=12)
+    assert (groups[:60] == groups[60:]).mean() > 0.9
+    assert len(set(groups)) > 6
 
 
 def test_roughness_is_one_for_the_same_and_less_for_the_blurred() -> None:

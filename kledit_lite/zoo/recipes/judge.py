@@ -116,7 +116,10 @@ def train(work: Path, stern: bool = False) -> tuple[Reader, dict[str, Any]]:
         rows = rng.permutation(rows)
         x, want = to_tensor(pool.images[rows]), {f: t[rows] for f, t in truth.items()}
         if not stern:
-            return read_loss(model(shift_and_flip(soften(x, vae, rng), rng, most=3)), want)
+            x = shift_and_flip(soften(x, vae, rng), rng, most=3)
+            with torch.autocast("cpu", torch.bfloat16):  # a third less time where a CPU knows it
+                out = model(x)
+            return read_loss({f: v.float() for f, v in out.items()}, want)
         bad = len(x) // 3
         x = torch.cat([mush(x[:bad], rng), x[bad:]])
         out = model(shift_and_flip(x, rng, most=3))
