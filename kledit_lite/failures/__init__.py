@@ -32,7 +32,7 @@ from kledit_lite.failures.evaluate import (
     subsets,
 )
 from kledit_lite.failures.latent import distance_by_shared_tags, neighbour_tags
-from kledit_lite.failures.report import write_report
+from kledit_lite.failures.page import write_report
 from kledit_lite.failures.search import Modes, find_modes
 from kledit_lite.failures.settings import Criteria
 from kledit_lite.failures.sliceline import sliceline

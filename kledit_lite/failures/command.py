@@ -16,8 +16,8 @@ from kledit_lite.core.results import Results, context, write_atomically
 from kledit_lite.failures.columns import from_frame
 from kledit_lite.failures.dilution import explain
 from kledit_lite.failures.evaluate import generalisation, prime_groups, share_kept
+from kledit_lite.failures.page import write_report
 from kledit_lite.failures.read import read_table
-from kledit_lite.failures.report import write_report
 from kledit_lite.failures.search import Modes, find_modes
 from kledit_lite.failures.table import TagTable
 from kledit_lite.failures.tagging import Tagger
@@ -104,7 +104,7 @@ def run(options: Options) -> Results:
         "prime",
         figures,
         {},
-        context(seed=options.seed, seconds=seconds, engine=modes.engine),
+        context(seed=options.seed, seconds=seconds),
         where,
     )
 

@@ -63,7 +63,7 @@ def mine(
     num: int, den: int, ups: np.ndarray, downs: np.ndarray, class_n: int, class_ok: int,
     budget: int, sets: np.ndarray, counts: np.ndarray,
 ) -> tuple[int, int, int, bool]:  # fmt: skip
-    """Find the modes whose first tag is a root; see `numpy_search.mine` for the same in NumPy.
+    """Find the modes whose first tag is a root, and write them into `sets` and `counts`.
 
     Args:
         wrong, right: (T, We), (T, Wr) uint64 bits; every tag alone has the support and errors.

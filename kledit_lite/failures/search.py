@@ -36,7 +36,6 @@ from kledit_lite.failures.settings import Criteria, Thresholds
 from kledit_lite.failures.statistics import space
 from kledit_lite.failures.table import TagTable
 
-Engine = Literal["auto", "numba", "numpy"]
 ROOM = 4096
 """Modes of one class and thread that are made room for at first."""
 
@@ -54,7 +53,6 @@ class Modes:
         tests: Sets the intervals and p-values account for.
         searched: Sets whose errors were counted; the others were ruled out with a subset of them.
         seconds: The search took.
-        engine: ``"numba"`` or ``"numpy"``.
         notes: A sentence about everything that can surprise, such as a class without errors.
     """
 
@@ -63,7 +61,6 @@ class Modes:
     tests: int
     searched: int
     seconds: float
-    engine: str
     notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
@@ -85,28 +82,11 @@ class Modes:
         return self.table[self.is_certain(least)].reset_index(drop=True)
 
 
-def engine_of(engine: Engine) -> tuple[str, Callable[..., Any]]:
-    """The engine's name and its `mine`; ``"auto"`` is numba where it is installed.
+def compiled() -> Callable[..., Any]:
+    """`kernel.mine`, which numba compiles when it is first called; numba loads only here."""
+    from kledit_lite.failures.kernel import mine
 
-    Raises:
-        KleditError: an unknown engine, or numba asked for and not installed.
-    """
-    if engine not in ("auto", "numba", "numpy"):
-        raise unknown("engine", engine, ("auto", "numba", "numpy"))
-    if engine != "numpy":
-        try:
-            from kledit_lite.failures import kernel
-
-            return "numba", kernel.mine
-        except ImportError as error:
-            if engine == "numba":
-                raise KleditError(
-                    "numba is not installed; run `pip install numba` or choose engine='numpy', "
-                    "which finds the same sets."
-                ) from error
-    from kledit_lite.failures import numpy_search
-
-    return "numpy", numpy_search.mine
+    return mine
 
 
 def find_modes(
@@ -120,7 +100,6 @@ def find_modes(
     frequency: int | None = None,
     account_for: Literal["space", "frequent"] = "space",
     level: float = 0.95,
-    engine: Engine = "auto",
     cores: int | None = None,
     max_modes: int = 200_000,
     max_seconds: float | None = 120.0,
@@ -136,7 +115,6 @@ def find_modes(
             the tags that were kept (free to count, cautious), or ``"frequent"``, those of them with
             the support (another search, without the errors to prune on).
         level: Confidence of all intervals together.
-        engine: ``"auto"``, ``"numba"`` or ``"numpy"``; the results are identical.
         cores: Threads; default all.
         max_modes: More than this is an error: thresholds that loose describe nothing.
         max_seconds: A search estimated to take longer is refused with the estimate; None never.
@@ -154,13 +132,13 @@ def find_modes(
     Example:
         >>> has = np.array([[1], [1], [0], [0]], bool)
         >>> table = TagTable(("cat",), [0] * 4, [0, 0, 1, 1], ("dark",), has)
-        >>> find_modes(table, l=1, s=2, a=0.5, engine="numpy").table["tags"].tolist()
+        >>> find_modes(table, l=1, s=2, a=0.5).table["tags"].tolist()
         [('dark',)]
     """
     criteria = Criteria(l, s, a, dict(b) if b is not None else Criteria().b, kind)
     if account_for not in ("space", "frequent"):
         raise unknown("account_for", account_for, ("space", "frequent"))
-    name, mine = engine_of(engine)
+    mine = compiled()
     threads = max(1, cores or cpus())
     start = time.perf_counter()
     jobs, notes, kept = _prepare(table, criteria, frequency)
@@ -181,7 +159,7 @@ def find_modes(
     if not len(frame):
         notes.append(_why_none(table, jobs, criteria))
     seconds = time.perf_counter() - start
-    return Modes(frame, criteria, max(total, 1), searched, seconds, name, tuple(notes))
+    return Modes(frame, criteria, max(total, 1), searched, seconds, tuple(notes))
 
 
 def _prepare(
@@ -303,4 +281,4 @@ def _why_none(table: TagTable, jobs: list[Job], criteria: Criteria) -> str:
     )
 
 
-__all__ = ["COLUMNS", "Modes", "engine_of", "find_modes"]
+__all__ = ["COLUMNS", "Modes", "find_modes"]

@@ -37,7 +37,7 @@ def pictures(table):
 )  # fmt: skip
 def test_the_slow_version_agrees(seed, n, tags, s, a, right):
     table = table_of(np.random.default_rng(seed), n, tags, right)
-    modes = find_modes(table, 3, s, a, {2: 0.05, 3: 0.025}, engine="numpy")
+    modes = find_modes(table, 3, s, a, {2: 0.05, 3: 0.025})
     found = explain(modes, table)
     ranked = found.sort_values("drop", ascending=False, kind="stable")
     keys = [(c, frozenset(t)) for c, t in zip(ranked["class"], ranked["tags"], strict=True)]

@@ -6,6 +6,7 @@ import base64
 import html
 import io
 from collections.abc import Sequence
+from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
@@ -16,29 +17,6 @@ from kledit_lite.core.results import write_atomically
 from kledit_lite.failures.dilution import explain
 from kledit_lite.failures.search import Modes
 from kledit_lite.failures.table import TagTable
-
-STYLE = """
-:root{color-scheme:light dark;--ink:#1c2733;--soft:#5b6875;--line:#d5dbe1;--card:#fff;
---page:#f4f6f8;--bad:#b3400a;--bar:#0b6aa8}
-@media (prefers-color-scheme:dark){:root{--ink:#e8edf2;--soft:#a9b5c0;--line:#3a4550;--card:#1d252d;
---page:#12181e;--bad:#f08a5d;--bar:#5fb0e6}}
-body{font:16px/1.5 system-ui,sans-serif;color:var(--ink);background:var(--page);max-width:60rem;
-margin:2rem auto;padding:0 1rem}
-h1{font-size:1.6rem}h2{font-size:1.15rem;margin:0 0 .4rem}p.soft,td.soft{color:var(--soft)}
-section,table.all{background:var(--card);border:1px solid var(--line);border-radius:8px}
-section{padding:1rem 1.2rem;margin:1rem 0}table{border-collapse:collapse;width:100%}
-td,th{padding:.3rem .6rem;text-align:left;border-bottom:1px solid var(--line)}
-td.n,th.n{text-align:right;font-variant-numeric:tabular-nums}
-.bars{display:grid;grid-template-columns:max-content 1fr max-content;gap:.25rem .7rem;
-align-items:center;margin:.6rem 0}.bar{height:.8rem;background:var(--line);border-radius:3px}
-.bar i{display:block;height:100%;background:var(--bar);border-radius:3px}
-.bar.bad i{background:var(--bad)}
-.pictures{display:flex;flex-wrap:wrap;gap:.4rem;margin:.6rem 0 0}
-.pictures figure{margin:0;font-size:.8rem;text-align:center;color:var(--soft)}
-.pictures img{width:96px;height:96px;object-fit:cover;display:block;border:3px solid var(--bar);
-border-radius:4px}.pictures .wrong img{border-color:var(--bad);border-style:dashed}
-.scroll{overflow-x:auto}
-"""
 
 
 def thumbnail(picture: np.ndarray | str | Path, side: int = 96) -> str:
@@ -131,10 +109,11 @@ def write_report(
     if modes.notes:
         items = "".join(f"<li>{html.escape(n)}</li>" for n in modes.notes)
         body.append(f"<section><h2>Notes</h2><ul>{items}</ul></section>")
+    style = files("kledit_lite.failures").joinpath("page.css").read_text(encoding="utf-8")
     page = (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{html.escape(title)}'
         '</title><meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<style>{STYLE}</style></head><body><main>{''.join(body)}</main></body></html>\n"
+        f"<style>\n{style}</style></head><body><main>{''.join(body)}</main></body></html>\n"
     )
     return write_atomically(path, page)
 
