@@ -13,10 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from kledit_lite import __version__
+from kledit_lite.core.commands import Parser, execute, register
 from kledit_lite.core.errors import KleditError
 from kledit_lite.core.options import edit_options, restor_options, tofu_options
 from kledit_lite.core.options import positive as _positive
 from kledit_lite.core.results import Results, context
+
+FOLDERS = ("unlearn/arithmetic",)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -28,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     options = parser().parse_args(arguments)
     try:
-        return options.run(options)
+        return options.run(options) if "run" in options else execute(options)
     except KleditError as error:
         print(f"kledit: {error}", file=sys.stderr)
         return 2
@@ -39,9 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def parser() -> argparse.ArgumentParser:
     """The command line's grammar."""
-    top = argparse.ArgumentParser(
-        prog="kledit", description="Build, check and measure the book and its models."
-    )
+    top = Parser(prog="kledit", description="Build, check and measure the book and its models.")
     top.add_argument("--version", action="version", version=f"kledit-lite {__version__}")
     commands = top.add_subparsers(required=True, metavar="COMMAND")
 
@@ -75,38 +76,6 @@ def parser() -> argparse.ArgumentParser:
     bench = _command(commands, "bench", _bench, "run a benchmark")
     bench.add_argument("name", metavar="NAME")
     bench.add_argument("--quick", action="store_true", help="measure less, in under a minute")
-
-    msa = _command(
-        commands, "msa", _msa, "remove a dataset's effect from a model by checkpoint arithmetic"
-    )
-    for name, words in (
-        ("target", "the model to edit: safetensors file, folder, or LoRA adapter"),
-        ("forget", "the base fine-tuned on the forget set"),
-        ("out", "file or folder to write; must not exist"),
-        ("base", "the checkpoint before fine-tuning (not for adapters)"),
-        ("retain", "the base fine-tuned on a retain set"),
-    ):
-        msa.add_argument(
-            f"--{name}",
-            type=Path,
-            metavar="PATH",
-            help=words,
-            required=name in ("target", "forget", "out"),
-        )
-    for name, words in (("alpha", "forget"), ("beta", "retain")):
-        msa.add_argument(
-            f"--{name}",
-            type=float,
-            metavar="X",
-            default=1.0 if name == "alpha" else None,
-            help=f"strength of the {words} vector (default: 1)",
-        )
-    msa.add_argument(
-        "--shared-tokens",
-        action="store_true",
-        help="where vocabularies differ in length, compute the tokens that all have "
-        "and keep the target's others",
-    )
 
     restor = _command(commands, "restor", _restor, "corrupt, unlearn, compare on RESTOR's files")
     restor.add_argument(
@@ -204,6 +173,10 @@ def parser() -> argparse.ArgumentParser:
     train.add_argument(
         "--work", type=Path, metavar="DIR", help="folder for checkpoints (default: _build/train)"
     )
+    folder = Path(__file__).parent
+    names = [f.replace("/", ".") for f in FOLDERS]
+    paths = [folder / f / "command.py" for f in FOLDERS]
+    register(commands, zip(paths, [f"kledit_lite.{n}.command" for n in names], strict=True))
     return top
 
 
@@ -258,14 +231,6 @@ def _bench(options: argparse.Namespace) -> int:
     from kledit_lite.core import bench
 
     return _finish(bench.run(find_root(), options.name, options.quick), options.json)
-
-
-def _msa(options: argparse.Namespace) -> int:
-    from kledit_lite.unlearn.arithmetic.files import run_msa
-
-    chosen = (options.target, options.base, options.forget, options.out, options.retain)
-    strengths = (options.alpha, options.beta)
-    return _finish(run_msa(*chosen, *strengths, options.shared_tokens), options.json)
 
 
 def _restor(options: argparse.Namespace) -> int:

@@ -14,16 +14,11 @@ from __future__ import annotations
 
 import json
 import shutil
-import sys
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from tqdm import tqdm
-
 from kledit_lite.core.errors import KleditError
-from kledit_lite.core.results import Results, context
 from kledit_lite.unlearn.arithmetic.checkpoints import (
     Checkpoint,
     Tensor,
@@ -220,53 +215,3 @@ def _publish(work: Path, out: Path, target: Checkpoint, report: Report) -> None:
             shutil.copyfile(file, work / file.name)
     (work / "msa.json").write_text(json.dumps(asdict(report), indent=2) + "\n", encoding="utf-8")
     publish(work, out)
-
-
-def run_msa(
-    target: Path,
-    base: Path | None,
-    forget: Path,
-    out: Path,
-    retain: Path | None = None,
-    alpha: float = 1.0,
-    beta: float | None = None,
-    shared_tokens: bool = False,
-) -> Results:
-    """What ``kledit msa`` runs: whole checkpoints, or LoRA adapters, and the report as results.
-
-    Raises:
-        KleditError: as `msa` and `adapters.msa_adapters`; a mixture of both;
-            no `base` for whole checkpoints.
-    """
-    from kledit_lite.unlearn.arithmetic.adapters import is_adapter, msa_adapters
-
-    start = time.perf_counter()
-    given = [p for p in (target, forget, retain) if p is not None]
-    adapters = sum(is_adapter(p) for p in given)
-    if adapters not in (0, len(given)):
-        raise KleditError(
-            "Give adapters or whole checkpoints, not both; merge the adapters into their base "
-            "model first (PEFT's merge_and_unload)."
-        )
-    if adapters:
-        if base is not None:
-            raise KleditError("An adapter is a difference already; leave --base out.")
-        made = msa_adapters(target, forget, out, retain, alpha, beta)
-        figures = {"alpha": alpha, "beta": check_beta(beta, retain)}
-        figures |= {"modules": len(made.factors), "rank": made.config["r"]}
-        extra = {"report": {"out": str(out)}}
-    else:
-        if base is None:
-            raise KleditError("Whole checkpoints need --base, the checkpoint before fine-tuning.")
-        with tqdm(total=100, unit="%", desc="msa", file=sys.stderr, leave=False) as bar:
-            report = msa(
-                target, base, forget, out, retain, alpha, beta, shared_tokens=shared_tokens,
-                progress=lambda share: bar.update(int(100 * share) - bar.n),
-            )  # fmt: skip
-        fields = asdict(report)
-        figures = {k: v for k, v in fields.items() if isinstance(v, int | float)}
-        extra = {
-            "report": {k: v for k, v in fields.items() if k not in figures} | {"out": str(out)}
-        }
-    seconds = time.perf_counter() - start
-    return Results("msa", figures, {}, context(seconds=seconds), extra)
