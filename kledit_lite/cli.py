@@ -51,7 +51,7 @@ def parser() -> argparse.ArgumentParser:
     )
     book.add_argument(
         "--force",
-        metavar="NN",
+        metavar="CHAPTER",
         nargs="+",
         action="extend",
         default=[],
@@ -62,7 +62,7 @@ def parser() -> argparse.ArgumentParser:
     )
 
     run = _command(commands, "run", _engine("run"), "execute one chapter and check its contract")
-    run.add_argument("chapter", metavar="NN")
+    run.add_argument("chapter", metavar="CHAPTER", help="slug or number")
     run.add_argument("--force", action="store_true", help="execute it even if nothing changed")
 
     _command(

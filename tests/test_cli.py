@@ -24,7 +24,7 @@ jupytext:
 ```{code-cell} ipython3
 print("the kernel's own words")
 from kledit_lite.book import record
-record("01", {"r2": 0.9})
+record("one", {"r2": 0.9})
 ```
 """
 
@@ -43,7 +43,7 @@ def checkout(tmp_path, monkeypatch):
     (tmp_path / "benchmarks").mkdir()
     (tmp_path / "pyproject.toml").touch()
     (tmp_path / "notebooks" / "01-one.md").write_text(CHAPTER)
-    (tmp_path / "notebooks" / "contracts" / "01.yml").write_text("bounds: {r2: {min: 0.8}}\n")
+    (tmp_path / "notebooks" / "contracts" / "one.yml").write_text("bounds: {r2: {min: 0.8}}\n")
     (tmp_path / "benchmarks" / "tiny.py").write_text(BENCHMARK)
     (tmp_path / "benchmarks" / "_shared.py").write_text("1 / 0\n")
     (tmp_path / "_config.yml").write_text("title: t\n")
@@ -68,8 +68,8 @@ def kledit(capsys):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["run", "07"], "Unknown chapter '07'; choose one of: 01."),
-        (["book", "--force", "seven"], "Unknown chapter 'seven'; choose one of: 01."),
+        (["run", "07"], "Unknown chapter '07'; choose one of: one."),
+        (["book", "--force", "seven"], "Unknown chapter 'seven'; choose one of: one."),
         (["profile", "big"], "Unknown profile 'big'; choose one of: lite, laptop, gpu."),
         (["bench", "huge"], "Unknown benchmark 'huge'; choose one of: tiny."),
         (["bench", "_shared"], "Unknown benchmark '_shared'"),
@@ -116,14 +116,14 @@ def test_run_then_report(kledit, checkout):
     status, data, err = kledit("report")
     assert status == 0 and data["met"] and data["figures"]["chapters"] == 1
     assert data["chapters"][0]["contract"][0]["ok"] and data["chapters"][0]["peak_mb"] > 0
-    (checkout / "notebooks" / "contracts" / "01.yml").write_text("bounds: {r2: {min: 0.95}}\n")
+    (checkout / "notebooks" / "contracts" / "one.yml").write_text("bounds: {r2: {min: 0.95}}\n")
     assert kledit("run", "01")[0] == 1
     assert kledit("report")[0] == 1
 
 
 def test_a_failing_chapter_exits_1_and_says_where(kledit, checkout):
     source = checkout / "notebooks" / "01-one.md"
-    source.write_text(source.read_text().replace('record("01", {"r2": 0.9})', "1 / 0"))
+    source.write_text(source.read_text().replace('record("one", {"r2": 0.9})', "1 / 0"))
     status, data, err = kledit("run", "01")
     assert status == 1 and data["figures"]["executed"] == 0
     assert "01-one.md, cell 2 failed" in err and "ZeroDivisionError: division by zero" in err

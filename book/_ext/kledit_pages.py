@@ -36,7 +36,7 @@ API = {
     "core": ("core",),
 }
 # Modules of exercises: shown as a table on the instructor page, and full of their own answers.
-LEFT_OUT = re.compile(r"kledit_lite\.course\.chapter\d+|.*\._.*|.*\.__main__")
+LEFT_OUT = re.compile(r"kledit_lite\.course\.chapters.*|.*\._.*|.*\.__main__")
 
 
 def setup(app: Any) -> dict[str, bool]:
@@ -150,7 +150,7 @@ def exercises(source: Path) -> str:
     """Every exercise with its chapter, difficulty and minutes."""
     from kledit_lite.course import exercises as every
 
-    pages = {page.stem[:2]: page.stem for page in (source / "notebooks").glob("[0-9][0-9]-*.*")}
+    pages = {page.stem[3:]: page.stem for page in (source / "notebooks").glob("[0-9][0-9]-*.*")}
     rows = [("Exercise", "What it asks for", "Difficulty", "Minutes")]
     total = 0
     for e in every():

@@ -1,6 +1,6 @@
 """The execution engine: chapters in, an executed and checked book out.
 
-    chapters = discover(root)                       discover.py   notebooks/NN-*.md
+    chapters = discover(root)                       discover.py   notebooks/NN-slug.md
     run = execute(chapter, ...)                     execute.py    nbclient, seconds, peak memory
     store.get(key) / store.put(key, run)            cache.py      key covers library and weights
     checks = contract.check(run.figures)            contracts.py  bounds and negative controls

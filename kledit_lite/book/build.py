@@ -92,7 +92,7 @@ def build_book(
     Args:
         root: the checkout.
         profile: name of the profile.
-        force: numbers or names of chapters to execute even if nothing changed.
+        force: slugs or numbers of chapters to execute even if nothing changed.
         jobs: how many chapters at once; default: one a core.
         say: receives progress.
         library: folder whose sources the cache covers; default: the imported package.
@@ -103,7 +103,7 @@ def build_book(
     """
     chapters = discover(root)
     if not chapters:
-        raise KleditError(f"{root / 'notebooks'} has no chapters; expected files NN-name.md.")
+        raise KleditError(f"{root / 'notebooks'} has no chapters; expected files NN-slug.md.")
     forced = choose(chapters, list(force))
     check_toc(root, chapters)
     for path in out_of_sync(root):
@@ -138,7 +138,7 @@ def run_chapter(
 
     Args:
         root: the checkout.
-        name: number or name of the chapter.
+        name: slug or number of the chapter.
         profile: name of the profile.
         force: execute it even if nothing changed.
         say: receives progress.
@@ -163,7 +163,7 @@ def run_chapter(
     targets |= {"executed": {"min": 1}, "controls_not_failing": {"max": 0}}
     shown = row(chapter, run)
     return Results(
-        f"run {chapter.number}",
+        f"run {chapter.slug}",
         figures,
         targets,
         context(profile=profile, seconds=run.seconds),

@@ -48,7 +48,7 @@ def tree_digest(folder: Path) -> str:
 
 
 class Cache:
-    """``_build/cache/<profile>/<NN>/<key>/`` and the last run of each chapter.
+    """``_build/cache/<profile>/<slug>/<key>/`` and the last run of each chapter.
 
     Args:
         root: the checkout.
@@ -129,7 +129,7 @@ class Cache:
         return self.root / "_build" / "failed" / self.profile / f"{chapter.stem}.ipynb"
 
     def _folder(self, chapter: Chapter) -> Path:
-        return self.root / "_build" / "cache" / self.profile / chapter.number
+        return self.root / "_build" / "cache" / self.profile / chapter.slug
 
     def _last_file(self, chapter: Chapter) -> Path:
         return self._folder(chapter) / "last.json"

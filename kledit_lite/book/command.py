@@ -1,6 +1,6 @@
 """`kledit book`, `run`, `report` and `sync`: what they do with their options, and what they print.
 
-kledit book | run NN | report | sync  ->  exit status 0 met, 1 not met
+kledit book | run SLUG | report | sync  ->  exit status 0 met, 1 not met
 """
 
 from __future__ import annotations

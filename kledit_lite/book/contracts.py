@@ -1,6 +1,6 @@
 """A chapter's contract: bounds its figures must meet, and negative controls that must not.
 
-``notebooks/contracts/01.yml``::
+``notebooks/contracts/alignment.yml``::
 
     bounds:
       r2_resnet: {min: 0.6}

@@ -1,4 +1,9 @@
-"""Chapters are the files ``notebooks/NN-name.md`` of a checkout, and nothing else."""
+"""Chapters are the files ``notebooks/NN-slug.md`` of a checkout, and nothing else.
+
+A chapter is known by its slug; contract, exercises, recorded runs, figures and links have it.  The
+number is the chapter's place in ``_toc.yml``, and stands in the file's name and in the title alone:
+`kledit_lite.book.renumber` brings both in line with the table of contents.
+"""
 
 from __future__ import annotations
 
@@ -10,20 +15,22 @@ import yaml
 
 from kledit_lite.core.errors import KleditError, unknown
 
-_NAME = re.compile(r"(?P<number>\d{2})-[a-z0-9]+(-[a-z0-9]+)*\.md")
+_NAME = re.compile(r"(?P<number>\d{2})-(?P<slug>[a-z][a-z0-9]*(-[a-z0-9]+)*)\.md")
 
 
 @dataclass(frozen=True)
 class Chapter:
-    """One chapter: ``notebooks/01-alignment.md`` has number ``"01"``, stem ``"01-alignment"``.
+    """One chapter: ``notebooks/01-alignment.md`` has slug ``"alignment"`` and number ``"01"``.
 
     Attributes:
-        number: two digits.
+        slug: lower-case words joined by hyphens, by which everything else knows the chapter.
+        number: two digits, its place in the book.
         stem: file name without its suffix.
         source: the MyST file, which is the only thing written by hand.
         root: the checkout.
     """
 
+    slug: str
     number: str
     stem: str
     source: Path
@@ -37,7 +44,7 @@ class Chapter:
     @property
     def contract(self) -> Path:
         """Where the chapter's bounds are written."""
-        return self.source.parent / "contracts" / f"{self.number}.yml"
+        return self.source.parent / "contracts" / f"{self.slug}.yml"
 
     @property
     def text(self) -> str:
@@ -78,15 +85,16 @@ def discover(root: Path) -> list[Chapter]:
     """All chapters of a checkout, in order of their numbers.
 
     Raises:
-        KleditError: a file name that is not ``NN-name.md``, a number used twice, or a chapter
-            without the jupytext front matter (which would silently not be executed).
+        KleditError: a file name that is not ``NN-slug.md``, a number or a slug used twice, or a
+            chapter without the jupytext front matter (which would silently not be executed).
     """
     chapters: dict[str, Chapter] = {}
+    slugs: dict[str, str] = {}
     for source in sorted((root / "notebooks").glob("*.md")):
         match = _NAME.fullmatch(source.name)
         if match is None:
             raise KleditError(
-                f"{source} is not named NN-name.md (two digits, then lower-case words joined by "
+                f"{source} is not named NN-slug.md (two digits, then lower-case words joined by "
                 "hyphens); rename it."
             )
         number = match["number"]
@@ -95,25 +103,31 @@ def discover(root: Path) -> list[Chapter]:
                 f"Chapter number {number} is used by {chapters[number].source.name} and "
                 f"{source.name}; renumber one."
             )
+        slug = match["slug"]
+        if slug in slugs:
+            raise KleditError(f"{slugs[slug]} and {source.name} have one slug; rename one.")
+        slugs[slug] = source.name
         _require_front_matter(source)
-        chapters[number] = Chapter(number, source.stem, source, root)
+        chapters[number] = Chapter(slug, number, source.stem, source, root)
     return list(chapters.values())
 
 
 def choose(chapters: list[Chapter], names: list[str]) -> list[Chapter]:
-    """The chapters that ``names`` name, by number (``1``, ``01``) or stem, in book order.
+    """The chapters that ``names`` name, in book order.
+
+    A name is a slug (``alignment``), a number (``1``, ``01``) or a file's name (``01-alignment``).
 
     Raises:
         UnknownNameError: a name that no chapter has; the message lists the valid ones.
     """
-    by_name = {c.number: c for c in chapters} | {c.stem: c for c in chapters}
+    by_name = {name: c for c in chapters for name in (c.slug, c.number, c.stem)}
     chosen = set()
     for name in names:
         key = name.zfill(2) if name.isdigit() else name.removesuffix(".md").removesuffix(".ipynb")
         if key not in by_name:
-            raise unknown("chapter", name, [c.number for c in chapters])
-        chosen.add(by_name[key].number)
-    return [c for c in chapters if c.number in chosen]
+            raise unknown("chapter", name, [c.slug for c in chapters])
+        chosen.add(by_name[key].slug)
+    return [c for c in chapters if c.slug in chosen]
 
 
 def _require_front_matter(source: Path) -> None:

@@ -57,7 +57,7 @@ class Run:
     """What one execution of one chapter gave.
 
     Attributes:
-        chapter: its number.
+        chapter: its slug.
         profile: in which it ran.
         seconds: wall-clock.
         peak_mb: MiB of memory, kernel and children; shared pages counted once.
@@ -202,10 +202,10 @@ async def _execute_one(chapter: Chapter, profile: str, threads: int, say: Say) -
             with contextlib.suppress(asyncio.CancelledError):
                 await watcher
         seconds = time.perf_counter() - start
-        figures = read_figures(Path(results), chapter.number)
+        figures = read_figures(Path(results), chapter.slug)
     say(f"{chapter.stem}: {'failed' if failure else 'done'}, {seconds:.1f} s, {memory.mb:.0f} MB")
     return Run(
-        chapter.number,
+        chapter.slug,
         profile,
         round(seconds, 2),
         round(memory.mb, 1),

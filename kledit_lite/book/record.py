@@ -52,21 +52,21 @@ class Recorded:
             + "</tr>"
             for key, *cells in self.rows()
         )
-        caption = f"<caption>What chapter {html.escape(self.chapter)} measured</caption>"
         return (
-            f'<table class="table kledit-results">{caption}<thead><tr>{head}</tr></thead>'
+            '<table class="table kledit-results"><caption>What this chapter measured</caption>'
+            f"<thead><tr>{head}</tr></thead>"
             f"<tbody>{body}</tbody></table>"
         )
 
 
 def record(chapter: str, figures: Mapping[str, float]) -> Recorded:
-    """Write a chapter's figures to ``$KLEDIT_RESULTS_DIR/NN.json`` and show them as a table.
+    """Write a chapter's figures to ``$KLEDIT_RESULTS_DIR/SLUG.json`` and show them as a table.
 
     Without the variable the folder is ``_build/results`` of the checkout around the working
     directory (of the working directory itself outside a checkout).
 
     Args:
-        chapter: its number, ``"01"``.
+        chapter: its slug, ``"alignment"``.
         figures: key -> number (Python or NumPy scalar; booleans count as 0 and 1).
 
     Returns:
@@ -78,34 +78,33 @@ def record(chapter: str, figures: Mapping[str, float]) -> Recorded:
     Example:
         >>> import os, tempfile
         >>> os.environ["KLEDIT_RESULTS_DIR"] = tempfile.mkdtemp()
-        >>> record("99", {"r2": 0.93})
+        >>> record("no-chapter", {"r2": 0.93})
         r2  0.93
     """
-    number = str(chapter).zfill(2)
     if not figures:
-        raise KleditError(f"Chapter {number} recorded no figures; its contract needs some.")
-    plain = {str(key): _finite(number, key, value) for key, value in figures.items()}
+        raise KleditError(f"Chapter {chapter} recorded no figures; its contract needs some.")
+    plain = {str(key): _finite(chapter, key, value) for key, value in figures.items()}
     folder = os.environ.get("KLEDIT_RESULTS_DIR")
     root = _root()
     target = Path(folder) if folder else (root or Path.cwd()) / "_build" / "results"
-    write_atomically(target / f"{number}.json", json.dumps(plain, indent=1) + "\n")
-    return Recorded(number, plain, _contract(root, number))
+    write_atomically(target / f"{chapter}.json", json.dumps(plain, indent=1) + "\n")
+    return Recorded(chapter, plain, _contract(root, chapter))
 
 
-def read_figures(folder: Path, number: str) -> dict[str, float]:
+def read_figures(folder: Path, chapter: str) -> dict[str, float]:
     """The figures a chapter recorded in ``folder``; empty when it recorded none."""
-    path = folder / f"{number}.json"
+    path = folder / f"{chapter}.json"
     return json.loads(path.read_text()) if path.is_file() else {}
 
 
-def _finite(number: str, key: object, value: object) -> float:
+def _finite(chapter: str, key: object, value: object) -> float:
     try:
         plain = float(value)  # type: ignore[arg-type]
     except (TypeError, ValueError):
         plain = math.nan
     if not math.isfinite(plain):
         raise KleditError(
-            f"Chapter {number} recorded {key!r} = {value!r}; expected a finite number."
+            f"Chapter {chapter} recorded {key!r} = {value!r}; expected a finite number."
         )
     return plain
 
@@ -117,10 +116,10 @@ def _root() -> Path | None:
         return None
 
 
-def _contract(root: Path | None, number: str) -> Contract:
+def _contract(root: Path | None, chapter: str) -> Contract:
     from kledit_lite.models import profiles
 
-    path = None if root is None else root / "notebooks" / "contracts" / f"{number}.yml"
+    path = None if root is None else root / "notebooks" / "contracts" / f"{chapter}.yml"
     if path is None or not path.is_file():
         return Contract()
     return load_contract(path, profiles.current().name)

@@ -10,7 +10,6 @@ its reason; one that is met after all counts as met.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -36,7 +35,7 @@ def row(chapter: Chapter, run: Run | None, current: bool = True) -> dict[str, An
     ``state`` is ``"executed"``, ``"failed"``, ``"stale"`` (its sources have changed since) or
     ``"missing"``.
     """
-    base = {"chapter": chapter.number, "name": chapter.stem, "title": chapter.title}
+    base = {"chapter": chapter.slug, "name": chapter.stem, "title": chapter.title}
     if run is None:
         return {
             **base,
@@ -113,7 +112,7 @@ def expected_short(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     Example:
         >>> check = {"key": "arrived", "kind": "bound", "bound": {"min": 0.8}, "value": 0.3,
         ...          "ok": True, "verdict": "short, as expected", "reason": "It only removes."}
-        >>> expected_short([{"chapter": "06", "contract": [check]}])[0]["value"]
+        >>> expected_short([{"chapter": "locogen", "contract": [check]}])[0]["value"]
         0.3
     """
     keys = ("key", "value", "bound", "reason")
@@ -165,7 +164,7 @@ def report_page(results: Results) -> str:
         f"{figures['contracts_met']} | {figures['negative_controls_failing']} |"
     )
     for r in rows:
-        lines += ["", f"## Contract of chapter {_heading(r)}", ""]
+        lines += ["", f"## Contract of {_heading(r)}", ""]
         if not r["contract"]:
             lines.append("No bounds in this profile.")
             continue
@@ -204,6 +203,5 @@ def _number(value: float | None, digits: int) -> str:
 
 
 def _heading(r: Mapping[str, Any]) -> str:
-    """Number and title, the number once: titles may begin with it."""
-    title = re.sub(rf"^{r['chapter']}\s*[·:.]?\s+", "", r["title"]).replace("|", "\\|")
-    return f"{r['chapter']} · {title}"
+    """The chapter's title, which begins with its number."""
+    return str(r["title"]).replace("|", "\\|")

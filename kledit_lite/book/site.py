@@ -1,7 +1,7 @@
 """The site: executed notebooks and prose staged side by side, then Jupyter Book over them.
 
     _build/site-src/     a mirror of _config.yml, _toc.yml, book/, notebooks/ and the library's
-                         sources, with the *executed* NN-name.ipynb in place of NN-name.md
+                         sources, with the *executed* NN-slug.ipynb in place of NN-slug.md
     _build/html/         the site, replaced only by a build without a single warning
     _build/site.log      what Jupyter Book said
 

@@ -1,4 +1,4 @@
-"""``NN-name.ipynb`` beside every ``NN-name.md``: the output-free pair that Jupyter and Colab open.
+"""``NN-slug.ipynb`` beside every ``NN-slug.md``: the output-free pair that Jupyter and Colab open.
 
 The pair is a pure function of the source: cell ids come from the cells' text, so generating it
 twice gives the same bytes and a test can tell when someone forgot to.

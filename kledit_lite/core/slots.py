@@ -24,7 +24,7 @@ class Slot:
             ``"language"``.
         ids: tried in order; a later id is the stand-in for one that cannot be had.
         size_mb: of the download of the first id; 0 when it is shipped.
-        chapters: numbers of the chapters that use it.
+        chapters: slugs of the chapters that use it.
         optional: a profile without it is still complete.
     """
 
@@ -32,7 +32,7 @@ class Slot:
     loader: str
     ids: tuple[str, ...]
     size_mb: float = 0.0
-    chapters: tuple[str, ...] = ("00", "01", "02")
+    chapters: tuple[str, ...] = ("painted-world", "alignment", "text-to-concept")
     optional: bool = False
 
     @property
@@ -84,7 +84,9 @@ def _zoo_encoders(*names: str) -> tuple[Slot, ...]:
     return tuple(Slot(name, ENCODER, (f"zoo:{name}",)) for name in names)
 
 
-_ALIGNMENT, _PAINTING, _WRITING = ("01", "02"), ("04", "05", "06", "07"), ("09", "10")
+_ALIGNMENT = ("alignment", "text-to-concept")
+_PAINTING = ("causal-tracing", "locogen", "closed-form-editing", "neuron-editing")
+_WRITING = ("restor", "model-state-arithmetic")
 
 PROFILES: Mapping[str, Profile] = {
     p.name: p

@@ -43,7 +43,7 @@ class Exercise:
     """One exercise.
 
     Attributes:
-        id: chapter and letter, e.g. "01-a". title: two or three words.
+        id: slug of the chapter and a letter, e.g. "alignment-a". title: two or three words.
         difficulty: "easy", "medium" or "hard". minutes: what to set aside.
         prompt: what to do, in Markdown; says exactly what to hand to `check`.
         checker: (answer, rng) -> None or praise; raises `Wrong`.
@@ -60,8 +60,8 @@ class Exercise:
 
     @property
     def chapter(self) -> str:
-        """The chapter's number, e.g. "01"."""
-        return self.id.split("-")[0]
+        """The chapter's slug, e.g. "alignment"."""
+        return self.id.rpartition("-")[0]
 
     def _repr_markdown_(self) -> str:
         head = f"**{self.id} {self.title}** ({self.difficulty}, {self.minutes} min)"
@@ -102,29 +102,35 @@ def exercise(
     return register
 
 
-def _load() -> None:
-    """Import every chapter of this package, which registers its exercises."""
-    import kledit_lite.course as package
+def _load(chapter: str | None = None) -> None:
+    """Import the exercises of one chapter, or of all: that registers them.
 
-    for module in pkgutil.iter_modules(package.__path__):
-        if module.name.startswith("chapter"):
-            importlib.import_module(f"{package.__name__}.{module.name}")
+    A chapter loads its own alone, so that it does not depend on what other chapters are about.
+    """
+    from kledit_lite.course import chapters as package
+
+    names = {m.name.replace("_", "-"): m.name for m in pkgutil.iter_modules(package.__path__)}
+    for slug in names if chapter is None else {chapter} & set(names):
+        importlib.import_module(f"{package.__name__}.{names[slug]}")
 
 
 def exercises(chapter: str | None = None) -> list[Exercise]:
-    """Every exercise in order, or those of one chapter.
+    """Every exercise, by slug and letter, or those of one chapter.
+
+    Args:
+        chapter: its slug.
 
     Raises:
         UnknownNameError: a chapter without exercises.
 
     Example:
-        >>> [e.id for e in exercises("01")]
-        ['01-a', '01-b', '01-c']
+        >>> [e.id for e in exercises("alignment")]
+        ['alignment-a', 'alignment-b', 'alignment-c']
     """
-    _load()
-    every = [REGISTRY[k] for k in sorted(REGISTRY)]
-    found = [e for e in every if chapter in (None, e.chapter)]
+    _load(chapter)
+    found = [REGISTRY[k] for k in sorted(REGISTRY) if chapter in (None, REGISTRY[k].chapter)]
     if not found:
+        every = exercises()
         raise unknown("chapter with exercises", chapter, dict.fromkeys(e.chapter for e in every))
     return found
 
@@ -136,12 +142,13 @@ def get(id: str) -> Exercise:
         UnknownNameError: no such exercise.
 
     Example:
-        >>> get("01-a").minutes
+        >>> get("alignment-a").minutes
         10
     """
     if id not in REGISTRY:
-        _load()
+        _load(id.rpartition("-")[0])
     if id not in REGISTRY:
+        _load()
         raise unknown("exercise", id, sorted(REGISTRY))
     return REGISTRY[id]
 
@@ -161,7 +168,7 @@ def grade(id: str, answer: Any, seed: int | None = None) -> Verdict:
         UnknownNameError: no such exercise.
 
     Example:
-        >>> grade("01-a", lambda w, mean_s, mean_t: mean_t - w.T @ mean_s).right
+        >>> grade("alignment-a", lambda w, mean_s, mean_t: mean_t - w.T @ mean_s).right
         True
     """
     e = get(id)
@@ -184,9 +191,9 @@ def check(id: str, answer: Any, seed: int | None = None) -> None:
     Args and errors: see `grade`.
 
     Example:
-        >>> check("01-a", ...)
-        ○ 01-a The aligner's bias: put your answer in place of the dots, then run the cell; hint("01-a").
-    """  # noqa: E501
+        >>> check("alignment-a", ...)
+        ○ alignment-a The aligner's bias: put your answer in place of the dots, then run ...
+    """
     e, verdict = get(id), grade(id, answer, seed)
     mark, colour = {
         True: ("✓", "--pst-color-success,#00795a"),
@@ -203,8 +210,8 @@ def hint(id: str, number: int | None = None) -> None:
         UnknownNameError: no such exercise, or no hint of that number.
 
     Example:
-        >>> hint("01-a", 1)
-        → 01-a hint 1 of 3: A least-squares line passes through the point of the means.
+        >>> hint("alignment-a", 1)
+        → alignment-a hint 1 of 3: A least-squares line passes through the point of the means.
     """
     e = get(id)
     n = len(e.hints)

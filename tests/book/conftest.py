@@ -29,7 +29,7 @@ figures = {"r2": 0.9, "random": 0.1}
 ```
 
 ```{code-cell} ipython3
-record("01", figures)
+record("good", figures)
 ```
 """
 
@@ -89,7 +89,7 @@ def add(checkout: Path) -> AddChapter:
     def write(stem: str, body: str, contract: str = "bounds: {}\n", front: str = FRONT) -> Path:
         source = checkout / "notebooks" / f"{stem}.md"
         source.write_text(front + body)
-        (checkout / "notebooks" / "contracts" / f"{stem[:2]}.yml").write_text(contract)
+        (checkout / "notebooks" / "contracts" / f"{stem[3:]}.yml").write_text(contract)
         with (checkout / "_toc.yml").open("a") as toc:
             toc.write(f"- file: notebooks/{stem}\n")
         return source

@@ -36,7 +36,7 @@ def executed(said):
 
 def test_runs_what_changed_and_nothing_else(make, said, checkout, add, text, library):
     good = add("01-good", text.GOOD, text.CONTRACT)
-    add("02-other", text.GOOD.replace('"01"', '"02"'), text.CONTRACT)
+    add("02-other", text.GOOD.replace('"good"', '"other"'), text.CONTRACT)
     built = make()
     assert executed(said) == ["01-good", "02-other"]
     assert built.exit_code == 0 and built.results.met
@@ -75,7 +75,7 @@ def test_a_failing_chapter_stops_the_site_but_not_the_others(make, said, checkou
 
 def test_broken_contracts_build_the_site_and_fail(make, add, text):
     add("01-good", text.GOOD, "bounds: {r2: {min: 0.95}, other: {min: 0}}\n")
-    add("02-other", text.GOOD.replace('"01"', '"02"'), "negative_controls: {r2: {min: 0.5}}\n")
+    add("02-other", text.GOOD.replace('"good"', '"other"'), "negative_controls: {r2: {min: 0.5}}\n")
     built = make()
     assert built.exit_code == 1 and built.site is not None and not built.failures
     assert set(built.results.missed) == {"contracts_met", "negative_controls_failing"}
@@ -99,7 +99,7 @@ def test_bounds_marked_as_short_fail_nothing(make, add, text, library, checkout)
     assert built.results.targets["contracts_met"] == {"min": 2}
     assert built.results.to_dict()["expected_short"] == [
         {
-            "chapter": "01",
+            "chapter": "good",
             "key": "r2",
             "value": 0.9,
             "bound": {"min": 0.95},
@@ -111,18 +111,18 @@ def test_bounds_marked_as_short_fail_nothing(make, add, text, library, checkout)
     assert "- `r2`, short, as expected: It is a linear map." in page
     assert "- `random`, met after all: Chance is low." in page
     assert "| 01 · A good chapter | executed |" in page and "2 of 3, 1 short as expected" in page
-    assert "## Contract of chapter 01 · A good chapter" in page
+    assert "## Contract of 01 · A good chapter" in page
     one = run_chapter(checkout, "1", "lite", say=lambda m: None, library=library)
     assert one.met and "r2" not in one.targets and len(one.extra["expected_short"]) == 1
 
-    (checkout / "notebooks" / "contracts" / "01.yml").write_text(marked.replace("r2", "never"))
+    (checkout / "notebooks" / "contracts" / "good.yml").write_text(marked.replace("r2", "never"))
     assert make().exit_code == 1  # marked, but not measured
 
 
 def test_contracts_are_read_anew_without_running(make, said, checkout, add, text):
     add("01-good", text.GOOD, "bounds: {r2: {min: 0.95}}\n")
     assert make().exit_code == 1
-    (checkout / "notebooks" / "contracts" / "01.yml").write_text(text.CONTRACT)
+    (checkout / "notebooks" / "contracts" / "good.yml").write_text(text.CONTRACT)
     assert make().exit_code == 0
     assert executed(said) == []
 
@@ -131,7 +131,7 @@ def test_bad_input_is_said_before_anything_runs(make, said, checkout, add, text)
     with pytest.raises(KleditError, match="no chapters"):
         make()
     add("01-good", text.GOOD)
-    with pytest.raises(UnknownNameError, match="'09'; choose one of: 01"):
+    with pytest.raises(UnknownNameError, match="'09'; choose one of: good"):
         make(force=["09"])
     toc = checkout / "_toc.yml"
     listed = toc.read_text()
@@ -139,21 +139,21 @@ def test_bad_input_is_said_before_anything_runs(make, said, checkout, add, text)
     with pytest.raises(KleditError, match="does not list notebooks/01-good"):
         make()
     toc.write_text(listed)
-    (checkout / "notebooks" / "contracts" / "01.yml").unlink()
-    with pytest.raises(KleditError, match="01.yml is missing"):
+    (checkout / "notebooks" / "contracts" / "good.yml").unlink()
+    with pytest.raises(KleditError, match="good.yml is missing"):
         make()
     assert executed(said) == []
 
 
 def test_run_one_and_report_all(checkout, add, text, library):
     add("01-good", text.GOOD, text.CONTRACT)
-    add("02-other", text.GOOD.replace('"01"', '"02"'), text.CONTRACT)
+    add("02-other", text.GOOD.replace('"good"', '"other"'), text.CONTRACT)
 
     def cache():
         return Cache(checkout, "lite", library)
 
     one = run_chapter(checkout, "1", "lite", say=lambda m: None, library=library)
-    assert one.met and one.name == "run 01"
+    assert one.met and one.name == "run good"
     assert one.figures["r2"] == 0.9 and one.targets["r2"] == {"min": 0.8}
     partly = report(checkout, cache())
     assert not partly.met and partly.figures["chapters"] == 1
@@ -171,7 +171,7 @@ def test_run_one_and_report_all(checkout, add, text, library):
         "expected_short",
     }
     assert whole["targets"]["slowest_seconds"] == {"max": 180}
-    assert [r["chapter"] for r in whole["chapters"]] == ["01", "02"]
+    assert [r["chapter"] for r in whole["chapters"]] == ["good", "other"]
     (library / "a.py").write_text("x = 3\n")
     stale = report(checkout, cache())
     assert not stale.met and stale.extra["chapters"][0]["state"] == "stale"

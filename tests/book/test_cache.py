@@ -106,7 +106,7 @@ def test_a_failed_run_is_last_but_never_got(checkout, chapter, library):
 def test_a_damaged_entry_runs_again(checkout, chapter, library):
     cache = Cache(checkout, "lite", library)
     cache.put(chapter, a_run())
-    entry = checkout / "_build" / "cache" / "lite" / "01" / cache.key(chapter)
+    entry = checkout / "_build" / "cache" / "lite" / "good" / cache.key(chapter)
     (entry / "run.json").write_text("{")
     assert cache.get(chapter) is None
     (entry / "run.json").write_text(json.dumps({"chapter": "01"}))
@@ -122,7 +122,7 @@ def test_a_stale_run_is_known_and_old_ones_go(checkout, chapter, library):
         (library / "a.py").write_text(f"x = {i}\n")
         cache = Cache(checkout, "lite", library)
         cache.put(chapter, a_run())
-    kept = [p for p in (checkout / "_build" / "cache" / "lite" / "01").iterdir() if p.is_dir()]
+    kept = [p for p in (checkout / "_build" / "cache" / "lite" / "good").iterdir() if p.is_dir()]
     assert len(kept) == KEEP
     assert cache.get(chapter) is not None
     (library / "a.py").write_text("changed\n")

@@ -13,30 +13,30 @@ from kledit_lite.core.errors import KleditError
 
 def test_writes_plain_numbers_to_the_folder_it_is_given(tmp_path, monkeypatch):
     monkeypatch.setenv("KLEDIT_RESULTS_DIR", str(tmp_path))
-    record("1", {"a": np.float32(0.5), "b": 2, "c": True})
-    assert json.loads((tmp_path / "01.json").read_text()) == {"a": 0.5, "b": 2.0, "c": 1.0}
-    assert [p.name for p in tmp_path.iterdir()] == ["01.json"]
+    record("good", {"a": np.float32(0.5), "b": 2, "c": True})
+    assert json.loads((tmp_path / "good.json").read_text()) == {"a": 0.5, "b": 2.0, "c": 1.0}
+    assert [p.name for p in tmp_path.iterdir()] == ["good.json"]
 
 
 def test_without_a_folder_it_is_the_checkouts(checkout, monkeypatch):
     monkeypatch.chdir(checkout / "notebooks")
-    record("01", {"a": 1})
-    assert (checkout / "_build" / "results" / "01.json").is_file()
+    record("good", {"a": 1})
+    assert (checkout / "_build" / "results" / "good.json").is_file()
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), "high", None])
 def test_only_finite_numbers(tmp_path, monkeypatch, value):
     monkeypatch.setenv("KLEDIT_RESULTS_DIR", str(tmp_path))
     with pytest.raises(KleditError, match="'a' = .* expected a finite number"):
-        record("01", {"a": value})
+        record("good", {"a": value})
     with pytest.raises(KleditError, match="no figures"):
-        record("01", {})
+        record("good", {})
 
 
 def test_shows_the_contract_beside_the_figures(checkout, add, text, monkeypatch):
     add("01-good", "# x\n", text.CONTRACT)
     monkeypatch.chdir(checkout / "notebooks")
-    shown = record("01", {"r2": 0.9, "random": 0.9, "<b>": 3})
+    shown = record("good", {"r2": 0.9, "random": 0.9, "<b>": 3})
     assert shown.rows() == [
         ("r2", "0.9", ">= 0.8", "yes"),
         ("random", "0.9", "control: not >= 0.8", "no"),
@@ -50,4 +50,4 @@ def test_shows_the_reason_of_a_bound_marked_as_short(checkout, add, monkeypatch)
     add("01-good", "# x\n", "bounds: {r2: {min: 0.8}}\nexpected_short: {r2: It is linear.}\n")
     monkeypatch.chdir(checkout / "notebooks")
     for value, verdict in ((0.3, "short, as expected: It is linear."), (0.9, "met after all")):
-        assert record("01", {"r2": value}).rows() == [("r2", str(value), ">= 0.8", verdict)]
+        assert record("good", {"r2": value}).rows() == [("r2", str(value), ">= 0.8", verdict)]

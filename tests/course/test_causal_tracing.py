@@ -1,4 +1,4 @@
-"""Chapter 04: right answers pass on many seeds, usual mistakes get their own sentence."""
+"""Right answers pass on many seeds; usual mistakes get their own sentence."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def into(h, lane, rows):
     return new
 
 
-RIGHT = {"04-a": effects, "04-b": threshold, "04-c": patch}
+RIGHT = {"causal-tracing-a": effects, "causal-tracing-b": threshold, "causal-tracing-c": patch}
 
 
 @pytest.mark.parametrize("id", RIGHT)
@@ -41,27 +41,30 @@ def test_right_answers_pass_whatever_the_data(id):
 
 
 MISTAKES = [
-    ("04-a", lambda r, c: (c[:, None] - r).mean(0), "sign is turned round"),
-    ("04-a", lambda r, c: r.mean(0), "subtract the corrupted one"),
-    ("04-a", lambda r, c: (r - c[:, None]).sum(0), "sum over prompts"),
-    ("04-a", lambda r, c: r.mean(0) - c.mean() + 1, "off by up to"),
-    ("04-a", lambda r, c: r - c[:, None], "average over the prompts, axis 0"),
-    ("04-a", lambda r, c: (r - c[:, None]).mean(), "one effect a site"),
-    ("04-b", lambda s, f: s.mean(0)[f.any(0)].min(), "for all prompts, not for some"),
-    ("04-b", lambda s, f: s.mean(0)[f.all(0)].max(), "lowest of the causal sites"),
-    ("04-b", lambda s, f: s[:, f.all(0)].min(), "mean score of each site first"),
-    ("04-b", lambda s, f: s.mean(0)[f.all(0)].mean(), "mean of the causal sites"),
-    ("04-b", lambda s, f: s.mean(0)[f.all(0)].min() if f.all(0).any() else 0, 'float("inf")'),
-    ("04-b", lambda s, f: 0.0, "should be"),
-    ("04-c", lambda h, i: h, "nothing was copied"),
-    ("04-c", lambda h, i: into(h, i, [(i, 0)]), "conditional half is missing"),
-    ("04-c", lambda h, i: into(h, i, [(len(h) // 2 + i, len(h) // 2)]),
+    ("causal-tracing-a", lambda r, c: (c[:, None] - r).mean(0), "sign is turned round"),
+    ("causal-tracing-a", lambda r, c: r.mean(0), "subtract the corrupted one"),
+    ("causal-tracing-a", lambda r, c: (r - c[:, None]).sum(0), "sum over prompts"),
+    ("causal-tracing-a", lambda r, c: r.mean(0) - c.mean() + 1, "off by up to"),
+    ("causal-tracing-a", lambda r, c: r - c[:, None], "average over the prompts, axis 0"),
+    ("causal-tracing-a", lambda r, c: (r - c[:, None]).mean(), "one effect a site"),
+    ("causal-tracing-b", lambda s, f: s.mean(0)[f.any(0)].min(), "for all prompts, not for some"),
+    ("causal-tracing-b", lambda s, f: s.mean(0)[f.all(0)].max(), "lowest of the causal sites"),
+    ("causal-tracing-b", lambda s, f: s[:, f.all(0)].min(), "mean score of each site first"),
+    ("causal-tracing-b", lambda s, f: s.mean(0)[f.all(0)].mean(), "mean of the causal sites"),
+    ("causal-tracing-b",
+     lambda s, f: s.mean(0)[f.all(0)].min() if f.all(0).any() else 0, 'float("inf")'),
+    ("causal-tracing-b", lambda s, f: 0.0, "should be"),
+    ("causal-tracing-c", lambda h, i: h, "nothing was copied"),
+    ("causal-tracing-c", lambda h, i: into(h, i, [(i, 0)]), "conditional half is missing"),
+    ("causal-tracing-c", lambda h, i: into(h, i, [(len(h) // 2 + i, len(h) // 2)]),
      "unconditional half is missing"),
-    ("04-c", lambda h, i: into(h, i, [(i, 0), (len(h) // 2 + i, 0)]), "conditional clean row"),
-    ("04-c", lambda h, i: into(h, i, [(0, i), (len(h) // 2, len(h) // 2 + i)]), "other way"),
-    ("04-c", lambda h, i: h[: len(h) // 2], "both halves"),
-    ("04-c", lambda h, i: h[0], "the whole batch"),
-    ("04-c", lambda h, i: -h, "no other row should change"),
+    ("causal-tracing-c",
+     lambda h, i: into(h, i, [(i, 0), (len(h) // 2 + i, 0)]), "conditional clean row"),
+    ("causal-tracing-c",
+     lambda h, i: into(h, i, [(0, i), (len(h) // 2, len(h) // 2 + i)]), "other way"),
+    ("causal-tracing-c", lambda h, i: h[: len(h) // 2], "both halves"),
+    ("causal-tracing-c", lambda h, i: h[0], "the whole batch"),
+    ("causal-tracing-c", lambda h, i: -h, "no other row should change"),
 ]  # fmt: skip
 
 
@@ -74,5 +77,5 @@ def test_each_usual_mistake_gets_its_own_sentence(id, answer, words):
 
 
 def test_an_answer_may_be_numpy_or_plain():
-    assert grade("04-a", lambda r, c: effects(r, c).tolist())
-    assert grade("04-b", lambda s, f: np.float64(threshold(s, f)))
+    assert grade("causal-tracing-a", lambda r, c: effects(r, c).tolist())
+    assert grade("causal-tracing-b", lambda s, f: np.float64(threshold(s, f)))

@@ -1,4 +1,4 @@
-"""Chapter 06: right answers pass on many seeds, usual mistakes get their own sentence."""
+"""Right answers pass on many seeds; usual mistakes get their own sentence."""
 
 from __future__ import annotations
 
@@ -21,7 +21,11 @@ def collateral(w, new, h):
     return np.linalg.norm(h @ (new - w).T) / np.linalg.norm(h @ w.T)
 
 
-RIGHT = {"06-a": edited, "06-b": removed, "06-c": collateral}
+RIGHT = {
+    "closed-form-editing-a": edited,
+    "closed-form-editing-b": removed,
+    "closed-form-editing-c": collateral,
+}
 
 
 @pytest.mark.parametrize("id", RIGHT)
@@ -32,19 +36,22 @@ def test_right_answers_pass_whatever_the_data(id):
 
 
 MISTAKES = [
-    ("06-a", lambda w, x, y, s: edited(0 * w, x, y, s) + w @ y.T @ x @ np.linalg.inv(
+    ("closed-form-editing-a",
+     lambda w, x, y, s: edited(0 * w, x, y, s) + w @ y.T @ x @ np.linalg.inv(
         x.T @ x + s * np.eye(x.shape[1])), "not towards zero"),
-    ("06-a", lambda w, x, y, s: edited(w, y, x, s), "swapped"),
-    ("06-a", lambda w, x, y, s: w, "before the edit"),
-    ("06-a", lambda w, x, y, s: edited(w, x, y, s) - w, "the change alone"),
-    ("06-a", lambda w, x, y, s: edited(w, x, y, s).T, "transpose"),
-    ("06-a", lambda w, x, y, s: edited(w, x, y, s * s), "do not square"),
-    ("06-b", lambda b, a, v: ((b == v) & (a != v)).mean(), "divide by the pictures"),
-    ("06-b", lambda b, a, v: (a != v).mean(), "only pictures that showed it"),
-    ("06-b", lambda b, a, v: (a == v)[b == v].mean(), "one minus"),
-    ("06-c", lambda w, n, h: np.linalg.norm(n - w) / np.linalg.norm(w), "outputs on h"),
-    ("06-c", lambda w, n, h: np.linalg.norm(h @ (n - w).T), "divide by the size"),
-    ("06-c", lambda w, n, h: collateral(w, n, h) ** 2, "not its square"),
+    ("closed-form-editing-a", lambda w, x, y, s: edited(w, y, x, s), "swapped"),
+    ("closed-form-editing-a", lambda w, x, y, s: w, "before the edit"),
+    ("closed-form-editing-a", lambda w, x, y, s: edited(w, x, y, s) - w, "the change alone"),
+    ("closed-form-editing-a", lambda w, x, y, s: edited(w, x, y, s).T, "transpose"),
+    ("closed-form-editing-a", lambda w, x, y, s: edited(w, x, y, s * s), "do not square"),
+    ("closed-form-editing-b",
+     lambda b, a, v: ((b == v) & (a != v)).mean(), "divide by the pictures"),
+    ("closed-form-editing-b", lambda b, a, v: (a != v).mean(), "only pictures that showed it"),
+    ("closed-form-editing-b", lambda b, a, v: (a == v)[b == v].mean(), "one minus"),
+    ("closed-form-editing-c",
+     lambda w, n, h: np.linalg.norm(n - w) / np.linalg.norm(w), "outputs on h"),
+    ("closed-form-editing-c", lambda w, n, h: np.linalg.norm(h @ (n - w).T), "divide by the size"),
+    ("closed-form-editing-c", lambda w, n, h: collateral(w, n, h) ** 2, "not its square"),
 ]  # fmt: skip
 
 

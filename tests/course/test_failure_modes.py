@@ -1,4 +1,4 @@
-"""Chapter 03: right answers pass on many seeds, usual mistakes get their own sentence."""
+"""Right answers pass on many seeds; usual mistakes get their own sentence."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def chance(m, n, rate, errors):
     return m * binom.sf(errors - 1, n, rate)
 
 
-RIGHT = {"03-a": least, "03-b": minimal, "03-c": chance}
+RIGHT = {"failure-modes-a": least, "failure-modes-b": minimal, "failure-modes-c": chance}
 
 
 @pytest.mark.parametrize("id", RIGHT)
@@ -33,20 +33,20 @@ def test_right_answers_pass_whatever_the_data(id):
 
 
 MISTAKES = [
-    ("03-a", lambda c, s, a: s * (1 - c + a), "round up"),
-    ("03-a", lambda c, s, a: math.floor(round(s * (1 - c + a), 9)), "not down"),
-    ("03-a", lambda c, s, a: math.ceil(round(s * a, 9)), "what is wrong is"),
-    ("03-a", lambda c, s, a: math.floor(round(s * (c - a), 9)), "may be right"),
-    ("03-b", lambda a, t, s: any(a[t - {x}] >= a[t] + s for x in t), "every one must"),
-    ("03-b", lambda a, t, s: all(a[t - {x}] > a[t] + s for x in t), ">=, not >"),
-    ("03-b", lambda a, t, s: all(a[t - {x}] >= a[t] for x in t), "step is missing"),
-    ("03-b", lambda a, t, s: a[frozenset()] >= a[t] + s, "not with the whole class"),
-    ("03-b", lambda a, t, s: 1.0, "return True or False"),
-    ("03-b", lambda a, t, s: True, "the answer is False"),
-    ("03-c", lambda m, n, r, e: binom.sf(e - 1, n, r), "multiply by m"),
-    ("03-c", lambda m, n, r, e: m * binom.pmf(e, n, r), "or more is asked for"),
-    ("03-c", lambda m, n, r, e: m * binom.sf(e, n, r), "leaves out errors itself"),
-    ("03-c", lambda m, n, r, e: m * binom.cdf(e, n, r), "lower tail"),
+    ("failure-modes-a", lambda c, s, a: s * (1 - c + a), "round up"),
+    ("failure-modes-a", lambda c, s, a: math.floor(round(s * (1 - c + a), 9)), "not down"),
+    ("failure-modes-a", lambda c, s, a: math.ceil(round(s * a, 9)), "what is wrong is"),
+    ("failure-modes-a", lambda c, s, a: math.floor(round(s * (c - a), 9)), "may be right"),
+    ("failure-modes-b", lambda a, t, s: any(a[t - {x}] >= a[t] + s for x in t), "every one must"),
+    ("failure-modes-b", lambda a, t, s: all(a[t - {x}] > a[t] + s for x in t), ">=, not >"),
+    ("failure-modes-b", lambda a, t, s: all(a[t - {x}] >= a[t] for x in t), "step is missing"),
+    ("failure-modes-b", lambda a, t, s: a[frozenset()] >= a[t] + s, "not with the whole class"),
+    ("failure-modes-b", lambda a, t, s: 1.0, "return True or False"),
+    ("failure-modes-b", lambda a, t, s: True, "the answer is False"),
+    ("failure-modes-c", lambda m, n, r, e: binom.sf(e - 1, n, r), "multiply by m"),
+    ("failure-modes-c", lambda m, n, r, e: m * binom.pmf(e, n, r), "or more is asked for"),
+    ("failure-modes-c", lambda m, n, r, e: m * binom.sf(e, n, r), "leaves out errors itself"),
+    ("failure-modes-c", lambda m, n, r, e: m * binom.cdf(e, n, r), "lower tail"),
 ]
 
 

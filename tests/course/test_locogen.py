@@ -1,4 +1,4 @@
-"""Chapter 05: right answers pass on many seeds, usual mistakes get their own sentence."""
+"""Right answers pass on many seeds; usual mistakes get their own sentence."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def survivors(scores, keep):
     return sorted(np.argsort(scores.mean(axis=1), kind="stable")[:keep].tolist())
 
 
-RIGHT = {"05-a": windows, "05-b": best, "05-c": survivors}
+RIGHT = {"locogen-a": windows, "locogen-b": best, "locogen-c": survivors}
 
 
 @pytest.mark.parametrize("id", RIGHT)
@@ -32,15 +32,19 @@ def test_right_answers_pass_whatever_the_data(id):
 
 
 MISTAKES = [
-    ("05-a", lambda n, m: [tuple(range(j, min(j + m, n))) for j in range(n)], "shorter than m"),
-    ("05-a", lambda n, m: [tuple(x + 1 for x in w) for w in windows(n, m)], "layers from 0"),
-    ("05-a", lambda n, m: windows(n, m)[:-1], "the last window is missing"),
-    ("05-a", lambda n, m: 3, "list of tuples"),
-    ("05-b", lambda s, a: int(s.mean(1).argmin()), "higher is better"),
-    ("05-b", lambda s, a: int(s.mean(1).argmax()), "look for the lowest"),
-    ("05-b", lambda s, a: best(s.T, a), "not over windows"),
-    ("05-c", lambda s, k: np.argsort(-s.mean(1), kind="stable")[:k], "lower is better"),
-    ("05-c", lambda s, k: survivors(s, k + 1), "keep"),
+    (
+        "locogen-a",
+        lambda n, m: [tuple(range(j, min(j + m, n))) for j in range(n)],
+        "shorter than m",
+    ),
+    ("locogen-a", lambda n, m: [tuple(x + 1 for x in w) for w in windows(n, m)], "layers from 0"),
+    ("locogen-a", lambda n, m: windows(n, m)[:-1], "the last window is missing"),
+    ("locogen-a", lambda n, m: 3, "list of tuples"),
+    ("locogen-b", lambda s, a: int(s.mean(1).argmin()), "higher is better"),
+    ("locogen-b", lambda s, a: int(s.mean(1).argmax()), "look for the lowest"),
+    ("locogen-b", lambda s, a: best(s.T, a), "not over windows"),
+    ("locogen-c", lambda s, k: np.argsort(-s.mean(1), kind="stable")[:k], "lower is better"),
+    ("locogen-c", lambda s, k: survivors(s, k + 1), "keep"),
 ]
 
 

@@ -1,4 +1,4 @@
-"""Chapter 10: right answers pass on many seeds, usual mistakes get their own sentence."""
+"""Right answers pass on many seeds; usual mistakes get their own sentence."""
 
 from __future__ import annotations
 
@@ -20,7 +20,11 @@ def add(a1, b1, a2, b2, c1, c2):
     return np.vstack([a1, a2]), np.hstack([c1 * b1, c2 * b2])
 
 
-RIGHT = {"10-a": state, "10-b": ratio, "10-c": add}
+RIGHT = {
+    "model-state-arithmetic-a": state,
+    "model-state-arithmetic-b": ratio,
+    "model-state-arithmetic-c": add,
+}
 
 
 @pytest.mark.parametrize("id", RIGHT)
@@ -42,27 +46,36 @@ def dense(a1, b1, a2, b2, c1, c2):
 
 
 MISTAKES = [
-    ("10-a", lambda d, b, f, r, x, y: state(d, b, f, r, -x, -y), "the other way"),
-    ("10-a", lambda d, b, f, r, x, y: state(d, b, f, r, -x, y), "must be subtracted"),
-    ("10-a", lambda d, b, f, r, x, y: state(d, b, f, r, x, -y), "must be added"),
-    ("10-a", lambda d, b, f, r, x, y: state(d, d, f, r, x, y), "not at the final model"),
-    ("10-a", lambda d, b, f, r, x, y: state(b, b, f, r, x, y), "to the final model"),
-    ("10-a", lambda d, b, f, r, x, y: state(d, b, f, r, y, x), "alpha belongs"),
-    ("10-a", lambda d, b, f, r, x, y: state(d, b, f, r, 1, 1), "strengths are missing"),
-    ("10-b", lambda p, w: 1 / ratio(p, w), "upside down"),
-    ("10-b", lambda p, w: np.exp(-w).mean(1) / np.exp(-p), "geometric"),
-    ("10-b", lambda p, w: w.mean(1) / p, "ratio of losses"),
-    ("10-b", lambda p, w: np.log(ratio(p, w)), "logarithm"),
-    ("10-b", lambda p, w: np.exp(p - w.sum(1)), "without the root"),
-    ("10-b", lambda p, w: ratio(p, w).mean(), "one ratio a sample"),
-    ("10-c", mixed, "different adapters"),
-    ("10-c", dense, "join the factors"),
-    ("10-c", lambda a1, b1, a2, b2, c1, c2: add(a1, b1, a2, b2, 1, 1), "are missing"),
-    ("10-c", lambda a1, b1, a2, b2, c1, c2:
+    ("model-state-arithmetic-a",
+     lambda d, b, f, r, x, y: state(d, b, f, r, -x, -y), "the other way"),
+    ("model-state-arithmetic-a",
+     lambda d, b, f, r, x, y: state(d, b, f, r, -x, y), "must be subtracted"),
+    ("model-state-arithmetic-a",
+     lambda d, b, f, r, x, y: state(d, b, f, r, x, -y), "must be added"),
+    ("model-state-arithmetic-a",
+     lambda d, b, f, r, x, y: state(d, d, f, r, x, y), "not at the final model"),
+    ("model-state-arithmetic-a",
+     lambda d, b, f, r, x, y: state(b, b, f, r, x, y), "to the final model"),
+    ("model-state-arithmetic-a", lambda d, b, f, r, x, y: state(d, b, f, r, y, x), "alpha belongs"),
+    ("model-state-arithmetic-a",
+     lambda d, b, f, r, x, y: state(d, b, f, r, 1, 1), "strengths are missing"),
+    ("model-state-arithmetic-b", lambda p, w: 1 / ratio(p, w), "upside down"),
+    ("model-state-arithmetic-b", lambda p, w: np.exp(-w).mean(1) / np.exp(-p), "geometric"),
+    ("model-state-arithmetic-b", lambda p, w: w.mean(1) / p, "ratio of losses"),
+    ("model-state-arithmetic-b", lambda p, w: np.log(ratio(p, w)), "logarithm"),
+    ("model-state-arithmetic-b", lambda p, w: np.exp(p - w.sum(1)), "without the root"),
+    ("model-state-arithmetic-b", lambda p, w: ratio(p, w).mean(), "one ratio a sample"),
+    ("model-state-arithmetic-c", mixed, "different adapters"),
+    ("model-state-arithmetic-c", dense, "join the factors"),
+    ("model-state-arithmetic-c",
+     lambda a1, b1, a2, b2, c1, c2: add(a1, b1, a2, b2, 1, 1), "are missing"),
+    ("model-state-arithmetic-c", lambda a1, b1, a2, b2, c1, c2:
      (np.vstack([c1 * a1, c2 * a2]), np.hstack([c1 * b1, c2 * b2])), "enter twice"),
-    ("10-c", lambda a1, b1, a2, b2, c1, c2: b1 @ a1, "return a pair"),
-    ("10-c", lambda a1, b1, a2, b2, c1, c2: add(a1, b1, a2, b2, c1, c2)[::-1], "must be (rank"),
-    ("10-c", lambda a1, b1, a2, b2, c1, c2: add(a1, b1, a2, b2, c1, -c2), "is not c1"),
+    ("model-state-arithmetic-c", lambda a1, b1, a2, b2, c1, c2: b1 @ a1, "return a pair"),
+    ("model-state-arithmetic-c",
+     lambda a1, b1, a2, b2, c1, c2: add(a1, b1, a2, b2, c1, c2)[::-1], "must be (rank"),
+    ("model-state-arithmetic-c",
+     lambda a1, b1, a2, b2, c1, c2: add(a1, b1, a2, b2, c1, -c2), "is not c1"),
 ]  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""Chapter 07: right answers pass on many seeds, usual mistakes get their own sentence."""
+"""Right answers pass on many seeds; usual mistakes get their own sentence."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def fewest(counts, removed, kept, least):
     return int(counts[fine].min()) if fine.any() else -1
 
 
-RIGHT = {"07-a": z_scores, "07-b": hold, "07-c": fewest}
+RIGHT = {"neuron-editing-a": z_scores, "neuron-editing-b": hold, "neuron-editing-c": fewest}
 
 
 @pytest.mark.parametrize("id", RIGHT)
@@ -66,27 +66,28 @@ def of_tokens(o, c, m):
 
 
 MISTAKES = [
-    ("07-a", lambda x, y: (x.mean(0) - y.mean(0)) / np.sqrt(error(x, y)), "absolute value"),
-    ("07-a", lambda x, y: gap(x, y) / np.sqrt(error(x, y, 0)), "ddof=1"),
-    ("07-a", lambda x, y: gap(x, y) / np.sqrt(x.var(0, ddof=1) + y.var(0, ddof=1)),
+    ("neuron-editing-a",
+     lambda x, y: (x.mean(0) - y.mean(0)) / np.sqrt(error(x, y)), "absolute value"),
+    ("neuron-editing-a", lambda x, y: gap(x, y) / np.sqrt(error(x, y, 0)), "ddof=1"),
+    ("neuron-editing-a", lambda x, y: gap(x, y) / np.sqrt(x.var(0, ddof=1) + y.var(0, ddof=1)),
      "by its number of prompts"),
-    ("07-a", lambda x, y: gap(x, y) / np.sqrt(
+    ("neuron-editing-a", lambda x, y: gap(x, y) / np.sqrt(
         x.std(0, ddof=1) / len(x) + y.std(0, ddof=1) / len(y)), "square them"),
-    ("07-a", lambda x, y: gap(x, y) / error(x, y), "root of the sum"),
-    ("07-a", gap, "standard error"),
-    ("07-a", lambda x, y: z_scores(x, y).mean(), "one score a neuron"),
-    ("07-b", lambda o, c, m: o, "nothing was changed"),
-    ("07-b", lambda o, c, m: changed(o, both(o), c, m[c]), "unconditional half alone"),
-    ("07-b", lambda o, c, m: changed(o, second(o), c, 0), "that is zero"),
-    ("07-b", lambda o, c, m: changed(o, first(o), c, m[c]), "comes second"),
-    ("07-b", of_tokens, "neurons are the last axis"),
-    ("07-b", lambda o, c, m: hold(o, c, m)[len(o) // 2 :], "both halves"),
-    ("07-b", lambda o, c, m: hold(o, c, m)[:, :, c], "all neurons"),
-    ("07-b", lambda o, c, m: -o, "to mean[chosen]"),
-    ("07-c", lambda c, r, k, x: fewest(c, r, r, x), "something must be kept"),
-    ("07-c", lambda c, r, k, x: fewest(c, r - 1e-9, k - 1e-9, x), ">=, not >"),
-    ("07-c", lambda c, r, k, x: -fewest(-c, r, k, x), "smallest is asked for"),
-    ("07-c", lambda c, r, k, x: None, "returned nothing"),
+    ("neuron-editing-a", lambda x, y: gap(x, y) / error(x, y), "root of the sum"),
+    ("neuron-editing-a", gap, "standard error"),
+    ("neuron-editing-a", lambda x, y: z_scores(x, y).mean(), "one score a neuron"),
+    ("neuron-editing-b", lambda o, c, m: o, "nothing was changed"),
+    ("neuron-editing-b", lambda o, c, m: changed(o, both(o), c, m[c]), "unconditional half alone"),
+    ("neuron-editing-b", lambda o, c, m: changed(o, second(o), c, 0), "that is zero"),
+    ("neuron-editing-b", lambda o, c, m: changed(o, first(o), c, m[c]), "comes second"),
+    ("neuron-editing-b", of_tokens, "neurons are the last axis"),
+    ("neuron-editing-b", lambda o, c, m: hold(o, c, m)[len(o) // 2 :], "both halves"),
+    ("neuron-editing-b", lambda o, c, m: hold(o, c, m)[:, :, c], "all neurons"),
+    ("neuron-editing-b", lambda o, c, m: -o, "to mean[chosen]"),
+    ("neuron-editing-c", lambda c, r, k, x: fewest(c, r, r, x), "something must be kept"),
+    ("neuron-editing-c", lambda c, r, k, x: fewest(c, r - 1e-9, k - 1e-9, x), ">=, not >"),
+    ("neuron-editing-c", lambda c, r, k, x: -fewest(-c, r, k, x), "smallest is asked for"),
+    ("neuron-editing-c", lambda c, r, k, x: None, "returned nothing"),
 ]  # fmt: skip
 
 

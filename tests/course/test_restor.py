@@ -1,4 +1,4 @@
-"""Chapter 09: right answers pass on many seeds, usual mistakes get their own sentence."""
+"""Right answers pass on many seeds; usual mistakes get their own sentence."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def npo(p, q, b):
     return np.log1p(np.exp(b * (p - q).sum(1))).mean() * 2 / b
 
 
-RIGHT = {"09-a": normalised, "09-b": shares, "09-c": npo}
+RIGHT = {"restor-a": normalised, "restor-b": shares, "restor-c": npo}
 
 
 @pytest.mark.parametrize("id", RIGHT)
@@ -38,25 +38,25 @@ def swapped(a, b, c, s):
 
 
 MISTAKES = [
-    ("09-a", lambda p, m: (p * m).sum(1), "divide by the number"),
-    ("09-a", lambda p, m: (p * m).mean(1), "answer alone"),
-    ("09-a", lambda p, m: p.mean(1), "use the mask"),
-    ("09-a", lambda p, m: np.exp(normalised(p, m)), "without exp"),
-    ("09-a", lambda p, m: -normalised(p, m), "minus"),
-    ("09-a", lambda p, m: normalised(p, m).mean(), "one number per text"),
-    ("09-b", lambda a, b, c, s: [(a & ~b & x).mean() for x in (c, ~c & ~s, ~c & s)],
+    ("restor-a", lambda p, m: (p * m).sum(1), "divide by the number"),
+    ("restor-a", lambda p, m: (p * m).mean(1), "answer alone"),
+    ("restor-a", lambda p, m: p.mean(1), "use the mask"),
+    ("restor-a", lambda p, m: np.exp(normalised(p, m)), "without exp"),
+    ("restor-a", lambda p, m: -normalised(p, m), "minus"),
+    ("restor-a", lambda p, m: normalised(p, m).mean(), "one number per text"),
+    ("restor-b", lambda a, b, c, s: [(a & ~b & x).mean() for x in (c, ~c & ~s, ~c & s)],
      "not out of all facts"),
-    ("09-b", lambda a, b, c, s: [x[~b].mean() for x in (c, ~c & ~s, ~c & s)], "did not know"),
-    ("09-b", swapped, "swapped"),
-    ("09-b", lambda a, b, c, s: [x[a].mean() for x in (c, ~c & ~s, ~c & s)],
+    ("restor-b", lambda a, b, c, s: [x[~b].mean() for x in (c, ~c & ~s, ~c & s)], "did not know"),
+    ("restor-b", swapped, "swapped"),
+    ("restor-b", lambda a, b, c, s: [x[a].mean() for x in (c, ~c & ~s, ~c & s)],
      "not all the clean one knew"),
-    ("09-c", lambda p, q, b: np.log1p(np.exp(b * (p - q).mean(1))).mean() * 2 / b,
+    ("restor-c", lambda p, q, b: np.log1p(np.exp(b * (p - q).mean(1))).mean() * 2 / b,
      "do not average"),
-    ("09-c", lambda p, q, b: np.log1p(np.exp(b * (p - q))).mean() * 2 / b, "per-token"),
-    ("09-c", lambda p, q, b: npo(q, p, b), "upside down"),
-    ("09-c", lambda p, q, b: npo(p, q, b) / 2, "not 1/beta"),
-    ("09-c", lambda p, q, b: npo(p, q, b) * len(p), "do not add"),
-    ("09-c", lambda p, q, b: p.mean(), "gradient ascent"),
+    ("restor-c", lambda p, q, b: np.log1p(np.exp(b * (p - q))).mean() * 2 / b, "per-token"),
+    ("restor-c", lambda p, q, b: npo(q, p, b), "upside down"),
+    ("restor-c", lambda p, q, b: npo(p, q, b) / 2, "not 1/beta"),
+    ("restor-c", lambda p, q, b: npo(p, q, b) * len(p), "do not add"),
+    ("restor-c", lambda p, q, b: p.mean(), "gradient ascent"),
 ]  # fmt: skip
 
 
@@ -72,4 +72,4 @@ def test_a_missing_factor_is_named():
     def answer(p, q, b):
         return npo(p, q, b) * b / 2
 
-    assert "2/beta in front is missing" in grade("09-c", answer, 0).message
+    assert "2/beta in front is missing" in grade("restor-c", answer, 0).message

@@ -128,13 +128,13 @@ def test_optional_encoders_may_be_missing(offline, monkeypatch):
     monkeypatch.setattr(profiles, "_load", lambda slot, slot_id: slot_id)
     monkeypatch.setattr(sources, "package_file", lambda name: None)
     profiles.use_profile("laptop")
-    filled, missing = profiles.resolve_encoders("01")
+    filled, missing = profiles.resolve_encoders("alignment")
     assert [f.slot.name for f in filled] == ["efficientnet-lite0", "resnet-tiny", "vit-tiny"]
     assert set(missing) == {"resnet-18", "dino-vit-s"}
     assert "47 MB" in missing["resnet-18"]
     profiles.use_profile("gpu")
     with pytest.raises(SlotUnavailable, match="resnet-50"):
-        profiles.resolve_encoders("01")
+        profiles.resolve_encoders("alignment")
 
 
 def test_the_fingerprint_follows_overrides(monkeypatch):

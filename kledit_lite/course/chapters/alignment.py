@@ -1,4 +1,4 @@
-"""Exercises of chapter 01: the aligner's bias, R2 by hand, retained accuracy and direction."""
+"""Exercises: the aligner's bias, R2 by hand, retained accuracy and direction."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ def bias(w: np.ndarray, mean_s: np.ndarray, mean_t: np.ndarray) -> np.ndarray:
 
 
 @exercise(
-    "01-a",
+    "alignment-a",
     "The aligner's bias",
     minutes=10,
     prompt="""
     The aligner is $h(z) = W^\\top z + b$ with `w` of shape (d_s, d_t). Once `w` is known, the bias
     follows from the mean source feature `mean_s` (d_s,) and the mean target feature `mean_t`
-    (d_t,). Write `bias(w, mean_s, mean_t)` and check it: `check("01-a", bias)`.
+    (d_t,). Write `bias(w, mean_s, mean_t)` and check it: `check("alignment-a", bias)`.
     """,
     hints=(
         "A least-squares line passes through the point of the means.",
@@ -63,14 +63,14 @@ def r2(target: np.ndarray, predicted: np.ndarray) -> np.ndarray:
 
 
 @exercise(
-    "01-b",
+    "alignment-b",
     "R² for each dimension",
     difficulty="medium",
     minutes=15,
     prompt="""
     Write `r2(target, predicted)` for two arrays (N, d): return the (d,) values
     $R^2_j = 1 - \\sum_i (y_{ij} - \\hat y_{ij})^2 / \\sum_i (y_{ij} - \\bar y_j)^2$, each dimension
-    with its own mean. Use numpy only, and check it: `check("01-b", r2)`.
+    with its own mean. Use numpy only, and check it: `check("alignment-b", r2)`.
     """,
     hints=(
         "Two sums of squares a dimension: of the residuals, and of the target around its mean.",
@@ -153,7 +153,7 @@ def two_encoders(
 
 
 @exercise(
-    "01-c",
+    "alignment-c",
     "Retained accuracy and the harder direction",
     difficulty="medium",
     minutes=20,
@@ -164,7 +164,7 @@ def two_encoders(
     R2 on the second half, and returns `"low to high"` or `"high to low"`. And how much of the
     target's accuracy survives: write `retained(aligned, own, labels)`, where `aligned` and `own`
     are (N, K) logits of the target's head on aligned features and on its own, and `labels` (N,)
-    are the true classes. Check both together: `check("01-c", (harder, retained))`.
+    are the true classes. Check both together: `check("alignment-c", (harder, retained))`.
     """,
     hints=(
         "align.fit_aligner(a[:half], b[:half]) fits one way; float(align.r2(h, a[half:], "

@@ -1,4 +1,4 @@
-"""Exercises of chapter 04: indirect effects, the threshold for causal states, lanes."""
+"""Exercises: indirect effects, the threshold for causal states, lanes."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ def effects(restored: np.ndarray, corrupted: np.ndarray) -> np.ndarray:
 
 
 @exercise(
-    "04-a",
+    "causal-tracing-a",
     "Average indirect effect",
     minutes=10,
     prompt="""
     Write `effects(restored, corrupted)`: `restored` is (N, S), the score of the picture of prompt i
     restored at site s, and `corrupted` is (N,). Return the (S,) average indirect effects. Check it:
-    `check("04-a", effects)`.
+    `check("causal-tracing-a", effects)`.
     """,
     hints=(
         "One effect is restored[i, s] - corrupted[i]; the average is over the prompts i.",
@@ -58,7 +58,7 @@ def threshold(score: np.ndarray, faithful: np.ndarray) -> float:
 
 
 @exercise(
-    "04-b",
+    "causal-tracing-b",
     "From which score on is a site causal?",
     difficulty="medium",
     minutes=15,
@@ -118,7 +118,7 @@ def patched(h: np.ndarray, lane: int) -> np.ndarray:
 
 
 @exercise(
-    "04-c",
+    "causal-tracing-c",
     "A lane of one's own",
     difficulty="hard",
     minutes=15,

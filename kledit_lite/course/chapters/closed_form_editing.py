@@ -1,4 +1,4 @@
-"""Exercises of chapter 06: an edit in closed form, its mark, its collateral change."""
+"""Exercises: an edit in closed form, its mark, its collateral change."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def edited(w: np.ndarray, x: np.ndarray, y: np.ndarray, strength: float) -> np.n
 
 
 @exercise(
-    "06-a",
+    "closed-form-editing-a",
     "An edit in closed form",
     difficulty="medium",
     minutes=20,
@@ -30,7 +30,7 @@ def edited(w: np.ndarray, x: np.ndarray, y: np.ndarray, strength: float) -> np.n
     Write `edited(w, x, y, strength)`: `w` (out, d) is a key or value matrix, `x` (N, d) the tokens
     of the concept, `y` (N, d) those of the target. Return the W that minimises
     $\\sum_i \\lVert W x_i - w y_i \\rVert^2 + \\lambda \\lVert W - w \\rVert^2$. Check it:
-    `check("06-a", edited)`.
+    `check("closed-form-editing-a", edited)`.
     """,
     hints=(
         "Set the derivative to zero: W (X^T X + lambda I) = w (Y^T X + lambda I).",
@@ -69,7 +69,7 @@ def removed(before: np.ndarray, after: np.ndarray, value: int) -> float:
 
 
 @exercise(
-    "06-b",
+    "closed-form-editing-b",
     "A fair mark",
     minutes=10,
     prompt="""
@@ -108,7 +108,7 @@ def collateral(w: np.ndarray, new: np.ndarray, h: np.ndarray) -> float:
 
 
 @exercise(
-    "06-c",
+    "closed-form-editing-c",
     "Collateral change",
     difficulty="hard",
     minutes=15,

@@ -1,4 +1,4 @@
-"""Exercises of chapter 03: how many errors a mode needs, minimality, and modes by chance."""
+"""Exercises: how many errors a mode needs, minimality, and modes by chance."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ def least_errors(class_accuracy: float, s: int, a: float) -> int:
 
 
 @exercise(
-    "03-a",
+    "failure-modes-a",
     "How many errors a mode needs",
     minutes=10,
     prompt="""
     The search never looks at a set of tags with fewer errors than any mode can have. Write
     `least_errors(class_accuracy, s, a)`: the smallest number of errors with which a set of at least
     `s` images can have an accuracy of `class_accuracy - a` or less. Return a whole number. Check
-    it: `check("03-a", least_errors)`.
+    it: `check("failure-modes-a", least_errors)`.
     """,
     hints=(
         "The smallest set allowed needs the fewest errors.",
@@ -74,7 +74,7 @@ def made_up_accuracies(rng: np.random.Generator, size: int = 4) -> Accuracy:
 
 
 @exercise(
-    "03-b",
+    "failure-modes-b",
     "Does every tag count?",
     difficulty="medium",
     minutes=15,
@@ -82,7 +82,7 @@ def made_up_accuracies(rng: np.random.Generator, size: int = 4) -> Accuracy:
     Write `is_minimal(accuracy, tags, step)`. `accuracy` is a dictionary from a frozenset of tags to
     the accuracy on images that show them all (the empty set stands for the whole class), `tags` a
     frozenset. Return True if leaving out **any one** tag raises the accuracy by `step` at least.
-    Check it: `check("03-b", is_minimal)`.
+    Check it: `check("failure-modes-b", is_minimal)`.
     """,
     hints=(
         "tags - {t} is the set without one tag.",
@@ -138,7 +138,7 @@ def modes_by_chance(m: int, n: int, rate: float, errors: int) -> float:
 
 
 @exercise(
-    "03-c",
+    "failure-modes-c",
     "Modes that chance makes",
     difficulty="hard",
     minutes=25,
@@ -146,7 +146,7 @@ def modes_by_chance(m: int, n: int, rate: float, errors: int) -> float:
     A model errs on every image with probability `rate`, whatever the tags. You look at `m` sets of
     `n` images each. Write `modes_by_chance(m, n, rate, errors)`: the expected number of sets with
     `errors` errors **or more**. (They overlap; for an expectation that does not matter.) Check it:
-    `check("03-c", modes_by_chance)`.
+    `check("failure-modes-c", modes_by_chance)`.
     """,
     hints=(
         "The number of errors in one set is binomial; an expectation adds up over sets.",

@@ -1,4 +1,4 @@
-"""Exercises of chapter 05: windows of layers, the controlling window, halving."""
+"""Exercises: windows of layers, the controlling window, halving."""
 
 from __future__ import annotations
 
@@ -16,12 +16,13 @@ def windows(layers: int, m: int) -> list[tuple[int, ...]]:
 
 
 @exercise(
-    "05-a",
+    "locogen-a",
     "Windows of layers",
     minutes=10,
     prompt="""
     Write `windows(layers, m)`: the list of all windows of m adjacent layers, each a tuple of layer
-    numbers from 0, in order. No window may be shorter than m. Check it: `check("05-a", windows)`.
+    numbers from 0, in order. No window may be shorter than m. Check it:
+    `check("locogen-a", windows)`.
     """,
     hints=(
         "The last window ends with layer `layers - 1`. With which layer does it begin?",
@@ -58,7 +59,7 @@ def best_set(scores: np.ndarray, attribute: str) -> int:
 
 
 @exercise(
-    "05-b",
+    "locogen-b",
     "The controlling window",
     difficulty="medium",
     minutes=10,
@@ -99,7 +100,7 @@ def halve(scores: np.ndarray, keep: int) -> list[int]:
 
 
 @exercise(
-    "05-c",
+    "locogen-c",
     "One round of halving",
     difficulty="hard",
     minutes=20,

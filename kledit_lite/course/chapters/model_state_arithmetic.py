@@ -1,4 +1,4 @@
-"""Exercises of chapter 10: the arithmetic of states, its truth ratio, adapters added up exactly."""
+"""Exercises: the arithmetic of states, its truth ratio, adapters added up exactly."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ def state(
 
 
 @exercise(
-    "10-a",
+    "model-state-arithmetic-a",
     "The arithmetic",
     minutes=10,
     prompt="""
     Write `state(final, base, forget, retain, alpha, beta)`: the weights of the final model, of the
     earlier checkpoint, and of that checkpoint trained on the forget and on the retain set, four
     arrays of one shape. Return the weights of the unlearned model. Check it:
-    `check("10-a", state)`.
+    `check("model-state-arithmetic-a", state)`.
     """,
     hints=(
         "The forget vector is what training on the forget set adds to the checkpoint.",
@@ -67,7 +67,7 @@ def ratio(paraphrase: np.ndarray, wrong: np.ndarray) -> np.ndarray:
 
 
 @exercise(
-    "10-b",
+    "model-state-arithmetic-b",
     "The truth ratio",
     difficulty="medium",
     minutes=15,
@@ -75,7 +75,7 @@ def ratio(paraphrase: np.ndarray, wrong: np.ndarray) -> np.ndarray:
     Write `ratio(paraphrase, wrong)`: `paraphrase` is (N,), the mean loss per token (in nats) of the
     right answer in other words; `wrong` is (N, k), that of k wrong answers. Return the truth
     ratio of each sample, (N,): the geometric mean of the wrong answers' probabilities over the
-    probability of the paraphrase. Check it: `check("10-b", ratio)`.
+    probability of the paraphrase. Check it: `check("model-state-arithmetic-b", ratio)`.
     """,
     hints=(
         "A mean loss per token, l, stands for the length-normalised probability exp(-l).",
@@ -102,7 +102,7 @@ def check_ratio(answer: Any, rng: np.random.Generator) -> str | None:
 
 
 @exercise(
-    "10-c",
+    "model-state-arithmetic-c",
     "Adapters, added up",
     difficulty="hard",
     minutes=20,
@@ -110,7 +110,7 @@ def check_ratio(answer: Any, rng: np.random.Generator) -> str | None:
     Two adapters change a weight by `b1 @ a1` and `b2 @ a2`, with `a` of shape (r, d_in) and `b` of
     shape (d_out, r). Write `add(a1, b1, a2, b2, c1, c2)` that returns one pair `(a, b)` with
     `b @ a` equal to `c1 * b1 @ a1 + c2 * b2 @ a2`, exactly, and of rank at most `r1 + r2`: no
-    matrix as large as the weight may be made. Check it: `check("10-c", add)`.
+    matrix as large as the weight may be made. Check it: `check("model-state-arithmetic-c", add)`.
     """,
     hints=(
         "Adding the factors, b1 + b2 and a1 + a2, also multiplies b1 with a2: not this.",

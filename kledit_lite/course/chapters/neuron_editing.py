@@ -1,4 +1,4 @@
-"""Exercises of chapter 07: z-scores, dropped neurons, how many are enough."""
+"""Exercises: z-scores, dropped neurons, how many are enough."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def z_scores(x: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 
 @exercise(
-    "07-a",
+    "neuron-editing-a",
     "Which neurons tell?",
     difficulty="medium",
     minutes=15,
@@ -29,7 +29,7 @@ def z_scores(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     Write `z_scores(x, y)`: `x` is (N1, n), the outputs of n neurons on prompts with the style, `y`
     (N2, n) those without. Return the (n,) absolute z-scores
     $\\lvert \\bar x - \\bar y \\rvert / \\sqrt{s_x^2 / N_1 + s_y^2 / N_2}$ with unbiased variances.
-    Check it: `check("07-a", z_scores)`.
+    Check it: `check("neuron-editing-a", z_scores)`.
     """,
     hints=(
         "Means and variances are over prompts, axis 0.",
@@ -74,7 +74,7 @@ def dropped(out: np.ndarray, chosen: np.ndarray, mean: np.ndarray) -> np.ndarray
 
 
 @exercise(
-    "07-b",
+    "neuron-editing-b",
     "Hold them at their mean",
     difficulty="hard",
     minutes=15,
@@ -129,7 +129,7 @@ def fewest(counts: np.ndarray, removed: np.ndarray, kept: np.ndarray, least: flo
 
 
 @exercise(
-    "07-c",
+    "neuron-editing-c",
     "How many are enough?",
     minutes=10,
     prompt="""

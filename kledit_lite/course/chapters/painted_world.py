@@ -1,4 +1,4 @@
-"""Exercises of chapter 00: scenes, held-out combinations, and how much style shows in pixels."""
+"""Exercises: scenes, held-out combinations, and how much style shows in pixels."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ WANTED = {
 
 
 @exercise(
-    "00-a",
+    "painted-world-a",
     "A scene in code",
     minutes=5,
     prompt="""
     Write the `Scene` that the caption *two purple umbrellas in the city in the style of seurat*
-    describes, and check it: `check("00-a", Scene(...))`.
+    describes, and check it: `check("painted-world-a", Scene(...))`.
     """,
     hints=(
         "A scene is its factors: object, colour, place, style and count.",
@@ -65,14 +65,14 @@ def count_held_out(possible: list[tuple[str, ...]], seen: list[tuple[str, ...]])
 
 
 @exercise(
-    "00-b",
+    "painted-world-b",
     "Count what was held out",
     minutes=10,
     prompt="""
     Write `held_out(possible, seen)`: given every possible combination of factors and those of the
     training scenes, both lists of tuples such as `("boat", "red", "beach")`, return how many
     distinct combinations training never saw. Training scenes repeat combinations, and may show
-    some that are not in `possible`. Check it: `check("00-b", held_out)`.
+    some that are not in `possible`. Check it: `check("painted-world-b", held_out)`.
     """,
     hints=(
         "Repeats must not count twice: which Python type keeps one of each?",
@@ -129,7 +129,7 @@ def confusion(
 
 
 @exercise(
-    "00-c",
+    "painted-world-c",
     "How much style is in the pixels",
     difficulty="medium",
     minutes=20,
@@ -138,7 +138,7 @@ def confusion(
     (N, H, W, 3), the styles integers (N,) from 0 to K - 1. Average the training pictures of each
     style, give every test picture the style of the nearest average (squared distance over all
     pixels), and return the (K, K) table whose entry (i, j) is the share of test pictures of style
-    i that were called j. Check it: `check("00-c", confusion)`.
+    i that were called j. Check it: `check("painted-world-c", confusion)`.
     """,
     hints=(
         "Flatten each picture: images.reshape(len(images), -1).astype(float).",

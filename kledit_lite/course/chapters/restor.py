@@ -1,4 +1,4 @@
-"""Exercises of chapter 09: log-normalised probability, what became of a fact, NPO's loss."""
+"""Exercises: log-normalised probability, what became of a fact, NPO's loss."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ def normalised(log_p: np.ndarray, answer: np.ndarray) -> np.ndarray:
 
 
 @exercise(
-    "09-a",
+    "restor-a",
     "Log-normalised probability",
     minutes=10,
     prompt="""
     Write `normalised(log_p, answer)`: `log_p` is (N, T), the log probability of every token of N
     texts; `answer` is (N, T), True where a token belongs to the answer. Return, for each text, the
-    log-normalised probability of its answer, (N,). Check it: `check("09-a", normalised)`.
+    log-normalised probability of its answer, (N,). Check it: `check("restor-a", normalised)`.
     """,
     hints=(
         "Which tokens count? Only those of the answer; the question is given.",
@@ -68,7 +68,7 @@ def shares(
 
 
 @exercise(
-    "09-b",
+    "restor-b",
     "What became of a lost fact",
     difficulty="medium",
     minutes=15,
@@ -77,7 +77,7 @@ def shares(
     clean, the corrupted, the unlearned model answer the fact right? `same[i]` says whether the
     unlearned model gave the corrupted model's answer. Of the facts that corruption took away,
     return the shares that are recovered, forgotten (wrong in a new way) and unchanged, in this
-    order. Check it: `check("09-b", shares)`.
+    order. Check it: `check("restor-b", shares)`.
     """,
     hints=(
         "Corruption took a fact away if the clean model was right and the corrupted one wrong.",
@@ -123,7 +123,7 @@ def _npo_of(ratio: np.ndarray, beta: float, scale: float) -> float:
 
 
 @exercise(
-    "09-c",
+    "restor-c",
     "The loss of NPO",
     difficulty="hard",
     minutes=20,
@@ -131,7 +131,7 @@ def _npo_of(ratio: np.ndarray, beta: float, scale: float) -> float:
     Write `npo(picked, reference, beta)`: `picked` and `reference` are (N, T), the log
     probabilities of the tokens of N forget documents under the model and under the reference.
     Return $\\frac{2}{\\beta} \\log\\big(1 + (P_\\theta/P_c)^\\beta\\big)$ of whole documents,
-    averaged over the documents (the *sequence-sum* form). Check it: `check("09-c", npo)`.
+    averaged over the documents (the *sequence-sum* form). Check it: `check("restor-c", npo)`.
     """,
     hints=(
         "The probability of a document is a product over its tokens, so its log is a sum.",

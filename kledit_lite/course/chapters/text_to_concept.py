@@ -1,4 +1,4 @@
-"""Exercises of chapter 02: a concept vector, contributions to a logit, a query with a negation."""
+"""Exercises: a concept vector, contributions to a logit, a query with a negation."""
 
 from __future__ import annotations
 
@@ -39,14 +39,14 @@ def concept_vector(encode_text: Encode, word: str, templates: Sequence[str]) -> 
 
 
 @exercise(
-    "02-a",
+    "text-to-concept-a",
     "A concept vector",
     minutes=15,
     prompt="""
     Write `concept_vector(encode_text, word, templates)`. The templates are strings such as
     `"a photo of {}"`; `encode_text` takes a list of T sentences and returns (T, d). Scale each
     sentence's vector to length 1, average them, and scale the average to length 1. Check it:
-    `check("02-a", concept_vector)`.
+    `check("text-to-concept-a", concept_vector)`.
     """,
     hints=(
         "Put the word into every template: [t.format(word) for t in templates].",
@@ -91,7 +91,7 @@ def contributions(
 
 
 @exercise(
-    "02-b",
+    "text-to-concept-b",
     "What each concept adds",
     difficulty="medium",
     minutes=15,
@@ -99,7 +99,7 @@ def contributions(
     The bottleneck's logit of class `label` is $b_k + \\sum_c w_{kc} (s_c - \\mu_c) / \\sigma_c$.
     Write `contributions(weight, mean, sd, similarity, label)` with `weight` (K, C), and `mean`,
     `sd`, `similarity` (C,): return the (C,) terms of the sum. Check it:
-    `check("02-b", contributions)`.
+    `check("text-to-concept-b", contributions)`.
     """,
     hints=(
         "A linear head's logit is a sum; each concept has one term of it.",
@@ -157,7 +157,7 @@ def retrieval_world(
 
 
 @exercise(
-    "02-c",
+    "text-to-concept-c",
     "A query with a negation",
     difficulty="hard",
     minutes=25,
@@ -166,7 +166,7 @@ def retrieval_world(
     they should show and to one they should not. Return a bool mask (N,) of the pictures to keep,
     with thresholds of the form mean + k standard deviations, each concept with its own. It must
     find at least half of the right pictures, with a higher precision than as many pictures from
-    the one prompt *a without b*. Check it: `check("02-c", query)`.
+    the one prompt *a without b*. Check it: `check("text-to-concept-c", query)`.
     """,
     hints=(
         "A picture passes if it is high on the wanted concept and not high on the other.",

@@ -1,6 +1,6 @@
-"""The recorded run of chapter 09: every method with every retain set, on several draws.
+"""The recorded run of chapter `restor`: every method with every retain set, on several draws.
 
-``python -m kledit_lite.unlearn.restor.retain_sweep --out notebooks/recorded/09-retain.json``
+``python -m kledit_lite.unlearn.restor.retain_sweep --out notebooks/recorded/restor-retain.json``
 makes it, about five minutes of one core. A killed run continues with the first missing block.
 """
 
@@ -146,7 +146,7 @@ def main(arguments: list[str] | None = None) -> int:
             done["blocks"].append(block(bench, done["tuning"], *left[0]))
         done["seconds"] += time.process_time() - start
         done |= {
-            "command": "python -m kledit_lite.unlearn.restor.retain_sweep --out 09-retain.json",
+            "command": "python -m kledit_lite.unlearn.restor.retain_sweep --out restor-retain.json",
             "date": time.strftime("%Y-%m-%d"),
             "versions": {n: version(n) for n in ("torch", "transformers", "peft")}
             | {"python": platform.python_version()},

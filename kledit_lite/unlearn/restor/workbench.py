@@ -4,7 +4,8 @@ An unlearning method is published *with* a retain set. Whether a fact comes back
 pushed against the wrong documents, or because the retain set pulled, is seen only when every
 method gets the same retain set, or none, and when the retain set is given alone.
 
-``python -m kledit_lite.unlearn.restor.workbench --out FILE`` makes the recorded run of chapter 09.
+``python -m kledit_lite.unlearn.restor.workbench --out FILE`` makes the recorded run of chapter
+`restor`.
 """
 
 from __future__ import annotations

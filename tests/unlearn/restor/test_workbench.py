@@ -130,17 +130,17 @@ def test_a_recorded_run_is_read_draw_by_draw(tmp_path):
 
 def test_the_contract_binds_what_the_retain_set_does_alone():
     folder = Path(__file__).resolve().parents[3] / "notebooks"
-    contract = load_contract(folder / "contracts" / "09.yml", "lite")
+    contract = load_contract(folder / "contracts" / "restor.yml", "lite")
     assert {"recovered_retain_alone", "npo_minus_retain_alone_low"} <= contract.bounds.keys()
-    page = (folder / "09-restor.md").read_text(encoding="utf-8")
+    page = (folder / "08-restor.md").read_text(encoding="utf-8")
     assert all(f'"{key}"' in page or key.startswith("recovered_") for key in contract.bounds)
     assert "as C4 is" not in page
 
 
 def test_the_page_counts_the_recorded_run_as_it_is():
     folder = Path(__file__).resolve().parents[3] / "notebooks"
-    page = (folder / "09-restor.md").read_text(encoding="utf-8")
-    rows = json.loads((folder / "recorded" / "09-smollm2.json").read_text(encoding="utf-8"))[
+    page = (folder / "08-restor.md").read_text(encoding="utf-8")
+    rows = json.loads((folder / "recorded" / "restor-smollm2.json").read_text(encoding="utf-8"))[
         "table"
     ]
     by = {r["state"]: r for r in rows}

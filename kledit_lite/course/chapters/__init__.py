@@ -1,0 +1,1 @@
+"""The exercises, one module per chapter: `locogen.py` holds those of chapter `locogen`."""
