@@ -13,17 +13,11 @@ described as text (prospectus, sections 3.2-3.5):
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 from kledit_lite.align.affine import AffineMap
-from kledit_lite.align.bottleneck import (
-    AttributeReport,
-    ConceptBottleneck,
-    attribute_auroc,
-    bootstrap_auroc,
-    concept_levels,
-    correct_concepts,
-)
+from kledit_lite.align.attributes import AttributeReport, attribute_auroc, bootstrap_auroc
 from kledit_lite.align.concepts import (
     TEMPLATES,
     ConceptBank,
@@ -86,16 +80,22 @@ from kledit_lite.align.to_text import (
 )
 
 if TYPE_CHECKING:
+    from kledit_lite.align.bottleneck import ConceptBottleneck, concept_levels, correct_concepts
     from kledit_lite.align.estimator import Aligner
+
+_LATER = {
+    "Aligner": "estimator",
+    "ConceptBottleneck": "bottleneck",
+    "concept_levels": "bottleneck",
+    "correct_concepts": "bottleneck",
+}
 
 
 def __getattr__(name: str) -> object:
-    """`Aligner` on first use: scikit-learn takes a second or two to import."""
-    if name != "Aligner":
+    """The estimators on first use: scikit-learn takes a second or two to import."""
+    if name not in _LATER:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from kledit_lite.align.estimator import Aligner
-
-    return Aligner
+    return getattr(import_module(f"{__name__}.{_LATER[name]}"), name)
 
 
 __all__ = [

@@ -6,113 +6,127 @@ in them, so each logit splits exactly into what every concept contributed (Fig. 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 import numpy as np
-import pandas as pd
+from scipy.special import softmax
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.linear_model import LogisticRegression
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import check_is_fitted, validate_data
 
-from kledit_lite.core.arrays import as_features, as_labels, as_names, check_same_rows
+from kledit_lite.core.arrays import as_features, as_names, check_same_rows, plain_array
 from kledit_lite.core.errors import KleditError
-from kledit_lite.metrics.stats import auroc
 
 
-@dataclass(frozen=True, eq=False)
-class ConceptBottleneck:
-    r"""Class logits :math:`z_k = b_k + \sum_c w_{kc} (s_c - \mu_c) / \sigma_c`.
+class ConceptBottleneck(ClassifierMixin, BaseEstimator):
+    r"""A linear classifier on named concept scores, as a scikit-learn estimator.
+
+    Its logits are :math:`z_k = b_k + \sum_c w_{kc} (s_c - \mu_c) / \sigma_c`: scikit-learn's
+    ``LogisticRegression`` on standardised similarities.
+
+    Args:
+        concepts: C names; None takes the columns of the table it is fitted on, or numbers.
+        strength: inverse regularisation, scikit-learn's ``C``.
+        max_iter: of its solver.
 
     Attributes:
-        concepts: C names.
-        mean, std: (C,), of the training similarities.
-        weight: (K, C). bias: (K,).
-        classes: (K,), the labels that the logits stand for.
+        concepts_: (C,) names.
+        mean_: (C,), :math:`\mu`, of the similarities it was fitted on.
+        scale_: (C,), :math:`\sigma`; 1 where a concept never changes.
+        coef_: (K, C), w, one row per class, also where there are two.
+        intercept_: (K,), b.
+        classes_: (K,), the labels that the logits stand for.
 
-    Make one with `ConceptBottleneck.fit`.
+    Example:
+        >>> s = np.array([[0.1, 0.9], [0.2, 0.8], [0.9, 0.1], [0.8, 0.2]])
+        >>> rule = ConceptBottleneck(["furry", "red"]).fit(s, ["apple", "apple", "cat", "cat"])
+        >>> rule.predict([[0.7, 0.1]]).tolist(), rule.score(s, ["apple", "apple", "cat", "cat"])
+        (['cat'], 1.0)
     """
 
-    concepts: tuple[str, ...]
-    mean: np.ndarray
-    std: np.ndarray
-    weight: np.ndarray
-    bias: np.ndarray
-    classes: np.ndarray
+    def __init__(
+        self, concepts: Sequence[str] | None = None, *, strength: float = 1.0, max_iter: int = 2000
+    ) -> None:
+        self.concepts = concepts
+        self.strength = strength
+        self.max_iter = max_iter
 
-    @classmethod
-    def fit(
-        cls,
-        similarities: object,
-        labels: object,
-        concepts: Sequence[str],
-        *,
-        strength: float = 1.0,
-        max_iter: int = 2000,
-    ) -> ConceptBottleneck:
-        """Fit the head: scikit-learn's ``LogisticRegression`` on standardised similarities.
+    def fit(self, X: object, y: object) -> ConceptBottleneck:
+        """Fit the weights of the concepts.
 
         Args:
-            similarities: (N, C), from `ConceptBank.similarity`.
-            labels: (N,) int, at least two different ones.
-            concepts: C names.
-            strength: inverse regularisation, scikit-learn's ``C``.
-            max_iter: of its solver.
+            X: (N, C) similarities, such as `ConceptBank.similarity` gives.
+            y: (N,) labels, at least two different ones.
+
+        Returns:
+            The estimator itself.
 
         Raises:
-            KleditError: shapes that differ, NaN, or a single class.
+            KleditError: another number of names than columns, a name twice, or a single class.
+            ValueError: scikit-learn's, for shapes that differ, NaN, or y that is no labels.
 
         Cost O(max_iter N C K).
-
-        Example:
-            >>> s = np.array([[0.1, 0.9], [0.2, 0.8], [0.9, 0.1], [0.8, 0.2]])
-            >>> ConceptBottleneck.fit(s, [0, 0, 1, 1], ["furry", "red"]).accuracy(s, [0, 0, 1, 1])
-            1.0
         """
-        from sklearn.linear_model import LogisticRegression
-
-        s = as_features("similarities", similarities, min_rows=2).astype(np.float64)
-        truth = as_labels("labels", labels, len(s))
-        names = as_names("concepts", concepts, s.shape[1])
-        if len(np.unique(truth)) < 2:
-            raise KleditError("A bottleneck needs at least two classes among its labels, got one.")
-        mean, std = s.mean(axis=0), s.std(axis=0)
-        std = np.where(std > 0, std, 1.0)
-        model = LogisticRegression(C=strength, max_iter=max_iter).fit((s - mean) / std, truth)
-        weight, bias = model.coef_, model.intercept_
+        X, y = validate_data(self, plain_array(X), plain_array(y), dtype=np.float64)
+        check_classification_targets(y)
+        names = self.concepts
+        if names is None:
+            names = getattr(self, "feature_names_in_", [f"concept {c}" for c in range(X.shape[1])])
+        self.concepts_ = as_names("concepts", names, X.shape[1])
+        if len(np.unique(y)) < 2:
+            raise KleditError(
+                "A bottleneck needs at least two classes among its labels, got 1 class."
+            )
+        self.mean_, std = X.mean(axis=0), X.std(axis=0)
+        self.scale_ = np.where(std > 0, std, 1.0)
+        head = LogisticRegression(C=self.strength, max_iter=self.max_iter)
+        head.fit((X - self.mean_) / self.scale_, y)
+        weight, bias = head.coef_, head.intercept_
         if len(weight) == 1:  # two classes: one row w means logits -w/2 and w/2
             weight, bias = np.vstack([-weight, weight]) / 2, np.concatenate([-bias, bias]) / 2
-        return cls(names, mean, std, weight, bias, model.classes_)
+        self.coef_, self.intercept_, self.classes_ = weight, bias, head.classes_
+        self.n_iter_ = head.n_iter_
+        return self
 
-    def _scores(self, similarities: object) -> np.ndarray:
-        s = as_features("similarities", similarities, dim=len(self.concepts))
-        return (s.astype(np.float64) - self.mean) / self.std
+    def _scores(self, X: object) -> np.ndarray:
+        check_is_fitted(self)
+        X = validate_data(self, plain_array(X), reset=False, dtype=np.float64)
+        return (X - self.mean_) / self.scale_
 
-    def logits(self, similarities: object) -> np.ndarray:
-        """(N, C) similarities to (N, K) logits. Cost O(NCK)."""
-        return self._scores(similarities) @ self.weight.T + self.bias
+    def logits(self, X: object) -> np.ndarray:
+        """(N, C) similarities to (N, K) logits, one column per class. Cost O(NCK)."""
+        return self._scores(X) @ self.coef_.T + self.intercept_
 
-    def predict(self, similarities: object) -> np.ndarray:
+    def decision_function(self, X: object) -> np.ndarray:
+        """As `logits`; of two classes (N,), the second's logit less the first's."""
+        logits = self.logits(X)
+        return logits[:, 1] - logits[:, 0] if len(self.classes_) == 2 else logits
+
+    def predict_proba(self, X: object) -> np.ndarray:
+        """(N, C) similarities to (N, K) probabilities."""
+        return softmax(self.logits(X), axis=1)
+
+    def predict(self, X: object) -> np.ndarray:
         """(N, C) similarities to (N,) labels."""
-        return self.classes[self.logits(similarities).argmax(axis=1)]
+        best = self.logits(X).argmax(axis=1)
+        return self.classes_[best]
 
-    def accuracy(self, similarities: object, labels: object) -> float:
-        """Share of rows predicted rightly, in [0, 1]."""
-        predicted = self.predict(similarities)
-        return float((predicted == as_labels("labels", labels, len(predicted))).mean())
-
-    def contributions(self, similarities: object) -> np.ndarray:
+    def contributions(self, X: object) -> np.ndarray:
         r"""What each concept adds to each logit: :math:`w_{kc} (s_c - \mu_c) / \sigma_c`.
 
         Summed over concepts this is the logit minus the bias, exactly.
 
         Args:
-            similarities: one image (C,), or (N, C).
+            X: the similarities of one image (C,), or (N, C).
 
         Returns:
             (K, C), or (N, K, C).
 
         Cost O(NKC).
         """
-        one = np.ndim(similarities) == 1
-        parts = self._scores(np.atleast_2d(similarities))[:, None, :] * self.weight
+        one = np.ndim(X) == 1
+        parts = self._scores(np.atleast_2d(X))[:, None, :] * self.coef_
         return parts[0] if one else parts
 
 
@@ -175,111 +189,4 @@ def correct_concepts(
     check_same_rows(similarities=out, has=there)
     c = list(columns)
     out[:, c] = np.where(there[:, c] > 0, level[1, c], level[0, c])
-    return out
-
-
-@dataclass(frozen=True)
-class AttributeReport:
-    """How well similarities predict attributes nobody labelled for the model.
-
-    ``table``: columns concept, positives, auroc. ``mean``: average AUROC.
-    """
-
-    table: pd.DataFrame
-    mean: float
-
-    def share(self, at_least: float = 0.75) -> float:
-        """Share of attributes with at least this AUROC (the prospectus reports 0.75)."""
-        return float((self.table["auroc"] >= at_least).mean())
-
-
-def attribute_auroc(
-    similarities: object, attributes: object, concepts: Sequence[str]
-) -> AttributeReport:
-    """AUROC of every concept's similarity as a score for its attribute (section 3.4.1).
-
-    Args:
-        similarities: (N, C).
-        attributes: (N, C) booleans, or 0 and 1: the ground truth, used only here.
-        concepts: C names.
-
-    Raises:
-        KleditError: shapes that differ, or an attribute that all or no images have.
-
-    Cost O(C N log N).
-
-    Example:
-        >>> attribute_auroc([[0.9], [0.1]], [[1], [0]], ["red"]).mean
-        1.0
-    """
-    s = as_features("similarities", similarities)
-    truth = as_features("attributes", attributes, dim=s.shape[1])
-    check_same_rows(similarities=s, attributes=truth)
-    names = as_names("concepts", concepts, s.shape[1])
-    rows = []
-    for c, name in enumerate(names):
-        positives = int(truth[:, c].sum())
-        try:
-            rows.append((name, positives, auroc(truth[:, c], s[:, c])))
-        except KleditError as error:
-            raise KleditError(f"Attribute {name!r}: {error}") from None
-    table = pd.DataFrame(rows, columns=["concept", "positives", "auroc"])
-    return AttributeReport(table, float(table["auroc"].mean()))
-
-
-def bootstrap_auroc(
-    tables: Mapping[str, object],
-    attributes: object,
-    *,
-    valid: object = None,
-    draws: int = 200,
-    seed: int = 0,
-) -> dict[str, np.ndarray]:
-    """`attribute_auroc` of several score tables on the same resamples of the images.
-
-    For intervals of an AUROC, of a mean over concepts, and of differences between tables, which are
-    then paired image by image.
-
-    Args:
-        tables: name -> (N, C) similarities.
-        attributes: (N, C), ground truth.
-        valid: (N, C), where an image counts for a concept; everywhere if None.
-        draws: resamples of the images.
-        seed: of the resamples.
-
-    Returns:
-        name -> (draws, C); a resample without both kinds of images is NaN.
-
-    Raises:
-        KleditError: shapes that differ, or no draws.
-
-    Cost O(draws C N log N) for each table.
-
-    Example:
-        >>> s = [[0.9], [0.1], [0.8], [0.2]]
-        >>> bootstrap_auroc({"cosine": s}, [[1], [0], [1], [0]], draws=3)["cosine"].ravel().tolist()
-        [1.0, 1.0, 1.0]
-    """
-    from scipy.stats import rankdata
-
-    truth = as_features("attributes", attributes) > 0
-    counts = np.ones(truth.shape, bool) if valid is None else np.asarray(valid, bool)
-    scores = {n: as_features(n, table, dim=truth.shape[1]) for n, table in tables.items()}
-    check_same_rows(attributes=truth, valid=counts, **scores)
-    if draws < 1:
-        raise KleditError(f"draws is {draws}, expected at least 1.")
-    out = {n: np.full((draws, truth.shape[1]), np.nan) for n in scores}
-    rng = np.random.default_rng(seed)
-    for draw in range(draws):
-        rows = rng.integers(len(truth), size=len(truth))
-        for c in range(truth.shape[1]):
-            r = rows[counts[rows, c]]
-            y = truth[r, c]
-            positive = int(y.sum())
-            pairs = positive * (len(r) - positive)
-            if not pairs:
-                continue
-            for n, s in scores.items():
-                above = rankdata(s[r, c])[y].sum() - positive * (positive + 1) / 2
-                out[n][draw, c] = above / pairs
     return out

@@ -12,6 +12,8 @@ other methods find, and a report:
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from kledit_lite.failures.album import Album, load_album
 from kledit_lite.failures.baselines import Data, domino, failure_directions, single_tags
 from kledit_lite.failures.columns import from_frame
@@ -50,12 +52,26 @@ from kledit_lite.failures.tagging import (
 )
 from kledit_lite.failures.truth import Recovery, recover
 
+if TYPE_CHECKING:
+    from kledit_lite.failures.failure_search import FailureSearch
+
+
+def __getattr__(name: str) -> object:
+    """`FailureSearch` on first use: scikit-learn takes a second or two to import."""
+    if name != "FailureSearch":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from kledit_lite.failures.failure_search import FailureSearch
+
+    return FailureSearch
+
+
 __all__ = [
     "SCENE_GROUPS",
     "SCENE_TAGS",
     "Album",
     "Criteria",
     "Data",
+    "FailureSearch",
     "Group",
     "Modes",
     "Quality",

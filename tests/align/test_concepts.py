@@ -114,12 +114,12 @@ NAMES = ("fur", "wings", "red", "tall", "wet")
 
 def test_contributions_sum_to_the_logits_exactly(similarities) -> None:
     s, _, labels = similarities
-    model = ConceptBottleneck.fit(s, labels, NAMES)
+    model = ConceptBottleneck(NAMES).fit(s, labels)
     parts = model.contributions(s)
     assert parts.shape == (400, 4, 5)
-    np.testing.assert_allclose(parts.sum(axis=2) + model.bias, model.logits(s), rtol=1e-11)
+    np.testing.assert_allclose(parts.sum(axis=2) + model.intercept_, model.logits(s), rtol=1e-11)
     k, c, i = 2, 1, 17
-    expected = model.weight[k, c] * (s[i, c] - s[:, c].mean()) / s[:, c].std()
+    expected = model.coef_[k, c] * (s[i, c] - s[:, c].mean()) / s[:, c].std()
     assert parts[i, k, c] == pytest.approx(expected, rel=1e-11)
     np.testing.assert_allclose(model.contributions(s[17]), parts[17])
 
@@ -128,11 +128,11 @@ def test_contributions_sum_to_the_logits_exactly(similarities) -> None:
 def test_bottleneck_is_scikit_learns_head(similarities, classes: int) -> None:
     s, _, labels = similarities
     labels = labels % classes + 10
-    model = ConceptBottleneck.fit(s, labels, NAMES)
+    model = ConceptBottleneck(NAMES).fit(s, labels)
     z = StandardScaler().fit_transform(s)
     head = LogisticRegression(max_iter=2000).fit(z, labels)
     np.testing.assert_array_equal(model.predict(s), head.predict(z))
-    assert model.accuracy(s, labels) == head.score(z, labels) > 0.6
+    assert model.score(s, labels) == head.score(z, labels) > 0.6
     logits = model.logits(s)
     softmax = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
     np.testing.assert_allclose(softmax, head.predict_proba(z), atol=1e-9)
@@ -142,7 +142,7 @@ def test_bottleneck_takes_a_concept_that_never_changes(similarities) -> None:
     s, _, labels = similarities
     s = s.copy()
     s[:, 4] = 0.25
-    model = ConceptBottleneck.fit(s, labels, NAMES)
+    model = ConceptBottleneck(NAMES).fit(s, labels)
     np.testing.assert_allclose(model.contributions(s)[:, :, 4], 0, atol=1e-12)
 
 
@@ -175,8 +175,8 @@ def test_bad_input_is_one_sentence(similarities) -> None:
         (lambda: bank.similarity(np.eye(3)), "expected 2 features"),
         (lambda: zero_shot_accuracy(np.eye(2), bank, [0, 2]), "expected 0 to 1"),
         (lambda: top_images([0.1], 0), "k is 0"),
-        (lambda: ConceptBottleneck.fit(s, labels * 0, NAMES), "at least two classes"),
-        (lambda: ConceptBottleneck.fit(s, labels, NAMES[:2]), "2 names for 5 columns"),
+        (lambda: ConceptBottleneck(NAMES).fit(s, labels * 0), "at least two classes"),
+        (lambda: ConceptBottleneck(NAMES[:2]).fit(s, labels), "2 names for 5 columns"),
         (lambda: attribute_auroc(s, attributes * 0, NAMES), "Attribute 'fur': AUROC needs both"),
         (lambda: attribute_auroc(s, attributes[:, :2], NAMES), "expected 5 features"),
     ]
@@ -212,10 +212,10 @@ def test_a_correction_by_class_means_is_a_score_that_pictures_have() -> None:
     y = rng.integers(3, size=900)
     has = np.eye(3, dtype=bool)[y]
     s = 0.2 * has + 0.1 * rng.normal(size=(900, 3))
-    rule = ConceptBottleneck.fit(s[:600], y[:600], ["a", "b", "c"])
+    rule = ConceptBottleneck(["a", "b", "c"]).fit(s[:600], y[:600])
     levels = concept_levels(s[:600], has[:600])
     mended = correct_concepts(s[600:], has[600:], levels, [0, 1, 2])
-    assert rule.accuracy(mended, y[600:]) == 1.0 > rule.accuracy(s[600:], y[600:])
+    assert rule.score(mended, y[600:]) == 1.0 > rule.score(s[600:], y[600:])
 
 
 def test_bootstrapped_auroc_is_that_of_each_resample() -> None:
