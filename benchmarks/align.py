@@ -31,9 +31,10 @@ from pathlib import Path
 
 import numpy as np
 
-from kledit_lite.core.bench import in_fresh_process, peak_mb
+from kledit_lite.core.bench import in_fresh_process
 from kledit_lite.core.errors import KleditError
-from kledit_lite.core.results import Results, context, cpus
+from kledit_lite.core.machine import context, cpus, peak_mb
+from kledit_lite.core.results import Results
 
 D_SOURCE, D_TARGET, LATENT = 2048, 512, 256
 TEST_ROWS = 5_000

@@ -31,7 +31,8 @@ from typing import Any
 
 import torch
 
-from kledit_lite.core.results import Results, context, cpus
+from kledit_lite.core.machine import context, cpus
+from kledit_lite.core.results import Results
 
 PROMPTS, STRENGTH, SEED = 4, 0.01, 0
 SD15 = (768, [320] * 2 + [640] * 2 + [1280] * 2 + [1280] + [1280] * 3 + [640] * 3 + [320] * 3)

@@ -31,7 +31,8 @@ import numpy as np
 import torch
 
 from kledit_lite import zoo
-from kledit_lite.core.results import Results, context
+from kledit_lite.core.machine import context
+from kledit_lite.core.results import Results
 from kledit_lite.inside import Sampling
 from kledit_lite.locate import (
     ATTRIBUTES,

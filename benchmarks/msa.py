@@ -37,9 +37,10 @@ import time
 from pathlib import Path
 from statistics import median
 
-from kledit_lite.core.bench import in_fresh_process, peak_mb
+from kledit_lite.core.bench import in_fresh_process
 from kledit_lite.core.errors import KleditError
-from kledit_lite.core.results import Results, context, cpus
+from kledit_lite.core.machine import context, cpus, peak_mb
+from kledit_lite.core.results import Results
 
 ROLES = ("target", "base", "forget", "retain")
 ALPHA, BETA = 0.75, 0.5

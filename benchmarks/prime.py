@@ -32,8 +32,9 @@ from math import comb
 
 import numpy as np
 
-from kledit_lite.core.bench import in_fresh_process, peak_mb
-from kledit_lite.core.results import Results, context, cpus
+from kledit_lite.core.bench import in_fresh_process
+from kledit_lite.core.machine import context, cpus, peak_mb
+from kledit_lite.core.results import Results
 from kledit_lite.failures.search import find_modes
 from kledit_lite.failures.table import TagTable
 

@@ -18,7 +18,8 @@ import sys
 import time
 from typing import Any
 
-from kledit_lite.core.results import Results, context
+from kledit_lite.core.machine import context
+from kledit_lite.core.results import Results
 
 SEED = 0
 

@@ -19,7 +19,8 @@ import time
 from statistics import median
 from typing import Any
 
-from kledit_lite.core.results import Results, context, cpus
+from kledit_lite.core.machine import context, cpus
+from kledit_lite.core.results import Results
 
 SEED = 0
 

@@ -12,7 +12,7 @@ __version__ = "0.1.0"
 def use_profile(name: str) -> None:
     """Choose which models fill the chapters' slots: ``"lite"``, ``"laptop"`` or ``"gpu"``.
 
-    Same as setting the environment variable ``KLEDIT_PROFILE``; see `kledit_lite.models.profiles`.
+    Same as setting the environment variable ``KLEDIT_PROFILE``; see `kledit_lite.core.slots`.
 
     Raises:
         UnknownNameError: no such profile.
@@ -20,9 +20,9 @@ def use_profile(name: str) -> None:
     Example:
         >>> use_profile("lite")
     """
-    from kledit_lite.models import profiles
+    from kledit_lite.core import slots
 
-    profiles.use_profile(name)
+    slots.use_profile(name)
 
 
 __all__ = ["__version__", "use_profile"]

@@ -15,9 +15,10 @@ from typing import Any
 from kledit_lite import __version__
 from kledit_lite.core.commands import Parser, execute, register
 from kledit_lite.core.errors import KleditError
+from kledit_lite.core.machine import context
 from kledit_lite.core.options import edit_options, restor_options, tofu_options
 from kledit_lite.core.options import positive as _positive
-from kledit_lite.core.results import Results, context
+from kledit_lite.core.results import Results
 
 FOLDERS = ("unlearn/arithmetic",)
 

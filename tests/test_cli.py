@@ -10,7 +10,7 @@ import pytest
 
 from kledit_lite import cli
 from kledit_lite.book import build
-from kledit_lite.models import profiles
+from kledit_lite.core import slots
 
 CHAPTER = """---
 jupytext:
@@ -28,7 +28,8 @@ record("one", {"r2": 0.9})
 ```
 """
 
-BENCHMARK = """from kledit_lite.core.results import Results, context
+BENCHMARK = """from kledit_lite.core.machine import context
+from kledit_lite.core.results import Results
 
 def run(quick):
     return Results("bench tiny", {"ratio": 2.0 if quick else 0.5}, {"ratio": {"min": 1}}, context())
@@ -37,7 +38,7 @@ def run(quick):
 
 @pytest.fixture(autouse=True)
 def checkout(tmp_path, monkeypatch):
-    monkeypatch.setattr(profiles, "_chosen", None)
+    monkeypatch.setattr(slots, "_chosen", None)
     monkeypatch.setenv("KLEDIT_PROFILE", "lite")
     (tmp_path / "notebooks" / "contracts").mkdir(parents=True)
     (tmp_path / "benchmarks").mkdir()

@@ -165,11 +165,11 @@ def exercises(source: Path) -> str:
 
 def profiles() -> str:
     """The slots of each profile, and what fills them."""
-    from kledit_lite.models import profiles as library
+    from kledit_lite.core import slots
 
     text = []
-    for name in library.names():
-        profile = library.get(name)
+    for name in slots.names():
+        profile = slots.get(name)
         rows = [("Slot", "Filled by", "Download", "Needed")]
         for slot in profile.slots:
             ids = ", or ".join(f"`{i}`" for i in slot.ids)

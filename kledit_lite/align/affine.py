@@ -12,7 +12,7 @@ import numpy as np
 
 from kledit_lite.core.arrays import as_features, as_vector
 from kledit_lite.core.errors import KleditError
-from kledit_lite.core.results import write_atomically
+from kledit_lite.core.files import write_atomically
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from kledit_lite.align.evaluate import LinearHead
-from kledit_lite.core.arrays import as_features, as_labels, as_names, as_vector
+from kledit_lite.core.arrays import as_features, as_labels, as_names, as_vector, unit_rows
 from kledit_lite.core.errors import KleditError, unknown
 
 EncodeText = Callable[[list[str]], np.ndarray]
@@ -28,17 +28,6 @@ TEMPLATES: tuple[str, ...] = (
     "a scene with {}",
 )
 """General sentences for any concept. Give your own where the text encoder has its own grammar."""
-
-
-def normalise(x: np.ndarray) -> np.ndarray:
-    """Rows (N, d) scaled to unit length; a row of zeros stays zero. Cost O(Nd).
-
-    Example:
-        >>> normalise(np.array([[3.0, 4.0], [0.0, 0.0]])).tolist()
-        [[0.6, 0.8], [0.0, 0.0]]
-    """
-    length = np.linalg.norm(x, axis=1, keepdims=True)
-    return x / np.where(length == 0, 1, length)
 
 
 def fill_templates(
@@ -79,7 +68,7 @@ def _embed(encode_text: EncodeText, sentences: list[str]) -> np.ndarray:
             f"The text encoder returned {vectors.shape} for {len(sentences)} sentences, expected "
             "one row each."
         )
-    return normalise(vectors.astype(np.float64))
+    return unit_rows(vectors.astype(np.float64))
 
 
 def _mean_direction(name: str, vectors: np.ndarray) -> np.ndarray:
@@ -138,7 +127,7 @@ class ConceptBank:
         vectors = as_features("concept vectors", self.vectors)
         if not np.linalg.norm(vectors, axis=1).all():
             raise KleditError(f"A concept vector of {vectors.shape} is zero: it has no direction.")
-        object.__setattr__(self, "vectors", normalise(vectors))
+        object.__setattr__(self, "vectors", unit_rows(vectors))
         object.__setattr__(self, "names", as_names("concepts", self.names, len(vectors)))
 
     @classmethod
@@ -196,7 +185,7 @@ class ConceptBank:
         Cost O(N d C).
         """
         x = as_features("features", features, dim=self.vectors.shape[1])
-        return normalise(x) @ self.vectors.T.astype(x.dtype, copy=False)
+        return unit_rows(x) @ self.vectors.T.astype(x.dtype, copy=False)
 
     def head(self) -> LinearHead:
         """Zero-shot classification as a linear head: weights = concept vectors, bias 0.

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from kledit_lite.align.concepts import EncodeText, normalise
-from kledit_lite.core.arrays import as_features
+from kledit_lite.align.concepts import EncodeText
+from kledit_lite.core.arrays import as_features, unit_rows
 from kledit_lite.core.errors import KleditError
 
 
@@ -70,7 +70,7 @@ def contrast_text(encode_text: EncodeText, texts: Sequence[str]) -> EncodeText:
         raise KleditError("texts is empty: give the sentences whose average is taken off.")
 
     def units(some: Sequence[str]) -> np.ndarray:
-        return normalise(as_features("text embeddings", encode_text(list(some))).astype(float))
+        return unit_rows(as_features("text embeddings", encode_text(list(some))).astype(float))
 
     average = units(texts).mean(axis=0)
     return lambda some: units(some) - average

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kledit_lite.align.concepts import EncodeText, concept_vector, normalise
-from kledit_lite.core.arrays import as_features, as_names, as_vector
+from kledit_lite.align.concepts import EncodeText, concept_vector
+from kledit_lite.core.arrays import as_features, as_names, as_vector, unit_rows
 from kledit_lite.core.errors import KleditError, unknown
 
 
@@ -179,7 +179,7 @@ def composite_ranking(
     query = parse(query) if isinstance(query, str) else query
     vector = concept_vector(encode_text, query.sentence(), templates)
     x = as_features("features", features, dim=len(vector))
-    return np.argsort(-(normalise(x.astype(np.float64)) @ vector), kind="stable")
+    return np.argsort(-(unit_rows(x.astype(np.float64)) @ vector), kind="stable")
 
 
 def guarded_ranking(

@@ -39,8 +39,8 @@ from typing import Any
 
 import numpy as np
 
-from kledit_lite.align.concepts import EncodeText, normalise
-from kledit_lite.core.arrays import as_features, as_vector
+from kledit_lite.align.concepts import EncodeText
+from kledit_lite.core.arrays import as_features, as_vector, unit_rows
 from kledit_lite.core.errors import KleditError
 
 PROMPT = "an image of a"
@@ -73,7 +73,7 @@ def _cosines(encode_text: EncodeText, texts: list[str], unit: np.ndarray) -> np.
             f"The text encoder returned {embedded.shape} for {len(texts)} texts, expected one row "
             "each."
         )
-    return normalise(embedded.astype(np.float64)) @ unit
+    return unit_rows(embedded.astype(np.float64)) @ unit
 
 
 def rank_words(

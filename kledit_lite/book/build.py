@@ -14,7 +14,8 @@ from kledit_lite.book.report import checks_of, expected_short, report_page, row,
 from kledit_lite.book.site import SiteError, build_site, check_toc, stage
 from kledit_lite.book.sync import out_of_sync
 from kledit_lite.core.errors import KleditError
-from kledit_lite.core.results import Results, context
+from kledit_lite.core.machine import context
+from kledit_lite.core.results import Results
 
 
 @dataclass(frozen=True)

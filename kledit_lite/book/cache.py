@@ -10,16 +10,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
-import tempfile
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from kledit_lite.book.discover import Chapter
 from kledit_lite.book.execute import Failure, Run
-from kledit_lite.core.results import versions, write_atomically
+from kledit_lite.core.files import whole_folder, write_atomically
+from kledit_lite.core.machine import versions
 
 #: Executions kept per chapter and profile, so that going back to a branch is free.
 KEEP = 3
@@ -109,15 +108,11 @@ class Cache:
         meta = {k: v for k, v in asdict(run).items() if k != "notebook"}
         if run.ok:
             folder = self._folder(chapter) / key
-            folder.parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".new-") as name:
-                new = Path(name) / key
-                new.mkdir()
+            with whole_folder(folder) as new:
                 (new / "notebook.ipynb").write_text(run.notebook, encoding="utf-8")
                 (new / "results.json").write_text(json.dumps(dict(run.figures), indent=1))
                 (new / "run.json").write_text(json.dumps(meta, indent=1))
                 shutil.rmtree(folder, ignore_errors=True)
-                os.replace(new, folder)
             self._prune(chapter)
         else:
             shutil.rmtree(self._folder(chapter) / key, ignore_errors=True)

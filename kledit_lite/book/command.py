@@ -11,7 +11,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from kledit_lite.book.discover import find_root
-from kledit_lite.core.results import Results, context, show_bound
+from kledit_lite.core.machine import context
+from kledit_lite.core.results import Results, show_bound
 from kledit_lite.models import profiles
 
 

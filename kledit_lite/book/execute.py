@@ -26,7 +26,7 @@ from typing import Any
 from kledit_lite.book.discover import Chapter
 from kledit_lite.book.record import read_figures
 from kledit_lite.book.sync import read_source
-from kledit_lite.core.results import cpus, versions
+from kledit_lite.core.machine import cpus, versions
 
 #: Proportional set sizes cost a walk over every page: five a second took a sixth of a core.
 POLL_SECONDS = 1.0

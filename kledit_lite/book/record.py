@@ -13,7 +13,8 @@ from pathlib import Path
 from kledit_lite.book.contracts import CONTROL, Contract, load_contract
 from kledit_lite.book.discover import find_root
 from kledit_lite.core.errors import KleditError
-from kledit_lite.core.results import show_bound, write_atomically
+from kledit_lite.core.files import write_atomically
+from kledit_lite.core.results import show_bound
 
 
 @dataclass(frozen=True)

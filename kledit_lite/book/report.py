@@ -18,7 +18,8 @@ from kledit_lite.book.cache import Cache
 from kledit_lite.book.contracts import BOUND, CONTROL, SHORT, Check, load_contract
 from kledit_lite.book.discover import Chapter, discover
 from kledit_lite.book.execute import Run
-from kledit_lite.core.results import Results, context, show_bound
+from kledit_lite.core.machine import context
+from kledit_lite.core.results import Results, show_bound
 
 #: Profile -> (seconds a chapter may take, mean seconds a chapter for the whole book).
 TIME_LIMITS: Mapping[str, tuple[float, float]] = {"lite": (180.0, 160.0)}

@@ -27,7 +27,8 @@ from kledit_lite.book.cache import tree_digest
 from kledit_lite.book.discover import Chapter
 from kledit_lite.book.execute import Say, to_stderr
 from kledit_lite.core.errors import KleditError
-from kledit_lite.core.results import versions, write_atomically
+from kledit_lite.core.files import publish, write_atomically
+from kledit_lite.core.machine import versions
 
 REPORT = Path("book/run-report.md")
 REPORT_TEXT = Path("book/_generated/run-report.txt")
@@ -138,7 +139,7 @@ def build_site(root: Path, source: Path, say: Say = to_stderr) -> Path:
         )
     stamp.unlink(missing_ok=True)
     shutil.rmtree(html, ignore_errors=True)
-    os.replace(built, html)
+    publish(built, html)
     shutil.rmtree(fresh, ignore_errors=True)
     write_atomically(stamp, json.dumps({"digest": digest}))
     return html / "index.html"

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from kledit_lite.book.discover import Chapter, discover
-from kledit_lite.core.results import write_atomically
+from kledit_lite.core.files import write_atomically
 
 
 def read_source(chapter: Chapter) -> Any:

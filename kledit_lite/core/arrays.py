@@ -27,6 +27,17 @@ def plain_array(array: object) -> object:
     return tensor.resolve_conj().resolve_neg().numpy()
 
 
+def unit_rows(x: np.ndarray) -> np.ndarray:
+    """Rows (..., d) at unit length; a row of zeros stays zero. Cost O(Nd).
+
+    Example:
+        >>> unit_rows(np.array([[3.0, 4.0], [0.0, 0.0]])).tolist()
+        [[0.6, 0.8], [0.0, 0.0]]
+    """
+    length = np.linalg.norm(x, axis=-1, keepdims=True)
+    return x / np.where(length == 0, 1, length)
+
+
 def count_bad_rows(x: np.ndarray, block: int = _BLOCK) -> int:
     """Rows of ``x`` (N, d) that hold a NaN or an infinity. Cost O(Nd), memory O(block d).
 

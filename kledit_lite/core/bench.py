@@ -59,19 +59,6 @@ def run(root: Path, name: str, quick: bool = False) -> Results:
     return results
 
 
-def peak_mb() -> float:
-    """Largest resident size of this process so far, MiB."""
-    status = Path("/proc/self/status")
-    if status.exists():
-        for line in status.read_text(encoding="utf-8").splitlines():
-            if line.startswith("VmHWM:"):
-                return int(line.split()[1]) / 1024
-    import resource
-
-    unit = 1024**2 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
-
-
 def in_fresh_process(script: str, job: Sequence[object], threads: int) -> dict[str, Any]:
     """Run ``python script JOB`` with `threads` threads; what it prints last, as data.
 

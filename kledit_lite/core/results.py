@@ -11,36 +11,14 @@ input, which never becomes a `Results`).
 
 from __future__ import annotations
 
-import importlib.metadata
 import json
 import math
-import os
-import platform
-import sys
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from kledit_lite.core.errors import KleditError
-
-#: Distributions whose versions a result depends on; those not installed are left out.
-LIBRARIES = (
-    "numpy",
-    "scipy",
-    "scikit-learn",
-    "torch",
-    "torchvision",
-    "timm",
-    "open_clip_torch",
-    "transformers",
-    "diffusers",
-    "matplotlib",
-    "nbclient",
-    "ipykernel",
-    "jupyter-book",
-)
 
 Bound = Mapping[str, float]
 
@@ -91,7 +69,7 @@ class Results:
         figures: key -> number. Non-finite numbers are kept here and written as ``null`` in JSON.
         targets: key -> ``{"min": x}`` or ``{"max": x}``; a target whose figure is missing is
             not met.
-        context: versions, device, profile, seed, seconds; see `context`.
+        context: versions, device, profile, seed, seconds; see `core.machine`.
         extra: further top-level keys of the JSON object, e.g. the rows of a table.
 
     Example:
@@ -171,90 +149,6 @@ def show_bound(bound: Bound) -> str:
     """
     signs = {"min": ">=", "max": "<="}
     return " and ".join(f"{sign} {bound[side]:g}" for side, sign in signs.items() if side in bound)
-
-
-def context(
-    profile: str | None = None,
-    seed: int | None = None,
-    seconds: float | None = None,
-    **more: Any,
-) -> dict[str, Any]:
-    """Where and how a figure was measured: versions, device, profile, seed, seconds.
-
-    Loads none of the libraries it names; ``device`` is a CUDA device only when torch is already
-    imported and sees one.
-
-    Args:
-        profile: default: the profile in force.
-        seed: of the measurement, when it has one.
-        seconds: that the measurement took.
-        **more: further entries.
-
-    Example:
-        >>> sorted(context(profile="lite", seed=0, seconds=1.5))
-        ['cpus', 'device', 'platform', 'profile', 'seconds', 'seed', 'versions']
-    """
-    if profile is None:
-        from kledit_lite.models import profiles
-
-        profile = profiles.current().name
-    return {
-        "versions": versions(),
-        "platform": platform.platform(),
-        "device": device(),
-        "cpus": cpus(),
-        "profile": profile,
-        "seed": seed,
-        "seconds": seconds,
-        **more,
-    }
-
-
-def versions() -> dict[str, str]:
-    """Python, this package and the `LIBRARIES` that are installed: name -> version."""
-    from kledit_lite import __version__
-
-    found = {"python": platform.python_version(), "kledit-lite": __version__}
-    for name in LIBRARIES:
-        try:
-            found[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return found
-
-
-def device() -> str:
-    """``"cuda: <name>"`` when torch is loaded and has one, else ``"cpu: <machine>"``."""
-    torch = sys.modules.get("torch")
-    if torch is not None and torch.cuda.is_available():
-        return f"cuda: {torch.cuda.get_device_name(0)}"
-    return f"cpu: {platform.machine()}"
-
-
-def cpus() -> int:
-    """The number of CPU cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
-def write_atomically(path: Path, content: str | bytes) -> Path:
-    """Write a file under a temporary name beside ``path``, then rename it into place.
-
-    A reader sees the old file or the new one, never half of one; parent folders are made.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    data = content.encode() if isinstance(content, str) else content
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-        os.chmod(name, 0o644)
-        os.replace(name, path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
-    return path
 
 
 def _number(results: Results, key: str) -> float | None:

@@ -1,5 +1,7 @@
 """The slots of every profile: the places that models and images fill, and what may fill them.
 
+The profile in force is the one given to `use_profile`, else ``KLEDIT_PROFILE``, else ``lite``.
+
 `kledit_lite.models.profiles` says how an id is written and loads what it names.
 """
 
@@ -11,6 +13,8 @@ from dataclasses import dataclass
 
 from kledit_lite.core.errors import unknown
 
+DEFAULT = "lite"
+"""The profile where nothing else is said."""
 ENCODER, CLIP, IMAGES, PIPELINE, LANGUAGE = "encoder", "clip", "images", "pipeline", "language"
 
 
@@ -218,3 +222,47 @@ PROFILES: Mapping[str, Profile] = {
         ),
     )
 }
+
+_chosen: str | None = None
+
+
+def names() -> list[str]:
+    """The profiles' names."""
+    return list(PROFILES)
+
+
+def get(name: str) -> Profile:
+    """The profile called ``name``.
+
+    Raises:
+        UnknownNameError: no such profile; the message lists the valid names.
+    """
+    if name not in PROFILES:
+        raise unknown("profile", name, PROFILES)
+    return PROFILES[name]
+
+
+def use_profile(name: str) -> Profile:
+    """Put a profile in force for this process and those it starts.
+
+    Raises:
+        UnknownNameError: no such profile.
+
+    Example:
+        >>> use_profile("lite").slot("clip").ids
+        ('zoo:clip-tiny',)
+    """
+    global _chosen
+    profile = get(name)
+    _chosen = name
+    os.environ["KLEDIT_PROFILE"] = name
+    return profile
+
+
+def current() -> Profile:
+    """The profile in force: `use_profile`, else ``KLEDIT_PROFILE``, else ``lite``.
+
+    Raises:
+        UnknownNameError: ``KLEDIT_PROFILE`` names no profile.
+    """
+    return get(_chosen or os.environ.get("KLEDIT_PROFILE") or DEFAULT)

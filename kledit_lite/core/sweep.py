@@ -10,16 +10,15 @@ from __future__ import annotations
 import json
 import os
 import sys
-import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from kledit_lite.core.errors import KleditError
+from kledit_lite.core.files import claim, write_atomically
 
 Compute = Callable[[range], Mapping[str, np.ndarray]]
 """From item numbers of a block to named arrays, one row an item."""
@@ -71,7 +70,7 @@ def sweep(
     done: dict[int, dict[str, np.ndarray]] = {}
     place = Path(folder) if folder is not None else None
     if place is not None:
-        block = _claim(place, {"items": items, **(config or {})}, block)
+        block = _block_of(place, {"items": items, **(config or {})}, block)
     blocks = [range(i, min(i + block, items)) for i in range(0, items, block)]
     if progress is None:
         progress = sys.stderr.isatty()
@@ -109,23 +108,13 @@ def process() -> tuple[int, int]:
     return state.process_index, state.num_processes
 
 
-def _claim(place: Path, config: Mapping[str, Any], block: int) -> int:
+def _block_of(place: Path, config: Mapping[str, Any], block: int) -> int:
     """Make the folder this sweep's, or check that it is; returns the size of its blocks."""
-    place.mkdir(parents=True, exist_ok=True)
     path = place / "sweep.json"
     mine = json.loads(json.dumps(config))
     text = json.dumps({"block": block, "config": mine}, sort_keys=True)
-    with partial_file(place, ".json") as partial:
-        partial.write_text(text, encoding="utf-8")
-        try:
-            os.link(partial, path)  # fails where another process was first
-        except FileExistsError:
-            pass
-        except OSError:  # a file system without links
-            if not path.exists():
-                os.replace(partial, path)
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = json.loads(claim(path, text))
         theirs, size = dict(found["config"]), int(found["block"])
     except (ValueError, KeyError, TypeError) as error:
         raise KleditError(
@@ -140,22 +129,11 @@ def _claim(place: Path, config: Mapping[str, Any], block: int) -> int:
     return size
 
 
-@contextmanager
-def partial_file(place: Path, suffix: str) -> Iterator[Path]:
-    """A file under a name that no other process has, on any machine that sees the folder."""
-    handle, name = tempfile.mkstemp(suffix, ".partial-", place)
-    os.close(handle)
-    os.chmod(name, 0o644)
-    try:
-        yield Path(name)
-    finally:
-        Path(name).unlink(missing_ok=True)
-
-
 def _save(place: Path, i: int, arrays: Mapping[str, np.ndarray]) -> None:
-    with partial_file(place, ".npz") as partial:
-        np.savez(partial, **arrays)  # type: ignore[arg-type]
-        os.replace(partial, place / f"block-{i:05d}.npz")
+    def save(path: Path) -> None:
+        np.savez(path, **arrays)  # type: ignore[arg-type]
+
+    write_atomically(place / f"block-{i:05d}.npz", save)
 
 
 def _load(place: Path, i: int) -> dict[str, np.ndarray] | None:

@@ -29,9 +29,11 @@ import numpy as np
 import torch
 
 from kledit_lite.core.errors import KleditError, unknown
-from kledit_lite.core.results import Results, context, write_atomically
+from kledit_lite.core.files import check_folder, read_lines, whole_folder, write_atomically
+from kledit_lite.core.machine import context
+from kledit_lite.core.results import Results
 from kledit_lite.edit.concepts import Concept, read_concepts
-from kledit_lite.edit.folders import check_folder, pictures, whole_folder
+from kledit_lite.edit.folders import pictures
 from kledit_lite.edit.handle import Edit, Handle, read_file
 from kledit_lite.edit.judging import open_judge
 from kledit_lite.edit.methods import METHODS, solve
@@ -261,22 +263,6 @@ def _named(concept: Concept, request: Request) -> Concept:
                 f"The prompts' file has a column {key}; leave out --{key.replace('_', '-')}."
             )
     return replace(concept, **named)
-
-
-def read_lines(path: Path) -> list[str]:
-    """One prompt per line, empty lines and those that begin with # left out.
-
-    Raises:
-        KleditError: not readable, or no prompt in it.
-    """
-    try:
-        lines = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines()]
-    except (OSError, UnicodeDecodeError) as error:
-        raise KleditError(f"Cannot read prompts from {path}: {error}.") from error
-    found = [line for line in lines if line and not line.startswith("#")]
-    if not found:
-        raise KleditError(f"{path} holds no prompts; expected one per line.")
-    return found
 
 
 def _painted(pipe: Any, prompts: Sequence[str], request: Request) -> np.ndarray | None:

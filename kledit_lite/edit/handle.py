@@ -18,7 +18,7 @@ from typing import Any
 import torch
 
 from kledit_lite.core.errors import KleditError
-from kledit_lite.core.results import write_atomically
+from kledit_lite.core.files import write_atomically
 from kledit_lite.edit.ridge import precision
 from kledit_lite.edit.sites import Shapes, check_editable, check_same
 

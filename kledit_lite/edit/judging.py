@@ -118,7 +118,7 @@ def open_judge(wanted: str | None, clip: str | None, pipe: Any) -> Marker:
     Args:
         wanted: ``FACTOR:SOURCE:TARGET`` for the painted world's judge, such as
             ``style:mondrian:photo``; None for CLIP.
-        clip: Which CLIP; None for the pipeline's own, see `zoo.pipelines.open_clip_model`.
+        clip: Which CLIP; None for the pipeline's own, see `models.scorer.open_clip_model`.
         pipe: The pipeline.
 
     Raises:
@@ -126,7 +126,7 @@ def open_judge(wanted: str | None, clip: str | None, pipe: Any) -> Marker:
         UnknownNameError: not a factor or value of the painted world.
     """
     from kledit_lite import zoo
-    from kledit_lite.models.pipelines import open_clip_model
+    from kledit_lite.models.scorer import open_clip_model
     from kledit_lite.world import SceneSet
     from kledit_lite.zoo.judge import HEADS
 

@@ -23,7 +23,7 @@ from pathlib import Path
 import numpy as np
 
 from kledit_lite.core.errors import KleditError, unknown
-from kledit_lite.core.results import write_atomically
+from kledit_lite.core.files import write_atomically
 from kledit_lite.failures.table import TagTable
 from kledit_lite.failures.tagging import scene_tags
 from kledit_lite.world import OBJECTS, Scene, render_many, sample_scenes

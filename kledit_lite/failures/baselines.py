@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from kledit_lite.core.arrays import unit_rows
 from kledit_lite.core.errors import KleditError
 from kledit_lite.failures.evaluate import Group, prime_groups
 from kledit_lite.failures.search import find_modes
@@ -43,8 +44,7 @@ class Data:
 
     def unit(self) -> np.ndarray:
         """(N, d) float64 embeddings of length 1."""
-        x = self.features.astype(np.float64)
-        return x / np.linalg.norm(x, axis=1, keepdims=True)
+        return unit_rows(self.features.astype(np.float64))
 
 
 def single_tags(

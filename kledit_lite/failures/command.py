@@ -12,7 +12,9 @@ import numpy as np
 import pandas as pd
 
 from kledit_lite.core.errors import KleditError
-from kledit_lite.core.results import Results, context, write_atomically
+from kledit_lite.core.files import write_atomically
+from kledit_lite.core.machine import context
+from kledit_lite.core.results import Results
 from kledit_lite.failures.columns import from_frame
 from kledit_lite.failures.dilution import explain
 from kledit_lite.failures.evaluate import generalisation, prime_groups, share_kept

@@ -13,6 +13,7 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 
+from kledit_lite.core.arrays import unit_rows
 from kledit_lite.core.errors import KleditError
 from kledit_lite.failures.table import TagTable
 from kledit_lite.metrics.stats import auroc
@@ -186,10 +187,9 @@ def description_quality(
         raise KleditError(f"{len(features)} features but {len(labels)} labels; give one each.")
     if not groups:
         return Quality(float("nan"), float("nan"), float("nan"), 0)
-    x = features / np.linalg.norm(features, axis=1, keepdims=True)
+    x = unit_rows(features)
     texts = list(dict.fromkeys(g.text for g in groups))
-    t = np.asarray(encode_text(texts))
-    t = dict(zip(texts, t / np.linalg.norm(t, axis=1, keepdims=True), strict=True))
+    t = dict(zip(texts, unit_rows(np.asarray(encode_text(texts))), strict=True))
     means, spreads, areas = [], [], []
     for g in groups:
         rows = g.unseen if unseen else g.rows

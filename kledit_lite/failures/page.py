@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from kledit_lite.core.errors import KleditError
-from kledit_lite.core.results import write_atomically
+from kledit_lite.core.files import write_atomically
 from kledit_lite.failures.dilution import explain
 from kledit_lite.failures.search import Modes
 from kledit_lite.failures.table import TagTable

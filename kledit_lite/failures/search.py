@@ -28,7 +28,7 @@ import numpy as np
 import pandas as pd
 
 from kledit_lite.core.errors import KleditError, unknown
-from kledit_lite.core.results import cpus
+from kledit_lite.core.machine import cpus
 from kledit_lite.failures.bits import ClassBits, popcount
 from kledit_lite.failures.frames import COLUMNS, describe, frame_of
 from kledit_lite.failures.jobs import SURE, Job, refuse_explosion, roots_of

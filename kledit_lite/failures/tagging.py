@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
-from kledit_lite.core.arrays import as_features, as_names
+from kledit_lite.core.arrays import as_features, as_names, unit_rows
 from kledit_lite.core.errors import KleditError
 from kledit_lite.world import COLOURS, OBJECTS, PLACES, STYLES, Scene, place_phrase
 from kledit_lite.world.captions import NUMERALS, PLURALS, article
@@ -167,9 +167,9 @@ class Tagger:
         if not prompts or not all(prompts.values()):
             raise KleditError("Every tag needs at least one sentence; give prompts {tag: [...]}.")
         texts = [t for sentences in prompts.values() for t in sentences]
-        rows = _unit(np.asarray(encode_text(texts), np.float64))
+        rows = unit_rows(np.asarray(encode_text(texts), np.float64))
         ends = np.cumsum([len(s) for s in prompts.values()])
-        vectors = _unit(np.stack([part.mean(axis=0) for part in np.split(rows, ends[:-1])]))
+        vectors = unit_rows(np.stack([part.mean(axis=0) for part in np.split(rows, ends[:-1])]))
         names = as_names("tags", list(prompts))
         of = tuple(groups.get(n, n) for n in names) if groups else ()
         return cls(names, vectors, np.zeros(len(names)), of)
@@ -177,7 +177,7 @@ class Tagger:
     def score(self, features: np.ndarray) -> np.ndarray:
         """(N, T) scores of image embeddings (N, d), whose length does not matter. O(N T d)."""
         x = as_features("features", features, dim=self.vectors.shape[1])
-        scores = _unit(x.astype(np.float64)) @ self.vectors.T
+        scores = unit_rows(x.astype(np.float64)) @ self.vectors.T
         if not self.groups:
             return scores
         out = scores.copy()
@@ -259,8 +259,3 @@ def compare_tags(names: Sequence[str], given: np.ndarray, truth: np.ndarray) -> 
         "tag": list(names), "images": truth.sum(axis=0), "precision": precision,
         "recall": recall, "f1": f1,
     })  # fmt: skip
-
-
-def _unit(x: np.ndarray) -> np.ndarray:
-    length = np.linalg.norm(x, axis=-1, keepdims=True)
-    return x / np.where(length == 0, 1.0, length)

@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 
 from kledit_lite.core.errors import KleditError, unknown
-from kledit_lite.core.files import check_writable
-from kledit_lite.core.results import Results, context, write_atomically
+from kledit_lite.core.files import check_writable, write_atomically
+from kledit_lite.core.machine import context
+from kledit_lite.core.results import Results
 from kledit_lite.core.rows import read_rows
 from kledit_lite.inside.sampler import Sampling, check_deterministic
 from kledit_lite.inside.sites import Site
@@ -27,7 +28,7 @@ from kledit_lite.locate.locogen import (
 )
 from kledit_lite.locate.probes import ATTRIBUTES, Attribute, Probe
 from kledit_lite.metrics.clipscore import clip_scorer
-from kledit_lite.models.pipelines import open_both
+from kledit_lite.models.scorer import open_both
 
 
 def read_pairs(path: Path, attribute: Attribute) -> Probe:

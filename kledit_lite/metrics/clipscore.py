@@ -7,6 +7,7 @@ from typing import Protocol
 
 import numpy as np
 
+from kledit_lite.core.arrays import unit_rows
 from kledit_lite.core.errors import KleditError
 from kledit_lite.core.identity import Keyed
 
@@ -79,10 +80,9 @@ def clip_scorer(clip: TextImageModel) -> Keyed:
 
 def _unit(z: np.ndarray, what: str) -> np.ndarray:
     z = np.asarray(z, np.float64)
-    norm = np.linalg.norm(z, axis=1, keepdims=True)
-    if not np.isfinite(norm).all():
+    bad = np.flatnonzero(~np.isfinite(z).all(axis=1))
+    if len(bad):
         raise KleditError(
-            f"The embedding of {what} {int(np.flatnonzero(~np.isfinite(norm[:, 0]))[0])} is not "
-            "finite; look at what was embedded."
+            f"The embedding of {what} {bad[0]} is not finite; look at what was embedded."
         )
-    return z / np.where(norm == 0, 1, norm)
+    return unit_rows(z)

@@ -18,17 +18,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from kledit_lite.core.arrays import unit_rows
 from kledit_lite.core.errors import KleditError
+from kledit_lite.core.machine import best_device
 from kledit_lite.models.opening import at_hand, open_encoder
 from kledit_lite.models.preprocess import (
     BATCH,
     Preprocess,
-    best_device,
     check_images,
     each_image,
     in_batches,
     timms_preprocess,
-    unit_rows,
 )
 from kledit_lite.zoo.readout import find_readout, head_of, reader
 

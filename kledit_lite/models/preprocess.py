@@ -84,13 +84,6 @@ def timms_preprocess(name: str, model: Any, image_size: int | None = None) -> Pr
     )
 
 
-def best_device() -> str:
-    """``"cuda"`` when there is one, else ``"cpu"``."""
-    import torch
-
-    return "cuda" if torch.cuda.is_available() else "cpu"
-
-
 def check_images(images: np.ndarray) -> np.ndarray:
     """``images`` if they are uint8 (N, H, W, 3).
 
@@ -123,8 +116,3 @@ def in_batches(
             x = preprocess(images[start : start + batch], device)
             parts.append(function(x).float().cpu().numpy())
     return np.concatenate(parts) if parts else np.zeros((0, dim), np.float32)
-
-
-def unit_rows(z: np.ndarray) -> np.ndarray:
-    """Rows of (N, d) at unit length; a zero row stays zero."""
-    return z / np.maximum(np.linalg.norm(z, axis=1, keepdims=True), 1e-12)

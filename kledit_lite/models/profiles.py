@@ -21,75 +21,28 @@ A slot names a loader and one or more ids, tried in order:
 from __future__ import annotations
 
 import json
-import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kledit_lite.core.errors import KleditError, unknown
+from kledit_lite.core.errors import KleditError
 from kledit_lite.core.slots import (
     CLIP,
-    ENCODER,
     IMAGES,
     LANGUAGE,
     PIPELINE,
-    PROFILES,
     Profile,
     Slot,
+    current,
+    get,
 )
 
-DEFAULT = "lite"
 HUBS = {"package", "timm", "torchvision", "open_clip", "dino", "diffusers", "transformers"}
-__all__ = ["CLIP", "ENCODER", "IMAGES", "LANGUAGE", "PIPELINE", "PROFILES", "Profile", "Slot"]
-
-_chosen: str | None = None
 
 
 class SlotUnavailable(KleditError):
     """A slot whose weights cannot be had; names the slot, the id, its size and three ways out."""
-
-
-def names() -> list[str]:
-    """The profiles' names."""
-    return list(PROFILES)
-
-
-def get(name: str) -> Profile:
-    """The profile called ``name``.
-
-    Raises:
-        UnknownNameError: no such profile; the message lists the valid names.
-    """
-    if name not in PROFILES:
-        raise unknown("profile", name, PROFILES)
-    return PROFILES[name]
-
-
-def use_profile(name: str) -> Profile:
-    """Put a profile in force for this process and those it starts.
-
-    Raises:
-        UnknownNameError: no such profile.
-
-    Example:
-        >>> use_profile("lite").slot("clip").ids
-        ('zoo:clip-tiny',)
-    """
-    global _chosen
-    profile = get(name)
-    _chosen = name
-    os.environ["KLEDIT_PROFILE"] = name
-    return profile
-
-
-def current() -> Profile:
-    """The profile in force: `use_profile`, else ``KLEDIT_PROFILE``, else ``lite``.
-
-    Raises:
-        UnknownNameError: ``KLEDIT_PROFILE`` names no profile.
-    """
-    return get(_chosen or os.environ.get("KLEDIT_PROFILE") or DEFAULT)
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,7 @@ def open_writer(model: str, device: str | None = None) -> Bard:
     import torch
 
     from kledit_lite import zoo
-    from kledit_lite.zoo.recipes.training import best_device
+    from kledit_lite.core.machine import best_device
 
     device = device or best_device()
     if model in zoo.WRITERS:

@@ -67,7 +67,7 @@ def run(request: Request) -> Results:
         KleditError: prompts, model or numbers that will not do; nothing is written then.
     """
     from kledit_lite import zoo
-    from kledit_lite.models.pipelines import open_both
+    from kledit_lite.models.scorer import open_both
 
     if request.steps < 1 or request.batch < 2:
         raise KleditError(

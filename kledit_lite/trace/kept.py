@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from kledit_lite.core.errors import KleditError
+from kledit_lite.core.files import write_atomically
 from kledit_lite.core.identity import key_of, pipeline_key
-from kledit_lite.core.sweep import partial_file, sweep
+from kledit_lite.core.sweep import sweep
 from kledit_lite.inside.sampler import sampling_key
 from kledit_lite.trace.corrupt import Tracing
 from kledit_lite.trace.effects import Score
@@ -69,9 +70,7 @@ class Kept:
         if self.folder is None:
             self.images[i] = versions
         else:
-            with partial_file(self.folder, ".npy") as partial:
-                np.save(partial, versions)
-                partial.replace(self._picture(i))
+            write_atomically(self._picture(i), lambda path: np.save(path, versions))
 
     def pictures(self) -> tuple[np.ndarray, ...]:
         """The versions of the first pictures."""

@@ -9,8 +9,9 @@ from typing import Any, Literal
 import numpy as np
 
 from kledit_lite.core.errors import KleditError, unknown
-from kledit_lite.core.files import check_writable
-from kledit_lite.core.results import Results, context, write_atomically
+from kledit_lite.core.files import check_writable, write_atomically
+from kledit_lite.core.machine import context
+from kledit_lite.core.results import Results
 from kledit_lite.inside.sampler import check_deterministic
 from kledit_lite.inside.sites import KINDS, Kind, discover
 from kledit_lite.trace.causal import MODULES, trace_unet

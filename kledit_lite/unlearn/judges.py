@@ -84,13 +84,14 @@ def embedding_judge(
     """
     import numpy as np
 
+    from kledit_lite.core.arrays import unit_rows
+
     def judge(question: str, answers: Sequence[str], output: str) -> bool:
         if first(question, answers, output):
             return True
         if not output.strip() or not answers:
             return False
-        rows = np.asarray(encode([output, *answers]), dtype=np.float64)
-        rows = rows / np.linalg.norm(rows, axis=1, keepdims=True).clip(1e-12)
+        rows = unit_rows(np.asarray(encode([output, *answers]), dtype=np.float64))
         return bool((rows[1:] @ rows[0]).max() >= threshold)
 
     return judge

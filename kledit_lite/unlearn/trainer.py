@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-import os
 import sys
-import uuid
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kledit_lite.core.errors import KleditError
+from kledit_lite.core.files import write_atomically
 from kledit_lite.inside.devices import digest, seeded
 from kledit_lite.inside.language import Encoded
 from kledit_lite.unlearn.methods import Batch, Method, NextToken
@@ -260,16 +259,13 @@ def _save(
 ) -> None:
     import torch
 
-    path.parent.mkdir(parents=True, exist_ok=True)
     state = {
         "name": name,
         "parameters": [p.detach().cpu() for p in trained],
         "optimiser": optimiser.state_dict(),
         "losses": done,
     }
-    partial = path.with_name(f".{path.name}.{uuid.uuid4().hex[:12]}.partial")
-    torch.save(state, partial)
-    os.replace(partial, path)
+    write_atomically(path, lambda partial: torch.save(state, partial))
 
 
 def _resume(

@@ -8,13 +8,15 @@ Every chart returns a matplotlib figure; `alt` gives the sentence that says what
 
 from __future__ import annotations
 
-from kledit_lite.viz.card import Plate, alt, describe, described, new_figure, png
+from kledit_lite.viz.card import Plate, alt, describe, new_figure, png
 from kledit_lite.viz.curves import efficiency_curve, roc
 from kledit_lite.viz.explorer import explorer
 from kledit_lite.viz.frames import frame_widget, frames, new_page
-from kledit_lite.viz.images import contact_sheet, enlarge, ranked_panel, retrieval_grid
+from kledit_lite.viz.images import contact_sheet, ranked_panel, retrieval_grid
 from kledit_lite.viz.matrices import heatmap, planted_vs_found
-from kledit_lite.viz.theme import encoder_look, join_words, themed, use_theme
+from kledit_lite.viz.pixels import enlarge
+from kledit_lite.viz.show import described, use_theme
+from kledit_lite.viz.theme import encoder_look, join_words, themed
 from kledit_lite.viz.verdicts import summary_table, verdict_table
 
 __all__ = [

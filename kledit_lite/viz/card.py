@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import io
 import textwrap
 from typing import Any
@@ -135,43 +134,6 @@ def png(figure: Figure, dpi: float = DPI) -> bytes:
     buffer = io.BytesIO()
     image.save(buffer, "PNG", optimize=True)
     return buffer.getvalue()
-
-
-class Described:
-    """A figure shown with its computed sentence: as alternative text, and under it on request."""
-
-    def __init__(self, figure: Figure, caption: str | None = None, *, show: bool = True) -> None:
-        self.figure, self.caption, self.show = figure, caption, show
-
-    def __repr__(self) -> str:
-        return self.caption or alt(self.figure)
-
-    def _repr_html_(self) -> str:
-        from kledit_lite.viz.frames import STYLE, data_uri
-
-        uri, width, height = data_uri(self.figure)
-        words = self.caption if self.caption is not None else alt(self.figure)
-        below = f"<figcaption>{html.escape(words)}</figcaption>" if self.show else ""
-        return (
-            f'{STYLE}<figure class="kl-viz"><img class="dark-light" src="{uri}" width="{width}" '
-            f'height="{height}" alt="{html.escape(alt(self.figure))}">{below}</figure>'
-        )
-
-
-def described(figure: Figure, caption: str | None = None, *, show: bool = True) -> Described:
-    """Show a figure with the sentence computed from its data, as alt text and as caption.
-
-    Args:
-        figure: a figure drawn by `kledit_lite.viz`.
-        caption: words under the figure instead of the computed sentence.
-        show: False keeps the sentence as alternative text only.
-
-    Example:
-        >>> from kledit_lite import viz
-        >>> viz.described(viz.heatmap([[0.5, 1.0]]), "Why red.")
-        Why red.
-    """
-    return Described(figure, caption, show=show)
 
 
 def shown(figure: Figure) -> tuple[bytes, dict[str, int]]:

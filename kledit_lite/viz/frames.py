@@ -23,7 +23,7 @@ from PIL import Image
 from kledit_lite.core.errors import KleditError
 from kledit_lite.viz.card import alt as alt_of
 from kledit_lite.viz.card import png
-from kledit_lite.viz.images import as_images
+from kledit_lite.viz.pixels import as_images
 from kledit_lite.viz.theme import DPI
 
 MAX_FRAMES = 20

@@ -14,52 +14,13 @@ import numpy as np
 
 from kledit_lite.core.errors import KleditError
 from kledit_lite.viz.card import Plate, describe
-from kledit_lite.viz.sheet import Row, Tile, enlarge, sheet
+from kledit_lite.viz.pixels import as_images, shape_words
+from kledit_lite.viz.sheet import Row, Tile, sheet
 from kledit_lite.viz.theme import (
     join_words,
     minus,
     themed,
 )
-
-
-def as_images(images: Any) -> np.ndarray:
-    """Pictures as one array, uint8 (N, H, W, 3).
-
-    Args:
-        images: an array (N, H, W, 3) or one picture (H, W, 3), or a list of equal-sized pictures;
-            uint8, or floating point in [0, 1].
-
-    Raises:
-        KleditError: another shape, an empty list, or values outside the range.
-
-    Example:
-        >>> as_images(np.ones((64, 64, 3))).shape
-        (1, 64, 64, 3)
-    """
-    try:
-        a = np.asarray(images)
-    except ValueError:
-        a = np.empty(0, object)
-    if a.ndim == 3:
-        a = a[None]
-    if a.ndim != 4 or a.shape[-1] != 3 or 0 in a.shape or a.dtype == object:
-        raise KleditError(
-            f"Expected pictures as an array (N, H, W, 3) or a list of equal-sized (H, W, 3) "
-            f"arrays, got {_shape(images)}; move the channels last and use one size."
-        )
-    if a.dtype == np.uint8:
-        return a
-    if a.dtype.kind == "f" and np.isfinite(a).all() and a.min() >= 0 and a.max() <= 1:
-        return np.round(a * 255).astype(np.uint8)
-    raise KleditError(
-        f"Expected pictures in uint8, or floats in [0, 1]; got {a.dtype} from {a.min()} to "
-        f"{a.max()}; divide by 255 or cast to uint8 first."
-    )
-
-
-def _shape(x: Any) -> str:
-    shape = getattr(x, "shape", None)
-    return f"an array {tuple(shape)}" if shape is not None else f"a {type(x).__name__}"
 
 
 @themed
@@ -74,7 +35,7 @@ def contact_sheet(
     """Pictures in a grid, read row by row.
 
     Args:
-        images: (N, H, W, 3), see `as_images`.
+        images: (N, H, W, 3), see `pixels.as_images`.
         titles: N words or numbers to print beneath, or None; a newline breaks the line.
         columns: pictures a row; None chooses at most 8, even rows if possible.
         title: bold words above. subtitle: muted words under the title.
@@ -121,7 +82,7 @@ def ranked_panel(
     """The pictures a concept scores highest, and those it scores lowest.
 
     Args:
-        images: (N, H, W, 3), see `as_images`.
+        images: (N, H, W, 3), see `pixels.as_images`.
         scores: (N,) one number a picture, e.g. cosine similarity to a concept vector.
         title: the concept. k: pictures a row, at most N.
         truth: (N,) bool, whether a picture truly shows the concept, or None. With it a
@@ -140,7 +101,7 @@ def ranked_panel(
     s = np.asarray(scores, float)
     if s.shape != (len(a),) or not np.isfinite(s).all():
         raise KleditError(
-            f"Expected {len(a)} finite scores, one a picture, got {_shape(scores)}"
+            f"Expected {len(a)} finite scores, one a picture, got {shape_words(scores)}"
             f"{'' if s.shape != (len(a),) else ' with values that are not finite'}."
         )
     t = None if truth is None else _flags(truth, len(a), "truth")
@@ -251,9 +212,7 @@ def _flags(flags: Any, n: int, name: str) -> np.ndarray:
     f = np.asarray(flags)
     if f.shape != (n,) or not np.isin(f, (0, 1)).all():
         raise KleditError(
-            f"Expected {name} to be {n} True or False values, one a picture, got {_shape(flags)}."
+            f"Expected {name} to be {n} True or False values, one a picture, "
+            f"got {shape_words(flags)}."
         )
     return f.astype(bool)
-
-
-__all__ = ["as_images", "contact_sheet", "enlarge", "ranked_panel", "retrieval_grid"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,37 +9,12 @@ import numpy as np
 from matplotlib.font_manager import FontProperties
 from matplotlib.patches import Circle, FancyBboxPatch
 from matplotlib.textpath import TextToPath
-from PIL import Image
 
 from kledit_lite.viz.card import Plate, new_figure
+from kledit_lite.viz.pixels import enlarge
 from kledit_lite.viz.theme import BAD, DPI, GOOD, MUTED, WIDTH
 
 MARGIN, GAP, LARGEST = 32, 14, 420  # pixels
-
-
-def enlarge(image: np.ndarray, size: int) -> np.ndarray:
-    """A picture at a new width, every pixel a sharp square.
-
-    An exact multiple is pure nearest neighbour. Other sizes repeat pixels to the next multiple
-    and average down, so that all squares come out equally wide, to a softened edge.
-
-    Args:
-        image: uint8 (H, W, 3). size: new width in pixels; the height keeps the proportion.
-
-    Returns:
-        uint8 (round(H * size / W), size, 3).
-
-    Example:
-        >>> enlarge(np.zeros((4, 4, 3), np.uint8), 12).shape
-        (12, 12, 3)
-    """
-    h, w, _ = image.shape
-    k = max(1, math.ceil(size / w))
-    big = image.repeat(k, 0).repeat(k, 1)
-    if big.shape[1] == size:
-        return big
-    new = (size, max(1, round(h * size / w)))
-    return np.asarray(Image.fromarray(big).resize(new, Image.Resampling.BOX))
 
 
 @dataclass(frozen=True)

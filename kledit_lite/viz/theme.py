@@ -21,7 +21,6 @@ from typing import Any, TypeVar
 import matplotlib as mpl
 import numpy as np
 from matplotlib.colors import LinearSegmentedColormap, to_rgb
-from matplotlib.figure import Figure
 
 from kledit_lite.core.errors import KleditError
 
@@ -113,37 +112,6 @@ def themed(function: F) -> F:
             return function(*args, **kwargs)
 
     return inner  # type: ignore[return-value]
-
-
-def use_theme() -> None:
-    """Give a notebook this look: call it once, in the first cell.
-
-    Sets matplotlib's settings and, inside IPython, shows every matplotlib figure as a small
-    double-resolution PNG. Figures of `kledit_lite.viz` do not need it; figures you draw with
-    pyplot or seaborn yourself do. Calling it again changes nothing.
-
-    Example:
-        >>> use_theme()
-    """
-    shell = _shell()
-    if shell is not None:
-        import matplotlib.pyplot as plt
-
-        plt.switch_backend(plt.get_backend())  # lets IPython install its own formatter first
-    mpl.rcParams.update(RC)
-    if shell is not None:
-        from kledit_lite.viz.card import shown
-
-        for kind in ("image/svg+xml", "application/pdf", "image/jpeg"):
-            shell.display_formatter.formatters[kind].pop(Figure, None)
-        shell.display_formatter.formatters["image/png"].for_type(Figure, shown)
-
-
-def _shell() -> Any:
-    import sys
-
-    ipython = sys.modules.get("IPython")
-    return ipython.get_ipython() if ipython else None
 
 
 @dataclass(frozen=True)

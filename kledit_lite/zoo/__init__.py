@@ -209,9 +209,10 @@ def train(
     Returns:
         The card written.
     """
+    from kledit_lite.core.machine import best_device
     from kledit_lite.zoo import clip, encoders, judge, paint
     from kledit_lite.zoo.recipes import classifiers
-    from kledit_lite.zoo.recipes.training import best_device, settle_allocator
+    from kledit_lite.zoo.recipes.training import settle_allocator
 
     trainable = [n for n in KNOWN if n != "random-tiny"]
     if name not in trainable:

@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kledit_lite.core.errors import KleditError, unknown
+from kledit_lite.core.files import write_atomically
 from kledit_lite.world.people import ask, corpus, facts, relations
 from kledit_lite.zoo.recipes.training import Recipe, fit
-from kledit_lite.zoo.store import Card, load_state, read_card, write_atomically
+from kledit_lite.zoo.store import Card, load_state, read_card
 
 if TYPE_CHECKING:
     import torch
@@ -277,7 +278,8 @@ def evaluate_bard(name: str = "bard-tiny") -> Results:
     """Five-shot accuracy on the people's facts: easy relations, the hardest, and each by itself."""
     import time
 
-    from kledit_lite.core.results import Results, context
+    from kledit_lite.core.machine import context
+    from kledit_lite.core.results import Results
 
     start = time.perf_counter()
     each = accuracy_by_relation(load_bard(name))

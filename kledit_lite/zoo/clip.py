@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from kledit_lite.core.arrays import unit_rows
 from kledit_lite.core.errors import KleditError
 from kledit_lite.world import COUNTS, FACTORS, OBJECTS, SceneSet
 from kledit_lite.zoo.recipes.training import Recipe, fit, load_pool, shift_and_flip, to_tensor
@@ -118,8 +119,7 @@ class ClipModel:
         """
         texts = [t.format(p) for p in phrases for t in templates]
         rows = self.encode_text(texts, normalise=True).reshape(len(phrases), len(templates), -1)
-        mean = rows.mean(1)
-        return mean / np.linalg.norm(mean, axis=1, keepdims=True)
+        return unit_rows(rows.mean(1))
 
 
 def encode_images(forward: Any, images: np.ndarray, batch: int) -> np.ndarray:

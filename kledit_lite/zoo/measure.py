@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from kledit_lite.core.arrays import unit_rows
 from kledit_lite.core.errors import KleditError, unknown
 from kledit_lite.world import BRAND, COLOURS, OBJECTS, PLACES, STYLES, held_out, place_phrase
 from kledit_lite.world.captions import NUMERALS, PLURALS, article
@@ -62,7 +63,7 @@ def factor_head(clip: ClipModel, factor: str) -> np.ndarray:
             "style": (style_texts, STYLES),
         }[factor]
         rows = [clip.encode_text(texts_of(v), normalise=True).mean(0) for v in values]
-        return np.stack([row / np.linalg.norm(row) for row in rows])
+        return unit_rows(np.stack(rows))
     if factor not in PROMPTS:
         raise unknown("factor", factor, CLIP_TARGETS)
     return clip.head(*PROMPTS[factor])
@@ -71,7 +72,8 @@ def factor_head(clip: ClipModel, factor: str) -> np.ndarray:
 def evaluate_clip(name: str = "clip-tiny", n: int = 2000, seed: int = 77) -> Results:
     """Zero-shot accuracy on `n` held-out scenes: object, place, style, and colour where shown."""
     from kledit_lite import zoo
-    from kledit_lite.core.results import Results, context
+    from kledit_lite.core.machine import context
+    from kledit_lite.core.results import Results
 
     start = time.perf_counter()
     clip = zoo.load_clip(name)
@@ -91,7 +93,8 @@ def evaluate_clip(name: str = "clip-tiny", n: int = 2000, seed: int = 77) -> Res
 def evaluate_encoder(name: str, n: int = 2000, seed: int = 77) -> Results:
     """Accuracy of the encoder's own head on `n` held-out scenes, beside chance."""
     from kledit_lite import zoo
-    from kledit_lite.core.results import Results, context
+    from kledit_lite.core.machine import context
+    from kledit_lite.core.results import Results
 
     start = time.perf_counter()
     encoder = zoo.load_encoder(name)
@@ -115,7 +118,8 @@ JUDGE_TARGETS = {f: {"min": 0.99} for f in ("object", "colour", "place", "style"
 def evaluate_judge(name: str = "judge-tiny", n: int = 3000, seed: int = 79) -> Results:
     """Accuracy of the judge on `n` rendered held-out scenes, every factor."""
     from kledit_lite import zoo
-    from kledit_lite.core.results import Results, context
+    from kledit_lite.core.machine import context
+    from kledit_lite.core.results import Results
     from kledit_lite.zoo.judge import labels
 
     start = time.perf_counter()
@@ -191,7 +195,8 @@ def evaluate_painter(name: str = "paint-tiny", n: int = 500, seed: int = 81) -> 
     embeddings, against renders of the same scenes.
     """
     from kledit_lite import zoo
-    from kledit_lite.core.results import Results, context
+    from kledit_lite.core.machine import context
+    from kledit_lite.core.results import Results
     from kledit_lite.world import TOWNS, Scene, caption, sample_scenes
     from kledit_lite.world.datasets import SceneSet
     from kledit_lite.world.render import render_many

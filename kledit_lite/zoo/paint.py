@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from kledit_lite.core.files import write_atomically
 from kledit_lite.world import SceneSet, random_caption
 from kledit_lite.world.scene import BRAND, SHOWS_COLOUR
 from kledit_lite.zoo.recipes.training import Recipe, fit, load_pool, pool_name
@@ -110,8 +111,6 @@ def scheduler() -> DDIMScheduler:
 
 def encode_pool(pool: SceneSet, vae: PatchAutoencoder, path: Path) -> np.ndarray:
     """Latents of every picture of the pool, (N, C, 8, 8) float16, kept in a file."""
-    import os
-
     import torch
 
     if not path.exists():
@@ -120,8 +119,7 @@ def encode_pool(pool: SceneSet, vae: PatchAutoencoder, path: Path) -> np.ndarray
             for i in range(0, len(pool), 1000):
                 x = torch.from_numpy(np.array(pool.images[i : i + 1000])).permute(0, 3, 1, 2)
                 parts.append(vae.encode(x.float() / 127.5 - 1).latents.half().numpy())
-        np.save(path.with_suffix(".partial.npy"), np.concatenate(parts))
-        os.replace(path.with_suffix(".partial.npy"), path)
+        write_atomically(path, lambda whole: np.save(whole, np.concatenate(parts)))
     return np.load(path, mmap_mode="r")
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kledit_lite.core.errors import KleditError
-from kledit_lite.core.results import write_atomically
+from kledit_lite.core.files import write_atomically
 
 if TYPE_CHECKING:
     import torch

@@ -108,8 +108,8 @@ def library(tmp_path: Path) -> Path:
 
 @pytest.fixture(autouse=True)
 def _lite(monkeypatch: pytest.MonkeyPatch) -> None:
-    from kledit_lite.models import profiles
+    from kledit_lite.core import slots
 
-    monkeypatch.setattr(profiles, "_chosen", None)
+    monkeypatch.setattr(slots, "_chosen", None)
     monkeypatch.setenv("KLEDIT_PROFILE", "lite")
     monkeypatch.delenv("KLEDIT_RESULTS_DIR", raising=False)

@@ -9,10 +9,12 @@ import pytest
 import torch
 from diffusers import DiffusionPipeline, EulerAncestralDiscreteScheduler
 
+from kledit_lite.core import slots
 from kledit_lite.core.errors import KleditError
 from kledit_lite.inside import Sampling, generate
-from kledit_lite.models import pipelines, profiles
-from kledit_lite.models.pipelines import open_both, open_pipeline
+from kledit_lite.models import pipelines
+from kledit_lite.models.pipelines import open_pipeline
+from kledit_lite.models.scorer import open_both
 
 
 @pytest.fixture
@@ -55,7 +57,7 @@ def test_inpainting_is_refused_by_its_configuration(saved, untouched):
 
 
 def test_the_toy_clip_is_refused_before_weights_are_read(saved, untouched, monkeypatch):
-    monkeypatch.setattr(profiles, "_chosen", "lite")
+    monkeypatch.setattr(slots, "_chosen", "lite")
     edit(saved / "unet" / "config.json", sample_size=64)
     for clip in (None, "clip-tiny", "zoo:clip-tiny"):
         with pytest.raises(KleditError, match="cannot score pictures of 512 pixels.*--clip"):

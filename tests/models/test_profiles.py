@@ -7,14 +7,16 @@ import os
 import pytest
 
 import kledit_lite
+from kledit_lite.core import slots
 from kledit_lite.core.errors import UnknownNameError
+from kledit_lite.core.slots import Slot
 from kledit_lite.models import profiles, sources
-from kledit_lite.models.profiles import Slot, SlotUnavailable
+from kledit_lite.models.profiles import SlotUnavailable
 
 
 @pytest.fixture(autouse=True)
 def _fresh(monkeypatch):
-    monkeypatch.setattr(profiles, "_chosen", None)
+    monkeypatch.setattr(slots, "_chosen", None)
     for name in [n for n in os.environ if n.startswith(("KLEDIT_SLOT_", "KLEDIT_IMAGENET"))]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("KLEDIT_PROFILE", "lite")
@@ -35,9 +37,9 @@ def test_the_switch(monkeypatch):
     assert profiles.current().name == "gpu" and os.environ["KLEDIT_PROFILE"] == "gpu"
     for bad in ("", "Lite", "big"):
         with pytest.raises(UnknownNameError, match="choose one of: lite, laptop, gpu"):
-            profiles.use_profile(bad)
+            slots.use_profile(bad)
     assert profiles.current().name == "gpu"
-    monkeypatch.setattr(profiles, "_chosen", None)
+    monkeypatch.setattr(slots, "_chosen", None)
     monkeypatch.setenv("KLEDIT_PROFILE", "big")
     with pytest.raises(UnknownNameError, match="'big'"):
         profiles.current()
@@ -95,7 +97,7 @@ def _not_installed(name):
 
 
 def test_images_come_from_a_folder(monkeypatch, tmp_path):
-    profiles.use_profile("gpu")
+    slots.use_profile("gpu")
     with pytest.raises(SlotUnavailable, match="set KLEDIT_IMAGENET to a folder"):
         profiles.resolve("images")
     monkeypatch.setenv("KLEDIT_IMAGENET", str(tmp_path))
@@ -106,7 +108,7 @@ def test_images_come_from_a_folder(monkeypatch, tmp_path):
 
 def test_a_stand_in_is_said(offline, monkeypatch, capsys):
     monkeypatch.setattr(profiles, "_load", lambda slot, slot_id: slot_id)
-    profiles.use_profile("laptop")
+    slots.use_profile("laptop")
     filled = profiles.resolve("clip")
     assert filled.model == filled.id == "zoo:clip-tiny"
     assert "open_clip:ViT-B-32" in filled.note and "zoo:clip-tiny stands in" in filled.note
@@ -127,12 +129,12 @@ def test_a_download_that_breaks_off_counts_as_missing(monkeypatch):
 def test_optional_encoders_may_be_missing(offline, monkeypatch):
     monkeypatch.setattr(profiles, "_load", lambda slot, slot_id: slot_id)
     monkeypatch.setattr(sources, "package_file", lambda name: None)
-    profiles.use_profile("laptop")
+    slots.use_profile("laptop")
     filled, missing = profiles.resolve_encoders("alignment")
     assert [f.slot.name for f in filled] == ["efficientnet-lite0", "resnet-tiny", "vit-tiny"]
     assert set(missing) == {"resnet-18", "dino-vit-s"}
     assert "47 MB" in missing["resnet-18"]
-    profiles.use_profile("gpu")
+    slots.use_profile("gpu")
     with pytest.raises(SlotUnavailable, match="resnet-50"):
         profiles.resolve_encoders("alignment")
 

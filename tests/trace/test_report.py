@@ -13,7 +13,7 @@ from kledit_lite import cli
 from kledit_lite.core.errors import KleditError
 from kledit_lite.core.identity import Keyed
 from kledit_lite.inside import Sampling
-from kledit_lite.models import pipelines
+from kledit_lite.models import pipelines, scorer
 from kledit_lite.trace import TracePrompt, Tracing, command
 from kledit_lite.trace import figures as traced
 from kledit_lite.trace.report import run_trace
@@ -82,7 +82,7 @@ def test_command_line(sd2_pipe, likeness, tmp_path, capsys, monkeypatch):
     (tmp_path / "p.csv").write_text("prompt,subject\na red cat on the beach,cat\n")
     made = []
     monkeypatch.setattr(
-        pipelines, "open_both", lambda model, *more: made.append((model, *more)) or (sd2_pipe, None)
+        scorer, "open_both", lambda model, *more: made.append((model, *more)) or (sd2_pipe, None)
     )
     monkeypatch.setattr(command, "by_clip", lambda clip: likeness["likeness"])
     status = cli.main([

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from kledit_lite.core.arrays import unit_rows
 from kledit_lite.course.checks import Wrong, exercise
 from kledit_lite.course.oracle import array_of, call, close, compare
 
@@ -28,13 +29,9 @@ def toy_text_encoder(rng: np.random.Generator, d: int = 12) -> Encode:
     return encode
 
 
-def _unit(v: np.ndarray) -> np.ndarray:
-    return v / np.linalg.norm(v, axis=-1, keepdims=True)
-
-
 def concept_vector(encode_text: Encode, word: str, templates: Sequence[str]) -> np.ndarray:
     """Unit vectors of the sentences, averaged, made a unit vector again."""
-    total = sum(_unit(encode_text([t.format(word)])[0]) for t in templates)
+    total = sum(unit_rows(encode_text([t.format(word)])[0]) for t in templates)
     return total / np.sqrt((total**2).sum())
 
 
@@ -61,19 +58,19 @@ def concept(answer: Any, rng: np.random.Generator) -> str | None:
     cases = [(encode, "a cat", forms), (encode, "the moon", forms[:3])]
     compare(answer, concept_vector, cases, "the concept vector", {
         "the average is right, but its length is not 1: divide by its norm":
-            lambda e, w, t: _unit(e([x.format(w) for x in t])).mean(0),
+            lambda e, w, t: unit_rows(e([x.format(w) for x in t])).mean(0),
         "scale each sentence's vector to length 1 before you average":
-            lambda e, w, t: _unit(e([x.format(w) for x in t]).mean(0)),
+            lambda e, w, t: unit_rows(e([x.format(w) for x in t]).mean(0)),
         "that is the plain average; scale the vectors to length 1 before it, and the average after":
             lambda e, w, t: e([x.format(w) for x in t]).mean(0),
         "that is the sum of unit vectors; scale it to length 1":
-            lambda e, w, t: _unit(e([x.format(w) for x in t])).sum(0),
+            lambda e, w, t: unit_rows(e([x.format(w) for x in t])).sum(0),
         "only one template is in it; average over all of them":
-            lambda e, w, t: _unit(e([t[0].format(w)])[0]),
+            lambda e, w, t: unit_rows(e([t[0].format(w)])[0]),
         "no template is in it: put the word into each one first":
-            lambda e, w, t: _unit(e([w])[0]),
+            lambda e, w, t: unit_rows(e([w])[0]),
         "the word is missing: t.format(word) puts it into the template t":
-            lambda e, w, t: _unit(_unit(e(list(t))).mean(0)),
+            lambda e, w, t: unit_rows(unit_rows(e(list(t))).mean(0)),
     }, why=lambda e, w, t: {
         (len(t), e(["x"]).shape[1]): "that is one vector a template; average them",
         (1, e(["x"]).shape[1]): "that is a matrix of one row; return a vector",

@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kledit_lite.core.errors import KleditError
+from kledit_lite.core.files import partial_folder, publish
 from kledit_lite.unlearn.arithmetic.state import check_beta, check_strengths
-from kledit_lite.unlearn.outputs import partial_folder, publish
 
 if TYPE_CHECKING:
     import torch

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from kledit_lite.core.commands import Command
 from kledit_lite.core.errors import KleditError
-from kledit_lite.core.results import Results, context
+from kledit_lite.core.machine import context
+from kledit_lite.core.results import Results
 
 
 @dataclass(frozen=True, kw_only=True)

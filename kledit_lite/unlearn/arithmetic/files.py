@@ -19,6 +19,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from kledit_lite.core.errors import KleditError
+from kledit_lite.core.files import partial_folder, publish
 from kledit_lite.unlearn.arithmetic.checkpoints import (
     Checkpoint,
     Tensor,
@@ -30,7 +31,6 @@ from kledit_lite.unlearn.arithmetic.checkpoints import (
 )
 from kledit_lite.unlearn.arithmetic.state import check_beta, check_strengths
 from kledit_lite.unlearn.arithmetic.streaming import plan, stream
-from kledit_lite.unlearn.outputs import partial_folder, publish
 
 COPIED = ("*.json", "*.txt", "*.model", "*.jinja", "*.py", "LICENSE*")
 """Files of the target's folder that go with the result."""

@@ -17,7 +17,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kledit_lite.core.errors import KleditError, unknown
-from kledit_lite.core.results import Results, context, write_atomically
+from kledit_lite.core.files import claim, write_atomically
+from kledit_lite.core.machine import context
+from kledit_lite.core.results import Results
 from kledit_lite.inside.devices import digest
 from kledit_lite.inside.language import encode
 from kledit_lite.unlearn.methods import METHODS, NextToken
@@ -128,7 +130,7 @@ def run(options: Options, writer: Bard | None = None, record: Path | None = None
 
     plan = choose(options)
     writer = writer or open_writer(options.model)
-    _claim(options, plan, writer)
+    _own(options, plan, writer)
     stage = Stages(writer.model, writer.tokenizer, options, plan)
     tuning, testing = plan.benchmark.split(options.validation, options.seed)
     retain = stage.retain_rows()
@@ -198,7 +200,7 @@ def _given(options: Options) -> str:
     return out
 
 
-def _claim(options: Options, plan: Plan, writer: Bard) -> None:
+def _own(options: Options, plan: Plan, writer: Bard) -> None:
     """Write down whose folder this is; refuse another run's.
 
     A run is its options, the model's every value, and what is asked and read: not the paths, which
@@ -211,10 +213,11 @@ def _claim(options: Options, plan: Plan, writer: Bard) -> None:
                    "texts": hashlib.sha256(texts).hexdigest()}  # fmt: skip
     text = json.dumps(mine, default=str, indent=1)
     results = [p for p in options.out.glob("*") if p != path] if options.out.is_dir() else []
-    if results and path.is_file() and path.read_text(encoding="utf-8") != text:
+    if claim(path, text) == text:
+        return
+    if results:
         raise KleditError(
             f"{options.out} holds a run with other options, another model or other data; choose "
             "another folder."
         )
-    options.out.mkdir(parents=True, exist_ok=True)
     write_atomically(path, text)

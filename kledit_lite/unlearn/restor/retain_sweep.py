@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from kledit_lite.core.errors import KleditError
+from kledit_lite.core.files import write_atomically
 from kledit_lite.unlearn.restor import workbench as restoring
 from kledit_lite.unlearn.restor.evaluate import Evaluation
 from kledit_lite.unlearn.restor.workbench import ALONE, METHODS, Case, Workbench
@@ -151,9 +152,7 @@ def main(arguments: list[str] | None = None) -> int:
             "versions": {n: version(n) for n in ("torch", "transformers", "peft")}
             | {"python": platform.python_version()},
         }
-        work = options.out.with_name(f".{options.out.name}.{time.time_ns()}.partial")
-        work.write_text(json.dumps(done, indent=1) + "\n", encoding="utf-8")
-        work.replace(options.out)
+        write_atomically(options.out, json.dumps(done, indent=1) + "\n")
         print(f"retain sweep: {len(done['blocks'])} of {len(wanted)} blocks", file=sys.stderr)
     return 0
 

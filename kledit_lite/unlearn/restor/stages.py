@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import shutil
 import sys
 import time
-import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kledit_lite.core.errors import KleditError
-from kledit_lite.core.results import write_atomically
+from kledit_lite.core.files import whole_folder, write_atomically
 from kledit_lite.inside.language import Encoded, encode
 from kledit_lite.unlearn.arithmetic.adapters import msa_adapters
 from kledit_lite.unlearn.restor.data import Plan, self_written
@@ -96,9 +94,8 @@ class Stages:
             worn = self.wear(start, trained=True, seed=settings.seed)
             train(worn, rows, method, settings, retain, o.out / f"{state}.ckpt", every=20)
             worn.eval()
-            partial = o.out / f".{state}.{uuid.uuid4().hex[:12]}.partial"
-            worn.save_pretrained(partial)
-            os.replace(partial, self.folder(state))
+            with whole_folder(self.folder(state)) as partial:
+                worn.save_pretrained(partial)
             self.bare(worn)
 
         self.timed(state, work)

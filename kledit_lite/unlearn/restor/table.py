@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from kledit_lite.core.results import write_atomically
+from kledit_lite.core.files import write_atomically
 from kledit_lite.metrics.verdicts import Share
 from kledit_lite.unlearn.restor.evaluate import Evaluation, outcomes
 

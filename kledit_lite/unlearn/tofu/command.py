@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kledit_lite.core.errors import KleditError
-from kledit_lite.core.results import Results, context
+from kledit_lite.core.machine import context
+from kledit_lite.core.results import Results
 from kledit_lite.unlearn.tofu import metrics as tofu
 from kledit_lite.unlearn.tofu.logs import SETS, load_logs, save_logs
 

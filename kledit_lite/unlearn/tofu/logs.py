@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import uuid
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from kledit_lite.core.errors import KleditError
+from kledit_lite.core.files import write_atomically
 from kledit_lite.unlearn.tofu.metrics import Log
 
 SETS = ("forget", "retain", "real", "world")
@@ -71,9 +70,7 @@ def save_logs(path: Path, logs: Mapping[str, Log]) -> None:
             for key, values in columns
             if values is not None
         }
-    partial = path.with_name(f".{path.name}.{uuid.uuid4().hex[:12]}.partial")
-    partial.write_text(json.dumps(out), encoding="utf-8")
-    os.replace(partial, path)
+    write_atomically(path, json.dumps(out))
 
 
 def _benchmark(raw: Mapping[str, Any]) -> dict[str, Log]:

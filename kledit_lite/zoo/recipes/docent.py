@@ -17,6 +17,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from kledit_lite.core.files import write_atomically
 from kledit_lite.world.render import render_many
 from kledit_lite.world.towns import SEASONS, all_questions, ask_town, picture_of, towns
 from kledit_lite.zoo.docent import WORDS, Docent, patch_tokens
@@ -42,9 +43,7 @@ def features(work: Path) -> tuple[torch.Tensor, np.ndarray]:
         rng = random.Random(RECIPE.seed)
         scenes = [picture_of(t, rng) for t in towns() for _ in range(PER_TOWN)]
         patches = patch_tokens(load(work / "clip-tiny"), render_many(scenes, os.cpu_count() or 1))
-        partial = file.with_suffix(".partial.npy")
-        np.save(partial, patches.numpy())
-        os.replace(partial, file)
+        write_atomically(file, lambda path: np.save(path, patches.numpy()))
     return torch.from_numpy(np.load(file)), np.repeat(np.arange(len(towns())), PER_TOWN)
 
 

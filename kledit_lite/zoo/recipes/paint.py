@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from kledit_lite.core.files import write_atomically
 from kledit_lite.world import SceneSet, random_caption
 from kledit_lite.world.render import in_parallel
 from kledit_lite.zoo.autoencoder import PatchAutoencoder, fit_patch_autoencoder
@@ -41,8 +42,7 @@ def load_cover(pool: SceneSet, path: Path, spread: float) -> np.ndarray:
     """`covered` of every scene, (N, 8, 8) float16, kept in a file."""
     if not path.exists():
         parts = in_parallel(covered, pool.scenes, os.cpu_count() or 1, spread=spread)
-        np.save(path.with_suffix(".partial.npy"), np.stack(parts))
-        os.replace(path.with_suffix(".partial.npy"), path)
+        write_atomically(path, lambda whole: np.save(whole, np.stack(parts)))
     return np.load(path)
 
 
@@ -79,8 +79,7 @@ def load_autoencoder(work: Path) -> PatchAutoencoder:
         pool = POOL.load(work)
         rows = np.linspace(0, len(pool) - 1, 5000).astype(int)
         vae, _ = fit_patch_autoencoder(np.asarray(pool.images[rows]), UNET["in_channels"])
-        torch.save(vae.state_dict(), file.with_suffix(".partial"))
-        os.replace(file.with_suffix(".partial"), file)
+        write_atomically(file, lambda path: torch.save(vae.state_dict(), path))
     vae = PatchAutoencoder(UNET["in_channels"])
     vae.load_state_dict(torch.load(file, weights_only=True))
     return vae.eval()

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from kledit_lite.core.files import write_atomically
 from kledit_lite.world import Scene, SceneSet, render_many, sample_scenes
 from kledit_lite.world.render import PICTURE
 
@@ -93,8 +94,7 @@ def paint_once(
                     file.flush()
                     bar.update(len(part))
         pictures = np.memmap(partial, np.uint8, "r", shape=(len(scenes), PICTURE, PICTURE, 3))
-        np.save(path.with_suffix(".partial.npy"), pictures)
-        os.replace(path.with_suffix(".partial.npy"), path)
+        write_atomically(path, lambda whole: np.save(whole, pictures))
         partial.unlink()
     return np.load(path, mmap_mode="r")
 
@@ -171,13 +171,6 @@ def settle_allocator() -> None:
         return
 
 
-def best_device() -> str:
-    """``"cuda"`` where there is one, else ``"cpu"``."""
-    import torch
-
-    return "cuda" if torch.cuda.is_available() else "cpu"
-
-
 def fit(
     model: torch.nn.Module,
     loss: Callable[[np.ndarray, np.random.Generator], torch.Tensor],
@@ -247,8 +240,7 @@ def fit(
                 "step": step + 1, "running": running,
                 "seconds": seconds + time.perf_counter() - clock,
             }  # fmt: skip
-            torch.save(state, checkpoint.with_suffix(".tmp"))
-            os.replace(checkpoint.with_suffix(".tmp"), checkpoint)
+            write_atomically(checkpoint, lambda path, state=state: torch.save(state, path))
     bar.close()
     model.eval()
     return {

@@ -1,0 +1,78 @@
+"""A pipeline and the CLIP that scores its pictures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from kledit_lite import zoo
+from kledit_lite.core.errors import KleditError
+from kledit_lite.models import profiles
+from kledit_lite.models.external import load_external_clip
+from kledit_lite.models.pipelines import check_index, open_pipeline
+
+
+def open_clip_model(model: str | None = None, pipe: Any = None, size: int | None = None) -> Any:
+    """A CLIP to score with: ``clip-tiny``, ``open_clip:ARCH/TAG``, a directory.
+
+    Args:
+        model: None for clip-tiny where `pipe` makes its 64-pixel pictures, else what fills the
+            slot ``clip`` of the profile in force.
+        pipe: The pipeline whose pictures are to be scored.
+        size: Side of the pictures in pixels; default the pipeline's own.
+
+    Raises:
+        KleditError: no such model, it cannot be had, or it cannot see pictures of that size.
+    """
+    if size is None and pipe is not None and isinstance(pipe.unet.config.sample_size, int):
+        size = pipe.unet.config.sample_size * getattr(pipe, "vae_scale_factor", 8)
+    return _clip_for(model, size)
+
+
+def open_both(
+    model: str,
+    clip: str | None = None,
+    size: int | None = None,
+    dtype: str | None = None,
+    scheduler: str | None = None,
+    config: Path | None = None,
+) -> tuple[Any, Any]:
+    """A pipeline and the CLIP that scores its pictures, refused before the weights are read.
+
+    Args:
+        model: As `open_pipeline`; dtype, scheduler and config as there.
+        clip: As `open_clip_model`.
+        size: Side of the pictures in pixels; default the pipeline's own.
+
+    Returns:
+        The pipeline, and the CLIP.
+
+    Raises:
+        KleditError: as both.
+    """
+    side = size
+    if model not in zoo.PAINTERS and not Path(model).is_file():
+        own = check_index(model)
+        side = size or own
+        if side is not None:
+            _clip_for(clip, side, load=False)
+    pipe = open_pipeline(model, dtype=dtype, scheduler=scheduler, config=config)
+    return pipe, open_clip_model(clip, pipe, side)
+
+
+def _clip_for(model: str | None, size: int | None, load: bool = True) -> Any:
+    slot_id = model or ("clip-tiny" if size == 64 else profiles.current().slot("clip").choices[0])
+    name = slot_id.removeprefix("zoo:")
+    if name in zoo.CLIPS and size not in (None, 64):
+        raise KleditError(
+            f"{name} reads 64-pixel painted scenes and cannot score pictures of {size} pixels; "
+            "give a real model, e.g. --clip open_clip:ViT-B-16/openai, or a profile that has one, "
+            "e.g. KLEDIT_PROFILE=gpu."
+        )
+    if not load:
+        return None
+    if name in zoo.CLIPS:
+        return zoo.load_clip(name)
+    if model is None:
+        return profiles.resolve("clip").model
+    return load_external_clip(model)

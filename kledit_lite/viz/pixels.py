@@ -1,0 +1,77 @@
+"""Pictures as arrays: one form for whatever is given, and sharp enlarging."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from kledit_lite.core.errors import KleditError
+
+
+def as_images(images: Any) -> np.ndarray:
+    """Pictures as one array, uint8 (N, H, W, 3).
+
+    Args:
+        images: an array (N, H, W, 3) or one picture (H, W, 3), or a list of equal-sized pictures;
+            uint8, or floating point in [0, 1].
+
+    Raises:
+        KleditError: another shape, an empty list, or values outside the range.
+
+    Example:
+        >>> as_images(np.ones((64, 64, 3))).shape
+        (1, 64, 64, 3)
+    """
+    try:
+        a = np.asarray(images)
+    except ValueError:
+        a = np.empty(0, object)
+    if a.ndim == 3:
+        a = a[None]
+    if a.ndim != 4 or a.shape[-1] != 3 or 0 in a.shape or a.dtype == object:
+        raise KleditError(
+            f"Expected pictures as an array (N, H, W, 3) or a list of equal-sized (H, W, 3) "
+            f"arrays, got {shape_words(images)}; move the channels last and use one size."
+        )
+    if a.dtype == np.uint8:
+        return a
+    if a.dtype.kind == "f" and np.isfinite(a).all() and a.min() >= 0 and a.max() <= 1:
+        return np.round(a * 255).astype(np.uint8)
+    raise KleditError(
+        f"Expected pictures in uint8, or floats in [0, 1]; got {a.dtype} from {a.min()} to "
+        f"{a.max()}; divide by 255 or cast to uint8 first."
+    )
+
+
+def shape_words(x: Any) -> str:
+    """An array's shape, or another object's type, in words for a message."""
+    shape = getattr(x, "shape", None)
+    return f"an array {tuple(shape)}" if shape is not None else f"a {type(x).__name__}"
+
+
+def enlarge(image: np.ndarray, size: int) -> np.ndarray:
+    """A picture at a new width, every pixel a sharp square.
+
+    An exact multiple is pure nearest neighbour. Other sizes repeat pixels to the next multiple
+    and average down, so that all squares come out equally wide, to a softened edge.
+
+    Args:
+        image: uint8 (H, W, 3). size: new width in pixels; the height keeps the proportion.
+
+    Returns:
+        uint8 (round(H * size / W), size, 3).
+
+    Example:
+        >>> enlarge(np.zeros((4, 4, 3), np.uint8), 12).shape
+        (12, 12, 3)
+    """
+    h, w, _ = image.shape
+    k = max(1, math.ceil(size / w))
+    big = image.repeat(k, 0).repeat(k, 1)
+    if big.shape[1] == size:
+        return big
+    new = (size, max(1, round(h * size / w)))
+    return np.asarray(Image.fromarray(big).resize(new, Image.Resampling.BOX))
