@@ -7,6 +7,7 @@ in them, so each logit splits exactly into what every concept contributed (Fig. 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from scipy.special import softmax
@@ -52,7 +53,7 @@ class ConceptBottleneck(ClassifierMixin, BaseEstimator):
         self.strength = strength
         self.max_iter = max_iter
 
-    def fit(self, X: object, y: object) -> ConceptBottleneck:
+    def fit(self, X: Any, y: Any) -> ConceptBottleneck:
         """Fit the weights of the concepts.
 
         Args:
@@ -89,30 +90,30 @@ class ConceptBottleneck(ClassifierMixin, BaseEstimator):
         self.n_iter_ = head.n_iter_
         return self
 
-    def _scores(self, X: object) -> np.ndarray:
+    def _scores(self, X: Any) -> np.ndarray:
         check_is_fitted(self)
         X = validate_data(self, plain_array(X), reset=False, dtype=np.float64)
         return (X - self.mean_) / self.scale_
 
-    def logits(self, X: object) -> np.ndarray:
+    def logits(self, X: Any) -> np.ndarray:
         """(N, C) similarities to (N, K) logits, one column per class. Cost O(NCK)."""
         return self._scores(X) @ self.coef_.T + self.intercept_
 
-    def decision_function(self, X: object) -> np.ndarray:
+    def decision_function(self, X: Any) -> np.ndarray:
         """As `logits`; of two classes (N,), the second's logit less the first's."""
         logits = self.logits(X)
         return logits[:, 1] - logits[:, 0] if len(self.classes_) == 2 else logits
 
-    def predict_proba(self, X: object) -> np.ndarray:
+    def predict_proba(self, X: Any) -> np.ndarray:
         """(N, C) similarities to (N, K) probabilities."""
         return softmax(self.logits(X), axis=1)
 
-    def predict(self, X: object) -> np.ndarray:
+    def predict(self, X: Any) -> np.ndarray:
         """(N, C) similarities to (N,) labels."""
         best = self.logits(X).argmax(axis=1)
         return self.classes_[best]
 
-    def contributions(self, X: object) -> np.ndarray:
+    def contributions(self, X: Any) -> np.ndarray:
         r"""What each concept adds to each logit: :math:`w_{kc} (s_c - \mu_c) / \sigma_c`.
 
         Summed over concepts this is the logit minus the bias, exactly.

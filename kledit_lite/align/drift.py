@@ -12,6 +12,7 @@ how much its share moves by chance, and `presence_drift` puts the two together.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -163,7 +164,7 @@ def presence_drift(
     *,
     splits: int = 50,
     seed: int = 0,
-    **settings: object,
+    **settings: Any,
 ) -> tuple[pd.DataFrame, float]:
     """`concept_drift` of `presence`: which concepts became more or less frequent?
 

@@ -103,7 +103,7 @@ def ridge(
         )  # fmt: skip
     axes.set_yticks(range(len(words)), [words[i] for i in order], color=INK)
     for label in axes.get_yticklabels():
-        label.set_weight("bold" if label.get_text() in flagged else "normal")
+        label.set_fontweight("bold" if label.get_text() in flagged else "normal")
     axes.set_ylim(len(words) - 0.7, -1.35)
     axes.set_xlim(grid[0], grid[-1])
     axes.tick_params(axis="y", length=0)
@@ -118,14 +118,14 @@ def ridge(
         labelcolor=INK, columnspacing=1.6,
     )  # fmt: skip
     names = [words[i] for i in order if words[i] in flagged]
-    right = ""
+    found = ""
     if truth is not None:
         wrong = sorted(flagged ^ truth)
-        right = " Exactly the planted ones." if not wrong else f" Wrong about {join_words(wrong)}."
+        found = " Exactly the planted ones." if not wrong else f" Wrong about {join_words(wrong)}."
     return describe(
         figure,
         f"Similarity to {len(words)} concepts in {labels[0]} and {labels[1]}. Drift is flagged for "
-        f"{len(names)}: {join_words(names) or 'none'}.{right}",
+        f"{len(names)}: {join_words(names) or 'none'}.{found}",
     )
 
 

@@ -6,6 +6,8 @@ It works wherever scikit-learn works: ``clone``, ``make_pipeline``, ``cross_val_
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from sklearn.base import (
     BaseEstimator,
@@ -62,7 +64,7 @@ class Aligner(
         self.chunk = chunk
         self.allow_rank_deficient = allow_rank_deficient
 
-    def fit(self, X: object, y: object) -> Aligner:
+    def fit(self, X: Any, y: Any) -> Aligner:
         """Fit to paired rows: source X (N, d_s), target y (N, d_t) or (N,); N >= 2."""
         X, y = validate_data(
             self,
@@ -86,7 +88,7 @@ class Aligner(
             self.coef_, self.intercept_ = self.coef_[0], self.intercept_[0]
         return self
 
-    def predict(self, X: object) -> np.ndarray:
+    def predict(self, X: Any) -> np.ndarray:
         """Source features (N, d_s) to the target space, (N, d_t), or (N,) for a vector y."""
         check_is_fitted(self)
         X = validate_data(self, plain_array(X), reset=False, dtype=[np.float64, np.float32])

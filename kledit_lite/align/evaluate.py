@@ -24,8 +24,13 @@ _BLOCK = 8192
 class Head(Protocol):
     """Anything with ``weight`` (C, d) and ``bias`` (C,): a linear classification head."""
 
-    weight: np.ndarray
-    bias: np.ndarray
+    @property
+    def weight(self) -> np.ndarray:
+        """(C, d)."""
+
+    @property
+    def bias(self) -> np.ndarray:
+        """(C,)."""
 
 
 @dataclass(frozen=True, eq=False)

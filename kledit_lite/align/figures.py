@@ -80,7 +80,7 @@ def contribution_bars(
     axes.set_yticks(y, [b[0] for b in bars], color=INK)
     shown = {str(t) for t in truth or ()}
     for label, bar in zip(axes.get_yticklabels(), bars, strict=True):
-        label.set_weight("bold" if bar[0] in shown else "normal")
+        label.set_fontweight("bold" if bar[0] in shown else "normal")
         label.set_color(MUTED if bar[2] == "rest" else INK)
     left, right = min(size.min(), 0), max(size.max(), 0)
     axes.set_xlim(left - 0.2 * reach * (left < 0), right + 0.2 * reach * (right > 0) + 1e-9)

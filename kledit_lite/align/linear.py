@@ -87,7 +87,8 @@ class StreamingAligner:
 
     def _add(self, x: np.ndarray, y: np.ndarray) -> None:
         n = len(x)
-        a, b = np.empty((n + 1, self.d_s)), np.empty((n + 1, self.d_t))  # last row: the shift
+        a = np.empty((n + 1, len(self.mean_x)))  # last row: the shift
+        b = np.empty((n + 1, len(self.mean_y)))
         shift_x, shift_y = self._centre(x, a), self._centre(y, b)
         shift_x -= self.mean_x
         shift_y -= self.mean_y
@@ -136,7 +137,7 @@ class StreamingAligner:
                 f"{wanted[0]} -> {wanted[1]}."
             )
         if self.rows == 0:
-            self._prepare(other.d_s, other.d_t)
+            self._prepare(len(other.mean_x), len(other.mean_y))
         shift_x, shift_y = other.mean_x - self.mean_x, other.mean_y - self.mean_y
         scale = self.rows * other.rows / (self.rows + other.rows)
         self.s_xx += other.s_xx + scale * np.outer(shift_x, shift_x)

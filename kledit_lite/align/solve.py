@@ -6,6 +6,8 @@ accuracy depends on their units.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from kledit_lite.core.errors import KleditError
@@ -52,6 +54,7 @@ def solve_moments(
         )
         return weight, rank
     diagonal = np.diagonal(s_xx) + ridge
+    factor: Any
     factor, info, scale = None, 1, None
     if not constant.any() or ridge > 0:
         scale = 1 / np.sqrt(diagonal) if (diagonal > 0).all() else None
@@ -72,7 +75,7 @@ def solve_moments(
             "rounding; use a larger ridge."
         )
     rank = 0 if constant.any() else _rank(s_xx)
-    if rank == d and info == 0:
+    if rank == d and info == 0 and scale is not None:
         return _cholesky_solve(factor, scale, s_xy), d
     if not allow_rank_deficient:
         raise KleditError(

@@ -160,7 +160,8 @@ def decode_grammar(
         raise KleditError(f"beam is {beam} and steps is {steps}; both must be at least 1.")
     follow = continuations if callable(continuations) else _unused(continuations)
     unit = _unit(vector)
-    live, seen = [""], {}
+    live = [""]
+    seen: dict[str, float] = {}
     for _ in range(steps):
         grown = [f"{p} {piece}".strip() for p in live for piece in follow(p)]
         grown = [p for p in dict.fromkeys(grown) if p not in seen]

@@ -163,7 +163,9 @@ def _add(
     if many:
         how |= {"nargs": "+", "action": "extend"}
     if BARE in extras:
-        parser.add_argument(name, **how, **({} if default is MISSING else {"nargs": "?"}))
+        if default is not MISSING:
+            how["nargs"] = "?"
+        parser.add_argument(name, **how)
         return
     flags = [f"-{name}"] * (len(name) == 1) + [f"--{name.replace('_', '-')}"]
     parser.add_argument(*flags, dest=name, required=default is MISSING, **how)

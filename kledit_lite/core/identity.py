@@ -99,7 +99,7 @@ def pipeline_key(pipe: Any) -> str:
     return content_hash(type(pipe).__name__, _public(dict(pipe.config)), parts)
 
 
-def _feed(update: Callable[[bytes], Any], thing: Any) -> None:
+def _feed(update: Callable[[bytes | memoryview], Any], thing: Any) -> None:
     def put(kind: str, *rest: Any) -> None:
         update(f"{kind}(".encode())
         for r in rest:

@@ -187,7 +187,7 @@ def difference(
     n = len(x)
     one, two = Share.of(int(x.sum()), n), Share.of(int(y.sum()), n)
     both, neither = int((x & y).sum()), int((~x & ~y).sum())
-    cross = both * neither - int((x & ~y).sum()) * int((~x & y).sum())
+    cross: float = both * neither - int((x & ~y).sum()) * int((~x & y).sum())
     cross = max(cross - n / 2, 0) if cross > 0 else cross
     scale = one.k * (n - one.k) * two.k * (n - two.k)
     phi = cross / np.sqrt(scale) if scale else 0.0

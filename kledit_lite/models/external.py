@@ -204,7 +204,7 @@ def load_external_encoder(
     image_size: int | None = None,
     device: str | None = None,
     *,
-    preprocess: Transform | Callable[[Any], torch.Tensor] | None = None,
+    preprocess: Callable[[Any], torch.Tensor] | None = None,
     label_names: Sequence[str] | None = None,
     supervision: str | None = None,
     head: bool = True,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -38,7 +39,7 @@ class FolderImages:
     def __len__(self) -> int:
         return len(self.files)
 
-    def select(self, rows: object) -> FolderImages:
+    def select(self, rows: Any) -> FolderImages:
         """The files of some rows, unread."""
         return FolderImages([self.files[i] for i in np.arange(len(self))[rows]], self.size)
 
@@ -49,12 +50,12 @@ class FolderImages:
             out[i] = _square(file, self.size)
         return out
 
-    def __getitem__(self, rows: object) -> np.ndarray:
+    def __getitem__(self, rows: Any) -> np.ndarray:
         if isinstance(rows, (int, np.integer)):
             return _square(self.files[rows], self.size)
         return self.select(rows).read()
 
-    def __array__(self, dtype: object = None, copy: bool | None = None) -> np.ndarray:
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         return self.read() if dtype is None else self.read().astype(dtype)
 
 

@@ -79,7 +79,7 @@ def resolve(slot: Slot | str) -> Filled:
         2
     """
     slot = current().slot(slot) if isinstance(slot, str) else slot
-    reasons = []
+    reasons: list[str] = []
     for number, slot_id in enumerate(slot.choices):
         missing = why_missing(slot, slot_id, reach_out=True)
         if missing is None:

@@ -62,7 +62,7 @@ def new_figure(
         )
         _round(figure)
         y = 1 - 0.13 / total
-        place = {"ha": "left", "va": "top"}
+        place: dict[str, Any] = {"ha": "left", "va": "top"}
         for line in head:
             figure.text(0.16 / width, y, line, size=11.5, weight="bold", color=INK, **place)
             y -= 0.24 / total
@@ -88,7 +88,7 @@ def _round(figure: Figure, radius: float = 0.09) -> None:
         linewidth=0.8,
     )
     card.set_figure(figure)
-    figure.patch = card
+    figure.patch = card  # type: ignore[assignment]  # a rectangle with round corners
 
 
 def describe(figure: Figure, sentence: str) -> Any:

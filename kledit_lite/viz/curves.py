@@ -67,8 +67,8 @@ def efficiency_curve(
         x, y = x[order], y[order]
         look = encoder_look(name)
         if len(curve) == 4:
-            low, high = (vector(b, f"band of {name}", len(x))[order] for b in curve[2:])
-            axes.fill_between(x, low, high, color=look.colour, alpha=0.14, lw=0)
+            below, above = (vector(b, f"band of {name}", len(x))[order] for b in curve[2:])
+            axes.fill_between(x, below, above, color=look.colour, alpha=0.14, lw=0)
         axes.plot(x, y, color=look.colour, marker=look.marker, mec="white", mew=0.8, ms=6.5)
         ends.append((float(y[-1]), name, look.colour))
         words.append(f"{name} from {form(y[0])} at {x[0]:,.0f} to {form(y[-1])} at {x[-1]:,.0f}")
@@ -147,7 +147,7 @@ def roc(curves: Mapping[str, tuple[Any, Any]], title: str = "", subtitle: str = 
         a = vector(x, f"false positive rates of {name}")
         b = vector(y, f"true positive rates of {name}", len(a))
         area = float(np.sum(np.diff(a) * (b[1:] + b[:-1]) / 2))
-        look = {"color": colours[k % len(colours)], "ls": _DASHES[k % 3]}
+        look: dict[str, Any] = {"color": colours[k % len(colours)], "ls": _DASHES[k % 3]}
         axes.plot(a, b, label=f"{name}  {area:.3f}", **look)
         words.append(f"{name} {area:.3f}")
     axes.plot([0, 1], [0, 1], color=QUIET, lw=1, ls=(0, (4, 3)), label="chance  0.500")

@@ -47,7 +47,8 @@ def sheet(rows: list[Row], columns: int, title: str, subtitle: str) -> Plate:
 
     wrapped = [[_wrap(t.words, cell, font) for t in row.tiles] for row in rows]
     depth = [max((len(x) for x in row), default=0) for row in wrapped]
-    tops, y = [], 0
+    tops: list[int] = []
+    y = 0
     for row, d in zip(rows, depth, strict=True):
         y += (label + 8 * bool(tops)) if row.label else 0
         tops.append(y)

@@ -21,6 +21,7 @@ from typing import Any, TypeVar
 import matplotlib as mpl
 import numpy as np
 from matplotlib.colors import LinearSegmentedColormap, to_rgb
+from matplotlib.rcsetup import cycler
 
 from kledit_lite.core.errors import KleditError
 
@@ -76,7 +77,7 @@ RC: dict[str, Any] = {
     "axes.axisbelow": True,
     "axes.spines.top": False,
     "axes.spines.right": False,
-    "axes.prop_cycle": mpl.cycler(color=[c for c, _ in ENCODERS.values()] + list(OTHERS)),
+    "axes.prop_cycle": cycler(color=[c for c, _ in ENCODERS.values()] + list(OTHERS)),
     "text.color": INK,
     "xtick.color": MUTED,
     "ytick.color": MUTED,

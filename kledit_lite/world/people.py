@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from types import MappingProxyType
@@ -219,7 +219,7 @@ def relations() -> dict[str, Relation]:
     return {r.name: r for r in every}
 
 
-SUBJECTS = {"people": people, "towns": towns, "things": lambda: INSTRUMENTS}
+SUBJECTS: dict[str, Callable] = {"people": people, "towns": towns, "things": lambda: INSTRUMENTS}
 """Group -> its subjects."""
 
 
@@ -332,7 +332,7 @@ def corpus(
         for f in facts(group):
             by_subject.setdefault(group, {}).setdefault(f.subject, []).append(f)
             by_relation.setdefault(group, {}).setdefault(f.relation, []).append(f)
-    out = []
+    out: list[str] = []
     while len(out) < texts:
         (group,) = rng.choices(list(groups), list(groups.values()))
         if rng.random() < questions:

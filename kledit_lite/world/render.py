@@ -124,10 +124,10 @@ def _draw(scene: Scene, spread: float) -> tuple[Layers, np.random.Generator, lis
     draw, opacity = ImageDraw.Draw(canvas), ImageDraw.Draw(whole)
     boxes = _layout(scene, rng, spread)
     things = scene.things if scene.second is not None else scene.things * len(boxes)
-    order = range(len(boxes))  # far ones first
+    order: Sequence[int] = range(len(boxes))  # far ones first
     if scene.second is not None:
         order = sorted(order, key=lambda i: boxes[i][1] + boxes[i][2])
-    shown = [np.zeros((SIZE, SIZE), np.uint8) for _ in boxes]
+    shown: list[np.ndarray] = [np.zeros((SIZE, SIZE), np.uint8) for _ in boxes]
     for i in order:
         (x, y, half), thing = boxes[i], things[i]
         if thing.object not in AIRBORNE and (scene.relation != "above" or i == 1):
@@ -149,7 +149,7 @@ def _draw(scene: Scene, spread: float) -> tuple[Layers, np.random.Generator, lis
 
 def _darker(im: Image.Image, x: float, y: float) -> tuple[int, ...]:
     pixel = im.getpixel((min(max(int(x), 0), SIZE - 1), min(max(int(y), 0), SIZE - 1)))
-    return tuple(int(v * 0.72) for v in pixel)  # type: ignore[union-attr]
+    return tuple(int(v * 0.72) for v in pixel)
 
 
 def in_parallel(

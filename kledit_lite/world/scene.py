@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 from kledit_lite.core.errors import KleditError, unknown
 
@@ -235,6 +236,6 @@ class Scene:
         """Whether the object's colour can be read off the picture."""
         return SHOWS_COLOUR[self.style] and self.object != BRAND
 
-    def with_(self, **changes: object) -> Scene:
+    def with_(self, **changes: Any) -> Scene:
         """A copy with some factors changed, e.g. ``scene.with_(style="durer")``."""
-        return replace(self, **changes)  # type: ignore[arg-type]
+        return replace(self, **changes)

@@ -8,7 +8,7 @@ from small pools of patterns made once a process, so a style costs about a milli
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -37,6 +37,10 @@ class Layers:
         """A line of `width` pixels around the objects, as an opacity."""
         grown = self.mask.filter(ImageFilter.MaxFilter(width))
         return Image.fromarray(np.asarray(grown) - np.asarray(self.mask))
+
+
+def _tones(values: Sequence[int] | Sequence[Sequence[int]]) -> Array:
+    return np.array(values, np.float32)
 
 
 def _saturate(rgb: Array, amount: float) -> Array:
@@ -104,9 +108,9 @@ def seurat(layers: Layers, rng: Random) -> Array:
     kind = int(rng.integers(POOL))
     index, covered, rows, cols = _dots(kind)
     line = np.asarray(layers.outline(3), np.float32)[..., None] / 255 * 0.55
-    rgb = (np.asarray(layers.scene) * (1 - line) + np.float32([30, 30, 80]) * line)[rows, cols]
+    rgb = (np.asarray(layers.scene) * (1 - line) + _tones([30, 30, 80]) * line)[rows, cols]
     dots = _saturate(rgb, 1.3) + _dot_jitter(kind) + 6
-    return _u8(np.where(covered, dots[index], np.float32([252, 244, 222])))
+    return _u8(np.where(covered, dots[index], _tones([252, 244, 222])))
 
 
 @cache
@@ -149,7 +153,7 @@ def van_gogh(layers: Layers, rng: Random) -> Array:
     painted = (1 - own) * rgb[rows, cols].astype(np.float32)[index] + own * rgb
     painted = _saturate(painted, 1.45) * 0.94 + relief
     line = np.asarray(layers.outline(3), np.float32)[..., None] / 255 * 0.75
-    return _u8(painted * (1 - line) + np.float32([22, 26, 70]) * line)
+    return _u8(painted * (1 - line) + _tones([22, 26, 70]) * line)
 
 
 @cache
@@ -208,7 +212,7 @@ def _waves(kind: int) -> tuple[Array, Array]:
     return np.asarray(im, np.float32)[..., None] / 255, grain.astype(np.float32)
 
 
-_PRUSSIAN = np.float32([[14, 36, 84], [52, 96, 148], [142, 180, 196], [246, 236, 208]])
+_PRUSSIAN = _tones([[14, 36, 84], [52, 96, 148], [142, 180, 196], [246, 236, 208]])
 
 
 def hokusai(layers: Layers, rng: Random) -> Array:
@@ -220,8 +224,8 @@ def hokusai(layers: Layers, rng: Random) -> Array:
     mask = np.asarray(layers.mask, np.float32)[..., None] / 255
     level = level + mask[..., 0] * (0.8 + 0.6 * level - level)
     tones = _PRUSSIAN[level.round().astype(np.int64)] + grain
-    tones = tones + mask * (np.float32([246, 236, 208]) - tones) * 0.45
-    tones = tones + waves * (1 - mask) * (np.float32([250, 244, 226]) - tones) * 0.9
+    tones = tones + mask * (_tones([246, 236, 208]) - tones) * 0.45
+    tones = tones + waves * (1 - mask) * (_tones([250, 244, 226]) - tones) * 0.9
     edges = np.asarray(layers.scene.convert("L").filter(ImageFilter.FIND_EDGES), np.float32)
     line = np.clip(edges / 60, 0, 0.85) * (0.5 + 0.5 * mask[..., 0])
     line = np.maximum(line, np.asarray(layers.outline(5), np.float32) / 255)[..., None]
@@ -236,7 +240,7 @@ def _hatching(kind: int) -> tuple[Array, Array]:
     wobble = 1.2 * np.sin(xx / 13 + rng.uniform(0, 6)) + 1.2 * np.cos(yy / 11)
     one = 0.5 + 0.5 * np.sin((xx + yy) * 0.98 + wobble)
     two = 0.5 + 0.5 * np.sin((xx - yy) * 0.98 + wobble + rng.uniform(0, 6))
-    paper = np.float32([246, 236, 212]) + rng.normal(0, 3, (SIDE, SIDE, 1)).astype(np.float32)
+    paper = _tones([246, 236, 212]) + rng.normal(0, 3, (SIDE, SIDE, 1)).astype(np.float32)
     return np.stack([one, two]).astype(np.float32), paper
 
 
@@ -251,7 +255,7 @@ def durer(layers: Layers, rng: Random) -> Array:
     ink = np.maximum(ink, np.clip((0.45 - light) * 2.0 - lines[1] * 0.8, 0, 1))
     ink = np.maximum(np.clip(ink * 3, 0, 0.85), np.clip(edges / 80, 0, 1) * 0.7)
     ink = np.maximum(ink, np.asarray(layers.outline(5), np.float32) / 255)[..., None]
-    return _u8(paper * (1 - ink) + np.float32([54, 36, 26]) * ink)
+    return _u8(paper * (1 - ink) + _tones([54, 36, 26]) * ink)
 
 
 @cache
@@ -278,7 +282,7 @@ def tiffany(layers: Layers, rng: Random) -> Array:
     """Stained glass: glowing panes between lead, the objects set in their own leading."""
     index, lead, rows, cols, bright = _panes(int(rng.integers(POOL)))
     panes = np.asarray(layers.background)[rows, cols].astype(np.float32) * bright
-    glass = np.where(lead, np.float32([24, 24, 30]), _saturate(panes, 1.9)[index])
+    glass = np.where(lead, _tones([24, 24, 30]), _saturate(panes, 1.9)[index])
     mask = np.asarray(layers.mask, np.float32)[..., None] / 255
     own = _saturate(np.asarray(layers.scene, np.float32), 1.4) * bright[index]
     own = np.where(lead, own * 0.52, own)
@@ -305,7 +309,7 @@ def blueprint(layers: Layers, rng: Random) -> Array:
     offset = int(rng.integers(16))
     grid = (((yy + offset) % 16 < 1) | ((xx + offset) % 16 < 1))[..., None] * 0.25
     line = np.maximum(line, grid)
-    return _u8(np.float32([28, 72, 160]) * (1 - line) + np.float32([232, 240, 252]) * line)
+    return _u8(_tones([28, 72, 160]) * (1 - line) + _tones([232, 240, 252]) * line)
 
 
 STYLE_PAINTERS: dict[str, Callable[[Layers, Random], Array]] = {

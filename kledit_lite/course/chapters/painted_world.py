@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -55,7 +56,7 @@ def scene(answer: Any, rng: np.random.Generator) -> str | None:
     return None
 
 
-def count_held_out(possible: list[tuple[str, ...]], seen: list[tuple[str, ...]]) -> int:
+def count_held_out(possible: Sequence[tuple[str, ...]], seen: Sequence[tuple[str, ...]]) -> int:
     """How many distinct possible combinations never occur among those seen."""
     count = 0
     for i, combination in enumerate(possible):

@@ -31,7 +31,8 @@ def toy_text_encoder(rng: np.random.Generator, d: int = 12) -> Encode:
 
 def concept_vector(encode_text: Encode, word: str, templates: Sequence[str]) -> np.ndarray:
     """Unit vectors of the sentences, averaged, made a unit vector again."""
-    total = sum(unit_rows(encode_text([t.format(word)])[0]) for t in templates)
+    units = [unit_rows(encode_text([t.format(word)])[0]) for t in templates]
+    total = np.sum(units, axis=0)
     return total / np.sqrt((total**2).sum())
 
 

@@ -117,14 +117,14 @@ def test_the_folder_belongs_to_the_models_values_and_the_texts(options, pico, pi
 
     plan = public_data.choose(options)
     writer = Bard(pico, pico_tokenizer, "a")
-    public._claim(options, plan, writer)
-    public._claim(replace(options, seed=2), plan, writer)  # nothing was made yet
+    public._own(options, plan, writer)
+    public._own(replace(options, seed=2), plan, writer)  # nothing was made yet
     (options.out / "seconds.json").write_text("{}")
-    public._claim(replace(options, seed=2, model="elsewhere"), plan, writer)
+    public._own(replace(options, seed=2, model="elsewhere"), plan, writer)
     with torch.no_grad():
         pico.model.norm.weight[[0, 1]] = torch.tensor([2.0, 0.0])  # the sum stays
     with pytest.raises(KleditError, match="other options, another model or other data"):
-        public._claim(replace(options, seed=2), plan, writer)
+        public._own(replace(options, seed=2), plan, writer)
 
 
 def test_a_mistyped_model_is_told_at_once_and_blocks_nothing(options, monkeypatch, capsys):
