@@ -17,7 +17,7 @@ from kledit_lite.core.arrays import as_features, as_names, unit_rows
 from kledit_lite.core.errors import KleditError
 from kledit_lite.world import COLOURS, OBJECTS, PLACES, STYLES, Scene, place_phrase
 from kledit_lite.world.captions import NUMERALS, PLURALS, article
-from kledit_lite.world.datasets import PlantedFailure
+from kledit_lite.world.planted import PlantedFailure
 
 COUNT_WORDS = ("one", "two", "three")
 SCENE_TAGS = (*COLOURS, *PLACES, *STYLES, *COUNT_WORDS)

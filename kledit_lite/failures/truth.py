@@ -18,7 +18,7 @@ from kledit_lite.core.errors import unknown
 from kledit_lite.failures.evaluate import Group
 from kledit_lite.failures.tagging import planted_tags
 from kledit_lite.world import FACTORS, Scene
-from kledit_lite.world.datasets import PlantedFailure
+from kledit_lite.world.planted import PlantedFailure
 
 OVERLAP = 0.5
 """Share of images from which on a group and a planted failure count as the same."""

@@ -17,19 +17,15 @@ from kledit_lite.world.captions import (
     vocabulary,
 )
 from kledit_lite.world.datasets import (
-    PLANTED,
-    PlantedFailure,
-    PlantedSet,
     SceneSet,
     balanced,
     held_out,
     is_held_out,
-    planted,
-    planted_labels,
     sample_pairs,
     sample_scenes,
     shifted,
 )
+from kledit_lite.world.planted import PLANTED, PlantedFailure, planted_labels
 from kledit_lite.world.render import mask, render, render_many
 from kledit_lite.world.scene import (
     BRAND,
@@ -64,7 +60,6 @@ __all__ = [
     "TOWNS",
     "Fact",
     "PlantedFailure",
-    "PlantedSet",
     "RELATIONS",
     "Scene",
     "SceneSet",
@@ -77,7 +72,6 @@ __all__ = [
     "noun_phrase",
     "pair_phrase",
     "place_phrase",
-    "planted",
     "planted_labels",
     "random_caption",
     "render",

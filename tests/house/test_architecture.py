@@ -74,12 +74,10 @@ UNUSED = {
     "unlearn.tofu.authors.author_questions",
     "unlearn.tofu.authors.documents",
     "unlearn.tofu.authors.split",
-    "world.datasets.PlantedSet",
-    "world.datasets.planted",
 }
 
 #: Modules of more than 350 lines; each is to be split. Names leave this list, none is added.
-LONG = {"kledit_lite.cli", "kledit_lite.world.datasets"}
+LONG = {"kledit_lite.cli"}
 
 Rule = Callable[[Package], set[str]]
 

@@ -6,15 +6,11 @@ import pytest
 from kledit_lite.core.errors import KleditError, UnknownNameError
 from kledit_lite.world import (
     FACTORS,
-    OBJECTS,
-    PLANTED,
     SHIFT_PLACES,
-    PlantedFailure,
     SceneSet,
     balanced,
     held_out,
     is_held_out,
-    planted,
     sample_scenes,
     shifted,
 )
@@ -62,25 +58,3 @@ def test_shifted_draws_from_what_it_is_given() -> None:
 def test_unknown_combos() -> None:
     with pytest.raises(UnknownNameError, match="train, heldout, all"):
         sample_scenes(1, 0, combos="test")  # type: ignore[arg-type]
-
-
-def test_planted_failures_are_where_the_list_says() -> None:
-    plant = PlantedFailure("cat", (("place", "desert"),), "mislabelled", 1.0, "bird")
-    rare = PlantedFailure("fish", (("style", "durer"),), "rare", 0.0)
-    made = planted(900, seed=1, failures=(plant, rare))
-    truth = made.data.factor("object")
-    covered = np.array([plant.covers(s) for s in made.data])
-    assert covered.any()
-    assert (made.labels[covered] == OBJECTS.index("bird")).all()
-    assert (made.labels[~covered] == truth[~covered]).all()
-    assert not any(rare.covers(s) for s in made.data)
-    assert made.failures == (plant, rare)
-
-
-def test_the_shipped_list_is_valid_and_bad_lists_are_refused() -> None:
-    assert len(planted(60, seed=0).labels) == 60
-    assert {f.kind for f in PLANTED} == {"rare", "mislabelled"}
-    with pytest.raises(UnknownNameError, match="Unknown place"):
-        planted(1, 0, [PlantedFailure("cat", (("place", "home"),), "rare", 0.1)])
-    with pytest.raises(UnknownNameError, match="wrong label"):
-        planted(1, 0, [PlantedFailure("cat", (("place", "city"),), "mislabelled", 0.5)])

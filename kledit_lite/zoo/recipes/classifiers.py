@@ -16,7 +16,7 @@ import numpy as np
 
 from kledit_lite.core.errors import unknown
 from kledit_lite.world import PLANTED, Scene, is_held_out, planted_labels, sample_scenes
-from kledit_lite.world.datasets import PlantedFailure
+from kledit_lite.world.planted import PlantedFailure
 from kledit_lite.zoo.recipes.training import (
     Recipe,
     fit,
