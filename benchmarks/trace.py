@@ -47,11 +47,10 @@ def run(quick: bool = False) -> Results:
     """
     import torch
 
-    from kledit_lite.inside import Sampling, discover, latents_for
+    from kledit_lite.inside import Sampling, counted, discover, latents_for
     from kledit_lite.trace import (
         MODULES,
         Tracing,
-        counted,
         encode_pair,
         restore_one,
         run_lanes,

@@ -1,7 +1,7 @@
 """Editing text-to-image models in closed form, and undoing it to the last bit.
 
 >>> from kledit_lite.edit import Concept, locoedit
->>> from kledit_lite import trace, zoo
+>>> from kledit_lite import inside, zoo
 >>> pipe = zoo.load_pipeline("paint-tiny")
 >>> concept = Concept.of("van gogh", "photo")
 >>> with locoedit(pipe, concept, layers=[8, 9]).apply(pipe):
@@ -23,7 +23,6 @@ from kledit_lite.edit.esd import EsdRecipe, esd_x, negative_target
 from kledit_lite.edit.exam import Exam, pooled
 from kledit_lite.edit.handle import Change, Edit, Handle, Stack
 from kledit_lite.edit.methods import (
-    apply_all,
     diffquickfix,
     in_turn,
     inputs_of,
@@ -70,7 +69,6 @@ __all__ = [
     "Stack",
     "ablated",
     "aligned",
-    "apply_all",
     "collateral",
     "compress",
     "diffquickfix",

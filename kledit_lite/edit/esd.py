@@ -25,8 +25,9 @@ import torch
 from kledit_lite.core.errors import KleditError
 from kledit_lite.edit.handle import Change, Edit
 from kledit_lite.edit.sites import fingerprint, parameter, short
-from kledit_lite.inside import Text, check_hookable, encode, latents_for
+from kledit_lite.inside import Text, encode, latents_for
 from kledit_lite.inside.sampler import added_conditions, encode_nothing
+from kledit_lite.inside.sites import check_unet
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,7 @@ def esd_x(
         >>> edit = esd_x(pipe, "van gogh", "a painting", recipe)
     """
     unet = pipe.unet
-    check_hookable(unet)
+    check_unet(unet)
     if unet.dtype == torch.float16:
         raise KleditError(
             "Fine-tuning in float16 loses the small steps; load the pipeline in float32 or "

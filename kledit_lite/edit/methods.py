@@ -26,7 +26,7 @@ from kledit_lite.edit.concepts import (
     paired_words,
     token_pairs,
 )
-from kledit_lite.edit.handle import Change, Edit, Handle, Stack
+from kledit_lite.edit.handle import Change, Edit, Stack
 from kledit_lite.edit.presets import METHODS, PRESETS, Method
 from kledit_lite.edit.ridge import Form, check_strength, compress, gain
 from kledit_lite.edit.sites import (
@@ -39,7 +39,7 @@ from kledit_lite.edit.sites import (
     short,
 )
 from kledit_lite.inside import encode, end_position
-from kledit_lite.inside.hooks import hooked
+from kledit_lite.inside.hooks import read, stop
 from kledit_lite.inside.sampler import tokenizers
 from kledit_lite.inside.tokens import token_ids
 
@@ -142,8 +142,8 @@ def solve(
     changes: dict[str, Change] = {}
     rows: list[dict[str, Any]] = []
     pairs: list[Any] = []
-    for names, read in groups:
-        hidden = read([*sources, *targets, *keep])  # (2 N + K, T, d)
+    for names, inputs in groups:
+        hidden = inputs([*sources, *targets, *keep])  # (2 N + K, T, d)
         if not pairs:
             pairs = token_pairs(tokenizer, wanted, tokens, hidden.shape[1], rest_weight)
         first = [p.prompt for p in pairs]
@@ -235,23 +235,6 @@ def in_turn(
     return stack
 
 
-def apply_all(pipe: Any, edits: Sequence[Edit]) -> Stack:
-    """Apply several edits, one on top of the other; all of them or none."""
-    stack = Stack()
-    try:
-        for edit in edits:
-            handle: Handle = edit.apply(pipe)
-            stack.handles.append(handle)
-    except BaseException:
-        stack.undo()
-        raise
-    return stack
-
-
-class _EnoughRead(Exception):
-    """Stops an encoder once the wanted input has been seen."""
-
-
 def inputs_of(pipe: Any, name: str, prompts: Sequence[str]) -> torch.Tensor:
     """What reaches one matrix of a text encoder: (N, T, d), padding included.
 
@@ -268,23 +251,13 @@ def inputs_of(pipe: Any, name: str, prompts: Sequence[str]) -> torch.Tensor:
     ).input_ids  # fmt: skip
     weight = check_editable(pipe, [name])[name]
     module = next(m for m in encoder.modules() if getattr(m, "weight", None) is weight)
-    seen: list[torch.Tensor] = []
-
-    def look(_module: Any, args: tuple[torch.Tensor, ...]) -> None:
-        seen.append(args[0].detach())
-        raise _EnoughRead
-
-    with hooked(module.register_forward_pre_hook(look)), torch.no_grad():
-        try:
-            encoder(ids.to(weight.device))
-        except _EnoughRead:
-            pass
-    if not seen:
-        raise KleditError(
-            f"{name} never ran while the prompts were encoded; the text encoder may be compiled: "
-            "load the pipeline again and do not compile it."
-        )
-    return seen[0]
+    with (
+        torch.no_grad(),
+        read(encoder, [module], at="input") as seen,
+        stop(encoder, module, at="input"),
+    ):
+        encoder(ids.to(weight.device))
+    return seen[module].detach()
 
 
 def _groups(

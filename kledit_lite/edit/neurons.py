@@ -19,7 +19,7 @@ import torch
 from kledit_lite.core.errors import KleditError, unknown
 from kledit_lite.edit.sites import PROJECTIONS, check_editable, key_value_names, short
 from kledit_lite.inside import Sampling, encode, end_position, generate, last_subject_position
-from kledit_lite.inside.hooks import Fired, hooked
+from kledit_lite.inside.hooks import Fired, edit
 from kledit_lite.inside.sampler import tokenizers
 from kledit_lite.inside.tokens import words_of
 
@@ -200,50 +200,39 @@ def ablated(
     if how == "mean" and scores is None:
         raise KleditError("Replacing neurons by their mean needs the scores; pass scores=...")
     weights = check_editable(pipe, neurons)
-    fired = Fired([n for n in neurons if len(neurons[n])])
     by_weight = {id(weight): name for name, weight in weights.items()}
-    handles = []
-    with hooked_later(handles):
-        for module in pipe.unet.modules():
-            name = by_weight.get(id(getattr(module, "weight", None)))
-            if name is None or not len(neurons[name]):
-                continue
-            chosen = torch.as_tensor(neurons[name], device=weights[name].device)
-            if int(chosen.max()) >= len(weights[name]) or int(chosen.min()) < 0:
-                raise KleditError(
-                    f"{name} has {len(weights[name])} neurons, numbered from 0; got "
-                    f"{int(chosen.min())} to {int(chosen.max())}."
-                )
-            value = torch.zeros(len(chosen), dtype=weights[name].dtype, device=chosen.device)
-            if how == "mean" and scores is not None:
-                value = scores.mean_without[name].to(chosen.device)[chosen].to(value.dtype)
 
-            def hold(
-                _module: Any, _args: Any, out: torch.Tensor, name: str = name,
-                chosen: torch.Tensor = chosen, value: torch.Tensor = value,
-            ) -> torch.Tensor:  # fmt: skip
-                fired.count[name] += 1
-                first = _half(out) if conditional else 0
-                new = out.clone()
-                if positions is None:
-                    new[first:, :, chosen] = value.to(new.dtype)
-                else:
-                    at = torch.as_tensor(list(positions), device=chosen.device)
-                    new[first:, at[:, None], chosen] = value.to(new.dtype)
-                return new
+    def hold(name: str) -> Callable[[torch.Tensor], torch.Tensor]:
+        weight = weights[name]
+        chosen = torch.as_tensor(neurons[name], device=weight.device)
+        if int(chosen.max()) >= len(weight) or int(chosen.min()) < 0:
+            raise KleditError(
+                f"{name} has {len(weight)} neurons, numbered from 0; got "
+                f"{int(chosen.min())} to {int(chosen.max())}."
+            )
+        value = torch.zeros(len(chosen), dtype=weight.dtype, device=chosen.device)
+        if how == "mean" and scores is not None:
+            value = scores.mean_without[name].to(chosen.device)[chosen].to(value.dtype)
 
-            handles.append(module.register_forward_hook(hold))
+        def held(out: torch.Tensor) -> torch.Tensor:
+            first = _half(out) if conditional else 0
+            new = out.clone()
+            if positions is None:
+                new[first:, :, chosen] = value.to(new.dtype)
+            else:
+                at = torch.as_tensor(list(positions), device=chosen.device)
+                new[first:, at[:, None], chosen] = value.to(new.dtype)
+            return new
+
+        return held
+
+    changes = {}
+    for module in pipe.unet.modules():
+        name = by_weight.get(id(getattr(module, "weight", None)))
+        if name is not None and len(neurons[name]):
+            changes[module] = hold(name)
+    with edit(pipe.unet, changes) as fired:
         yield fired
-
-
-@contextmanager
-def hooked_later(handles: list[Any]) -> Iterator[None]:
-    """As `trace.hooks.hooked`, for handles that are appended inside the block."""
-    try:
-        yield
-    finally:
-        with hooked(*handles):
-            pass
 
 
 def trade_off(

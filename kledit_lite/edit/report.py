@@ -12,7 +12,6 @@ from kledit_lite.core.errors import KleditError
 from kledit_lite.edit.handle import Edit
 from kledit_lite.edit.sites import PROJECTIONS, key_value_sites, short
 from kledit_lite.inside import encode
-from kledit_lite.inside.sites import module_at
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -73,7 +72,7 @@ def collateral(pipe: Any, edit: Edit, texts: Sequence[str]) -> list[Shift]:
     sites = key_value_sites(pipe)
     before = encode(pipe, texts).hidden
     matrices = {
-        f"unet.{site.name}.{p}.weight": getattr(module_at(pipe.unet, site), p)
+        f"unet.{site.name}.{p}.weight": getattr(pipe.unet.get_submodule(site.name), p)
         for site in sites
         for p in PROJECTIONS
     }

@@ -10,8 +10,8 @@ from weakref import WeakKeyDictionary
 import torch
 
 from kledit_lite.core.errors import KleditError, unknown
-from kledit_lite.inside import Site, check_hookable, cross_attention_sites
-from kledit_lite.inside.sites import layer_indices
+from kledit_lite.inside import Site, cross_attention_sites
+from kledit_lite.inside.sites import check_unet, layer_indices
 
 ENCODERS = ("text_encoder", "text_encoder_2")
 PROJECTIONS = ("to_k", "to_v")
@@ -128,7 +128,7 @@ def key_value_sites(pipe: Any) -> list[Site]:
     Raises:
         KleditError: a UNet whose layers hooks or edits would not reach.
     """
-    check_hookable(pipe.unet)
+    check_unet(pipe.unet)
     if pipe.unet not in _SITES:
         _SITES[pipe.unet] = cross_attention_sites(pipe.unet)
     return list(_SITES[pipe.unet])
@@ -202,7 +202,7 @@ def check_editable(pipe: Any, names: Iterable[str]) -> dict[str, torch.nn.Parame
     """The parameters of the names; refuses compiled or fused modules, where edits do nothing."""
     names = list(names)
     if any(n.startswith("unet.") for n in names):
-        check_hookable(pipe.unet)
+        check_unet(pipe.unet)
     return {name: parameter(pipe, name) for name in names}
 
 

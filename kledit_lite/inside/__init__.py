@@ -1,8 +1,20 @@
 """Instruments for looking inside models: sites, hooks, a sampler with nothing hidden in it."""
 
-from kledit_lite.inside.hooks import Fired, copy_between_lanes, text_at_sites
-from kledit_lite.inside.sampler import Sampling, Text, decode, encode, generate, latents_for, sample
-from kledit_lite.inside.sites import KINDS, Site, check_hookable, cross_attention_sites, discover
+from kledit_lite.inside.hookable import check_hookable
+from kledit_lite.inside.hooks import Fired, Seen, edit, read, stop
+from kledit_lite.inside.sampler import (
+    Sampling,
+    Text,
+    Work,
+    counted,
+    decode,
+    encode,
+    generate,
+    latents_for,
+    sample,
+)
+from kledit_lite.inside.sites import KINDS, Site, cross_attention_sites, discover
+from kledit_lite.inside.swaps import copy_between_lanes, text_at_sites
 from kledit_lite.inside.tokens import (
     end_position,
     last_subject_position,
@@ -14,19 +26,25 @@ __all__ = [
     "KINDS",
     "Fired",
     "Sampling",
+    "Seen",
     "Site",
     "Text",
+    "Work",
     "check_hookable",
     "copy_between_lanes",
+    "counted",
     "cross_attention_sites",
     "decode",
     "discover",
+    "edit",
     "encode",
     "end_position",
     "generate",
     "last_subject_position",
     "latents_for",
+    "read",
     "sample",
+    "stop",
     "subject_positions",
     "text_at_sites",
     "words_of",

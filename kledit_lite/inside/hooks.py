@@ -1,25 +1,64 @@
-"""Hooks as context managers: give chosen layers another text, copy activations between lanes."""
+"""The one way into a model: read what its modules compute, edit it, or stop after one of them.
+
+>>> import torch
+>>> net = torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.ReLU(), torch.nn.Linear(3, 1))
+>>> with torch.no_grad(), read(net, ["0", "1"]) as seen:
+...     y = net(torch.ones(1, 2))
+>>> torch.equal(seen["1"], seen["0"].relu())
+True
+
+All three are torch's own forward hooks, which come off at the end whatever happens. They work on
+UNets, text encoders, vision models and language models alike. A place is a module of the model,
+its dotted name, or a `Site`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
-from typing import Any
-
-import torch
+import inspect
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 from kledit_lite.core.errors import KleditError
-from kledit_lite.inside.sites import Site, check_hookable, module_at
+from kledit_lite.inside.hookable import check_hookable
+
+if TYPE_CHECKING:
+    import torch
+
+    from kledit_lite.inside.sites import Site
+
+    Place = torch.nn.Module | Site | str
 
 
 class Fired:
-    """Counts how often each hook ran, so that a silent one is noticed."""
+    """How often each hook ran, so that a silent one is noticed.
 
-    def __init__(self, names: Sequence[str]) -> None:
+    Attributes:
+        count: Name of each place to the number of times that its hook ran.
+        order: The names in the order in which the hooks ran.
+        calls: Forward passes of the whole model meanwhile.
+    """
+
+    def __init__(self, names: Iterable[str]) -> None:
         self.count = dict.fromkeys(names, 0)
+        self.order: list[str] = []
+        self.calls = 0
 
-    def expect(self, calls: int) -> None:
-        """Raise unless every hook ran exactly `calls` times."""
+    def note(self, name: str) -> None:
+        """A hook ran."""
+        self.count[name] += 1
+        self.order.append(name)
+
+    def expect(self, calls: int | None = None) -> None:
+        """Raise unless every hook ran exactly `calls` times.
+
+        Args:
+            calls: Default once in each forward pass of the model.
+        """
+        if calls is None and self.count and not self.calls:
+            raise KleditError("The model that was hooked did not run; call it inside the block.")
+        calls = self.calls if calls is None else calls
         wrong = {name: n for name, n in self.count.items() if n != calls}
         if wrong:
             name, n = next(iter(wrong.items()))
@@ -29,128 +68,287 @@ class Fired:
             )
 
 
+class Seen(Fired):
+    """What `read` saw: ``seen[place]`` is the latest there, ``seen.every(place)`` all of it."""
+
+    def __init__(self, modules: Mapping[str, torch.nn.Module], keep: int | None) -> None:
+        super().__init__(modules)
+        self._names = {id(module): name for name, module in modules.items()}
+        self._kept: dict[str, deque[Any]] = {name: deque(maxlen=keep) for name in modules}
+
+    def add(self, name: str, value: Any) -> None:
+        """A place was seen."""
+        self.note(name)
+        self._kept[name].append(value)
+
+    def every(self, place: Place) -> list[Any]:
+        """What was kept of a place, oldest first.
+
+        Raises:
+            KleditError: the place was not asked for.
+        """
+        name = place if isinstance(place, str) else getattr(place, "name", None)
+        name = self._names.get(id(place), name)
+        if name not in self._kept:
+            raise KleditError(f"{place!r} is not among what is read: {', '.join(self._kept)}.")
+        return list(self._kept[name])
+
+    def __getitem__(self, place: Place) -> Any:
+        found = self.every(place)
+        if not found:
+            raise KleditError(
+                f"{place!r} has not run; the model may be compiled, or took another path."
+            )
+        return found[-1]
+
+
 @contextmanager
-def hooked(*handles: Any) -> Iterator[None]:
-    """Remove the handles at the end, whatever happens."""
+def read(
+    model: Any,
+    places: Iterable[Place],
+    *,
+    at: str = "output",
+    take: Callable[[Any], Any] | None = None,
+    keep: int | None = 1,
+) -> Iterator[Seen]:
+    """Collect what some modules of a model give out, or what they are given.
+
+    Nothing is copied or detached: gradients flow through what is read. Inside an `edit` that was
+    begun before it, `read` sees the edited values.
+
+    Args:
+        model: A torch module.
+        places: Modules of it, their names, or sites.
+        at: ``"output"``; ``"input"``, which is the first argument; or another argument's name.
+        take: What to keep of each value, e.g. ``lambda h: h[:, -1]``; default all of it.
+        keep: How many values of each place, the latest ones; None for all of them.
+
+    Yields:
+        `Seen`, which fills as the model runs.
+
+    Raises:
+        KleditError: no such module; an argument that is not there; see `check_hookable`.
+
+    Example:
+        >>> import torch
+        >>> net = torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.ReLU())
+        >>> with read(net, net, at="input", take=len, keep=None) as seen:
+        ...     for rows in (1, 4):
+        ...         y = net(torch.ones(rows, 2))
+        >>> seen.every(net[0]), seen.order, seen.calls
+        ([1, 4], ['0', '1', '0', '1'], 2)
+    """
+    modules = _find(model, places)
+    seen = Seen(modules, keep)
+
+    def look(name: str) -> Callable[[Any], Any]:
+        def see(value: Any) -> Any:
+            seen.add(name, value if take is None else take(value))
+            return _SAME
+
+        return see
+
+    with _hooked(model, modules, {name: look(name) for name in modules}, at, seen):
+        yield seen
+
+
+@contextmanager
+def edit(
+    model: Any,
+    changes: Mapping[Any, Callable[[Any], Any]],
+    *,
+    at: str = "output",
+    first: bool = False,
+) -> Iterator[Fired]:
+    """Replace what some modules of a model give out, or what they are given.
+
+    The functions must not write into the value they get: what they return takes its place, for
+    this module and for all that follow it, and nothing else sees it.
+
+    Args:
+        model: A torch module.
+        changes: Place -> function from the value to its replacement.
+        at: As in `read`.
+        first: Run before hooks that are there already, such as those with which transformers
+            collects hidden states.
+
+    Yields:
+        `Fired`; call ``expect()`` at the end.
+
+    Raises:
+        KleditError: as `read`.
+
+    Example:
+        >>> import torch
+        >>> net = torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.ReLU())
+        >>> with edit(net, {"0": torch.ones_like}) as fired:
+        ...     y = net(torch.zeros(1, 2))
+        >>> fired.expect()
+        >>> y.tolist()
+        [[1.0, 1.0, 1.0]]
+    """
+    every = list(changes)
+    modules = _find(model, every)
+    fired = Fired(modules)
+
+    def swap(name: str, change: Callable[[Any], Any]) -> Callable[[Any], Any]:
+        def replace(value: Any) -> Any:
+            fired.note(name)
+            return change(value)
+
+        return replace
+
+    functions = {n: swap(n, changes[place]) for n, place in zip(modules, every, strict=True)}
+    with _hooked(model, modules, functions, at, fired, first):
+        yield fired
+
+
+class _Stop(Exception):
+    """Ends a forward pass; caught by the `stop` that raised it."""
+
+
+@contextmanager
+def stop(model: Any, place: Place, *, at: str = "output") -> Iterator[None]:
+    """End the forward pass once a module has run; nothing above it is computed.
+
+    What stands in the block behind the model's call is skipped. Give `read` before `stop` in one
+    ``with``, so that the value is kept before the pass ends.
+
+    Args:
+        model: A torch module.
+        place: A module of it, its name, or a site.
+        at: ``"output"``, or ``"input"`` to end before the module runs.
+
+    Raises:
+        KleditError: the model never reached the place; otherwise as `read`.
+
+    Example:
+        >>> import torch
+        >>> net = torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.Linear(9, 9))
+        >>> with read(net, ["0"]) as seen, stop(net, "0"):
+        ...     y = net(torch.ones(1, 2))  # the second layer could not take this
+        >>> seen["0"].shape
+        torch.Size([1, 3])
+    """
+    modules = _find(model, [place])
+    fired = Fired(modules)
+    (name,) = modules
+    mine = object()
+
+    def end(_value: Any) -> Any:
+        fired.note(name)
+        raise _Stop(mine)
+
+    with _hooked(model, modules, {name: end}, at, fired):
+        try:
+            yield
+        except _Stop as raised:
+            if raised.args[0] is not mine:
+                raise
+    if not fired.order:
+        raise KleditError(
+            f"The forward pass never reached {name!r}; the model may be compiled, or took another "
+            "path."
+        )
+
+
+_SAME = object()
+"""Returned by a function that only looks."""
+
+
+def _find(model: Any, places: Iterable[Place]) -> dict[str, torch.nn.Module]:
+    """The places' modules by name, in the order given."""
+    import torch
+
+    check_hookable(model)
+    names: dict[int, str] = {}
+    found: dict[str, torch.nn.Module] = {}
+    for place in places:
+        if isinstance(place, torch.nn.Module):
+            names = names or {id(m): n for n, m in model.named_modules()}
+            if id(place) not in names:
+                raise KleditError(f"{type(place).__name__} is not part of {type(model).__name__}.")
+            name, module = names[id(place)], place
+        else:
+            name = place if isinstance(place, str) else place.name
+            try:
+                module = model.get_submodule(name)
+            except AttributeError:
+                raise KleditError(
+                    f"{type(model).__name__} has no module {name!r}; its modules are those of "
+                    "model.named_modules()."
+                ) from None
+        name = name or type(model).__name__
+        if name in found:
+            raise KleditError(f"Each place may be named once, got {name!r} twice.")
+        found[name] = module
+    return found
+
+
+@contextmanager
+def _hooked(
+    model: Any,
+    modules: Mapping[str, torch.nn.Module],
+    functions: Mapping[str, Callable[[Any], Any]],
+    at: str,
+    fired: Fired,
+    first: bool = False,
+) -> Iterator[None]:
+    """Put the functions at the modules, count the model's calls, and take all of it off again."""
+
+    def count(*_: Any) -> None:
+        fired.calls += 1
+
+    def leaving(function: Callable[[Any], Any]) -> Callable[..., Any]:
+        def hook(_module: Any, _args: Any, out: Any) -> Any:
+            new = function(out)
+            return None if new is _SAME else new
+
+        return hook
+
+    def entering(function: Callable[[Any], Any]) -> Callable[..., Any]:
+        def hook(module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+            where = _argument(module, at, args, kwargs)
+            if isinstance(where, str):
+                new = function(kwargs[where])
+                return None if new is _SAME else (args, {**kwargs, where: new})
+            new = function(args[where])
+            return None if new is _SAME else ((*args[:where], new, *args[where + 1 :]), kwargs)
+
+        return hook
+
+    handles = []
     try:
+        handles.append(model.register_forward_pre_hook(count))
+        for name, module in modules.items():
+            if at == "output":
+                hook = leaving(functions[name])
+                handles.append(module.register_forward_hook(hook, prepend=first))
+            else:
+                hook = entering(functions[name])
+                handles.append(
+                    module.register_forward_pre_hook(hook, prepend=first, with_kwargs=True)
+                )
         yield
     finally:
         for handle in handles:
             handle.remove()
 
 
-@contextmanager
-def text_at_sites(
-    unet: Any, sites: Sequence[Site], bank: torch.Tensor, rows: torch.Tensor
-) -> Iterator[Fired]:
-    """Let every cross-attention layer read its own text, row by row.
-
-    Equation (LocoGen, altered inputs): layer l of row b attends to ``bank[rows[l, b]]`` instead
-    of the text the UNet was given. The replacement is out of place, so nothing else sees it.
-
-    Args:
-        unet: The denoiser.
-        sites: Its cross-attention layers, L of them.
-        bank: (M, T, d) text embeddings to choose from.
-        rows: (L, B) int64, which of the bank each row of each layer reads; a layer whose row is
-            all -1 is left alone.
-
-    Yields:
-        `Fired`; call ``expect(steps)`` at the end.
-
-    Example:
-        >>> from kledit_lite import trace, zoo
-        >>> pipe = zoo.load_pipeline("paint-tiny")
-        >>> sites = inside.discover(pipe.unet, ["cross-attention"])
-        >>> bank = inside.encode(pipe, ["a red cat", "a blue boat"]).hidden
-        >>> rows = torch.full((len(sites), 1), -1)
-        >>> rows[-1] = 1  # the last layer reads of a boat
-        >>> x = torch.zeros(1, pipe.unet.config.in_channels, 8, 8)
-        >>> with torch.no_grad(), text_at_sites(pipe.unet, sites, bank, rows) as fired:
-        ...     noise = pipe.unet(x, 500, encoder_hidden_states=bank[:1]).sample
-        >>> fired.expect(1)
-    """
-    check_hookable(unet)
-    if rows.shape[0] != len(sites):
-        raise KleditError(
-            f"Expected a row of choices for each of {len(sites)} layers, got {tuple(rows.shape)}."
-        )
-    active = [i for i in range(len(sites)) if bool((rows[i] >= 0).all())]
-    fired = Fired([sites[i].name for i in active])
-    handles = []
-    for i in active:
-
-        def replace(_module: Any, args: Any, kwargs: Any, i: int = i) -> tuple[Any, Any]:
-            given = kwargs.get("encoder_hidden_states")
-            if given is None:
-                raise KleditError(
-                    f"Layer {sites[i].name!r} received no text; expected a cross-attention layer "
-                    "called with encoder_hidden_states."
-                )
-            if given.shape[0] != rows.shape[1]:
-                raise KleditError(
-                    f"Layer {sites[i].name!r} received {given.shape[0]} rows, the choices are for "
-                    f"{rows.shape[1]}."
-                )
-            fired.count[sites[i].name] += 1
-            return args, {**kwargs, "encoder_hidden_states": bank[rows[i]]}
-
-        handles.append(
-            module_at(unet, sites[i]).register_forward_pre_hook(replace, with_kwargs=True)
-        )
-    with hooked(*handles):
-        yield fired
-
-
-@contextmanager
-def copy_between_lanes(
-    unet: Any, sites: Sequence[Site], source: torch.Tensor, lanes: Sequence[torch.Tensor]
-) -> Iterator[Fired]:
-    """At each site, overwrite the output of its lanes' rows by that of the source rows.
-
-    Equation (causal tracing, restored run): ``h_s[lane_s] <- h_s[source]``. All lanes go through
-    the UNet in one batch, so no activation is ever stored.
-
-    Args:
-        unet: The denoiser.
-        sites: S sites.
-        source: (R,) rows to copy from (the clean lane).
-        lanes: For each site, (R,) or (k R,) rows to overwrite; may be empty.
-
-    Yields:
-        `Fired`.
-    """
-    check_hookable(unet)
-    fired = Fired([s.name for s, rows in zip(sites, lanes, strict=True) if len(rows)])
-    with ExitStack() as stack:
-        for site, rows in zip(sites, lanes, strict=True):
-            if not len(rows):
-                continue
-            if len(rows) % len(source):
-                raise KleditError(
-                    f"Site {site.name!r}: {len(rows)} rows cannot be filled from {len(source)}; "
-                    "give a multiple."
-                )
-
-            def patch(
-                _module: Any, _args: Any, out: Any, site: Site = site, rows: torch.Tensor = rows
-            ) -> Any:
-                fired.count[site.name] += 1
-                return _map(out, source.repeat(len(rows) // len(source)), rows)
-
-            handle = module_at(unet, site).register_forward_hook(patch)
-            stack.callback(handle.remove)
-        yield fired
-
-
-def _map(out: Any, source: torch.Tensor, rows: torch.Tensor) -> Any:
-    """Copy rows in a tensor, or in each tensor of a tuple (a down block also returns skips)."""
-    if isinstance(out, torch.Tensor):
-        new = out.clone()
-        new[rows] = out[source]
-        return new
-    if isinstance(out, tuple):
-        return tuple(_map(o, source, rows) for o in out)
-    if isinstance(out, Mapping):
-        return type(out)({k: _map(v, source, rows) for k, v in out.items()})
-    return out
+def _argument(
+    module: Any, at: str, args: Sequence[Any], kwargs: Mapping[str, Any]
+) -> int | str:  # fmt: skip
+    """Where an argument stands in a call: its place among `args`, or its name among `kwargs`."""
+    if at == "input" and args:
+        return 0
+    if at in kwargs:
+        return at
+    names = list(inspect.signature(module.forward).parameters)
+    name = names[0] if at == "input" and names else at
+    if name in kwargs:
+        return name
+    if name in names and names.index(name) < len(args):
+        return names.index(name)
+    raise KleditError(
+        f"A {type(module).__name__} was called without {at!r}, which was to be read or replaced."
+    )

@@ -8,7 +8,8 @@ texts, and hooks may sit in the UNet while it runs.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -16,7 +17,8 @@ import numpy as np
 import torch
 
 from kledit_lite.core.errors import KleditError
-from kledit_lite.core.identity import content_hash
+from kledit_lite.inside.hooks import Seen, read
+from kledit_lite.inside.schedulers import check_deterministic
 from kledit_lite.inside.tokens import token_ids
 from kledit_lite.models.pipelines import check_paints_from_text
 
@@ -104,6 +106,12 @@ def tokenizers(pipe: Any) -> list[Any]:
     return [t for t in found if t is not None]
 
 
+def text_encoders(pipe: Any) -> list[Any]:
+    """The pipeline's text encoders: one, or two in SDXL."""
+    found = [getattr(pipe, name, None) for name in ("text_encoder", "text_encoder_2")]
+    return [e for e in found if e is not None]
+
+
 def is_sdxl(pipe: Any) -> bool:
     """Whether the UNet takes pooled text and picture sizes, as SDXL's does."""
     return getattr(pipe.unet.config, "addition_embed_type", None) == "text_time"
@@ -126,6 +134,39 @@ def latents_for(pipe: Any, seeds: Sequence[int], size: int | None = None) -> tor
     shape = (pipe.unet.config.in_channels, side, side)
     noise = [torch.randn(shape, generator=torch.Generator().manual_seed(int(s))) for s in seeds]
     return torch.stack(noise).to(pipe.unet.device, pipe.unet.dtype)
+
+
+@dataclass(frozen=True)
+class Work:
+    """What went through a UNet so far; made by `counted`."""
+
+    seen: Seen
+
+    @property
+    def calls(self) -> int:
+        """UNet calls."""
+        return self.seen.calls
+
+    @property
+    def rows(self) -> int:
+        """Rows of all calls."""
+        return sum(self.seen.every(next(iter(self.seen.count))))
+
+
+@contextmanager
+def counted(unet: Any) -> Iterator[Work]:
+    """Count what goes through the UNet while inside.
+
+    Example:
+        >>> from kledit_lite import zoo
+        >>> pipe = zoo.load_pipeline("paint-tiny")
+        >>> with counted(pipe.unet) as work:
+        ...     pictures = generate(pipe, ["a red cat"] * 3, how=Sampling(steps=2))
+        >>> work.calls, work.rows  # two halves of guidance
+        (2, 12)
+    """
+    with read(unet, [unet], at="input", take=len, keep=None) as seen:
+        yield Work(seen)
 
 
 Guard = Callable[[int, int], Any]
@@ -178,8 +219,6 @@ def _denoise(
     pipe: Any, text: Text, z: torch.Tensor, nothing: Text | None, how: Sampling,
     around: Guard | None, start: int,
 ) -> torch.Tensor:  # fmt: skip
-    from contextlib import nullcontext
-
     n = len(z)
     if nothing is not None:
         text = Text.cat([nothing[[0] * n], text])
@@ -201,55 +240,6 @@ def _denoise(
             "The sampler produced NaN or infinite latents; in half precision load the pipeline in "
             "float32 or bfloat16, or undo the last edit."
         )
-    return z
-
-
-def check_deterministic(scheduler: Any, steps: int = 20) -> None:
-    """Refuse a scheduler that draws noise at some step: lanes would differ by chance.
-
-    It is tried, not looked up by name: the same steps on the same few numbers under two states of
-    torch's generator must end alike. Ancestral, SDE, DDPM, consistency samplers and SASolver fail.
-
-    Args:
-        scheduler: Of a pipeline; a copy is used.
-        steps: As many as will be sampled: some draw noise in the middle only.
-
-    Raises:
-        KleditError: two runs differ.
-
-    Cost: a tenth of a second, once a scheduler.
-    """
-    tried = content_hash(scheduler, steps)
-    if tried not in _DRAWS:
-        with torch.random.fork_rng(devices=[]):
-            first, second = (_trial(scheduler, steps, seed) for seed in (0, 1))
-        _DRAWS[tried] = not torch.equal(first, second)
-    if _DRAWS[tried]:
-        raise KleditError(
-            f"The scheduler {type(scheduler).__name__} draws noise at some steps, so that two runs "
-            "differ by chance; set pipe.scheduler = DDIMScheduler.from_config("
-            "pipe.scheduler.config), or give --scheduler ddim on the command line."
-        )
-
-
-_DRAWS: dict[str, bool] = {}
-"""Schedulers tried in this process, by content."""
-
-
-def _trial(scheduler: Any, steps: int, seed: int) -> torch.Tensor:
-    torch.manual_seed(seed)
-    trial = copy.deepcopy(scheduler)
-    try:
-        trial.set_timesteps(steps)
-    except ValueError as error:
-        raise KleditError(
-            f"The scheduler {type(scheduler).__name__} cannot take {steps} steps ({error}); give "
-            "more steps, or another scheduler."
-        ) from error
-    z = torch.linspace(-1, 1, 16).reshape(1, 1, 4, 4) * float(trial.init_noise_sigma)
-    for t in trial.timesteps:
-        e = (trial.scale_model_input(z, t) / 2).tanh()
-        z = trial.step(e, t, z).prev_sample
     return z
 
 

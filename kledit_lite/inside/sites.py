@@ -10,6 +10,8 @@ from typing import Any, Literal
 import torch
 
 from kledit_lite.core.errors import KleditError, unknown
+from kledit_lite.inside.hookable import check_hookable
+from kledit_lite.inside.hooks import read
 
 Kind = Literal["cross-attention", "self-attention", "feed-forward", "resnet", "block"]
 KINDS: tuple[Kind, ...] = ("cross-attention", "self-attention", "feed-forward", "resnet", "block")
@@ -91,7 +93,7 @@ def discover(unet: Any, kinds: Kind | Iterable[Kind] = KINDS) -> list[Site]:
 
     Raises:
         UnknownNameError: not a kind.
-        KleditError: a module that would not notice a hook (see `check_hookable`).
+        KleditError: not a UNet, or one that would not notice a hook (see `check_unet`).
 
     Cost: one forward of one 8 x 8 latent.
 
@@ -104,27 +106,20 @@ def discover(unet: Any, kinds: Kind | Iterable[Kind] = KINDS) -> list[Site]:
     for kind in wanted:
         if kind not in KINDS:
             raise unknown("kind of site", kind, KINDS)
-    check_hookable(unet)
-    order: list[tuple[str, Kind]] = []
-    handles = []
-    for name, module in unet.named_modules():
+    check_unet(unet)
+    kinds_of: dict[str, Kind] = {}
+    for name, _ in unet.named_modules():
         kind = next((k for k, pattern in _PATTERNS if pattern.search(name)), None)
         if kind in wanted:
-            handles.append(
-                module.register_forward_pre_hook(
-                    lambda _m, _a, name=name, kind=kind: order.append((name, kind))
-                )
-            )
+            kinds_of[name] = kind
     training = unet.training
     try:
         unet.eval()
-        with torch.no_grad():
+        with torch.no_grad(), read(unet, kinds_of, at="input", take=lambda _: None) as seen:
             unet(**probe_inputs(unet))
     finally:
         unet.train(training)
-        for handle in handles:
-            handle.remove()
-    return [Site(name, kind, i) for i, (name, kind) in enumerate(order)]
+    return [Site(name, kinds_of[name], i) for i, name in enumerate(seen.order)]
 
 
 def cross_attention_sites(unet: Any) -> list[Site]:
@@ -132,52 +127,18 @@ def cross_attention_sites(unet: Any) -> list[Site]:
     return discover(unet, "cross-attention")
 
 
-def check_hookable(unet: Any) -> None:
-    """Refuse a UNet whose hooks would silently do nothing or miss the text.
+def check_unet(unet: Any) -> None:
+    """Refuse what is no UNet of diffusers, and a UNet that hides hooks.
 
     Raises:
-        KleditError: compiled, cached, with fused projections or sliced attention; the sentence
-            says how to undo it.
+        KleditError: as `check_hookable`.
     """
+    check_hookable(unet)
     if not hasattr(unet, "config") or not hasattr(unet.config, "cross_attention_dim"):
         raise KleditError(
             f"Expected a diffusers UNet2DConditionModel, got {type(unet).__name__}; pass "
             "pipeline.unet."
         )
-    if type(unet).__name__ == "OptimizedModule":
-        raise KleditError(
-            "The UNet is compiled, and a compiled module skips hooks; pass the original "
-            "(unet._orig_mod)."
-        )
-    for name, module in unet.named_modules():
-        if getattr(module, "_compiled_call_impl", None) is not None:
-            raise KleditError(
-                f"Module {name or 'unet'!r} is compiled, and compiled modules skip hooks; load "
-                "the pipeline again and do not compile it."
-            )
-        processor = type(getattr(module, "processor", None)).__name__
-        # unfusing an Attention restores its processor and leaves the flag set
-        flagged = getattr(module, "fused_projections", False)
-        if processor.startswith("Fused") or (flagged and hasattr(module, "unfuse_projections")):
-            raise KleditError(
-                f"Module {name!r} has fused query-key-value projections, which bypass to_k and "
-                "to_v; call unet.unfuse_qkv_projections() first."
-            )
-        if processor.startswith("Sliced"):
-            raise KleditError(
-                f"Module {name!r} uses attention slicing, which hides intermediate values; call "
-                "pipeline.disable_attention_slicing() first."
-            )
-    if getattr(unet, "is_cache_enabled", False):
-        raise KleditError(
-            "The UNet caches activations between steps, which skips hooks; call "
-            "unet.disable_cache() first."
-        )
-
-
-def module_at(unet: Any, site: Site) -> torch.nn.Module:
-    """The module of a site."""
-    return unet.get_submodule(site.name)
 
 
 def layer_indices(sites: Sequence[Site], chosen: Iterable[int]) -> list[int]:

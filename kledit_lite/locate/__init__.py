@@ -12,7 +12,6 @@ from kledit_lite.locate.locogen import (
     locogen,
     plan,
     score_sets,
-    smallest_window,
     subsets,
     windows,
 )
@@ -45,7 +44,6 @@ __all__ = [
     "plan",
     "race",
     "score_sets",
-    "smallest_window",
     "style_probe",
     "subsets",
     "total_effect",

@@ -15,7 +15,8 @@ from kledit_lite.core.files import check_writable, write_atomically
 from kledit_lite.core.machine import context
 from kledit_lite.core.results import Results
 from kledit_lite.core.rows import read_rows
-from kledit_lite.inside.sampler import Sampling, check_deterministic
+from kledit_lite.inside.sampler import Sampling
+from kledit_lite.inside.schedulers import check_deterministic
 from kledit_lite.inside.sites import Site
 from kledit_lite.locate.effect import FEWEST, control_intervals, interval, total_effect
 from kledit_lite.locate.locogen import (

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
@@ -14,7 +15,6 @@ import torch
 from kledit_lite.core.errors import KleditError, unknown
 from kledit_lite.core.identity import key_of, pipeline_key
 from kledit_lite.core.sweep import sweep
-from kledit_lite.inside.hooks import text_at_sites
 from kledit_lite.inside.sampler import (
     Sampling,
     Text,
@@ -26,6 +26,7 @@ from kledit_lite.inside.sampler import (
     sampling_key,
 )
 from kledit_lite.inside.sites import Site, cross_attention_sites, layer_indices
+from kledit_lite.inside.swaps import text_at_sites
 from kledit_lite.locate.probes import Probe
 
 Layers = tuple[int, ...]
@@ -140,36 +141,18 @@ def altered_latents(work: Plan, jobs: Sequence[tuple[Layers, int]]) -> torch.Ten
     pooled = work.source.pooled if work.pooled == "source" else work.target.pooled
     text = Text(work.source.hidden[prompt], None if pooled is None else pooled[prompt])
 
-    def around(start: int, count: int) -> Any:
+    @contextmanager
+    def around(start: int, count: int) -> Iterator[None]:
         part = slice(start, start + count)
         rows = prompt[part] + n * swapped[:, part]  # (L, B)
         if guided:
             rows = torch.cat([torch.full((layers, count), 2 * n), rows], 1)  # (L, 2B)
         rows[~swapped[:, part].any(1)] = -1  # layers nobody swaps need no hook
-        return _checked(text_at_sites(work.pipe.unet, work.sites, bank, rows.to(bank.device)),
-                        work)  # fmt: skip
+        with text_at_sites(work.pipe.unet, work.sites, bank, rows.to(bank.device)) as fired:
+            yield
+        fired.expect()
 
     return sample(work.pipe, text, work.latents[prompt], work.how, around)
-
-
-class _checked:  # noqa: N801  (a context manager, read like a function)
-    """Around the hooks: at the end, assert that each ran once a UNet call."""
-
-    def __init__(self, hooks: Any, work: Plan) -> None:
-        self.hooks, self.unet, self.calls = hooks, work.pipe.unet, 0
-
-    def _count(self, *_: Any) -> None:
-        self.calls += 1
-
-    def __enter__(self) -> None:
-        self.handle = self.unet.register_forward_pre_hook(self._count)
-        self.fired = self.hooks.__enter__()
-
-    def __exit__(self, *error: Any) -> None:
-        self.handle.remove()
-        self.hooks.__exit__(*error)
-        if error[0] is None:
-            self.fired.expect(self.calls)
 
 
 def altered_images(work: Plan, chosen: Iterable[int]) -> np.ndarray:
@@ -275,7 +258,7 @@ def locogen(
     """Score every window of m adjacent layers (Algorithm 1).
 
     Example:
-        >>> from kledit_lite import locate, trace, zoo
+        >>> from kledit_lite import inside, locate, zoo
         >>> from kledit_lite.metrics.clipscore import clip_scorer
         >>> probe, quick = locate.style_probe("seurat", 1), inside.Sampling(steps=1)
         >>> work = plan(zoo.load_pipeline("paint-tiny"), probe, quick)
@@ -310,41 +293,3 @@ def control(found: float, none: float, everything: float) -> float:
             "choose prompts whose targets differ in what they show."
         )
     return (none - found) / (none - everything)
-
-
-def smallest_window(
-    work: Plan, score: Score, *, threshold: float = 0.8, most: int | None = None,
-    progress: bool | None = None,
-) -> tuple[Located, dict[int, float]]:  # fmt: skip
-    """The smallest m with a window that takes control, and the control at every m tried.
-
-    The papers' threshold on the score is not published; here a window takes control when it has
-    `threshold` of the effect of swapping all layers (see `control`).
-
-    Args:
-        work: From `plan`.
-        score: Of a picture against a prompt.
-        threshold: Share of control asked for.
-        most: Largest m to try; default all layers.
-        progress: Show a bar.
-
-    Returns:
-        The sweep at that m (or at the largest tried), and ``{m: control of its best window}``.
-
-    Raises:
-        KleditError: swapping every layer moves the score the wrong way, or not at all.
-    """
-    from kledit_lite.locate.effect import total_effect
-
-    layers = len(work.sites)
-    ends = score_sets(work, [(), tuple(range(layers))], score, progress=False)
-    total_effect(ends)
-    none, everything = ends.mean
-    reached: dict[int, float] = {}
-    found = ends
-    for m in range(1, (most or layers) + 1):
-        found = locogen(work, m, score, progress=progress)
-        reached[m] = control(found.mean[found.order[0]], none, everything)
-        if reached[m] >= threshold:
-            break
-    return found, reached

@@ -16,19 +16,17 @@ from kledit_lite.trace.effects import (
     aie,
     by_clip,
     by_judge,
-    causal_states,
     causal_threshold,
     noise_sensitivity,
     total_effect,
     total_effect_interval,
 )
 from kledit_lite.trace.groups import trace_groups
-from kledit_lite.trace.lanes import counted, run_lanes
+from kledit_lite.trace.lanes import run_lanes
 from kledit_lite.trace.prompts import (
     ATTRIBUTES,
     TracePrompt,
     read_prompts,
-    split_prompts,
     trace_prompts,
 )
 
@@ -46,9 +44,7 @@ __all__ = [
     "aie",
     "by_clip",
     "by_judge",
-    "causal_states",
     "causal_threshold",
-    "counted",
     "draw_noise",
     "encode_pair",
     "noise_sensitivity",
@@ -57,7 +53,6 @@ __all__ = [
     "restore_one",
     "restored_texts",
     "run_lanes",
-    "split_prompts",
     "text_sites",
     "total_effect",
     "total_effect_interval",

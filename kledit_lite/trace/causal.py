@@ -21,13 +21,13 @@ import numpy as np
 import torch
 
 from kledit_lite.core.errors import KleditError
-from kledit_lite.inside.hooks import hooked
-from kledit_lite.inside.sampler import Text, decode, latents_for, sample
-from kledit_lite.inside.sites import Kind, Site, check_hookable, discover, module_at
+from kledit_lite.inside.hooks import edit, read
+from kledit_lite.inside.sampler import Text, counted, decode, latents_for, sample
+from kledit_lite.inside.sites import Kind, Site, check_unet, discover
 from kledit_lite.trace.corrupt import Tracing, check_inputs, encode_pair
 from kledit_lite.trace.effects import Score, Trace
 from kledit_lite.trace.kept import Kept, Marks
-from kledit_lite.trace.lanes import Group, counted, plan, run_lanes
+from kledit_lite.trace.lanes import Group, plan, run_lanes
 from kledit_lite.trace.prompts import TracePrompt
 
 MODULES: tuple[Kind, ...] = ("self-attention", "cross-attention", "feed-forward", "resnet")
@@ -69,7 +69,7 @@ def trace_unet(
         KleditError: a subject that is not in its prompt; a UNet that hides hooks; NaN latents.
 
     Example:
-        >>> from kledit_lite import trace, zoo
+        >>> from kledit_lite import inside, trace, zoo
         >>> pipe = zoo.load_pipeline("paint-tiny")
         >>> prompts = trace.trace_prompts("style", 2)
         >>> scores = {"clipscore": trace.by_clip(zoo.load_clip())}
@@ -150,31 +150,23 @@ def restore_one(
         (3, C, h, w) latents: clean, corrupted, restored. Cost: 3 runs, and the site's output at
         every step in memory.
     """
-    check_hookable(pipe.unet)
+    check_unet(pipe.unet)
     clean, corrupted = encode_pair(pipe, [prompt], [seed], how)
     mixed = Text(corrupted.hidden, (clean if how.pooled == "clean" else corrupted).pooled)
     latents = latents_for(pipe, [seed], how.sampling.size)
-    module = module_at(pipe.unet, site)
-    stored: list[Any] = []
+    only = how.sampling.guidance > 1 and not how.unconditional
+    with read(pipe.unet, [site], keep=None) as seen:
+        runs = [sample(pipe, clean, latents, how.sampling)]
+    runs.append(sample(pipe, corrupted, latents, how.sampling))
+    stored = iter(seen.every(site))
 
-    def store(_module: Any, _args: Any, out: Any) -> None:
-        stored.append(out)
-
-    def put_back(_module: Any, _args: Any, out: Any) -> Any:
-        kept = stored.pop(0)  # rows: unconditional, conditional; or conditional alone
-        only = how.sampling.guidance > 1 and not how.unconditional
+    def put_back(out: Any) -> Any:
+        kept = next(stored)  # rows: unconditional, conditional; or conditional alone
         return _second_row(out, kept) if only else kept
 
-    def run(text: Text, hook: Callable[..., Any] | None = None) -> torch.Tensor:
-        with hooked(*([module.register_forward_hook(hook)] if hook else [])):
-            return sample(pipe, text, latents, how.sampling)
-
-    runs = [run(clean, store), run(corrupted), run(mixed, put_back)]
-    if stored:
-        raise KleditError(
-            f"The site {site.name!r} ran another number of times in the restored run; the model "
-            "may be compiled, fused or cached."
-        )
+    with edit(pipe.unet, {site: put_back}) as fired:
+        runs.append(sample(pipe, mixed, latents, how.sampling))
+    fired.expect(seen.count[site.name])
     return torch.cat(runs)
 
 

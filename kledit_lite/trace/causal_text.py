@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -21,8 +21,18 @@ import numpy as np
 import torch
 
 from kledit_lite.core.errors import KleditError, unknown
-from kledit_lite.inside.hooks import Fired, hooked
-from kledit_lite.inside.sampler import Text, decode, encode, latents_for, sample, tokenizers
+from kledit_lite.inside.blocks import on_hidden
+from kledit_lite.inside.hooks import Fired, edit
+from kledit_lite.inside.sampler import (
+    Text,
+    counted,
+    decode,
+    encode,
+    latents_for,
+    sample,
+    text_encoders,
+    tokenizers,
+)
 from kledit_lite.inside.tokens import end_position, subject_positions, words_of
 from kledit_lite.trace.corrupt import (
     Noise,
@@ -30,11 +40,9 @@ from kledit_lite.trace.corrupt import (
     check_inputs,
     draw_noise,
     noisy_words,
-    text_encoders,
 )
 from kledit_lite.trace.effects import Score, Trace
 from kledit_lite.trace.kept import Kept, Marks
-from kledit_lite.trace.lanes import counted
 from kledit_lite.trace.prompts import TracePrompt
 
 TextKind = Literal["self-attn", "mlp", "layer"]
@@ -160,11 +168,14 @@ def token_roles(tokenizer: Any, prompt: TracePrompt) -> list[tuple[str, str]]:
 
 
 @contextmanager
-def restored_rows(pipe: Any, groups: Sequence[Sequence[TextSite]]) -> Iterator[Fired]:
+def restored_rows(pipe: Any, groups: Sequence[Sequence[TextSite]]) -> Iterator[list[Fired]]:
     """While inside, row i + 2 of an encoder call gets group i's outputs from row 0.
 
     The hooks run before any that were there already, because transformers collects hidden states
     with hooks of its own (SDXL reads one from them).
+
+    Yields:
+        `Fired` of each encoder.
     """
     rows: dict[tuple[int, int, TextKind], tuple[list[int], list[int]]] = {}
     for i, group in enumerate(groups):
@@ -172,23 +183,25 @@ def restored_rows(pipe: Any, groups: Sequence[Sequence[TextSite]]) -> Iterator[F
             to, at = rows.setdefault((s.encoder, s.layer, s.kind), ([], []))
             to.append(i + 2)
             at.append(s.position)
-    fired = Fired([f"encoder {e + 1} {kind}-{layer}" for e, layer, kind in rows])
-    handles = []
-    modules = [text_modules(e) for e in text_encoders(pipe)]
-    for (e, layer, kind), (to, at) in rows.items():
 
-        def patch(
-            _module: Any, _args: Any, out: Any, name: str = f"encoder {e + 1} {kind}-{layer}",
-            to: list[int] = to, at: list[int] = at,
-        ) -> Any:  # fmt: skip
-            fired.count[name] += 1
-            h = out[0] if isinstance(out, tuple) else out
+    def patch(to: list[int], at: list[int]) -> Callable[[Any], Any]:
+        def patched(h: torch.Tensor) -> torch.Tensor:
             new = h.clone()
             new[to, at] = h[0, at]
-            return (new, *out[1:]) if isinstance(out, tuple) else new
+            return new
 
-        handles.append(modules[e][layer, kind].register_forward_hook(patch, prepend=True))
-    with hooked(*handles):
+        return on_hidden(patched)
+
+    with ExitStack() as stack:
+        fired = []
+        for e, encoder in enumerate(text_encoders(pipe)):
+            modules = text_modules(encoder)
+            changes = {
+                modules[layer, kind]: patch(*where)
+                for (one, layer, kind), where in rows.items()
+                if one == e
+            }
+            fired.append(stack.enter_context(edit(encoder, changes, first=True)))
         yield fired
 
 
@@ -213,7 +226,8 @@ def restored_texts(
     n = 2 + len(groups)
     with restored_rows(pipe, groups) as fired, noisy_words(pipe, [None, *[list(noise)] * (n - 1)]):
         text = encode(pipe, [prompt] * n)
-    fired.expect(1)
+    for encoder in fired:
+        encoder.expect(1)
     return text
 
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
 
 from kledit_lite.core.errors import KleditError, unknown
-from kledit_lite.inside.hooks import hooked
-from kledit_lite.inside.sampler import Sampling, Text, encode, tokenizers
+from kledit_lite.inside.hooks import edit
+from kledit_lite.inside.sampler import Sampling, Text, encode, text_encoders, tokenizers
 from kledit_lite.inside.tokens import subject_positions
 from kledit_lite.trace.prompts import TracePrompt
 
@@ -58,12 +58,6 @@ class Noise:
     values: torch.Tensor
 
 
-def text_encoders(pipe: Any) -> list[Any]:
-    """The pipeline's text encoders: one, or two in SDXL."""
-    found = [getattr(pipe, name, None) for name in ("text_encoder", "text_encoder_2")]
-    return [e for e in found if e is not None]
-
-
 def draw_noise(pipe: Any, prompt: TracePrompt, seed: int, scale: float) -> list[Noise]:
     """Noise for the subject's tokens in each text encoder, from a seed.
 
@@ -96,12 +90,9 @@ def noisy_words(pipe: Any, noise: Sequence[Sequence[Noise] | None]) -> Iterator[
     Raises:
         KleditError: another number of rows is encoded, or an encoder is not called once.
     """
-    handles, calls = [], []
-    for i, encoder in enumerate(text_encoders(pipe)):
-        calls.append(0)
 
-        def add(_module: Any, _args: Any, out: torch.Tensor, i: int = i) -> torch.Tensor:
-            calls[i] += 1
+    def add(i: int) -> Callable[[torch.Tensor], torch.Tensor]:
+        def added(out: torch.Tensor) -> torch.Tensor:
             if len(out) != len(noise):
                 raise KleditError(
                     f"The noise is for {len(noise)} prompts, the text encoder was given {len(out)}."
@@ -113,9 +104,15 @@ def noisy_words(pipe: Any, noise: Sequence[Sequence[Noise] | None]) -> Iterator[
                     new[row, at] += parts[i].values.to(new.device, new.dtype)
             return new
 
-        handles.append(encoder.get_input_embeddings().register_forward_hook(add))
-    with hooked(*handles):
+        return added
+
+    with ExitStack() as stack:
+        fired = [
+            stack.enter_context(edit(encoder, {encoder.get_input_embeddings(): add(i)}))
+            for i, encoder in enumerate(text_encoders(pipe))
+        ]
         yield
+    calls = [n for f in fired for n in f.count.values()]
     if any(n != 1 for n in calls):
         raise KleditError(
             f"Expected each text encoder to embed its words once, they did {calls} times; a "

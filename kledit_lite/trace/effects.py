@@ -198,14 +198,6 @@ def causal_threshold(
     return float(causal[score].min()) if len(causal) else float("inf")
 
 
-def causal_states(
-    trace: Trace, threshold: float, score: str = "clipscore", by: Sequence[str] | None = None
-) -> pd.DataFrame:
-    """The rows of `aie` whose mean restored score reaches the threshold."""
-    table = aie(trace, score, by)
-    return table[table["restored"] >= threshold - 1e-12].reset_index(drop=True)
-
-
 def noise_sensitivity(
     run: Callable[[float], Trace], scales: Sequence[float], score: str | None = None,
     by: Sequence[str] | None = None,

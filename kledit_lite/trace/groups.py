@@ -8,11 +8,10 @@ from typing import Any
 import numpy as np
 
 from kledit_lite.core.errors import KleditError
-from kledit_lite.inside.sampler import decode, latents_for, sample
+from kledit_lite.inside.sampler import counted, decode, latents_for, sample
 from kledit_lite.trace.causal_text import TextSite, distinct, restored_texts
 from kledit_lite.trace.corrupt import Tracing, check_inputs, draw_noise
 from kledit_lite.trace.effects import Score, Trace
-from kledit_lite.trace.lanes import counted
 from kledit_lite.trace.prompts import TracePrompt
 
 Groups = Callable[[TracePrompt], Mapping[str, Sequence[TextSite]]]
@@ -49,7 +48,7 @@ def trace_groups(
         KleditError: as `trace_unet`; a prompt without groups.
 
     Example:
-        >>> from kledit_lite import trace, zoo
+        >>> from kledit_lite import inside, trace, zoo
         >>> pipe = zoo.load_pipeline("paint-tiny")
         >>> end = lambda p: {"end": trace.text_sites(pipe, p, ["self-attn"], [0], ["end"])}
         >>> how = trace.Tracing(noise=10, sampling=inside.Sampling(steps=1))

@@ -16,9 +16,9 @@ from typing import Any
 import torch
 
 from kledit_lite.core.errors import KleditError
-from kledit_lite.inside.hooks import copy_between_lanes
 from kledit_lite.inside.sampler import Text, sample
-from kledit_lite.inside.sites import Site, check_hookable
+from kledit_lite.inside.sites import Site, check_unet
+from kledit_lite.inside.swaps import copy_between_lanes
 from kledit_lite.trace.corrupt import Tracing
 
 Group = tuple[Site, ...]
@@ -72,39 +72,6 @@ def plan(pictures: int, groups: int, batch: int) -> list[Call]:
     ]
 
 
-class Rows:
-    """Counts UNet calls and rows; made by `counted`."""
-
-    def __init__(self) -> None:
-        self.calls = 0
-        self.rows = 0
-
-
-@contextmanager
-def counted(unet: Any) -> Iterator[Rows]:
-    """Count what goes through the UNet while inside.
-
-    Example:
-        >>> from kledit_lite import trace, zoo
-        >>> pipe = zoo.load_pipeline("paint-tiny")
-        >>> with counted(pipe.unet) as work:
-        ...     pictures = inside.generate(pipe, ["a red cat"] * 3, how=inside.Sampling(steps=2))
-        >>> work.calls, work.rows  # two halves of guidance
-        (2, 12)
-    """
-    work = Rows()
-
-    def count(_module: Any, args: Any, kwargs: Any) -> None:
-        work.calls += 1
-        work.rows += len(args[0] if args else kwargs["sample"])
-
-    handle = unet.register_forward_pre_hook(count, with_kwargs=True)
-    try:
-        yield work
-    finally:
-        handle.remove()
-
-
 @torch.no_grad()
 def run_call(
     pipe: Any, clean: Text, corrupted: Text, latents: torch.Tensor, groups: Sequence[Group],
@@ -145,12 +112,9 @@ def run_call(
 
     @contextmanager
     def around(_start: int, _n: int) -> Iterator[None]:
-        with (
-            counted(pipe.unet) as work,
-            copy_between_lanes(pipe.unet, sites, source, rows) as fired,
-        ):
+        with copy_between_lanes(pipe.unet, sites, source, rows) as fired:
             yield
-        fired.expect(work.calls)
+        fired.expect()
 
     z = sample(
         pipe, text, latents[mine].repeat(1 + lanes, 1, 1, 1), replace(how.sampling, batch=n), around
@@ -170,7 +134,7 @@ def run_lanes(
         Cost: ``steps (1 + G + c)`` samples a picture, c = its calls, against ``3 G steps`` for
         three runs a site.
     """
-    check_hookable(pipe.unet)
+    check_unet(pipe.unet)
     parts: list[torch.Tensor] = []
     for call in plan(len(latents), len(groups), how.sampling.batch):
         first, others = run_call(pipe, clean, corrupted, latents, groups, call, how)

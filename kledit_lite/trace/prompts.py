@@ -99,24 +99,6 @@ def _prompt(attribute: str, value: Any, *rest: Any) -> TracePrompt:
     return TracePrompt(caption(scene), subject, attribute, shows)
 
 
-def split_prompts(
-    prompts: Sequence[TracePrompt], validation: int, seed: int = 0
-) -> tuple[list[TracePrompt], list[TracePrompt]]:
-    """A validation part, from which a threshold may be chosen, and the rest.
-
-    Raises:
-        KleditError: nothing would be left in one of the two parts.
-    """
-    if not 0 < validation < len(prompts):
-        raise KleditError(
-            f"Cannot set {validation} of {len(prompts)} prompts apart; choose 1 to "
-            f"{len(prompts) - 1}."
-        )
-    order = np.random.default_rng(seed).permutation(len(prompts))
-    parts = sorted(order[:validation]), sorted(order[validation:])
-    return [prompts[i] for i in parts[0]], [prompts[i] for i in parts[1]]
-
-
 def read_prompts(path: Path) -> list[TracePrompt]:
     """Prompts from a CSV file with a header, or a JSON list of objects.
 

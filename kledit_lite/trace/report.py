@@ -12,7 +12,7 @@ from kledit_lite.core.errors import KleditError, unknown
 from kledit_lite.core.files import check_writable, write_atomically
 from kledit_lite.core.machine import context
 from kledit_lite.core.results import Results
-from kledit_lite.inside.sampler import check_deterministic
+from kledit_lite.inside.schedulers import check_deterministic
 from kledit_lite.inside.sites import KINDS, Kind, discover
 from kledit_lite.trace.causal import MODULES, trace_unet
 from kledit_lite.trace.causal_text import trace_text

@@ -10,9 +10,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from kledit_lite.core.errors import KleditError, unknown
+from kledit_lite.inside.blocks import layer_output
 from kledit_lite.inside.language import IGNORED, Encoded, token_log_probs
 from kledit_lite.unlearn import losses
-from kledit_lite.unlearn.reference import Reference, layer_output
+from kledit_lite.unlearn.reference import Reference
 
 if TYPE_CHECKING:
     import torch

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from kledit_lite.core.errors import KleditError
+from kledit_lite.inside.blocks import layer_output
+from kledit_lite.inside.hooks import read
 from kledit_lite.inside.language import Encoded, token_log_probs
 
 if TYPE_CHECKING:
     import torch
-
-
-class _Stop(Exception):
-    """Raised by a hook once the layer of interest has run."""
 
 
 @dataclass(frozen=True)
@@ -49,65 +46,6 @@ class Reference:
         """(N, T, V) logits of the reference."""
         assert self.hidden is not None and self.head is not None, "hidden states were not kept"
         return self.head(self.hidden)
-
-
-def blocks(model: Any) -> Any:
-    """The transformer blocks, first to last: the longest list of modules in the model.
-
-    Raises:
-        KleditError: the model has none.
-
-    Example:
-        >>> from kledit_lite import zoo
-        >>> model = zoo.load_writer().model
-        >>> len(blocks(model)) == model.config.num_hidden_layers
-        True
-    """
-    import torch
-
-    lists = [m for m in model.modules() if isinstance(m, torch.nn.ModuleList) and len(m)]
-    if not lists:
-        raise KleditError(f"{type(model).__name__} has no list of transformer blocks.")
-    return max(lists, key=lambda m: (len(m), sum(p.numel() for p in m.parameters())))
-
-
-def layer_output(model: Any, rows: Encoded, layer: int) -> torch.Tensor:
-    """(N, T, d) output of block `layer`; the forward pass stops there.
-
-    Nothing above the layer is computed, forward or backward.
-
-    Raises:
-        KleditError: no such layer, or the model never reached it.
-    """
-    chosen = blocks(model)
-    if not 0 <= layer < len(chosen):
-        raise KleditError(f"layer is {layer}, expected 0 to {len(chosen) - 1} for this model.")
-    caught: list[Any] = []
-
-    def hook(module: Any, inputs: Any, output: Any) -> None:
-        caught.append(output[0] if isinstance(output, tuple) else output)
-        raise _Stop
-
-    handle = chosen[layer].register_forward_hook(hook)
-    try:
-        model(input_ids=rows.ids, attention_mask=rows.mask, use_cache=False)
-    except _Stop:
-        pass
-    finally:
-        handle.remove()
-    if not caught:
-        raise KleditError(f"The forward pass never reached block {layer}; is the model compiled?")
-    return caught[0]
-
-
-@contextmanager
-def _input_of(module: Any) -> Iterator[list[Any]]:
-    caught: list[Any] = []
-    handle = module.register_forward_pre_hook(lambda m, args: caught.append(args[0]))
-    try:
-        yield caught
-    finally:
-        handle.remove()
 
 
 def precompute(
@@ -148,19 +86,19 @@ def precompute(
             if not needs & {"picked", "logits"}:
                 continue
             embedding = model.get_output_embeddings()
-            with _input_of(embedding) as caught:
+            with read(model, [embedding], at="input") as seen:
                 out = model(input_ids=part.ids, attention_mask=part.mask, use_cache=False).logits
             if "picked" in needs:
                 kept["picked"].append(token_log_probs(out, part.labels)[0].cpu())
             if "logits" in needs:
-                head = head or _frozen(embedding)
-                same = torch.allclose(head(caught[-1]).float(), out.float(), rtol=1e-4, atol=1e-4)
+                head, hidden = head or _frozen(embedding), seen[embedding]
+                same = torch.allclose(head(hidden).float(), out.float(), rtol=1e-4, atol=1e-4)
                 if start == 0 and not same:
                     raise KleditError(
                         f"{type(model).__name__} changes its logits after the output embedding; "
                         "methods that need the reference's whole distribution do not support it."
                     )
-                kept["hidden"].append(caught[-1].cpu())
+                kept["hidden"].append(hidden.cpu())
     model.train(training)
     whole = {k: torch.cat(v) if v else None for k, v in kept.items()}
     return Reference(whole["picked"], whole["hidden"], head, whole["layer"])

@@ -40,20 +40,17 @@ def find_readout(model: torch.nn.Module, x: torch.Tensor) -> tuple[torch.nn.Modu
     """
     import torch
 
-    outputs: list[tuple[torch.nn.Module, torch.Tensor]] = []
+    from kledit_lite.inside.hooks import read
 
-    def keep(layer: torch.nn.Module, _: object, out: torch.Tensor) -> None:
-        if out.flatten(1).shape[1] == layer.weight.shape[0]:
-            outputs.append((layer, out.flatten(1)))
+    def row_per_image(out: torch.Tensor) -> torch.Tensor | None:
+        return out.flatten(1) if out[0].numel() == max(out.shape[1:]) else None
 
-    handles = [m.register_forward_hook(keep) for m in model.modules() if _is_linear(m)]
-    try:
-        with torch.inference_mode():
-            y = as_rows(model(x), len(x))
-    finally:
-        for handle in handles:
-            handle.remove()
-    outputs = [(layer, out) for layer, out in outputs if out.shape == y.shape]
+    layers = {name: m for name, m in model.named_modules() if _is_linear(m)}
+    with torch.inference_mode(), read(model, layers, take=row_per_image, keep=None) as seen:
+        y = as_rows(model(x), len(x))
+    kept = {name: iter(seen.every(name)) for name in layers}
+    ran = [(layers[name], next(kept[name])) for name in seen.order]
+    outputs = [(layer, out) for layer, out in ran if out is not None and out.shape == y.shape]
     for layer, out in reversed(outputs):
         if torch.equal(out, y):
             return (layer,)
@@ -85,19 +82,13 @@ def reader(
     """Images to what the layers read, side by side, (N, d); without layers, to the output."""
     import torch
 
+    from kledit_lite.inside.hooks import read
+
     def features(x: torch.Tensor) -> torch.Tensor:
         if not layers:
             return as_rows(model(x), len(x))
-        seen: dict[torch.nn.Module, torch.Tensor] = {}
-        handles = [
-            layer.register_forward_pre_hook(lambda m, args: seen.update({m: args[0].flatten(1)}))
-            for layer in layers
-        ]
-        try:
+        with read(model, layers, at="input", take=lambda h: h.flatten(1)) as seen:
             model(x)
-        finally:
-            for handle in handles:
-                handle.remove()
         return torch.cat([seen[layer] for layer in layers], dim=1)
 
     return features

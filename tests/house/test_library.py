@@ -90,6 +90,20 @@ def public(tree: ast.Module | ast.ClassDef, scope: str = "") -> Iterator[tuple[s
             yield from public(node, f"{scope}{node.name}.")
 
 
+def hooks_of_its_own(path: Path) -> list[int]:
+    """Lines that register a hook on a forward pass themselves."""
+    lines = path.read_text(encoding="utf-8").splitlines()
+    return [i for i, line in enumerate(lines, 1) if "register_forward" in line]
+
+
+def test_hooks_are_registered_in_one_module(tmp_path):
+    found = {name(p) for p in modules() if hooks_of_its_own(p)}
+    assert found == {"inside/hooks.py"}
+    planted = tmp_path / "planted.py"
+    planted.write_text("import torch\nmodule.register_forward_pre_hook(look)\n")
+    assert hooks_of_its_own(planted) == [2]
+
+
 def test_everything_exported_exists():
     for path in LIBRARY.glob("*/__init__.py"):
         module = importlib.import_module(f"kledit_lite.{path.parent.name}")

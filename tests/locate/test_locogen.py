@@ -17,7 +17,6 @@ from kledit_lite.locate import (
     locogen,
     plan,
     score_sets,
-    smallest_window,
     style_probe,
     subsets,
     windows,
@@ -110,18 +109,6 @@ def test_control_is_nought_at_none_and_one_at_all():
     assert control(30.0, 30.0, 20.0) == 0 and control(20.0, 30.0, 20.0) == 1
     with pytest.raises(KleditError, match="nothing to locate"):
         control(1.0, 2.0, 2.0)
-
-
-def test_the_smallest_window_stops_where_the_threshold_is_met(sd2_pipe, brightness):
-    small = plan(sd2_pipe, style_probe("seurat", 1), Sampling(steps=1, batch=32))
-    none, everything = score_sets(small, [(), tuple(range(16))], brightness).mean
-    sign = 1 if everything < none else -1
-    found, reached = smallest_window(small, lambda *x: sign * brightness(*x), threshold=0.3)
-    m = max(reached)
-    assert len(found.sets[0]) == m and list(reached) == list(range(1, m + 1))
-    assert reached[m] >= 0.3 and all(v < 0.3 for k, v in reached.items() if k < m)
-    with pytest.raises(KleditError, match=r"should lower the score of a style, and moves it by \+"):
-        smallest_window(small, lambda *x: -sign * brightness(*x))
 
 
 def test_bad_input_says_what_was_wrong(pipe, brightness):

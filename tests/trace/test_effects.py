@@ -14,7 +14,6 @@ from kledit_lite.trace import (
     aie,
     by_clip,
     by_judge,
-    causal_states,
     causal_threshold,
     noise_sensitivity,
     total_effect,
@@ -78,11 +77,8 @@ def test_threshold_is_the_lowest_score_of_sites_faithful_for_all_validation_prom
     validation = made([[28, 24, 12, 26], [28, 26, 12, 20]], [[1, 1, 0, 1], [1, 1, 0, 0]])
     assert causal_threshold(validation) == 25.0
     assert causal_threshold(validation, share=0.5) == 23.0
-    test = made([[25.0, 24.9, 40.0]], np.zeros((1, 3)))
-    assert causal_states(test, 25.0)["order"].tolist() == [0, 2]
     nothing = made([[28.0]], [[0]])
     assert causal_threshold(nothing) == float("inf")
-    assert causal_states(test, float("inf")).empty
 
 
 def test_noise_sensitivity_says_where_the_drop_is_and_whether_ranks_agree():

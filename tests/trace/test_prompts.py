@@ -8,7 +8,7 @@ import pytest
 
 from kledit_lite.core.errors import KleditError, UnknownNameError
 from kledit_lite.inside import subject_positions
-from kledit_lite.trace import ATTRIBUTES, TracePrompt, read_prompts, split_prompts, trace_prompts
+from kledit_lite.trace import ATTRIBUTES, TracePrompt, read_prompts, trace_prompts
 from kledit_lite.world import TOWNS
 
 
@@ -38,14 +38,6 @@ def test_too_many_or_unknown():
         trace_prompts("facts", 49)
     with pytest.raises(UnknownNameError, match="object, style, colour, count, facts"):
         trace_prompts("mood", 1)
-
-
-def test_a_split_shares_nothing():
-    prompts = trace_prompts("style", 12)
-    validation, rest = split_prompts(prompts, 4, seed=3)
-    assert len(validation) == 4 and len(rest) == 8 and not set(validation) & set(rest)
-    with pytest.raises(KleditError, match="Cannot set 12 of 12"):
-        split_prompts(prompts, 12)
 
 
 def test_files(tmp_path):

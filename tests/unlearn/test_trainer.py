@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from kledit_lite.core.errors import KleditError
+from kledit_lite.inside.blocks import blocks, layer_output
 from kledit_lite.inside.language import encode, log_probabilities
 from kledit_lite.unlearn import generation
 from kledit_lite.unlearn.generation import generate
@@ -20,7 +21,7 @@ from kledit_lite.unlearn.methods import (
     GradientAscent,
     NextToken,
 )
-from kledit_lite.unlearn.reference import blocks, layer_output, precompute
+from kledit_lite.unlearn.reference import precompute
 from kledit_lite.unlearn.trainer import Settings, add_lora, order, train
 from kledit_lite.world.people import corpus
 
