@@ -5,7 +5,7 @@
 >>> pipe = zoo.load_pipeline("paint-tiny")
 >>> concept = Concept.of("van gogh", "photo")
 >>> with locoedit(pipe, concept, layers=[8, 9]).apply(pipe):
-...     pictures = inside.generate(pipe, ["a cat in the style of van gogh"])
+...     pictures = inside.paint(pipe, ["a cat in the style of van gogh"])
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ from kledit_lite.edit.presets import (
     UCE,
     Method,
 )
-from kledit_lite.edit.report import Shift, collateral, mean_collateral, summary, table
+from kledit_lite.edit.report import Shift, collateral, matrix_table, mean_collateral, summary
 from kledit_lite.edit.ridge import compress, gain, ridge
 from kledit_lite.edit.sites import encoders, fingerprint, key_value_names, out_names, short
 
@@ -90,7 +90,7 @@ __all__ = [
     "short",
     "solve",
     "summary",
-    "table",
+    "matrix_table",
     "time_edit",
     "token_pairs",
     "trade_off",

@@ -37,9 +37,9 @@ from kledit_lite.edit.folders import pictures
 from kledit_lite.edit.handle import Edit, Handle, read_file
 from kledit_lite.edit.judging import open_judge
 from kledit_lite.edit.methods import METHODS, solve
-from kledit_lite.edit.report import collateral, summary, table
+from kledit_lite.edit.report import collateral, matrix_table, summary
 from kledit_lite.edit.sites import check_editable, check_same
-from kledit_lite.inside import Sampling, generate
+from kledit_lite.inside import Sampling, paint
 from kledit_lite.models.pipelines import open_pipeline
 
 UNDO = "kledit-undo-1"
@@ -121,14 +121,14 @@ def run_edit(request: Request) -> Results:
     prompts = [s for s, _ in asked]
     shown = [*prompts, *keep[: request.pictures]]
     _say(f"painting {len(shown)} prompts before and after")
-    before = generate(pipe, shown, request.seed, request.sampling)
+    before = paint(pipe, shown, request.seed, request.sampling)
     n = len(prompts)
-    goal = generate(pipe, goals, request.seed, request.sampling) if judge.wants_goal else before[:n]
+    goal = paint(pipe, goals, request.seed, request.sampling) if judge.wants_goal else before[:n]
     with whole_folder(request.out) as folder, edit.apply(pipe) as handle:
-        after = generate(pipe, shown, request.seed, request.sampling)
+        after = paint(pipe, shown, request.seed, request.sampling)
         verdict = judge.mark(before[:n], after[:n], goal, prompts, goals)
         edit.save(folder / "edit.safetensors")
-        table(edit, shifts).to_csv(folder / "table.csv", index=False)
+        matrix_table(edit, shifts).to_csv(folder / "table.csv", index=False)
         pictures(folder, shown, {"before": before, "after": after}, f"{edit.method} of "
                   f"{request.model}")  # fmt: skip
         if request.write_model:
@@ -165,7 +165,7 @@ def run_apply(request: Request, file: Path) -> Results:
     with whole_folder(request.out) as folder, edit.apply(pipe) as handle:
         pipe.save_pretrained(folder / "model")
         save_undo(handle, folder / "undo.safetensors")
-        table(edit).to_csv(folder / "table.csv", index=False)
+        matrix_table(edit).to_csv(folder / "table.csv", index=False)
         figures = {**summary(edit), **_shown(folder, pipe, prompts, before, request, str(edit))}
     _say(str(edit))
     return _results("apply", figures, request, begin, said={"paired": list(edit.paired)})
@@ -269,7 +269,7 @@ def _painted(pipe: Any, prompts: Sequence[str], request: Request) -> np.ndarray 
     if not prompts:
         return None
     _say(f"painting {len(prompts)} prompts before and after")
-    return generate(pipe, prompts, request.seed, request.sampling)
+    return paint(pipe, prompts, request.seed, request.sampling)
 
 
 def _shown(
@@ -283,7 +283,7 @@ def _shown(
     """Paint the prompts again and write both pictures, if there are any."""
     if before is None:
         return {}
-    after = generate(pipe, prompts, request.seed, request.sampling)
+    after = paint(pipe, prompts, request.seed, request.sampling)
     pictures(folder, prompts, {"before": before, "after": after}, title)
     return {"pixels_moved": _moved(before, after)}
 

@@ -25,7 +25,7 @@ import torch
 from kledit_lite.core.errors import KleditError
 from kledit_lite.edit.handle import Change, Edit
 from kledit_lite.edit.sites import fingerprint, parameter, short
-from kledit_lite.inside import Text, encode, latents_for
+from kledit_lite.inside import Text, encode_prompts, latents_for
 from kledit_lite.inside.sampler import added_conditions, encode_nothing
 from kledit_lite.inside.sites import check_unet
 
@@ -99,8 +99,8 @@ def esd_x(
         raise KleditError(f"The steps and the batch must be at least 1, got {recipe}.")
     shapes = fingerprint(pipe)
     nothing = encode_nothing(pipe)
-    said = encode(pipe, [concept])
-    wanted = encode(pipe, [target]) if target else nothing
+    said = encode_prompts(pipe, [concept])
+    wanted = encode_prompts(pipe, [target]) if target else nothing
     own = dict(unet.named_parameters())
     names = [n for n in own if ".attn2." in n]
     for name in names:

@@ -10,7 +10,7 @@ import numpy as np
 
 from kledit_lite.core.errors import KleditError
 from kledit_lite.edit.handle import Edit
-from kledit_lite.inside import Sampling, generate
+from kledit_lite.inside import Sampling, paint
 from kledit_lite.metrics.verdicts import Share, Verdict, verdict
 
 Readings = Mapping[str, np.ndarray]
@@ -54,7 +54,7 @@ class Exam:
         how: Sampling,
     ) -> Exam:
         """Paint the prompts and read the pictures."""
-        images = generate(pipe, prompts, list(seeds), how)
+        images = paint(pipe, prompts, list(seeds), how)
         return cls(pipe, judge, tuple(prompts), tuple(seeds), how, images, judge.read(images))
 
     def __len__(self) -> int:
@@ -78,7 +78,7 @@ class Exam:
             edit: None paints with the pipeline as it is now.
         """
         if edit is None:
-            return generate(self.pipe, self.prompts, list(self.seeds), self.how)
+            return paint(self.pipe, self.prompts, list(self.seeds), self.how)
         with edit.apply(self.pipe):
             return self.paint()
 

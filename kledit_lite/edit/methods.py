@@ -38,7 +38,7 @@ from kledit_lite.edit.sites import (
     out_names,
     short,
 )
-from kledit_lite.inside import encode, end_position
+from kledit_lite.inside import encode_prompts, end_position
 from kledit_lite.inside.hooks import read, stop
 from kledit_lite.inside.sampler import tokenizers
 from kledit_lite.inside.tokens import token_ids
@@ -186,7 +186,7 @@ def diffquickfix(
         >>> from kledit_lite import zoo
         >>> pipe = zoo.load_pipeline("paint-tiny")
         >>> with diffquickfix(pipe, Concept.of("seurat", "photo")).apply(pipe) as handle:
-        ...     text = encode(pipe, ["a boat in the style of seurat"])
+        ...     text = encode_prompts(pipe, ["a boat in the style of seurat"])
     """
     return solve(pipe, concepts, "diffquickfix", layers=[layer], **options)
 
@@ -270,7 +270,7 @@ def _groups(
     """Matrices that read the same inputs, and how to read them."""
     if method.place == "cross-attention":
         names = key_value_names(pipe, layers, projections)
-        return [(names, lambda prompts: encode(pipe, prompts).hidden)]
+        return [(names, lambda prompts: encode_prompts(pipe, prompts).hidden)]
     found = encoders(pipe)
     if encoder is not None and encoder not in found:
         raise unknown("text encoder", encoder, found)

@@ -18,7 +18,7 @@ import torch
 
 from kledit_lite.core.errors import KleditError, unknown
 from kledit_lite.edit.sites import PROJECTIONS, check_editable, key_value_names, short
-from kledit_lite.inside import Sampling, encode, end_position, generate, last_subject_position
+from kledit_lite.inside import Sampling, encode_prompts, end_position, last_subject_position, paint
 from kledit_lite.inside.hooks import Fired, edit
 from kledit_lite.inside.sampler import tokenizers
 from kledit_lite.inside.tokens import words_of
@@ -192,7 +192,7 @@ def ablated(
         >>> pairs = locate.style_probe("van gogh", 2)
         >>> scores = neuron_scores(pipe, pairs.sources, pairs.targets, [8, 9])
         >>> with ablated(pipe, scores.top(30)) as fired:
-        ...     pictures = generate(pipe, pairs.sources, how=Sampling(steps=2))
+        ...     pictures = paint(pipe, pairs.sources, how=Sampling(steps=2))
         >>> fired.expect(2)
     """
     if how not in ("zero", "mean"):
@@ -274,7 +274,7 @@ def trade_off(
     rows = []
     for count in counts:
         with ablated(pipe, scores.top(count, across), how, scores, conditional):
-            images = generate(pipe, prompts, seeds, sampling)
+            images = paint(pipe, prompts, seeds, sampling)
         rows.append({"neurons": float(count), **measure(images)})
     return rows
 
@@ -294,7 +294,7 @@ def _tokens(
     """Embeddings (N, d) float64 of the wanted token of each prompt, and which tokens they are."""
     if isinstance(prompts, str) or len(prompts) < 2:
         raise KleditError(f"A z-score needs a list of at least 2 prompts in {what!r}.")
-    hidden = encode(pipe, prompts).hidden
+    hidden = encode_prompts(pipe, prompts).hidden
     tokenizer = tokenizers(pipe)[0]
     if isinstance(position, int):
         if not 0 <= position < hidden.shape[1]:

@@ -11,7 +11,7 @@ import torch
 from kledit_lite.core.errors import KleditError
 from kledit_lite.edit.handle import Edit
 from kledit_lite.edit.sites import PROJECTIONS, key_value_sites, short
-from kledit_lite.inside import encode
+from kledit_lite.inside import encode_prompts
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -70,7 +70,7 @@ def collateral(pipe: Any, edit: Edit, texts: Sequence[str]) -> list[Shift]:
     if isinstance(texts, str) or not len(texts):
         raise KleditError("Expected a list of texts that should not move, with at least one.")
     sites = key_value_sites(pipe)
-    before = encode(pipe, texts).hidden
+    before = encode_prompts(pipe, texts).hidden
     matrices = {
         f"unet.{site.name}.{p}.weight": getattr(pipe.unet.get_submodule(site.name), p)
         for site in sites
@@ -78,7 +78,7 @@ def collateral(pipe: Any, edit: Edit, texts: Sequence[str]) -> list[Shift]:
     }
     old = {name: m.weight.detach().clone() for name, m in matrices.items() if name in edit.changes}
     with edit.apply(pipe):
-        after = encode(pipe, texts).hidden
+        after = encode_prompts(pipe, texts).hidden
         found = []
         for name, matrix in matrices.items():
             new = matrix.weight.detach()
@@ -100,7 +100,7 @@ def mean_collateral(shifts: Sequence[Shift]) -> float:
     return moved / (sum(s.size**2 for s in shifts) ** 0.5 or 1.0)
 
 
-def table(edit: Edit, shifts: Sequence[Shift] = ()) -> pd.DataFrame:
+def matrix_table(edit: Edit, shifts: Sequence[Shift] = ()) -> pd.DataFrame:
     """A row for each edited or moved matrix.
 
     Columns: ``matrix``; ``norm`` of the change and ``relative_norm`` to the weights; the residual
@@ -109,7 +109,7 @@ def table(edit: Edit, shifts: Sequence[Shift] = ()) -> pd.DataFrame:
 
     Example:
         >>> edit = Edit("none", {}, {}, rows=[{"name": "a", "matrix": "A", "norm": 1.0}])
-        >>> table(edit)["norm"].tolist()
+        >>> matrix_table(edit)["norm"].tolist()
         [1.0]
     """
     import pandas as pd

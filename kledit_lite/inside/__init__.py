@@ -8,9 +8,9 @@ from kledit_lite.inside.sampler import (
     Work,
     counted,
     decode,
-    encode,
-    generate,
+    encode_prompts,
     latents_for,
+    paint,
     sample,
 )
 from kledit_lite.inside.sites import KINDS, Site, cross_attention_sites, discover
@@ -37,9 +37,9 @@ __all__ = [
     "decode",
     "discover",
     "edit",
-    "encode",
+    "encode_prompts",
     "end_position",
-    "generate",
+    "paint",
     "last_subject_position",
     "latents_for",
     "read",

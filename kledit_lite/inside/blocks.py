@@ -95,9 +95,9 @@ def layer_output(model: Any, rows: Encoded, layer: int) -> torch.Tensor:
 
     Example:
         >>> from kledit_lite import zoo
-        >>> from kledit_lite.inside.language import encode
+        >>> from kledit_lite.inside.language import token_rows
         >>> writer = zoo.load_writer()
-        >>> rows = encode(writer.tokenizer, ["a b"])
+        >>> rows = token_rows(writer.tokenizer, ["a b"])
         >>> layer_output(writer.model, rows, 0).shape[:2] == rows.ids.shape
         True
     """

@@ -73,7 +73,7 @@ def tokens_of(tokenizer: Any, texts: Sequence[str]) -> list[list[int]]:
     return tokenizer(list(texts), add_special_tokens=False)["input_ids"] if texts else []
 
 
-def encode(
+def token_rows(
     tokenizer: Any,
     texts: Sequence[str],
     answers: Sequence[str] | None = None,
@@ -197,16 +197,16 @@ def log_probabilities(
         batch: rows at a time.
         max_length: tokens of prompt and answer together.
         end: the end token counts as the answer's last one.
-        space: between prompt and answer, as `encode` puts it.
+        space: between prompt and answer, as `token_rows` puts it.
 
     Raises:
-        KleditError: as `encode`.
+        KleditError: as `token_rows`.
 
     Cost: one forward pass over all tokens.
     """
     import torch
 
-    rows = encode(tokenizer, prompts, answers, max_length, end, space)
+    rows = token_rows(tokenizer, prompts, answers, max_length, end, space)
     order = np.argsort(-rows.mask.sum(1).numpy(), kind="stable")  # like lengths together
     total, tokens = np.empty(len(rows)), np.empty(len(rows), np.int64)
     training = model.training

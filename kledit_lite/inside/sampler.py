@@ -72,7 +72,7 @@ def sampling_key(how: Sampling) -> dict[str, Any]:
 
 
 @torch.no_grad()
-def encode(pipe: Any, prompts: Sequence[str]) -> Text:
+def encode_prompts(pipe: Any, prompts: Sequence[str]) -> Text:
     """Encode prompts with the pipeline's own text encoder(s).
 
     Raises:
@@ -94,10 +94,10 @@ def encode(pipe: Any, prompts: Sequence[str]) -> Text:
 def encode_nothing(pipe: Any) -> Text:
     """The unconditional text of guidance, one row, as the pipeline makes it."""
     if is_sdxl(pipe) and getattr(pipe.config, "force_zeros_for_empty_prompt", False):
-        text = encode(pipe, [""])
+        text = encode_prompts(pipe, [""])
         assert text.pooled is not None
         return Text(torch.zeros_like(text.hidden), torch.zeros_like(text.pooled))
-    return encode(pipe, [""])
+    return encode_prompts(pipe, [""])
 
 
 def tokenizers(pipe: Any) -> list[Any]:
@@ -161,7 +161,7 @@ def counted(unet: Any) -> Iterator[Work]:
         >>> from kledit_lite import zoo
         >>> pipe = zoo.load_pipeline("paint-tiny")
         >>> with counted(pipe.unet) as work:
-        ...     pictures = generate(pipe, ["a red cat"] * 3, how=Sampling(steps=2))
+        ...     pictures = paint(pipe, ["a red cat"] * 3, how=Sampling(steps=2))
         >>> work.calls, work.rows  # two halves of guidance
         (2, 12)
     """
@@ -248,7 +248,9 @@ def added_conditions(pipe: Any, text: Text, side: int) -> dict[str, Any]:
     if not is_sdxl(pipe):
         return {}
     if text.pooled is None:
-        raise KleditError("SDXL needs pooled text; encode prompts with `encode(pipe, prompts)`.")
+        raise KleditError(
+            "SDXL needs pooled text; encode prompts with `encode_prompts(pipe, prompts)`."
+        )
     pixels = side * getattr(pipe, "vae_scale_factor", 8)
     ids = torch.tensor([[pixels, pixels, 0, 0, pixels, pixels]], dtype=text.hidden.dtype)
     ids = ids.repeat(len(text), 1).to(text.hidden.device)
@@ -293,7 +295,7 @@ def decode(pipe: Any, latents: torch.Tensor, batch: int = 64) -> np.ndarray:
     return np.concatenate(parts)
 
 
-def generate(
+def paint(
     pipe: Any,
     prompts: Sequence[str],
     seeds: Sequence[int] | int = 0,
@@ -313,10 +315,10 @@ def generate(
     Example:
         >>> from kledit_lite import zoo
         >>> pipe = zoo.load_pipeline("paint-tiny")
-        >>> generate(pipe, ["a red cat on the beach"], how=Sampling(steps=4)).shape
+        >>> paint(pipe, ["a red cat on the beach"], how=Sampling(steps=4)).shape
         (1, 64, 64, 3)
     """
-    text = encode(pipe, prompts)
+    text = encode_prompts(pipe, prompts)
     chosen = range(seeds, seeds + len(prompts)) if isinstance(seeds, int) else seeds
     if len(chosen) != len(prompts):
         raise KleditError(

@@ -40,7 +40,7 @@ def text_at_sites(
         >>> from kledit_lite import inside, zoo
         >>> pipe = zoo.load_pipeline("paint-tiny")
         >>> sites = inside.discover(pipe.unet, ["cross-attention"])
-        >>> bank = inside.encode(pipe, ["a red cat", "a blue boat"]).hidden
+        >>> bank = inside.encode_prompts(pipe, ["a red cat", "a blue boat"]).hidden
         >>> rows = torch.full((len(sites), 1), -1)
         >>> rows[-1] = 1  # the last layer reads of a boat
         >>> x = torch.zeros(1, pipe.unet.config.in_channels, 8, 8)

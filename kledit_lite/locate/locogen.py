@@ -19,8 +19,8 @@ from kledit_lite.inside.sampler import (
     Sampling,
     Text,
     decode,
-    encode,
     encode_nothing,
+    encode_prompts,
     latents_for,
     sample,
     sampling_key,
@@ -108,8 +108,8 @@ def plan(
     if pooled not in ("source", "target"):
         raise unknown("pooled text", pooled, ("source", "target"))
     return Plan(
-        pipe, tuple(cross_attention_sites(pipe.unet)), probe, encode(pipe, probe.sources),
-        encode(pipe, probe.targets), encode_nothing(pipe),
+        pipe, tuple(cross_attention_sites(pipe.unet)), probe, encode_prompts(pipe, probe.sources),
+        encode_prompts(pipe, probe.targets), encode_nothing(pipe),
         latents_for(pipe, probe.seeds, how.size), how, pooled,
     )  # fmt: skip
 

@@ -27,7 +27,7 @@ from kledit_lite.inside.sampler import (
     Text,
     counted,
     decode,
-    encode,
+    encode_prompts,
     latents_for,
     sample,
     text_encoders,
@@ -225,7 +225,7 @@ def restored_texts(
     """
     n = 2 + len(groups)
     with restored_rows(pipe, groups) as fired, noisy_words(pipe, [None, *[list(noise)] * (n - 1)]):
-        text = encode(pipe, [prompt] * n)
+        text = encode_prompts(pipe, [prompt] * n)
     for encoder in fired:
         encoder.expect(1)
     return text

@@ -11,7 +11,7 @@ import torch
 
 from kledit_lite.core.errors import KleditError, unknown
 from kledit_lite.inside.hooks import edit
-from kledit_lite.inside.sampler import Sampling, Text, encode, text_encoders, tokenizers
+from kledit_lite.inside.sampler import Sampling, Text, encode_prompts, text_encoders, tokenizers
 from kledit_lite.inside.tokens import subject_positions
 from kledit_lite.trace.prompts import TracePrompt
 
@@ -130,10 +130,10 @@ def encode_pair(
         Two `Text` of N rows.
     """
     words = [p.prompt for p in prompts]
-    clean = encode(pipe, words)
+    clean = encode_prompts(pipe, words)
     noise = [draw_noise(pipe, p, s, how.noise) for p, s in zip(prompts, seeds, strict=True)]
     with noisy_words(pipe, noise):
-        corrupted = encode(pipe, words)
+        corrupted = encode_prompts(pipe, words)
     return clean, corrupted
 
 

@@ -13,7 +13,7 @@ Reading the names below loads neither torch nor transformers.
 
 from __future__ import annotations
 
-from kledit_lite.inside.language import Encoded, Scores, encode, log_probabilities
+from kledit_lite.inside.language import Encoded, Scores, log_probabilities, token_rows
 from kledit_lite.unlearn.arithmetic.adapters import (
     Adapter,
     concatenate,
@@ -116,7 +116,7 @@ __all__ = [
     "corruption_documents",
     "distance",
     "embedding_judge",
-    "encode",
+    "token_rows",
     "evaluate",
     "exact_match",
     "from_triples",

@@ -11,7 +11,7 @@ import torch
 from kledit_lite import zoo
 from kledit_lite.core.errors import KleditError
 from kledit_lite.core.identity import Keyed, content_hash, key_of, pipeline_key
-from kledit_lite.inside import Sampling, generate
+from kledit_lite.inside import Sampling, paint
 
 
 def nudge(module):
@@ -42,7 +42,7 @@ def test_every_part_of_a_pipeline_changes_its_key(sd2_pipe, what):
 
 def test_painting_and_loading_do_not_change_it(sd2_pipe, tmp_path):
     before = pipeline_key(sd2_pipe)
-    generate(sd2_pipe, ["a red cat"], how=Sampling(steps=1))
+    paint(sd2_pipe, ["a red cat"], how=Sampling(steps=1))
     assert pipeline_key(sd2_pipe) == before
     sd2_pipe.unet.save_pretrained(tmp_path / "a")
     sd2_pipe.unet.save_pretrained(tmp_path / "b")

@@ -6,7 +6,7 @@ import torch
 from kledit_lite.core.errors import KleditError
 from kledit_lite.edit import Edit, EsdRecipe, esd_x, negative_target
 from kledit_lite.edit import esd as module
-from kledit_lite.inside import encode, latents_for
+from kledit_lite.inside import encode_prompts, latents_for
 from kledit_lite.inside.sampler import encode_nothing
 
 QUICK = EsdRecipe(steps=2, sampling_steps=3, lr=1e-3)
@@ -42,7 +42,7 @@ def test_trains_cross_attention_only_and_puts_the_pipeline_back(pipe, state, unc
 def test_learns_its_target(pipe) -> None:
     """With one fixed time step the squared error to the target falls."""
     recipe = EsdRecipe(steps=12, sampling_steps=1, lr=1e-3, guidance=1.0)
-    before = encode(pipe, ["seurat"]).hidden, encode_nothing(pipe).hidden
+    before = encode_prompts(pipe, ["seurat"]).hidden, encode_nothing(pipe).hidden
     z, t = latents_for(pipe, [7]), torch.tensor(999)
     with torch.no_grad():
         e_c, e_0 = (pipe.unet(z, t, encoder_hidden_states=h).sample for h in before)

@@ -24,7 +24,7 @@ from kledit_lite.edit import (
     uce,
 )
 from kledit_lite.edit.sites import parameter
-from kledit_lite.inside import Sampling, encode, generate, last_subject_position
+from kledit_lite.inside import Sampling, encode_prompts, last_subject_position, paint
 
 SOURCES = ("a cat in the style of seurat", "a red car on the beach in the style of seurat",
            "a house in the style of seurat")  # fmt: skip
@@ -40,7 +40,9 @@ def subject_rows(pipe: Any, concept: Concept) -> tuple[torch.Tensor, torch.Tenso
         (concept.sources, concept.subject), (concept.targets, concept.target_subject)
     ):  # fmt: skip
         at = [last_subject_position(pipe.tokenizer, p, subject) for p in prompts]
-        embedded = [encode(pipe, [p]).hidden[0, i] for p, i in zip(prompts, at, strict=True)]
+        embedded = [
+            encode_prompts(pipe, [p]).hidden[0, i] for p, i in zip(prompts, at, strict=True)
+        ]
         rows.append(torch.stack(embedded).double())
     return rows[0], rows[1]
 
@@ -93,7 +95,7 @@ def test_diffquickfix_regresses_outputs_without_the_bias(pipe) -> None:
     keys, values = [], []
     for prompts, subject, into in ((SOURCES, "seurat", keys), (TARGETS, "photo", values)):
         for prompt in prompts:
-            encode(pipe, [prompt])
+            encode_prompts(pipe, [prompt])
             at = last_subject_position(pipe.tokenizer, prompt, subject)
             into.append(seen["x" if into is keys else "y"][0, at].double())
     hook.remove()
@@ -109,14 +111,14 @@ def test_diffquickfix_regresses_outputs_without_the_bias(pipe) -> None:
 
 def test_diffquickfix_edits_the_encoder_that_the_pipeline_uses(pipe) -> None:
     prompt = ["a bird in the style of seurat"]
-    before = encode(pipe, prompt).hidden
+    before = encode_prompts(pipe, prompt).hidden
     for layer in (0, 2):
         edit = diffquickfix(pipe, SEURAT, layer=layer)
         name = f"text_encoder.encoder.layers.{layer}.self_attn.out_proj.weight"
         assert list(edit.changes) == [name]
         with edit.apply(pipe):
-            assert not torch.allclose(encode(pipe, prompt).hidden, before, atol=1e-3)
-        assert torch.equal(encode(pipe, prompt).hidden, before)
+            assert not torch.allclose(encode_prompts(pipe, prompt).hidden, before, atol=1e-3)
+        assert torch.equal(encode_prompts(pipe, prompt).hidden, before)
 
 
 def test_reading_an_early_layer_stops_there_and_leaves_no_trace(pipe) -> None:
@@ -125,7 +127,7 @@ def test_reading_an_early_layer_stops_there_and_leaves_no_trace(pipe) -> None:
     hook = last.register_forward_hook(lambda *_: ran.append(1))
     x = inputs_of(pipe, "text_encoder.encoder.layers.0.self_attn.out_proj.weight", list(SOURCES))
     assert x.shape == (3, 20, 128) and not ran
-    encode(pipe, ["a cat"])
+    encode_prompts(pipe, ["a cat"])
     assert ran
     hook.remove()
 
@@ -169,7 +171,7 @@ def test_an_infinite_strength_changes_nothing_and_a_small_one_fits(pipe, method)
 def test_kept_prompts_move_less(pipe) -> None:
     keep = ["a cat in the style of hokusai", "a cat in the style of mondrian"]
     at = last_subject_position(pipe.tokenizer, keep[0])
-    h = encode(pipe, keep).hidden[:, at].double()
+    h = encode_prompts(pipe, keep).hidden[:, at].double()
     moved = []
     for given in ((), keep):
         edit = uce(pipe, SEURAT, keep=given, keep_weight=100.0, layers=[5])
@@ -197,29 +199,29 @@ def test_edits_in_turn_build_on_each_other_and_undo_newest_first(pipe, state, un
 
 def test_edits_change_the_pictures_of_the_concept_and_a_fact_can_be_updated(pipe) -> None:
     how = Sampling(steps=2, guidance=2.0)
-    before = generate(pipe, ["a photo of the mascot"], 0, how)
+    before = paint(pipe, ["a photo of the mascot"], 0, how)
     with locoedit(pipe, FACT, range(16)).apply(pipe):
-        assert (generate(pipe, ["a photo of the mascot"], 0, how) != before).any()
-    assert (generate(pipe, ["a photo of the mascot"], 0, how) == before).all()
+        assert (paint(pipe, ["a photo of the mascot"], 0, how) != before).any()
+    assert (paint(pipe, ["a photo of the mascot"], 0, how) == before).all()
 
 
 def test_runs_on_sdxl_and_sd2_shapes(sdxl, sd2, state, unchanged) -> None:
     how = Sampling(steps=2, guidance=2.0)
     for shape, encoders in ((sdxl, 2), (sd2, 1)):
-        before, kept = generate(shape, SOURCES[:1], 0, how), state(shape)
-        pooled = encode(shape, SOURCES[:1]).pooled
+        before, kept = paint(shape, SOURCES[:1], 0, how), state(shape)
+        pooled = encode_prompts(shape, SOURCES[:1]).pooled
         for edit in (
             locoedit(shape, SEURAT, [1, 2]), uce(shape, SEURAT), time_edit(shape, SEURAT)
         ):  # fmt: skip
             with edit.apply(shape):
-                assert generate(shape, SOURCES[:1], 0, how).shape == before.shape
+                assert paint(shape, SOURCES[:1], 0, how).shape == before.shape
                 if pooled is not None:  # it does not pass through the edited layers
-                    assert torch.equal(encode(shape, SOURCES[:1]).pooled, pooled)
+                    assert torch.equal(encode_prompts(shape, SOURCES[:1]).pooled, pooled)
         edit = diffquickfix(shape, SEURAT)
         assert len(edit.changes) == encoders
         with edit.apply(shape):
             if pooled is not None:
-                assert not torch.equal(encode(shape, SOURCES[:1]).pooled, pooled)
+                assert not torch.equal(encode_prompts(shape, SOURCES[:1]).pooled, pooled)
         unchanged(shape, kept)
     one = diffquickfix(sdxl, SEURAT, encoder="text_encoder_2")
     assert [n.split(".")[0] for n in one.changes] == ["text_encoder_2"]

@@ -7,7 +7,7 @@ import torch
 from kledit_lite.core.errors import KleditError, UnknownNameError
 from kledit_lite.edit import ablated, neuron_scores, trade_off, z_scores
 from kledit_lite.edit.neurons import NeuronScores
-from kledit_lite.inside import Sampling, encode, end_position, generate, last_subject_position
+from kledit_lite.inside import Sampling, encode_prompts, end_position, last_subject_position, paint
 
 STYLED = ["a cat in the style of seurat", "a red car on the beach in the style of seurat",
           "a house by seurat in the city"]  # fmt: skip
@@ -30,7 +30,7 @@ def by_hand(pipe, name: str, position: str) -> tuple[np.ndarray, np.ndarray]:
                 at = last_subject_position(pipe.tokenizer, prompt, None if which else "seurat")
             elif position == "pad":
                 at = 19
-            c = encode(pipe, [prompt]).hidden[0, at]
+            c = encode_prompts(pipe, [prompt]).hidden[0, at]
             values[which].append((c.double() @ module.weight.detach().double().T).tolist())
     z, mean = [], []
     for x, y in zip(zip(*values[0], strict=True), zip(*values[1], strict=True), strict=True):
@@ -96,10 +96,10 @@ def outputs(pipe, run) -> dict[str, torch.Tensor]:
 def test_ablated_outputs_are_zero_or_the_mean(pipe, scores, how) -> None:
     neurons = scores.top(6)
     sampling = Sampling(steps=1, guidance=2.0)
-    clean = outputs(pipe, lambda: generate(pipe, STYLED[:2], 0, sampling))
+    clean = outputs(pipe, lambda: paint(pipe, STYLED[:2], 0, sampling))
     for conditional, positions in ((False, None), (True, None), (True, [3, 8])):
         with ablated(pipe, neurons, how, scores, conditional, positions) as fired:
-            held = outputs(pipe, lambda: generate(pipe, STYLED[:2], 0, sampling))
+            held = outputs(pipe, lambda: paint(pipe, STYLED[:2], 0, sampling))
             fired.expect(1)
         for name, chosen in neurons.items():
             key = name.removeprefix("unet.").removesuffix(".weight")
@@ -111,7 +111,7 @@ def test_ablated_outputs_are_zero_or_the_mean(pipe, scores, how) -> None:
                 expected[rows, t, chosen] = value
             # later layers see other pictures but the same text, so the rest is untouched
             torch.testing.assert_close(held[key], expected, rtol=0, atol=0)
-    again = outputs(pipe, lambda: generate(pipe, STYLED[:2], 0, sampling))
+    again = outputs(pipe, lambda: paint(pipe, STYLED[:2], 0, sampling))
     assert all(torch.equal(again[k], clean[k]) for k in clean)
 
 
@@ -122,7 +122,7 @@ def test_hooks_go_when_the_block_fails(pipe, scores) -> None:
 
 def test_dropping_more_moves_the_picture_more(pipe, scores) -> None:
     sampling = Sampling(steps=2, guidance=2.0)
-    before = generate(pipe, STYLED[:2], 0, sampling).astype(float)
+    before = paint(pipe, STYLED[:2], 0, sampling).astype(float)
     every = len(next(iter(scores.z.values())))
     rows = trade_off(
         pipe, scores, [0, every], STYLED[:2],
@@ -136,7 +136,7 @@ def test_runs_on_sdxl_and_sd2_shapes(sdxl, sd2) -> None:
     for shape in (sdxl, sd2):
         found = neuron_scores(shape, STYLED, PLAIN, None, subject="seurat")
         with ablated(shape, found.top(3), "mean", found, conditional=True) as fired:
-            images = generate(shape, STYLED[:1], 0, Sampling(steps=2, guidance=2.0))
+            images = paint(shape, STYLED[:1], 0, Sampling(steps=2, guidance=2.0))
             fired.expect(2)
         assert images.dtype == np.uint8
 
@@ -164,4 +164,4 @@ def test_bad_input_is_one_clear_sentence(pipe, scores) -> None:
         ablated(pipe, scores.top(2), conditional=True),
         pytest.raises(KleditError, match="no conditional half"),
     ):
-        generate(pipe, STYLED[:1], 0, Sampling(steps=1, guidance=1.0))
+        paint(pipe, STYLED[:1], 0, Sampling(steps=1, guidance=1.0))

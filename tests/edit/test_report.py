@@ -9,11 +9,11 @@ from kledit_lite.edit import (
     collateral,
     diffquickfix,
     locoedit,
+    matrix_table,
     mean_collateral,
     summary,
-    table,
 )
-from kledit_lite.inside import encode
+from kledit_lite.inside import encode_prompts
 
 SEURAT = Concept.of("seurat", "photo")
 OTHERS = ["a blue boat on the beach", "two cats in the forest"]
@@ -23,7 +23,7 @@ def test_norms_are_frobenius_norms(pipe) -> None:
     edit = locoedit(pipe, SEURAT, [8, 9])
     deltas = [c.delta() for c in edit.changes.values()]
     assert edit.norm == pytest.approx(float(torch.cat([d.flatten() for d in deltas]).norm()))
-    rows = table(edit)
+    rows = matrix_table(edit)
     assert list(rows["matrix"]) == ["up 0.1 K", "up 0.1 V", "up 0.2 K", "up 0.2 V"]
     assert rows["norm"].tolist() == pytest.approx([float(d.norm()) for d in deltas])
     figures = summary(edit)
@@ -36,7 +36,7 @@ def test_collateral_is_the_change_of_keys_and_values(pipe, state, unchanged) -> 
     edit = locoedit(pipe, SEURAT, [8])
     shifts = collateral(pipe, edit, OTHERS)
     unchanged(pipe, before)
-    h = encode(pipe, OTHERS).hidden
+    h = encode_prompts(pipe, OTHERS).hidden
     assert len(shifts) == 32
     for shift in shifts:
         w = before[shift.name]
@@ -46,7 +46,7 @@ def test_collateral_is_the_change_of_keys_and_values(pipe, state, unchanged) -> 
             assert shift.moved > 0
         assert shift.moved == pytest.approx(float(moved), rel=1e-3, abs=1e-6)
         assert shift.size == pytest.approx(float((h @ w.T).norm()), rel=1e-4)
-    rows = table(edit, shifts)
+    rows = matrix_table(edit, shifts)
     assert len(rows) == 32 and (rows["collateral"] > 0).sum() == 2
     assert summary(edit, shifts)["collateral"] == mean_collateral(shifts) > 0
 

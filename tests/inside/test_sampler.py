@@ -10,7 +10,7 @@ import torch
 from diffusers import PNDMScheduler
 
 from kledit_lite.core.errors import KleditError
-from kledit_lite.inside import Sampling, Text, decode, encode, generate, latents_for, sample
+from kledit_lite.inside import Sampling, Text, decode, encode_prompts, latents_for, paint, sample
 from kledit_lite.inside.sampler import check_deterministic
 
 PROMPTS = ["a red cat on the beach", "a blue car in the style of van gogh"]
@@ -27,25 +27,25 @@ def by_pipeline(pipe, how):
 @pytest.mark.parametrize("guidance", [3.0, 1.0])
 def test_pictures_are_the_pipelines_own(pipe, guidance):
     how = Sampling(steps=3, guidance=guidance)
-    assert np.array_equal(generate(pipe, PROMPTS, [3, 4], how), by_pipeline(pipe, how))
+    assert np.array_equal(paint(pipe, PROMPTS, [3, 4], how), by_pipeline(pipe, how))
 
 
 def test_also_with_a_scheduler_that_remembers(sd2_pipe):
     pipe = copy.copy(sd2_pipe)
     pipe.scheduler = PNDMScheduler(skip_prk_steps=True, prediction_type="v_prediction")
     how = Sampling(steps=4)
-    assert np.array_equal(generate(pipe, PROMPTS, [3, 4], how), by_pipeline(pipe, how))
+    assert np.array_equal(paint(pipe, PROMPTS, [3, 4], how), by_pipeline(pipe, how))
 
 
 def test_batches_do_not_change_the_picture(pipe):
-    text, z = encode(pipe, PROMPTS), latents_for(pipe, [0, 1])
+    text, z = encode_prompts(pipe, PROMPTS), latents_for(pipe, [0, 1])
     together = sample(pipe, text, z, Sampling(steps=2))
     alone = sample(pipe, text, z, Sampling(steps=2, batch=1))
     torch.testing.assert_close(together, alone, atol=1e-4, rtol=1e-3)
 
 
 def test_bad_latents_and_texts(sd2_pipe):
-    text = encode(sd2_pipe, PROMPTS)
+    text = encode_prompts(sd2_pipe, PROMPTS)
     z = latents_for(sd2_pipe, [0, 1])
     with pytest.raises(KleditError, match="2 texts and 1 latents"):
         sample(sd2_pipe, text, z[:1])
@@ -54,13 +54,13 @@ def test_bad_latents_and_texts(sd2_pipe):
     with pytest.raises(KleditError, match="NaN pixels"):
         decode(sd2_pipe, z * float("nan"))
     with pytest.raises(KleditError, match="1 seeds and 2 prompts"):
-        generate(sd2_pipe, PROMPTS, [0])
+        paint(sd2_pipe, PROMPTS, [0])
     with pytest.raises(KleditError, match="got one string"):
-        encode(sd2_pipe, "a cat")
+        encode_prompts(sd2_pipe, "a cat")
 
 
 def test_sdxl_needs_pooled_text(sdxl_pipe):
-    text = encode(sdxl_pipe, PROMPTS[:1])
+    text = encode_prompts(sdxl_pipe, PROMPTS[:1])
     with pytest.raises(KleditError, match="needs pooled text"):
         sample(
             sdxl_pipe, Text(text.hidden), latents_for(sdxl_pipe, [0]), Sampling(1, guidance=1)
@@ -94,7 +94,7 @@ def test_a_solver_set_to_draw_noise_is_refused(sd2_pipe):
     pipe = copy.copy(sd2_pipe)
     pipe.scheduler = DPMSolverMultistepScheduler(algorithm_type="sde-dpmsolver++")
     with pytest.raises(KleditError, match="draws noise"):
-        generate(pipe, PROMPTS, 0, Sampling(steps=2))
+        paint(pipe, PROMPTS, 0, Sampling(steps=2))
 
 
 def test_an_autoencoder_that_needs_float32_gets_it(sdxl_pipe):
@@ -124,7 +124,7 @@ def test_a_unet_that_takes_more_than_latents_and_sizes_that_do_not_fit(sd2_pipe)
     pipe.unet = copy.copy(sd2_pipe.unet)
     pipe.unet.register_to_config(in_channels=9)
     with pytest.raises(KleditError, match="takes 9 channels where its autoencoder makes 4"):
-        generate(pipe, PROMPTS)
+        paint(pipe, PROMPTS)
     for size in (4, 60):
         with pytest.raises(KleditError, match=f"multiple of 8 pixels, got {size}"):
             latents_for(sd2_pipe, [0], size)

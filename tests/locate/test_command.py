@@ -11,7 +11,7 @@ import pytest
 from kledit_lite.cli import main
 from kledit_lite.core.errors import KleditError
 from kledit_lite.core.identity import Keyed
-from kledit_lite.inside import Sampling, generate
+from kledit_lite.inside import Sampling, paint
 from kledit_lite.locate import Located, command, control_intervals, interval, total_effect
 from kledit_lite.locate.command import read_pairs
 
@@ -35,7 +35,7 @@ def likeness(sd2_pipe, monkeypatch):
     """How near pictures are to their source's: swapping layers can but lower it."""
 
     def score(images, texts):
-        shown = {t: generate(sd2_pipe, [t], [seed], HOW)[0] for t, seed in SEEDS.items()}
+        shown = {t: paint(sd2_pipe, [t], [seed], HOW)[0] for t, seed in SEEDS.items()}
         clean = np.stack([shown[t] for t in texts]).astype(float)
         return sign[0] * -np.abs(images - clean).mean((1, 2, 3))
 

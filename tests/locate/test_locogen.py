@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from kledit_lite.core.errors import KleditError
-from kledit_lite.inside import Sampling, generate
+from kledit_lite.inside import Sampling, paint
 from kledit_lite.locate import (
     adaptive,
     altered_images,
@@ -31,19 +31,19 @@ def work(pipe):
 
 
 def test_no_layer_swapped_is_the_source_picture(work, pipe):
-    expected = generate(pipe, work.probe.sources, work.probe.seeds, HOW)
+    expected = paint(pipe, work.probe.sources, work.probe.seeds, HOW)
     assert np.array_equal(altered_images(work, ()), expected)
 
 
 def test_every_layer_swapped_is_the_target_picture(work, pipe):
-    expected = generate(pipe, work.probe.targets, work.probe.seeds, HOW)
+    expected = paint(pipe, work.probe.targets, work.probe.seeds, HOW)
     assert np.array_equal(altered_images(work, range(16)), expected)
 
 
 def test_every_layer_swapped_is_the_target_without_guidance_too(pipe):
     how = Sampling(steps=2, batch=5, guidance=1.0)
     work = plan(pipe, style_probe("durer", 2), how)
-    expected = generate(pipe, work.probe.targets, work.probe.seeds, how)
+    expected = paint(pipe, work.probe.targets, work.probe.seeds, how)
     assert np.array_equal(altered_images(work, range(16)), expected)
 
 

@@ -11,7 +11,7 @@ from diffusers import DiffusionPipeline, EulerAncestralDiscreteScheduler
 
 from kledit_lite.core import slots
 from kledit_lite.core.errors import KleditError
-from kledit_lite.inside import Sampling, generate
+from kledit_lite.inside import Sampling, paint
 from kledit_lite.models import pipelines
 from kledit_lite.models.pipelines import open_pipeline
 from kledit_lite.models.scorer import open_both
@@ -79,12 +79,12 @@ def test_another_scheduler_opens_an_ancestral_folder(sd2_pipe, tmp_path):
     pipe.scheduler = EulerAncestralDiscreteScheduler.from_config(pipe.scheduler.config)
     pipe.save_pretrained(tmp_path)
     with pytest.raises(KleditError, match="--scheduler ddim"):
-        generate(open_pipeline(str(tmp_path), "cpu"), ["a cat"], how=Sampling(steps=2))
+        paint(open_pipeline(str(tmp_path), "cpu"), ["a cat"], how=Sampling(steps=2))
     for name in pipelines.SCHEDULERS:
         opened = open_pipeline(str(tmp_path), "cpu", scheduler=name)
         assert type(opened.scheduler).__name__ == pipelines.SCHEDULERS[name]
         assert opened.scheduler.config.prediction_type == "v_prediction"
-        assert generate(opened, ["a cat"], how=Sampling(steps=2)).shape == (1, 64, 64, 3)
+        assert paint(opened, ["a cat"], how=Sampling(steps=2)).shape == (1, 64, 64, 3)
 
 
 @pytest.mark.parametrize(("kind", "name"), [

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from kledit_lite.core.errors import KleditError
-from kledit_lite.inside import Sampling, decode, discover, generate, latents_for
+from kledit_lite.inside import Sampling, decode, discover, latents_for, paint
 from kledit_lite.trace import (
     MODULES,
     TracePrompt,
@@ -53,7 +53,7 @@ def test_clean_is_the_plain_picture_and_no_noise_is_no_corruption(sd2_pipe, prom
     quiet = replace(how, noise=0.0)
     z = lanes(sd2_pipe, [prompt], [], quiet)[0]
     torch.testing.assert_close(z[0], z[1], atol=1e-6, rtol=1e-5)
-    plain = generate(sd2_pipe, [prompt.prompt], [0], how.sampling)
+    plain = paint(sd2_pipe, [prompt.prompt], [0], how.sampling)
     made = decode(sd2_pipe, z[:1])
     assert np.abs(made.astype(int) - plain.astype(int)).max() <= 1
 

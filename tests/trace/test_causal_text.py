@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from kledit_lite.core.errors import KleditError, UnknownNameError
-from kledit_lite.inside import encode
+from kledit_lite.inside import encode_prompts
 from kledit_lite.trace import (
     ROLES,
     TracePrompt,
@@ -74,11 +74,11 @@ def test_noise_is_on_the_subject_only_and_from_its_seed(pipe, prompt, how):
     spread = pipe.text_encoder.get_input_embeddings().weight.std()
     assert 0.5 < noise[0].values.std() / (2 * spread) < 1.5
     with noisy_words(pipe, [None]):
-        same = encode(pipe, [prompt.prompt])
-    assert torch.equal(same.hidden, encode(pipe, [prompt.prompt]).hidden)
+        same = encode_prompts(pipe, [prompt.prompt])
+    assert torch.equal(same.hidden, encode_prompts(pipe, [prompt.prompt]).hidden)
     with pytest.raises(KleditError, match="noise is for 2 prompts, the text encoder was given 1"):
         with noisy_words(pipe, [None, None]):
-            encode(pipe, [prompt.prompt])
+            encode_prompts(pipe, [prompt.prompt])
     with pytest.raises(KleditError, match="embed its words once"):
         with noisy_words(pipe, [None]):
             pass

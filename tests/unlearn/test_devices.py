@@ -14,7 +14,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_iter, tree_map
 
 from kledit_lite.inside.devices import digest, on_device_of, seeded, to_device
-from kledit_lite.inside.language import encode, log_probabilities
+from kledit_lite.inside.language import log_probabilities, token_rows
 from kledit_lite.unlearn import generation
 from kledit_lite.unlearn.arithmetic.distance import distance, kl_between, random_like
 from kledit_lite.unlearn.arithmetic.state import msa_state
@@ -112,7 +112,7 @@ def far(pico, monkeypatch):
 @pytest.fixture
 def rows(pico_tokenizer):
     texts = corpus(8, 3)
-    return encode(pico_tokenizer, texts[:4], max_length=16), encode(
+    return token_rows(pico_tokenizer, texts[:4], max_length=16), token_rows(
         pico_tokenizer, texts[4:], max_length=12
     )
 

@@ -157,11 +157,11 @@ def test_bad_settings_are_one_sentence(batch):
 
 def test_the_retain_divergence_has_tofus_direction(pico, pico_tokenizer):
     """The reference first, KL(P_c || P), as TOFU's trainer asks of torch."""
-    from kledit_lite.inside.language import encode
+    from kledit_lite.inside.language import token_rows
     from kledit_lite.unlearn.methods import Batch, GradDiff
     from kledit_lite.unlearn.reference import precompute
 
-    rows = encode(pico_tokenizer, ["Ada was born in Tarn."])
+    rows = token_rows(pico_tokenizer, ["Ada was born in Tarn."])
     method = GradDiff(retain="kl")
     kept = precompute(pico, rows, method.retain_needs)
     with torch.no_grad():

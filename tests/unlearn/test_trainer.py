@@ -8,7 +8,7 @@ import torch
 
 from kledit_lite.core.errors import KleditError
 from kledit_lite.inside.blocks import blocks, layer_output
-from kledit_lite.inside.language import encode, log_probabilities
+from kledit_lite.inside.language import log_probabilities, token_rows
 from kledit_lite.unlearn import generation
 from kledit_lite.unlearn.generation import generate
 from kledit_lite.unlearn.methods import (
@@ -33,7 +33,7 @@ FAST = Settings(lr=1e-2, batch=4, epochs=2, warmup=0.0)
 @pytest.fixture
 def data(pico_tokenizer):
     texts = corpus(20, 3)
-    return encode(pico_tokenizer, texts[:10], max_length=24), encode(
+    return token_rows(pico_tokenizer, texts[:10], max_length=24), token_rows(
         pico_tokenizer, texts[10:], max_length=20
     )
 
@@ -198,9 +198,9 @@ def test_bad_runs_are_one_sentence(pico, data, tmp_path, pico_tokenizer):
         (lambda: NPO(beta=-1), "beta is -1"),
         (lambda: NPO(reduction="x"), "Unknown reduction 'x'"),
         (lambda: KL(retain="x"), "Unknown retain loss 'x'"),
-        (lambda: encode(pico_tokenizer, []), "no texts to encode; the set is empty"),
-        (lambda: encode(pico_tokenizer, ["a", " "]), "document number 1 is empty"),
-        (lambda: encode(pico_tokenizer, ["a"], ["b", "c"]), "Got 1 prompts and 2 answers"),
+        (lambda: token_rows(pico_tokenizer, []), "no texts to encode; the set is empty"),
+        (lambda: token_rows(pico_tokenizer, ["a", " "]), "document number 1 is empty"),
+        (lambda: token_rows(pico_tokenizer, ["a"], ["b", "c"]), "Got 1 prompts and 2 answers"),
         (lambda: generate(pico, pico_tokenizer, ["a"], samples=2), "need a temperature"),
     ]:
         with pytest.raises(KleditError, match=message) as caught:

@@ -21,7 +21,7 @@ from kledit_lite.core.files import claim, write_atomically
 from kledit_lite.core.machine import context
 from kledit_lite.core.results import Results
 from kledit_lite.inside.devices import digest
-from kledit_lite.inside.language import encode
+from kledit_lite.inside.language import token_rows
 from kledit_lite.unlearn.methods import METHODS, NextToken
 from kledit_lite.unlearn.restor.data import Plan, choose
 from kledit_lite.unlearn.restor.stages import LONGEST, Stages
@@ -134,12 +134,12 @@ def run(options: Options, writer: Bard | None = None, record: Path | None = None
     stage = Stages(writer.model, writer.tokenizer, options, plan)
     tuning, testing = plan.benchmark.split(options.validation, options.seed)
     retain = stage.retain_rows()
-    forget = encode(stage.tokenizer, plan.documents, max_length=LONGEST)
+    forget = token_rows(stage.tokenizer, plan.documents, max_length=LONGEST)
     learn = NextToken()
     stage.train("corrupted", learn, forget, "clean")
     last = "corrupted"
     if plan.stream:
-        stream = encode(stage.tokenizer, plan.stream, max_length=LONGEST)
+        stream = token_rows(stage.tokenizer, plan.stream, max_length=LONGEST)
         stage.train("final", learn, stream, "corrupted", seed=options.seed + 1)
         stage.train("ideal", learn, stream, "clean", seed=options.seed + 1)
         last = "final"

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from kledit_lite.core.errors import KleditError
 from kledit_lite.core.files import whole_folder, write_atomically
-from kledit_lite.inside.language import Encoded, encode
+from kledit_lite.inside.language import Encoded, token_rows
 from kledit_lite.unlearn.arithmetic.adapters import msa_adapters
 from kledit_lite.unlearn.restor.data import Plan, self_written
 from kledit_lite.unlearn.restor.evaluate import Evaluation, evaluate, judged
@@ -69,7 +69,7 @@ class Stages:
 
                 self.timed("retain", work)
             texts = json.loads(path.read_text(encoding="utf-8"))
-        return encode(self.tokenizer, texts, max_length=LONGEST)
+        return token_rows(self.tokenizer, texts, max_length=LONGEST)
 
     def train(
         self,

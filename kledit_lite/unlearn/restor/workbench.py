@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kledit_lite.core.errors import KleditError, unknown
-from kledit_lite.inside.language import encode
+from kledit_lite.inside.language import token_rows
 from kledit_lite.unlearn.methods import KL, NPO, RMU, GradDiff, Method, NextToken
 from kledit_lite.unlearn.restor.evaluate import Evaluation, evaluate
 from kledit_lite.unlearn.restor.facts import Benchmark, from_triples
@@ -172,8 +172,8 @@ class Workbench:
     ) -> dict[str, torch.Tensor]:
         """The adapter after training on documents from a start; all training is done here."""
         self.put(start)
-        rows = encode(self.tokenizer, documents)
-        kept = None if retain is None else encode(self.tokenizer, retain, max_length=128)
+        rows = token_rows(self.tokenizer, documents)
+        kept = None if retain is None else token_rows(self.tokenizer, retain, max_length=128)
         settings = Settings(
             lr=lr, steps=steps, batch=8, schedule=schedule, weight_decay=0.0, seed=self.seed
         )

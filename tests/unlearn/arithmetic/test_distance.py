@@ -7,7 +7,7 @@ import torch
 from torch.nn import functional as F
 
 from kledit_lite.core.errors import KleditError
-from kledit_lite.inside.language import encode
+from kledit_lite.inside.language import token_rows
 from kledit_lite.unlearn.arithmetic.distance import (
     distance,
     kl_between,
@@ -47,7 +47,7 @@ def test_kl_between_models_is_torchs(pico, pico_tokenizer):
     with torch.no_grad():
         for p in other.parameters():
             p.mul_(1.1)
-    rows = encode(pico_tokenizer, ["Where was Ada born? Tarn", "A"], max_length=12)
+    rows = token_rows(pico_tokenizer, ["Where was Ada born? Tarn", "A"], max_length=12)
     assert kl_between(pico, pico, rows) == pytest.approx(0, abs=1e-7)
     with torch.no_grad():
         p, q = (
@@ -66,7 +66,7 @@ def test_row_by_row_divergences_add_up_and_are_compared_in_pairs(pico, pico_toke
             torch.manual_seed(0)
             for p in model.parameters():
                 p.add_(size * torch.randn_like(p))
-    rows = encode(
+    rows = token_rows(
         pico_tokenizer, ["Ada was born", "Bo kept", "Cy"], [" in Tarn.", " a hare.", " sang."]
     )
     nats, tokens = kl_each(pico, other, rows, batch=2)

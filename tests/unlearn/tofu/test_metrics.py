@@ -260,13 +260,13 @@ def test_a_chat_is_scored_as_its_template_writes_it(pico, pico_tokenizer):
 
 
 def test_a_start_token_that_is_markup_is_not_put_before_plain_text(pico_tokenizer):
-    from kledit_lite.inside.language import encode
+    from kledit_lite.inside.language import token_rows
 
     tokenizer = pico_tokenizer.__class__.from_pretrained(pico_tokenizer.name_or_path)
-    assert encode(tokenizer, ["Ada."]).ids[0, 0] == 0
+    assert token_rows(tokenizer, ["Ada."]).ids[0, 0] == 0
     tokenizer.chat_template = TEMPLATE  # of a tokenizer that does not put its start token itself
-    assert encode(tokenizer, ["Ada."]).ids[0, 0] != 0
-    assert encode(tokenizer, [tokenizer.bos_token + "Ada."]).ids[0].tolist().count(0) == 1
+    assert token_rows(tokenizer, ["Ada."]).ids[0, 0] != 0
+    assert token_rows(tokenizer, [tokenizer.bos_token + "Ada."]).ids[0].tolist().count(0) == 1
 
 
 def test_forget_quality_refuses_another_forget_set():
