@@ -31,7 +31,7 @@ from kledit_lite.edit.methods import (
     time_edit,
     uce,
 )
-from kledit_lite.edit.neurons import NeuronScores, ablated, neuron_scores, trade_off, z_scores
+from kledit_lite.edit.neurons import NeuronScores, ablated, neuron_scores, z_scores
 from kledit_lite.edit.presets import (
     DIFFQUICKFIX,
     LOCOEDIT,
@@ -93,7 +93,6 @@ __all__ = [
     "matrix_table",
     "time_edit",
     "token_pairs",
-    "trade_off",
     "uce",
     "z_scores",
 ]

@@ -18,7 +18,7 @@ import torch
 
 from kledit_lite.core.errors import KleditError, unknown
 from kledit_lite.edit.sites import PROJECTIONS, check_editable, key_value_names, short
-from kledit_lite.inside import Sampling, encode_prompts, end_position, last_subject_position, paint
+from kledit_lite.inside import encode_prompts, end_position, last_subject_position
 from kledit_lite.inside.hooks import Fired, edit
 from kledit_lite.inside.sampler import tokenizers
 from kledit_lite.inside.tokens import words_of
@@ -233,50 +233,6 @@ def ablated(
             changes[module] = hold(name)
     with edit(pipe.unet, changes) as fired:
         yield fired
-
-
-def trade_off(
-    pipe: Any,
-    scores: NeuronScores,
-    counts: Sequence[int],
-    prompts: Sequence[str],
-    measure: Callable[[np.ndarray], Mapping[str, float]],
-    *,
-    how: How = "zero",
-    seeds: Sequence[int] | int = 0,
-    sampling: Sampling = Sampling(),  # noqa: B008  (frozen)
-    conditional: bool = False,
-    across: bool = False,
-) -> list[dict[str, float]]:
-    """Drop more and more neurons and measure the pictures: concept gone against the rest kept.
-
-    Args:
-        pipe, scores, how, conditional, across: As in `ablated` and `NeuronScores.top`.
-        counts: How many neurons of each matrix (or in all, with `across`) to drop.
-        prompts, seeds, sampling: Of the pictures; the same for every count.
-        measure: Takes the pictures (N, H, W, 3) uint8 and returns named numbers, e.g. the share
-            that still shows the style and the share that still shows the object.
-
-    Returns:
-        A row for each count: ``neurons`` and what `measure` returned.
-
-    Example:
-        >>> from kledit_lite import locate, zoo
-        >>> pipe, pairs = zoo.load_pipeline("paint-tiny"), locate.style_probe("seurat", 2)
-        >>> scores = neuron_scores(pipe, pairs.sources, pairs.targets, [8, 9])
-        >>> def light(images):
-        ...     return {"light": float(images.mean())}
-        >>> quick = Sampling(steps=2)
-        >>> rows = trade_off(pipe, scores, [0, 30], pairs.sources, light, sampling=quick)
-        >>> [row["neurons"] for row in rows]
-        [0.0, 30.0]
-    """
-    rows = []
-    for count in counts:
-        with ablated(pipe, scores.top(count, across), how, scores, conditional):
-            images = paint(pipe, prompts, seeds, sampling)
-        rows.append({"neurons": float(count), **measure(images)})
-    return rows
 
 
 def _half(out: torch.Tensor) -> int:

@@ -31,17 +31,6 @@ def on_device_of(first: torch.Tensor, *others: Any) -> tuple[Any, ...]:
     return tuple(None if x is None else x.to(first.device) for x in others)
 
 
-def to_device(state: Mapping[str, torch.Tensor], device: Any) -> dict[str, torch.Tensor]:
-    """A state dict on `device`; tensors that are there already are not copied.
-
-    Example:
-        >>> import torch
-        >>> to_device({"w": torch.ones(1)}, "cpu")["w"].item()
-        1.0
-    """
-    return {name: tensor.to(device) for name, tensor in state.items()}
-
-
 def double(tensor: torch.Tensor) -> torch.Tensor:
     """The tensor in float64 **on the CPU**, cut off from any gradient.
 

@@ -322,22 +322,18 @@ def _hooked(
         handles.append(model.register_forward_pre_hook(count))
         for name, module in modules.items():
             if at == "output":
-                hook = leaving(functions[name])
-                handles.append(module.register_forward_hook(hook, prepend=first))
+                put, hook, more = module.register_forward_hook, leaving(functions[name]), {}
             else:
-                hook = entering(functions[name])
-                handles.append(
-                    module.register_forward_pre_hook(hook, prepend=first, with_kwargs=True)
-                )
+                put, hook = module.register_forward_pre_hook, entering(functions[name])
+                more = {"with_kwargs": True}
+            handles.append(put(hook, prepend=first, **more))
         yield
     finally:
         for handle in handles:
             handle.remove()
 
 
-def _argument(
-    module: Any, at: str, args: Sequence[Any], kwargs: Mapping[str, Any]
-) -> int | str:  # fmt: skip
+def _argument(module: Any, at: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> int | str:
     """Where an argument stands in a call: its place among `args`, or its name among `kwargs`."""
     if at == "input" and args:
         return 0

@@ -1,4 +1,4 @@
-"""Curves over layers: the score of every window, and trade-offs of edits."""
+"""Curves over layers: the score of every window."""
 
 from __future__ import annotations
 
@@ -80,47 +80,3 @@ def bands(axes: Any, parts: Sequence[str]) -> None:
                 (a + b - 1) / 2, 1.0, parts[a], size=8.5, color=MUTED, ha="center", va="bottom",
                 transform=axes.get_xaxis_transform(),
             )  # fmt: skip
-
-
-@themed
-def trade_off(
-    curves: Mapping[str, tuple[Sequence[float], Sequence[float]]], title: str = "", *,
-    subtitle: str = "", xlabel: str = "removed", ylabel: str = "kept",
-    labels: Mapping[str, Sequence[str]] | None = None,
-) -> Plate:  # fmt: skip
-    """What an edit removes against what it keeps, a line or a point for each way to edit.
-
-    Args:
-        curves: name -> (removed (K,), kept (K,)), shares between 0 and 1.
-        title: bold words above. subtitle: muted words under it.
-        xlabel: what is removed. ylabel: what is kept.
-        labels: name -> words at each point.
-
-    Example:
-        >>> trade_off({"loco": ([0.9], [0.8])}).kl_alt
-        'Kept against removed: loco 80% at 90%.'
-    """
-    if not curves:
-        raise KleditError("Expected at least one curve, got none.")
-    figure, _ = new_figure(3.6, title, subtitle)
-    axes = figure.subplots()
-    words = []
-    for i, (name, (removed, kept)) in enumerate(curves.items()):
-        x = vector(removed, f"removed of {name}")
-        y = vector(kept, f"kept of {name}", len(x))
-        colour = OTHERS[i % len(OTHERS)]
-        axes.plot(x, y, color=colour, marker="o", label=name)
-        for x_at, y_at, text in zip(x, y, (labels or {}).get(name, [""] * len(x)), strict=True):
-            axes.annotate(text, (x_at, y_at), (4, 4), textcoords="offset points", size=8)
-        words.append(f"{name} {y[-1]:.0%} at {x[-1]:.0%}")
-    axes.set_xlim(-0.03, 1.03)
-    axes.set_ylim(-0.03, 1.06)
-    axes.xaxis.set_major_formatter(lambda v, _: f"{v:.0%}")
-    axes.yaxis.set_major_formatter(lambda v, _: f"{v:.0%}")
-    axes.set_xlabel(xlabel)
-    axes.set_ylabel(ylabel)
-    axes.grid()
-    axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
-    return describe(
-        figure, f"{ylabel[0].upper()}{ylabel[1:]} against {xlabel}: {'; '.join(words)}."
-    )

@@ -13,7 +13,6 @@ from kledit_lite.world.captions import article, place_phrase
 
 Attribute = Literal["style", "object", "fact"]
 ATTRIBUTES: tuple[Attribute, ...] = ("style", "object", "fact")
-AIMS = {"style": "min", "object": "min", "fact": "max"}
 
 
 @dataclass(frozen=True)
