@@ -19,7 +19,8 @@ import torch
 from kledit_lite.core.errors import KleditError, unknown
 from kledit_lite.edit.sites import PROJECTIONS, check_editable, key_value_names, short
 from kledit_lite.inside import encode_prompts, end_position, last_subject_position
-from kledit_lite.inside.hooks import Fired, edit
+from kledit_lite.inside.fired import Fired
+from kledit_lite.inside.hooks import edit
 from kledit_lite.inside.sampler import tokenizers
 from kledit_lite.inside.tokens import words_of
 

@@ -1,7 +1,8 @@
 """Instruments for looking inside models: sites, hooks, a sampler with nothing hidden in it."""
 
+from kledit_lite.inside.fired import Fired, Seen
 from kledit_lite.inside.hookable import check_hookable
-from kledit_lite.inside.hooks import Fired, Seen, edit, read, stop
+from kledit_lite.inside.hooks import edit, read, stop
 from kledit_lite.inside.sampler import (
     Sampling,
     Text,

@@ -17,10 +17,11 @@ import numpy as np
 import torch
 
 from kledit_lite.core.errors import KleditError
-from kledit_lite.inside.hooks import Seen, read
+from kledit_lite.inside.fired import Seen
+from kledit_lite.inside.hooks import read
+from kledit_lite.inside.painters import check_paints_from_text
 from kledit_lite.inside.schedulers import check_deterministic
 from kledit_lite.inside.tokens import token_ids
-from kledit_lite.models.pipelines import check_paints_from_text
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,8 @@ from typing import Any
 import torch
 
 from kledit_lite.core.errors import KleditError
-from kledit_lite.inside.hooks import Fired, edit
+from kledit_lite.inside.fired import Fired
+from kledit_lite.inside.hooks import edit
 from kledit_lite.inside.sites import Site, check_unet
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import warnings
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +62,7 @@ def open_pipeline(
     import kledit_lite.zoo.autoencoder  # noqa: F401  (saved painters name its class)
     from kledit_lite import zoo
     from kledit_lite.core.machine import best_device
+    from kledit_lite.inside.painters import check_paints_from_text
 
     if dtype is not None and dtype not in DTYPES:
         raise unknown("dtype", dtype, DTYPES)
@@ -90,17 +90,6 @@ def open_pipeline(
     return pipe.to(device, kind)
 
 
-def check_paints_from_text(pipe: Any, model: str = "The pipeline") -> None:
-    """Raise unless a pipeline has a text encoder and a UNet that takes latents and text alone.
-
-    Raises:
-        KleditError: it has not; or its UNet is one for inpainting, depth or picture editing.
-    """
-    if getattr(pipe, "unet", None) is None or getattr(pipe, "text_encoder", None) is None:
-        raise _no_unet(model, type(pipe).__name__)
-    _check_channels(model, pipe.unet.config, pipe.vae.config)
-
-
 def check_index(model: str) -> int | None:
     """Refuse by its small configuration files what `open_pipeline` could not use.
 
@@ -110,6 +99,8 @@ def check_index(model: str) -> int | None:
     Raises:
         KleditError: as `open_pipeline`.
     """
+    from kledit_lite.inside.painters import check_channels, no_unet
+
     folder = Path(model)
     if folder.is_dir() and not (folder / "model_index.json").is_file():
         raise KleditError(
@@ -119,12 +110,12 @@ def check_index(model: str) -> int | None:
     index = _load(model, lambda: _json(model, "model_index.json"))
     parts = {k: v[1] for k, v in index.items() if isinstance(v, list | tuple) and len(v) == 2}
     if parts.get("unet") is None or parts.get("text_encoder") is None:
-        raise _no_unet(model, str(index.get("_class_name")))
+        raise no_unet(model, str(index.get("_class_name")))
     unet, vae = (
         _load(model, lambda part=part: _json(model, f"{part}/config.json"))
         for part in ("unet", "vae")
     )
-    _check_channels(model, unet, vae)
+    check_channels(model, unet, vae)
     side, widths = unet.get("sample_size"), vae.get("block_out_channels")
     if not isinstance(side, int) or not widths:
         return None
@@ -191,20 +182,3 @@ def _from_file(path: Path, dtype: Any, config: Path | None) -> Any:
     name = "StableDiffusionPipeline" if kind[0] == "v" else "StableDiffusionXLPipeline"
     more = {} if config is None else {"config": str(config)}
     return getattr(diffusers, name).from_single_file(str(path), torch_dtype=dtype, **more)
-
-
-def _check_channels(model: str, unet: Mapping[str, Any], vae: Mapping[str, Any]) -> None:
-    takes, makes = unet.get("in_channels"), vae.get("latent_channels")
-    if makes is not None and takes != makes:
-        raise KleditError(
-            f"{model} has a UNet that takes {takes} channels where its autoencoder makes {makes}, "
-            "as those for inpainting, depth or picture editing do; expected one that paints from "
-            "text alone."
-        )
-
-
-def _no_unet(model: str, kind: str) -> KleditError:
-    return KleditError(
-        f"{model!r} is a {kind}; expected one with a UNet and a text encoder, such as Stable "
-        "Diffusion 1, 2 or XL."
-    )

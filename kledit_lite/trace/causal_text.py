@@ -22,7 +22,8 @@ import torch
 
 from kledit_lite.core.errors import KleditError, unknown
 from kledit_lite.inside.blocks import on_hidden
-from kledit_lite.inside.hooks import Fired, edit
+from kledit_lite.inside.fired import Fired
+from kledit_lite.inside.hooks import edit
 from kledit_lite.inside.sampler import (
     Text,
     counted,
