@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from kledit_lite.core.errors import KleditError
 
@@ -21,9 +21,8 @@ class Named(Protocol):
         ...
 
 
-if TYPE_CHECKING:
-    Place = torch.nn.Module | str | Named
-    """A module of a model, its dotted name, or a `Site`."""
+Place: TypeAlias = "torch.nn.Module | str | Named"
+"""A module of a model, its dotted name, or a `Site`."""
 
 
 class Fired:

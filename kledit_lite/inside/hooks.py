@@ -20,13 +20,11 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from kledit_lite.core.errors import KleditError
-from kledit_lite.inside.fired import Fired, Seen
+from kledit_lite.inside.fired import Fired, Place, Seen
 from kledit_lite.inside.hookable import check_hookable
 
 if TYPE_CHECKING:
     import torch
-
-    from kledit_lite.inside.fired import Place
 
 
 @contextmanager

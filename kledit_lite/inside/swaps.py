@@ -125,5 +125,6 @@ def _copied(out: Any, source: torch.Tensor, rows: torch.Tensor) -> Any:
     if isinstance(out, tuple):
         return tuple(_copied(o, source, rows) for o in out)
     if isinstance(out, Mapping):
-        return type(out)({k: _copied(v, source, rows) for k, v in out.items()})
+        kind: Any = type(out)
+        return kind({k: _copied(v, source, rows) for k, v in out.items()})
     return out
