@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import torch
 
 
-class Named(Protocol):
+class _Named(Protocol):
     """Anything with the dotted name of a module, such as a `Site`."""
 
     @property
@@ -21,7 +21,7 @@ class Named(Protocol):
         ...
 
 
-Place: TypeAlias = "torch.nn.Module | str | Named"
+Place: TypeAlias = "torch.nn.Module | str | _Named"
 """A module of a model, its dotted name, or a `Site`."""
 
 
