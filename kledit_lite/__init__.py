@@ -6,6 +6,8 @@ Importing this package loads nothing heavy; import the part you need:
 
 from __future__ import annotations
 
+import os
+
 __version__ = "0.1.0"
 
 
@@ -26,3 +28,8 @@ def use_profile(name: str) -> None:
 
 
 __all__ = ["__version__", "use_profile"]
+
+if "KLEDIT_USES" in os.environ:  # the book's engine asks which files a chapter opens
+    from kledit_lite.core.uses import watch
+
+    watch()

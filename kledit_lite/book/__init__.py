@@ -2,7 +2,7 @@
 
     chapters = discover(root)                       discover.py   notebooks/NN-slug.md
     run = execute(chapter, ...)                     execute.py    nbclient, seconds, peak memory
-    store.get(key) / store.put(key, run)            cache.py      key covers library and weights
+    store.get(key) / store.put(key, run)            cache.py      kept while its sources are
     checks = contract.check(run.figures)            contracts.py  bounds and negative controls
     report(...)                                     report.py     JSON and a page of the book
     build_book(root)                                build.py      all of it, then the site

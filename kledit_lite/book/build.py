@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from kledit_lite.book.cache import Cache
 from kledit_lite.book.contracts import load_contract
 from kledit_lite.book.discover import Chapter, choose, discover
 from kledit_lite.book.execute import Run, Say, execute, to_stderr
+from kledit_lite.book.record import Recorded, refreshed
 from kledit_lite.book.report import checks_of, expected_short, report_page, row, summary
 from kledit_lite.book.site import SiteError, build_site, check_toc, stage
 from kledit_lite.book.sync import out_of_sync
@@ -57,14 +58,15 @@ def run_chapters(
     Raises:
         KleditError: a contract is missing or malformed; found before anything is executed.
     """
-    for chapter in chapters:
-        load_contract(chapter.contract, cache.profile)
+    contracts = {c: load_contract(c.contract, cache.profile) for c in chapters}
     keys = {c: cache.key(c) for c in chapters}
     runs: dict[Chapter, Run] = {}
     for chapter in chapters:
         kept = None if chapter in force else cache.get(chapter)
         if kept is not None:
             say(f"{chapter.stem}: unchanged, kept")
+            shown = Recorded(chapter.slug, kept.figures, contracts[chapter])
+            kept = replace(kept, notebook=refreshed(kept.notebook, shown))
             cache.put(chapter, kept, keys[chapter])
             runs[chapter] = kept
     todo = [c for c in chapters if c not in runs]
@@ -72,7 +74,8 @@ def run_chapters(
     def keep(chapter: Chapter, run: Run) -> None:
         cache.put(chapter, run, keys[chapter])
 
-    for chapter, run in zip(todo, execute(todo, cache.profile, jobs, say, done=keep), strict=True):
+    executed = execute(todo, cache.profile, jobs, say, keep, cache.library)
+    for chapter, run in zip(todo, executed, strict=True):
         runs[chapter] = run
     return {c: runs[c] for c in chapters}
 

@@ -1,22 +1,30 @@
-"""Executed chapters, kept under a key that covers everything they depend on.
+"""Executed chapters, kept for as long as what they used is unchanged.
 
-The key is a SHA-256 over the chapter's text and the recorded runs that it names; every file of the
-library (sources, weights and data alike); the constraints file; the profile with the slots that are
-overridden or available; and the versions of Python and of the libraries that are installed. Change
-any of them and the chapter runs again; change nothing and it does not.
+A kept execution is valid while all of these are as they were when it started:
+
+- the chapter's text, the constraints file, the profile with the slots that are overridden or
+  available, and the versions of Python and of the libraries that are installed: the key;
+- the files that its kernel and the kernel's workers opened, by content: modules of the library,
+  weights and data, recorded runs, contracts of other chapters (its own is read anew).  The list is
+  written beside the executed chapter (``used.json``); see `kledit_lite.core.uses`.
+
+A file that is not on the list may change: a new way to unlearn does not run `alignment` again.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import shutil
+from collections.abc import Mapping
 from dataclasses import asdict
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from kledit_lite.book.discover import Chapter
 from kledit_lite.book.execute import Failure, Run
+from kledit_lite.book.sources import contents
 from kledit_lite.core.files import whole_folder, write_atomically
 from kledit_lite.core.machine import versions
 
@@ -26,28 +34,10 @@ KEEP = 3
 _DAMAGE = (OSError, ValueError, TypeError, KeyError)
 
 
-def tree_digest(folder: Path) -> str:
-    """SHA-256 over the names and contents of all files under ``folder``.
-
-    Byte-code, hidden files and build leftovers are left out.  Cost: O(bytes), ~1 s a gigabyte.
-    """
-    digest = hashlib.sha256()
-    for path in sorted(folder.rglob("*")):
-        relative = path.relative_to(folder)
-        skip = path.suffix == ".pyc" or any(
-            part.startswith(".") or part == "__pycache__" or part.endswith(".egg-info")
-            for part in relative.parts
-        )
-        if skip or not path.is_file():
-            continue
-        digest.update(f"{relative.as_posix()}\0".encode())
-        with path.open("rb") as file:
-            digest.update(_file_digest(file))
-    return digest.hexdigest()
-
-
 class Cache:
-    """``_build/cache/<profile>/<slug>/<key>/`` and the last run of each chapter.
+    """``_build/cache/<profile>/<slug>/<entry>/`` and the last run of each chapter.
+
+    What a file contained is looked at once, when the object is made: before anything is executed.
 
     Args:
         root: the checkout.
@@ -57,17 +47,17 @@ class Cache:
     Example::
 
         cache = Cache(find_root(), "lite")
-        cache.get(chapter)  # None, or the Run of exactly these sources
+        cache.get(chapter)  # None, or the Run that used exactly these sources
     """
 
     def __init__(self, root: Path, profile: str, library: Path | None = None) -> None:
         import kledit_lite
 
         self.root, self.profile = root, profile
-        library = library or Path(kledit_lite.__file__).parent
+        self.library = (library or Path(kledit_lite.__file__).parent).resolve()
+        self._contents = contents(root, self.library)
         constraints = root / "constraints.txt"
         self._common = [
-            tree_digest(library),
             constraints.read_text() if constraints.is_file() else "",
             profile,
             _slots(profile),
@@ -75,22 +65,26 @@ class Cache:
         ]
 
     def key(self, chapter: Chapter) -> str:
-        """32 hexadecimal digits that change when the chapter's result may."""
-        folder = chapter.source.parent / "recorded"
-        recorded = [p.read_text() for p in sorted(folder.glob("*.json")) if p.name in chapter.text]
-        parts = json.dumps([chapter.text, recorded, *self._common])
+        """32 hexadecimal digits over what a result depends on besides the files that are opened."""
+        parts = json.dumps([chapter.text, *self._common])
         return hashlib.sha256(parts.encode()).hexdigest()[:32]
 
     def get(self, chapter: Chapter) -> Run | None:
-        """The successful run of exactly these sources, or None."""
-        return self._read(self._folder(chapter) / self.key(chapter))
+        """The successful run that used exactly these sources, or None."""
+        for entry in self._valid(chapter):
+            try:
+                data = json.loads((entry / "run.json").read_text())
+                return _run(data, (entry / "notebook.ipynb").read_text(encoding="utf-8"))
+            except _DAMAGE:
+                continue  # run the chapter again
+        return None
 
     def last(self, chapter: Chapter) -> tuple[Run, bool] | None:
         """The chapter's latest run, successful or not, and whether the sources are still those."""
         try:
             data = json.loads(self._last_file(chapter).read_text())
-            key = data.pop("key")
-            return _run(data, ""), key == self.key(chapter)
+            sources = {"key": data.pop("key"), "files": data.pop("files")}
+            return _run(data, ""), self._unchanged(chapter, sources)
         except _DAMAGE:
             return None
 
@@ -102,26 +96,61 @@ class Cache:
         Args:
             chapter: that ran.
             run: what it gave.
-            key: of the sources as they were when it started; default: as they are now.
+            key: of the chapter as it was when it started; default: as it is now.
         """
-        key = key or self.key(chapter)
+        sources = {"key": key or self.key(chapter), "files": self._used(run)}
         meta = {k: v for k, v in asdict(run).items() if k != "notebook"}
         if run.ok:
-            folder = self._folder(chapter) / key
+            text = json.dumps(sources, sort_keys=True)
+            folder = self._folder(chapter) / hashlib.sha256(text.encode()).hexdigest()[:32]
             with whole_folder(folder) as new:
                 (new / "notebook.ipynb").write_text(run.notebook, encoding="utf-8")
                 (new / "results.json").write_text(json.dumps(dict(run.figures), indent=1))
                 (new / "run.json").write_text(json.dumps(meta, indent=1))
+                (new / "used.json").write_text(json.dumps(sources, indent=1))
                 shutil.rmtree(folder, ignore_errors=True)
             self._prune(chapter)
         else:
-            shutil.rmtree(self._folder(chapter) / key, ignore_errors=True)
+            for entry in self._valid(chapter):
+                shutil.rmtree(entry, ignore_errors=True)
             write_atomically(self.failed_file(chapter), run.notebook)
-        write_atomically(self._last_file(chapter), json.dumps({"key": key, **meta}, indent=1))
+        write_atomically(self._last_file(chapter), json.dumps({**sources, **meta}, indent=1))
 
     def failed_file(self, chapter: Chapter) -> Path:
         """Where the notebook of a failed run is left, with its outputs up to the failing cell."""
         return self.root / "_build" / "failed" / self.profile / f"{chapter.stem}.ipynb"
+
+    def _used(self, run: Run) -> dict[str, str]:
+        """Name -> content, as it was before the run, of the files that count for it.
+
+        Beside a file of data or weights lie its card and its shards, some of which are opened past
+        Python: all data in that folder of the library counts.
+        """
+        used = set(run.used) - {f"notebooks/contracts/{run.chapter}.yml"}  # see record.refreshed
+        data = {PurePosixPath(n).parent for n in used if _is_data(n, self.library)}
+        beside = {n for n in self._contents if _is_data(n, self.library)}
+        used |= {n for n in beside if PurePosixPath(n).parent in data}
+        return {name: self._contents.get(name, "") for name in sorted(used)}
+
+    def _unchanged(self, chapter: Chapter, sources: Mapping[str, Any]) -> bool:
+        files = sources["files"].items()
+        same = all(self._contents.get(name, "") == digest for name, digest in files)
+        return same and sources["key"] == self.key(chapter)
+
+    def _valid(self, chapter: Chapter) -> list[Path]:
+        """The entries whose sources are those of now, the latest first."""
+        valid = []
+        for entry in self._entries(chapter):
+            with contextlib.suppress(*_DAMAGE):
+                if self._unchanged(chapter, json.loads((entry / "used.json").read_text())):
+                    valid.append(entry)
+        return valid
+
+    def _entries(self, chapter: Chapter) -> list[Path]:
+        """All entries of a chapter, the latest first."""
+        folder = self._folder(chapter)
+        kept = [p for p in folder.glob("*") if p.is_dir() and p.name[0] != "."]
+        return sorted(kept, key=lambda p: p.stat().st_mtime, reverse=True)
 
     def _folder(self, chapter: Chapter) -> Path:
         return self.root / "_build" / "cache" / self.profile / chapter.slug
@@ -129,22 +158,20 @@ class Cache:
     def _last_file(self, chapter: Chapter) -> Path:
         return self._folder(chapter) / "last.json"
 
-    def _read(self, folder: Path) -> Run | None:
-        try:
-            data = json.loads((folder / "run.json").read_text())
-            return _run(data, (folder / "notebook.ipynb").read_text(encoding="utf-8"))
-        except _DAMAGE:
-            return None  # run the chapter again
-
     def _prune(self, chapter: Chapter) -> None:
-        kept = [p for p in self._folder(chapter).iterdir() if p.is_dir() and p.name[0] != "."]
-        for old in sorted(kept, key=lambda p: p.stat().st_mtime, reverse=True)[KEEP:]:
+        for old in self._entries(chapter)[KEEP:]:
             shutil.rmtree(old, ignore_errors=True)
+
+
+def _is_data(name: str, library: Path) -> bool:
+    return name.startswith(f"{library.name}/") and not name.endswith(".py")
 
 
 def _run(data: dict[str, Any], notebook: str) -> Run:
     failure = data.pop("failure")
-    return Run(**data, failure=Failure(**failure) if failure else None, notebook=notebook)
+    used = tuple(data.pop("used"))
+    failed = Failure(**failure) if failure else None
+    return Run(**data, used=used, failure=failed, notebook=notebook)
 
 
 def _slots(profile: str) -> str:
@@ -152,10 +179,3 @@ def _slots(profile: str) -> str:
     from kledit_lite.models import profiles
 
     return profiles.fingerprint(profile)
-
-
-def _file_digest(file: Any) -> bytes:
-    digest = hashlib.sha256()
-    while block := file.read(1 << 20):
-        digest.update(block)
-    return digest.digest()

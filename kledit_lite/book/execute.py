@@ -23,9 +23,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import kledit_lite
+from kledit_lite.book import sources
 from kledit_lite.book.discover import Chapter
 from kledit_lite.book.record import read_figures
 from kledit_lite.book.sync import read_source
+from kledit_lite.core import uses
 from kledit_lite.core.machine import cpus, versions
 
 #: Proportional set sizes cost a walk over every page: five a second took a sixth of a core.
@@ -65,6 +68,7 @@ class Run:
         versions: of Python and the libraries it ran on.
         failure: None when every cell ran.
         notebook: the executed notebook as JSON text, with outputs up to a failure.
+        used: the files of the library, recorded runs and contracts that it opened.
     """
 
     chapter: str
@@ -75,6 +79,7 @@ class Run:
     versions: Mapping[str, str]
     failure: Failure | None = None
     notebook: str = field(default="", repr=False)
+    used: tuple[str, ...] = ()
 
     @property
     def ok(self) -> bool:
@@ -98,6 +103,7 @@ def execute(
     jobs: int | None = None,
     say: Say = to_stderr,
     done: Callable[[Chapter, Run], None] | None = None,
+    library: Path | None = None,
 ) -> list[Run]:
     """Execute chapters, ``jobs`` at a time; a failing one does not stop the others.
 
@@ -111,6 +117,8 @@ def execute(
         jobs: how many at once; default: one per core.
         say: receives progress, one line at a time.
         done: called with each chapter as soon as it has run.
+        library: folder that the kernels import and whose files are noted; default: the imported
+            package.
 
     Returns:
         One `Run` per chapter, in the order of ``chapters``.
@@ -118,6 +126,7 @@ def execute(
     if not chapters:
         return []
     jobs = jobs or default_jobs(len(chapters))
+    library = (library or Path(kledit_lite.__file__).parent).resolve()
     threads = max(1, cpus() // min(jobs, len(chapters)))
 
     async def all_of_them() -> list[Run]:
@@ -125,7 +134,7 @@ def execute(
 
         async def one(chapter: Chapter) -> Run:
             async with free:
-                run = await _execute_one(chapter, profile, threads, say)
+                run = await _execute_one(chapter, profile, threads, say, library)
             if done is not None:
                 done(chapter, run)
             return run
@@ -159,7 +168,9 @@ def _in_thread(work: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
             raise
 
 
-async def _execute_one(chapter: Chapter, profile: str, threads: int, say: Say) -> Run:
+async def _execute_one(
+    chapter: Chapter, profile: str, threads: int, say: Say, library: Path
+) -> Run:
     from jupyter_client.kernelspec import KernelSpecManager
     from jupyter_client.manager import AsyncKernelManager
     from nbclient import NotebookClient
@@ -180,15 +191,15 @@ async def _execute_one(chapter: Chapter, profile: str, threads: int, say: Say) -
     )
     client.owns_km = True  # so that it shuts the kernel down and closes its sockets, come what may
     failure = None
-    with tempfile.TemporaryDirectory() as results:
+    with tempfile.TemporaryDirectory() as results, tempfile.TemporaryDirectory() as notes:
+        environment = _environment(profile, threads, results)
+        environment |= _watched(chapter.root, library, notes)
         memory = PeakMemory()
         start = time.perf_counter()
         say(f"{chapter.stem}: starts, profile {profile}")
         watcher = asyncio.ensure_future(memory.watch(lambda: _pid(manager)))
         try:
-            await client.async_execute(
-                cwd=str(chapter.source.parent), env=_environment(profile, threads, results)
-            )
+            await client.async_execute(cwd=str(chapter.source.parent), env=environment)
         except CellExecutionError as error:
             failure = current.failed(_last_lines(error))
         except CellTimeoutError:
@@ -203,6 +214,8 @@ async def _execute_one(chapter: Chapter, profile: str, threads: int, say: Say) -
                 await watcher
         seconds = time.perf_counter() - start
         figures = read_figures(Path(results), chapter.slug)
+        opened = sources.names(uses.noted(Path(notes)), chapter.root, library)
+        used = tuple(sorted(opened.values()))
     say(f"{chapter.stem}: {'failed' if failure else 'done'}, {seconds:.1f} s, {memory.mb:.0f} MB")
     return Run(
         chapter.slug,
@@ -213,6 +226,7 @@ async def _execute_one(chapter: Chapter, profile: str, threads: int, say: Say) -
         versions(),
         failure,
         _as_text(notebook),
+        used,
     )
 
 
@@ -259,11 +273,18 @@ class _Progress:
         return Failure(self.index + 1, self.source, traceback)
 
 
-def _environment(profile: str, threads: int, results: str) -> dict[str, str]:
-    import kledit_lite
+def _watched(root: Path, library: Path, notes: str) -> dict[str, str]:
+    """The environment in which a kernel imports ``library`` and notes what it opens."""
+    imported = Path(kledit_lite.__file__).resolve().parent
+    paths = [str(library.parent), str(imported.parent), os.environ.get("PYTHONPATH", "")]
+    return {
+        "PYTHONPATH": os.pathsep.join(dict.fromkeys(filter(None, paths))),
+        uses.NOTES: notes,
+        uses.ROOTS: os.pathsep.join(map(str, sources.folders(root, library))),
+    }
 
-    library = str(Path(kledit_lite.__file__).resolve().parents[1])
-    path = os.pathsep.join(filter(None, [library, os.environ.get("PYTHONPATH")]))
+
+def _environment(profile: str, threads: int, results: str) -> dict[str, str]:
     count = os.environ.get("OMP_NUM_THREADS") or str(threads)
     return {
         **os.environ,
@@ -271,7 +292,6 @@ def _environment(profile: str, threads: int, results: str) -> dict[str, str]:
         "KLEDIT_RESULTS_DIR": results,
         "OMP_NUM_THREADS": count,
         "PYTHONHASHSEED": "0",
-        "PYTHONPATH": path,
         "TOKENIZERS_PARALLELISM": "false",
     }
 

@@ -16,6 +16,9 @@ from kledit_lite.core.errors import KleditError
 from kledit_lite.core.files import write_atomically
 from kledit_lite.core.results import show_bound
 
+#: How the table begins, in a notebook.
+TABLE = '<table class="table kledit-results">'
+
 
 @dataclass(frozen=True)
 class Recorded:
@@ -54,8 +57,7 @@ class Recorded:
             for key, *cells in self.rows()
         )
         return (
-            '<table class="table kledit-results"><caption>What this chapter measured</caption>'
-            f"<thead><tr>{head}</tr></thead>"
+            f"{TABLE}<caption>What this chapter measured</caption><thead><tr>{head}</tr></thead>"
             f"<tbody>{body}</tbody></table>"
         )
 
@@ -90,6 +92,19 @@ def record(chapter: str, figures: Mapping[str, float]) -> Recorded:
     target = Path(folder) if folder else (root or Path.cwd()) / "_build" / "results"
     write_atomically(target / f"{chapter}.json", json.dumps(plain, indent=1) + "\n")
     return Recorded(chapter, plain, _contract(root, chapter))
+
+
+def refreshed(notebook: str, shown: Recorded) -> str:
+    """An executed notebook with the table as ``shown``, so that a new bound needs no new run."""
+    import nbformat
+
+    read = nbformat.reads(notebook, as_version=nbformat.NO_CONVERT)
+    for cell in read.cells:
+        for output in cell.get("outputs", []):
+            data = output.get("data", {})
+            if data.get("text/html", "").startswith(TABLE):
+                data.update({"text/html": shown._repr_html_(), "text/plain": repr(shown)})
+    return nbformat.writes(read, version=nbformat.NO_CONVERT, indent=1)
 
 
 def read_figures(folder: Path, chapter: str) -> dict[str, float]:

@@ -23,9 +23,9 @@ from typing import Any
 
 import yaml
 
-from kledit_lite.book.cache import tree_digest
 from kledit_lite.book.discover import Chapter
 from kledit_lite.book.execute import Say, to_stderr
+from kledit_lite.book.sources import tree_digest
 from kledit_lite.core.errors import KleditError
 from kledit_lite.core.files import publish, write_atomically
 from kledit_lite.core.machine import versions

@@ -35,15 +35,17 @@ def executed(said):
 
 
 def test_runs_what_changed_and_nothing_else(make, said, checkout, add, text, library):
-    good = add("01-good", text.GOOD, text.CONTRACT)
-    add("02-other", text.GOOD.replace('"good"', '"other"'), text.CONTRACT)
+    uses_it = text.GOOD.replace("figures =", "import library.a\nfigures =")
+    good = add("01-good", uses_it, text.CONTRACT)
+    add("02-other", uses_it.replace('"good"', '"other"'), text.CONTRACT)
+    add("03-third", text.GOOD.replace('"good"', '"third"'), text.CONTRACT)
     built = make()
-    assert executed(said) == ["01-good", "02-other"]
+    assert executed(said) == ["01-good", "02-other", "03-third"]
     assert built.exit_code == 0 and built.results.met
-    assert built.results.figures["contracts_met"] == 2
-    assert built.results.figures["negative_controls_failing"] == 2
+    assert built.results.figures["contracts_met"] == 3
+    assert built.results.figures["negative_controls_failing"] == 3
     rows = built.results.extra["chapters"]
-    assert [r["state"] for r in rows] == ["executed", "executed"]
+    assert [r["state"] for r in rows] == ["executed"] * 3
     assert all(r["seconds"] > 0 and r["peak_mb"] > 0 for r in rows)
     staged = checkout / "_build" / "site-src" / "notebooks" / "01-good.ipynb"
     assert json.loads(staged.read_text())["cells"][-1]["outputs"]
@@ -57,7 +59,7 @@ def test_runs_what_changed_and_nothing_else(make, said, checkout, add, text, lib
     assert executed(said) == ["01-good"]
     (library / "a.py").write_text("x = 2\n")
     make(jobs=1)
-    assert executed(said) == ["01-good", "02-other"]
+    assert executed(said) == ["01-good", "02-other"]  # the third does not use it
 
 
 def test_a_failing_chapter_stops_the_site_but_not_the_others(make, said, checkout, add, text):
@@ -123,8 +125,10 @@ def test_contracts_are_read_anew_without_running(make, said, checkout, add, text
     add("01-good", text.GOOD, "bounds: {r2: {min: 0.95}}\n")
     assert make().exit_code == 1
     (checkout / "notebooks" / "contracts" / "good.yml").write_text(text.CONTRACT)
-    assert make().exit_code == 0
-    assert executed(said) == []
+    built = make()
+    assert built.exit_code == 0 and executed(said) == []
+    page = (checkout / "_build/site-src/notebooks/01-good.ipynb").read_text()
+    assert "0.8" in page and "0.95" not in page  # and the page shows the bound as it is now
 
 
 def test_bad_input_is_said_before_anything_runs(make, said, checkout, add, text):
@@ -146,7 +150,8 @@ def test_bad_input_is_said_before_anything_runs(make, said, checkout, add, text)
 
 
 def test_run_one_and_report_all(checkout, add, text, library):
-    add("01-good", text.GOOD, text.CONTRACT)
+    uses_it = text.GOOD.replace("figures =", "import library.a\nfigures =")
+    add("01-good", uses_it, text.CONTRACT)
     add("02-other", text.GOOD.replace('"good"', '"other"'), text.CONTRACT)
 
     def cache():
@@ -175,3 +180,4 @@ def test_run_one_and_report_all(checkout, add, text, library):
     (library / "a.py").write_text("x = 3\n")
     stale = report(checkout, cache())
     assert not stale.met and stale.extra["chapters"][0]["state"] == "stale"
+    assert stale.extra["chapters"][1]["state"] == "executed"

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import shutil
+from pathlib import Path
 
 import pytest
 
-from kledit_lite.book.cache import KEEP, Cache, tree_digest
+from kledit_lite.book.cache import KEEP, Cache
 from kledit_lite.book.discover import discover
 from kledit_lite.book.execute import Failure, Run
+from kledit_lite.book.sources import tree_digest
 
 
 def a_run(**changes):
@@ -21,6 +23,7 @@ def a_run(**changes):
         "figures": {"r2": 0.9},
         "versions": {"python": "3"},
         "notebook": '{"cells": []}',
+        "used": ("library/a.py",),
     }
     return Run(**{**made, **changes})
 
@@ -42,7 +45,7 @@ def test_what_is_put_is_got(checkout, chapter, library):
     assert current and run.figures == {"r2": 0.9}
 
 
-def test_the_key_covers_everything(checkout, chapter, library, monkeypatch):
+def test_the_key_covers_what_is_not_a_file_of_the_library(checkout, chapter, library, monkeypatch):
     def key(profile="lite"):
         return Cache(checkout, profile, library).key(chapter)
 
@@ -51,36 +54,65 @@ def test_the_key_covers_everything(checkout, chapter, library, monkeypatch):
     keys.append(key("laptop"))
     chapter.source.write_text(chapter.text + "\nMore.\n")
     keys.append(key())
-    (library / "a.py").write_text("x = 2\n")
-    keys.append(key())
-    (library / "weights").mkdir()
-    (library / "weights" / "model.safetensors").write_bytes(b"\0")
-    keys.append(key())
-    (library / "weights" / "model.safetensors").write_bytes(b"\1")
-    keys.append(key())
     (checkout / "constraints.txt").write_text("numpy==2.1\n")
     keys.append(key())
     monkeypatch.setenv("KLEDIT_SLOT_CLIP", "zoo:other")
     keys.append(key())
-    run = chapter.source.parent / "recorded" / "run.json"
-    run.parent.mkdir()
-    run.write_text("{}")
-    assert key() == keys[-1]  # a recorded run that the chapter does not name
-    chapter.source.write_text(chapter.text + "\nSee recorded/run.json.\n")
-    keys.append(key())
-    run.write_text("[]")
-    keys.append(key())
     assert len(set(keys)) == len(keys)
 
 
-def test_the_library_that_is_imported_is_the_default(checkout, chapter):
+def test_a_run_is_kept_until_something_that_it_used_changes(checkout, chapter, library):
+    weights, recorded = library / "weights", checkout / "notebooks" / "recorded"
+    for path in (weights / "one" / "card.json", weights / "one" / "model.safetensors",
+                 weights / "two" / "card.json", recorded / "a.json", recorded / "b.json",
+                 checkout / "notebooks" / "contracts" / "other.yml",
+                 library / "b.py"):  # fmt: skip
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("1")
+    other = "notebooks/contracts/other.yml"
+    used = ("library/a.py", "library/weights/one/card.json", "notebooks/recorded/a.json", other)
+
+    def kept():
+        return Cache(checkout, "lite", library).get(chapter) is not None
+
+    def run():
+        Cache(checkout, "lite", library).put(chapter, a_run(used=used))
+
+    run()
+    for unused in (library / "b.py", library / "new.py", weights / "two" / "card.json",
+                   recorded / "b.json", chapter.contract):  # fmt: skip
+        unused.write_text("2")
+        assert kept(), unused
+    for path in (library / "a.py", weights / "one" / "card.json", recorded / "a.json",
+                 weights / "one" / "model.safetensors",  # lies beside its card
+                 checkout / other):  # fmt: skip
+        before = path.read_text()
+        path.write_text("2")
+        assert not kept(), path
+        path.write_text(before)
+        assert kept(), path
+    (recorded / "a.json").unlink()
+    assert not kept()
+
+
+def test_a_file_that_changes_during_the_run_does_not_count_as_used(checkout, chapter, library):
+    before = Cache(checkout, "lite", library)
+    (library / "a.py").write_text("x = 2\n")  # while the chapter runs
+    before.put(chapter, a_run())
+    assert Cache(checkout, "lite", library).get(chapter) is None
+
+
+def test_a_file_that_was_looked_for_in_vain_counts_when_it_appears(checkout, chapter, library):
+    Cache(checkout, "lite", library).put(chapter, a_run(used=("library/c.json",)))
+    assert Cache(checkout, "lite", library).get(chapter) is not None
+    (library / "c.json").write_text("{}")
+    assert Cache(checkout, "lite", library).get(chapter) is None
+
+
+def test_the_library_that_is_imported_is_the_default(checkout):
     import kledit_lite
 
-    default = Cache(checkout, "lite").key(chapter)
-    from pathlib import Path
-
-    named = Cache(checkout, "lite", Path(kledit_lite.__file__).parent).key(chapter)
-    assert default == named
+    assert Cache(checkout, "lite").library == Path(kledit_lite.__file__).resolve().parent
 
 
 def test_byte_code_and_hidden_files_do_not_count(library):
@@ -106,10 +138,12 @@ def test_a_failed_run_is_last_but_never_got(checkout, chapter, library):
 def test_a_damaged_entry_runs_again(checkout, chapter, library):
     cache = Cache(checkout, "lite", library)
     cache.put(chapter, a_run())
-    entry = checkout / "_build" / "cache" / "lite" / "good" / cache.key(chapter)
+    (entry,) = (p for p in (checkout / "_build/cache/lite/good").iterdir() if p.is_dir())
     (entry / "run.json").write_text("{")
     assert cache.get(chapter) is None
     (entry / "run.json").write_text(json.dumps({"chapter": "01"}))
+    assert cache.get(chapter) is None
+    (entry / "used.json").write_text("[]")
     assert cache.get(chapter) is None
     shutil.rmtree(entry)
     assert cache.get(chapter) is None

@@ -1,0 +1,70 @@
+"""The files that a chapter may use: their names, and what they contain.
+
+    kledit_lite/...            the library: modules, weights and data
+    notebooks/recorded/...     recorded runs
+    notebooks/contracts/...    bounds
+
+A name is a path as the checkout shows it, so that it means the same file in every clone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import BinaryIO
+
+
+def folders(root: Path, library: Path) -> tuple[Path, ...]:
+    """The three folders, absolute."""
+    notebooks = root.resolve() / "notebooks"
+    return library.resolve(), notebooks / "recorded", notebooks / "contracts"
+
+
+def names(paths: Iterable[Path], root: Path, library: Path) -> dict[Path, str]:
+    """The name of each path; those outside the three folders are left out."""
+    found = {}
+    for path in paths:
+        for folder in folders(root, library):
+            if path.is_relative_to(folder):
+                base = folder.parent if folder == library.resolve() else root.resolve()
+                found[path] = path.relative_to(base).as_posix()
+    return found
+
+
+def contents(root: Path, library: Path) -> dict[str, str]:
+    """Name -> SHA-256 of every file in the three folders."""
+    digests = {f / p: d for f in folders(root, library) for p, d in file_digests(f).items()}
+    return {name: digests[path] for path, name in names(digests, root, library).items()}
+
+
+def tree_digest(folder: Path) -> str:
+    """SHA-256 over the names and contents of all files under ``folder``; see `file_digests`."""
+    text = json.dumps(sorted((p.as_posix(), d) for p, d in file_digests(folder).items()))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def file_digests(folder: Path) -> dict[Path, str]:
+    """SHA-256 of every file under ``folder``, by its path relative to it.
+
+    Byte-code, hidden files and build leftovers are left out.  Cost: O(bytes), about 1 s per GB.
+    """
+    digests = {}
+    for path in sorted(folder.rglob("*")):
+        relative = path.relative_to(folder)
+        skip = path.suffix == ".pyc" or any(
+            part.startswith(".") or part == "__pycache__" or part.endswith(".egg-info")
+            for part in relative.parts
+        )
+        if not skip and path.is_file():
+            with path.open("rb") as file:
+                digests[relative] = _digest(file)
+    return digests
+
+
+def _digest(file: BinaryIO) -> str:
+    digest = hashlib.sha256()
+    while block := file.read(1 << 20):
+        digest.update(block)
+    return digest.hexdigest()
