@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import argparse
+import importlib
 import json
 import subprocess
 import sys
+from dataclasses import MISSING, fields
 
 import pytest
 
 from kledit_lite import cli
 from kledit_lite.book import build
 from kledit_lite.core import slots
+from kledit_lite.core.commands import words as words_of
 
 CHAPTER = """---
 jupytext:
@@ -173,3 +177,81 @@ def test_help_and_version_load_nothing_heavy():
         "assert not heavy, heavy"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def commands(parser, words=()):
+    """Every command's name and parser, such as ``("zoo eval", parser)``."""
+    below = [a for a in parser._actions if isinstance(a, argparse._SubParsersAction)]
+    if not below:
+        yield " ".join(words), parser
+    for action in below:
+        for name, inner in action.choices.items():
+            yield from commands(inner, (*words, name))
+
+
+PARSERS = dict(commands(cli.parser()))
+
+
+def test_every_command_is_there():
+    assert set(PARSERS) == {
+        "book", "run", "report", "sync", "bench", "profile", "prime", "trace", "locogen", "edit",
+        "apply", "unedit", "msa", "restor", "tofu", "zoo list", "zoo eval", "zoo train",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("name", PARSERS)
+def test_every_option_has_words_and_shows_the_default_of_its_dataclass(name):
+    parser = PARSERS[name]
+    module = importlib.import_module(parser.get_default("of_module"))
+    (command,) = [c for c in module.COMMANDS if c.name == name]
+    assert command.words and parser.description
+    shown = {a.dest: a for a in parser._actions if a.dest not in ("help", "json")}
+    assert list(shown) == [f.name for f in fields(command.options)]
+    for field in fields(command.options):
+        option, default = shown[field.name], field.default
+        assert option.default is argparse.SUPPRESS  # the dataclass's own is the only one
+        assert option.help and option.help.startswith(words_of(command.options)[field.name])
+        told = option.help.count("(default: ")
+        if default is MISSING or default is False:
+            assert told == 0 and (option.required is (default is MISSING))
+        elif default not in (None, (), ""):
+            assert told == 1
+            values = option.help.rpartition("(default: ")[2].rstrip(")").split()
+            many = isinstance(default, tuple)
+            read = option.type or str
+            assert [read(v) for v in values] == list(default if many else (default,))
+        else:
+            assert told <= 1
+    assert any(a.dest == "json" and a.help for a in parser._actions)
+
+
+def test_options_of_one_name_mean_one_thing():
+    """The commands on text-to-image models share names, types and, but for where, words."""
+    for name in ("batch", "clip", "dtype", "guidance", "model", "steps", "seed"):
+        found = [a for c in ("trace", "locogen", "edit", "apply", "unedit")
+                 for a in PARSERS[c]._actions if a.dest == name]  # fmt: skip
+        assert len(found) >= 3 and len({(a.type, a.metavar) for a in found}) == 1
+        assert len({a.help.split(" ")[0] for a in found}) == 1, name
+
+
+@pytest.mark.parametrize(("line", "sentence"), [
+    ("trace --out o --attribute style", "The following arguments are required: --model"),
+    ("trace --model m --out o", "Give either --prompts with a file, or --attribute."),
+    ("trace --model m --out o --prompts p --attribute style", "Give either --prompts"),
+    ("locogen --model m --prompts p --out o --steps 0", "Argument --steps: expected a whole"),
+    ("edit --model m --prompts p --out o --guidance x", "Argument --guidance: expected a number"),
+    ("prime t.csv --out o --kind luck", "Argument --kind: invalid choice: 'luck'"),
+    ("msa --target t --forget f", "The following arguments are required: --out"),
+    ("restor --model m --data d --out o --methods magic", "Unknown method 'magic'; choose one of"),
+    ("tofu --log l --model m", "Give either --model with files of questions, or --log."),
+    ("zoo eval", "The following arguments are required: NAME"),
+    ("cook", "Argument COMMAND: invalid choice: 'cook'"),
+])  # fmt: skip
+def test_bad_input_is_one_sentence_and_exit_2(line, sentence, capsys):
+    try:
+        status = cli.main(line.split())
+    except SystemExit as left:
+        status = left.code
+    said = capsys.readouterr()
+    assert status == 2 and said.out == "" and said.err.count("\n") == 1
+    assert said.err.startswith(f"kledit: {sentence}"), said.err

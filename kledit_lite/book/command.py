@@ -1,92 +1,159 @@
-"""`kledit book`, `run`, `report` and `sync`: what they do with their options, and what they print.
-
-kledit book | run SLUG | report | sync  ->  exit status 0 met, 1 not met
-"""
+"""``kledit book``, ``run``, ``report``, ``sync`` and ``bench``: the book and its chapters."""
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Annotated, Any
 
-from kledit_lite.book.discover import find_root
+from kledit_lite.core.commands import BARE, Command, Name, NoOptions, Positive
+from kledit_lite.core.commands import show as show_table
 from kledit_lite.core.machine import context
 from kledit_lite.core.results import Results, show_bound
-from kledit_lite.models import profiles
+from kledit_lite.core.slots import current
+
+Chapter = Annotated[str, "CHAPTER"]
 
 
-def book(options: argparse.Namespace) -> int:
-    """Execute what changed, check it, build the site; ``force``, ``jobs``, ``json``."""
+@dataclass(frozen=True, kw_only=True)
+class BookOptions:
+    """What to execute anew, and how many chapters at once.
+
+    Attributes:
+        force: execute these chapters even if nothing changed
+        jobs: chapters at once (default: one per core)
+    """
+
+    force: tuple[Chapter, ...] = ()
+    jobs: Positive | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunOptions:
+    """Which chapter to execute.
+
+    Attributes:
+        chapter: its slug or number
+        force: execute it even if nothing changed
+    """
+
+    chapter: Annotated[Chapter, BARE]
+    force: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class BenchOptions:
+    """Which benchmark to run.
+
+    Attributes:
+        name: a file in benchmarks/, without .py
+        quick: measure less, in under a minute
+    """
+
+    name: Annotated[Name, BARE]
+    quick: bool = False
+
+
+def book(options: BookOptions) -> Results:
+    """Execute what changed, check it, build the site."""
     from kledit_lite.book.build import build_book
+    from kledit_lite.book.discover import find_root
 
-    built = build_book(find_root(), profiles.current().name, options.force, options.jobs)
+    built = build_book(find_root(), current().name, options.force, options.jobs)
     for message in built.failures:
         print(f"kledit: {message}", file=sys.stderr)
-    built.results.print(options.json)
-    if not options.json:
-        _print_chapters(built.results.extra["chapters"])
-        if built.site is not None:
-            print(f"Open {built.site}")
-    return built.exit_code
+    results = built.results
+    if built.exit_code and results.met:  # every contract holds, and the site could not be built
+        figures = {**results.figures, "site": 0}
+        results = replace(results, figures=figures, targets={**results.targets, "site": {"min": 1}})
+    return results
 
 
-def run(options: argparse.Namespace) -> int:
-    """Execute one chapter and check its contract; ``chapter``, ``force``, ``json``."""
+def run(options: RunOptions) -> Results:
+    """Execute one chapter and check its contract."""
     from kledit_lite.book.build import run_chapter
+    from kledit_lite.book.discover import find_root
 
-    profile = profiles.current().name
+    profile = current().name
     results = run_chapter(find_root(), options.chapter, profile, options.force)
     error = results.extra["chapter"]["error"]
     if error:
         print(f"kledit: {error}", file=sys.stderr)
-    results.print(options.json)
-    if not options.json:
-        _print_marked(results.extra["chapter"])
-    return results.exit_code
+    return results
 
 
-def report(options: argparse.Namespace) -> int:
-    """Show run time, memory and contract of each chapter; ``json``."""
+def report(options: NoOptions) -> Results:
+    """Run time, memory and contract of each chapter."""
     from kledit_lite.book.cache import Cache
+    from kledit_lite.book.discover import find_root
     from kledit_lite.book.report import report as measured
 
     root = find_root()
-    results = measured(root, Cache(root, profiles.current().name))
-    results.print(options.json)
-    if not options.json:
-        _print_chapters(results.extra["chapters"])
-    return results.exit_code
+    return measured(root, Cache(root, current().name))
 
 
-def sync(options: argparse.Namespace) -> int:
-    """Write the ``.ipynb`` pair of every chapter; ``json``."""
+def sync(options: NoOptions) -> Results:
+    """Write the ``.ipynb`` pair of every chapter."""
+    from kledit_lite.book.discover import find_root
     from kledit_lite.book.sync import sync_ipynb
 
     root = find_root()
     paths = [str(p.relative_to(root)) for p in sync_ipynb(root)]
-    results = Results("sync", {"written": len(paths)}, {}, context(), {"files": paths})
-    results.print(options.json)
-    return results.exit_code
+    return Results("sync", {"written": len(paths)}, {}, context(), {"files": paths})
 
 
-def _print_chapters(rows: Sequence[Mapping[str, Any]]) -> None:
-    """The chapters and whatever is not as expected, for people."""
-    for r in rows:
+def bench(options: BenchOptions) -> Results:
+    """Run one benchmark of the checkout."""
+    from kledit_lite.book.discover import find_root
+    from kledit_lite.core import bench as benchmarks
+
+    return benchmarks.run(find_root(), options.name, options.quick)
+
+
+def show_book(results: Results) -> None:
+    """The figures, the chapters, and the page to open."""
+    show_chapters(results)
+    if results.extra.get("site") is not None:
+        print(f"Open {results.extra['site']}")
+
+
+def show_chapters(results: Results) -> None:
+    """The figures, the chapters, and whatever is not as expected."""
+    show_table(results)
+    for r in results.extra["chapters"]:
         took = "" if r["seconds"] is None else f"{r['seconds']:.1f} s, {r['peak_mb']:.0f} MB, "
         held = sum(check["ok"] for check in r["contract"])
         print(f"  {r['name']}: {r['state']}, {took}{held} of {len(r['contract'])} as expected")
         for check in r["contract"]:
             if not check["ok"]:
                 print(f"    {check['kind']} {check['key']} = {check['value']}: {check['bound']}")
-        _print_marked(r)
+        _print_marked(r["contract"])
 
 
-def _print_marked(r: Mapping[str, Any]) -> None:
+def show_run(results: Results) -> None:
+    """The figures, and the bounds that are marked as short."""
+    show_table(results)
+    _print_marked(results.extra["chapter"]["contract"])
+
+
+def _print_marked(checks: Sequence[Mapping[str, Any]]) -> None:
     """The bounds of a chapter that are marked as short, with figure, verdict and reason."""
-    for check in r["contract"]:
+    for check in checks:
         if check["reason"]:
             print(
                 f"    {check['key']} = {check['value']}, bound {show_bound(check['bound'])}: "
                 f"{check['verdict']}. {check['reason']}"
             )
+
+
+COMMANDS = (
+    Command("book", "execute what changed, check it, build the site", BookOptions, book, show_book),
+    Command("run", "execute one chapter and check its contract", RunOptions, run, show_run),
+    Command(
+        "report", "show run time, memory and contract of each chapter", NoOptions, report,
+        show_chapters,
+    ),
+    Command("sync", "write the .ipynb pair of every chapter", NoOptions, sync),
+    Command("bench", "run a benchmark", BenchOptions, bench),
+)  # fmt: skip

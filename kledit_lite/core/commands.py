@@ -76,6 +76,12 @@ File = Annotated[Path, "FILE"]
 Folder = Annotated[Path, "DIR"]
 Name = Annotated[str, "NAME"]
 
+
+@dataclass(frozen=True, kw_only=True)
+class NoOptions:
+    """Nothing to choose but ``--json``."""
+
+
 READERS: dict[Any, tuple[Callable[[str], Any], str]] = {
     int: (whole, "N"),
     float: (number, "X"),
@@ -128,7 +134,7 @@ def words(options: type) -> dict[str, str]:
         text = inspect.cleandoc(each.__doc__ or "")
         listed = re.search(r"^Attributes:\n((?: {4}.*\n?)*)", text, re.MULTILINE)
         entries = re.findall(r"^ {4}(\w+): (.*(?:\n {5,}.*)*)", listed[1] if listed else "", re.M)
-        found |= {name: " ".join(said.split()).removesuffix(".") for name, said in entries}
+        found |= {name: re.sub(r"(?<!\.)\.$", "", " ".join(said.split())) for name, said in entries}
     return found
 
 
@@ -207,7 +213,11 @@ def glimpse(path: Path, name: str) -> ModuleType:
         spec = importlib.util.spec_from_file_location(other, path)
         assert spec is not None and spec.loader is not None  # a .py file always has both
         sys.modules[other] = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(sys.modules[other])
+        try:
+            spec.loader.exec_module(sys.modules[other])
+        except BaseException:
+            del sys.modules[other]
+            raise
     return sys.modules.get(name) or sys.modules[other]
 
 

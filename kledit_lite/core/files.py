@@ -180,13 +180,18 @@ def check_writable(folder: Path) -> None:
         ) from error
 
 
-def check_folder(folder: Path) -> None:
-    """Raise unless a folder does not exist yet or is empty, and can be written.
+def check_folder(folder: Path, begun: str = "") -> None:
+    """Raise unless a folder is new or empty, or of a run that goes on, and can be written.
+
+    Args:
+        folder: that a command is to write.
+        begun: what a folder holds in which such a run was begun; empty if none can go on.
 
     Raises:
-        KleditError: it holds something, or as `check_writable`.
+        KleditError: it holds something else, or as `check_writable`.
     """
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+    full = folder.exists() and (not folder.is_dir() or any(folder.iterdir()))
+    if full and not (begun and (folder / begun).exists()):
         raise KleditError(
             f"{folder} exists and is not an empty folder; name another one with --out."
         )

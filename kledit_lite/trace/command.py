@@ -1,101 +1,96 @@
-"""``kledit trace``: from a model's name and a file of prompts to a folder."""
+"""``kledit trace``: causal tracing, from a model's name and a file of prompts to a folder."""
 
 from __future__ import annotations
 
 import sys
 from dataclasses import dataclass
-from pathlib import Path
+from typing import Annotated, Any
 
+from kledit_lite.core.commands import Command, File, Name, Positive
 from kledit_lite.core.errors import KleditError
-from kledit_lite.core.files import check_writable
 from kledit_lite.core.results import Results
-from kledit_lite.inside.sampler import Sampling
-from kledit_lite.trace.causal import MODULES
-from kledit_lite.trace.corrupt import Tracing
-from kledit_lite.trace.effects import by_clip, by_judge
-from kledit_lite.trace.prompts import read_prompts, trace_prompts
-from kledit_lite.trace.report import check_request, run_trace
+from kledit_lite.models.painting import Measuring
 
 
-@dataclass(frozen=True)
-class Request:
-    """What the command line asks for.
+@dataclass(frozen=True, kw_only=True)
+class TraceOptions(Measuring):
+    """What to trace, where, and with how much noise.
 
     Attributes:
-        model: Shipped name, pipeline's directory, or hub id.
-        prompts: File of prompts and subjects; see `read_prompts`.
-        attribute: Instead of a file, prompts of the painted world for this attribute.
-        out: Folder to write.
-        where: ``unet`` or ``text``.
-        count: Prompts of `attribute`.
-        kinds: Kinds of UNet module; None for the paper's.
-        noise: Scale of the noise on the subject's words.
-        seeds: Pictures a prompt.
-        steps: Of the sampler.
-        guidance: Its scale.
-        batch: Pictures a UNet call.
-        clip: CLIP to score with; None to choose by the pictures' size.
-        judge: Score with the painted world's judge too.
-        dtype: Of the pipeline. scheduler, config: as in `open_pipeline`.
-        size: Side of the pictures in pixels; None for the pipeline's own.
+        prompts: CSV or JSON: prompt, subject (shows, for the judge)
+        attribute: instead, prompts of the painted world about its object, style, colour, count or
+            facts
+        count: prompts of --attribute
+        where: unet, module by module, or text, token by token
+        kinds: kinds of UNet module: self-attention, cross-attention, feed-forward, resnet, block
+            (default: the first four)
+        noise: scale of the noise on the subject's words
+        seeds: pictures per prompt
+        judge: score with the painted world's judge, too
     """
 
-    model: str
-    prompts: Path | None
-    attribute: str | None
-    out: Path
+    prompts: File | None = None
+    attribute: Name | None = None
+    count: Positive = 12
     where: str = "unet"
-    count: int = 12
-    kinds: tuple[str, ...] | None = None
+    kinds: tuple[Annotated[str, "KIND"], ...] | None = None
     noise: float = 3.0
-    seeds: int = 1
-    steps: int = 20
-    guidance: float = 3.0
-    batch: int = 64
-    clip: str | None = None
+    seeds: Positive = 1
+    batch: Positive = 64
     judge: bool = False
-    dtype: str | None = None
-    scheduler: str | None = None
-    size: int | None = None
-    config: Path | None = None
+
+    def __post_init__(self) -> None:
+        if (self.prompts is None) == (self.attribute is None):
+            raise KleditError("Give either --prompts with a file, or --attribute.")
+        if self.batch < 2:
+            raise KleditError(f"Expected a batch of at least 2, got {self.batch}.")
 
 
-def run(request: Request) -> Results:
+def run(options: TraceOptions) -> Results:
     """Load, trace, write; says on stderr how far it is.
 
     Raises:
         KleditError: prompts, model or numbers that will not do; nothing is written then.
     """
     from kledit_lite import zoo
+    from kledit_lite.core.files import check_folder
+    from kledit_lite.inside.sampler import Sampling
     from kledit_lite.models.scorer import open_both
+    from kledit_lite.trace.causal import MODULES
+    from kledit_lite.trace.corrupt import Tracing
+    from kledit_lite.trace.effects import by_clip, by_judge
+    from kledit_lite.trace.prompts import read_prompts, trace_prompts
+    from kledit_lite.trace.report import check_request, run_trace
 
-    if request.steps < 1 or request.batch < 2:
-        raise KleditError(
-            f"Expected at least 1 step and a batch of at least 2, got {request.steps} and "
-            f"{request.batch}."
-        )
-    how = Tracing(
-        request.noise, Sampling(request.steps, request.guidance, request.batch, request.size)
-    )
-    if request.prompts is not None:
-        prompts = read_prompts(request.prompts)
+    sampling = Sampling(options.steps, options.guidance, options.batch, options.size)
+    if options.prompts is not None:
+        prompts = read_prompts(options.prompts)
     else:
-        prompts = trace_prompts(request.attribute, request.count)  # type: ignore[arg-type]
-    check_request(request.where, request.kinds or MODULES, request.seeds)
-    check_writable(request.out)
+        prompts = trace_prompts(options.attribute, options.count)  # type: ignore[arg-type]
+    kinds: Any = options.kinds or MODULES
+    where: Any = options.where
+    check_request(where, kinds, options.seeds)
+    check_folder(options.out, begun="ends")
     pipe, clip = open_both(
-        request.model, request.clip, request.size, request.dtype, request.scheduler, request.config
+        options.model, options.clip, options.size, options.dtype, options.scheduler, options.config
     )
     scores = {"clipscore": by_clip(clip)}
-    if request.judge:
+    if options.judge:
         scores["judge"] = by_judge(zoo.load_judge())
-    total = len(prompts) * request.seeds
+    total = len(prompts) * options.seeds
 
     def progress(done: int) -> None:
         print(f"kledit: traced {done} of {total} pictures", file=sys.stderr, flush=True)
 
-    kinds = request.kinds or MODULES
     return run_trace(
-        pipe, prompts, scores, request.out, where=request.where, kinds=kinds,  # type: ignore[arg-type]
-        seeds=request.seeds, how=how, progress=progress,
+        pipe, prompts, scores, options.out, where=where, kinds=kinds, seeds=options.seeds,
+        first_seed=options.seed, how=Tracing(options.noise, sampling), progress=progress,
     )  # fmt: skip
+
+
+COMMANDS = (
+    Command(
+        "trace", "find which states of a text-to-image model carry what the words say",
+        TraceOptions, run,
+    ),
+)  # fmt: skip

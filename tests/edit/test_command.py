@@ -6,10 +6,11 @@ import pytest
 import torch
 
 from kledit_lite import cli
-from kledit_lite.edit import Concept, Edit, locoedit
-from kledit_lite.edit.command import Request, open_pipeline
+from kledit_lite.edit import Concept, Edit, files, locoedit
+from kledit_lite.edit.command import EditOptions
 from kledit_lite.edit.judging import ByClip
 from kledit_lite.edit.sites import parameter
+from kledit_lite.models.pipelines import open_pipeline
 from kledit_lite.world import SceneSet
 
 PAIRS = (
@@ -210,15 +211,13 @@ def test_bad_input_exits_2_and_writes_nothing(kledit) -> None:
 
 
 def test_the_command_line_fills_in_a_request(monkeypatch) -> None:
-    from kledit_lite.edit import command
-
     seen = []
-    monkeypatch.setattr(command, "run_edit", lambda r: seen.append(r) or 1 / 0)
+    monkeypatch.setattr(files, "run_edit", lambda r: seen.append(r) or 1 / 0)
     with pytest.raises(ZeroDivisionError):
         cli.main(
             "edit --model m --prompts p --out o --layers 1 2 --method uce "
             "--keep-tokens all --keep-weight 2".split()
         )
     (request,) = seen
-    assert isinstance(request, Request) and request.layers == [1, 2] and request.method == "uce"
+    assert isinstance(request, EditOptions) and request.layers == (1, 2) and request.method == "uce"
     assert request.keep_tokens == "all" and request.keep_weight == 2

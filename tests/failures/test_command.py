@@ -107,6 +107,9 @@ def test_a_table_as_others_write_it(table, tmp_path, capsys):
     assert pd.isna(modes["explained_by"][0])
     page = (out / "report.html").read_text()
     assert "are <em>certain</em>" in page and "<td>yes</td>" in page
+    full = kledit(capsys, path, "--label", "kind", "--correct", "ok", "--out", out)
+    assert full[0] == 2 and "is not an empty folder" in full[1].err
+    out = tmp_path / "other"
     other = kledit(capsys, path, "--label", "kind", "--correct", "ok", "--out", out, "--sep", ";",
                    "--encoding", "utf-16", "--check", "0.4", "--seed", "4", "--json")  # fmt: skip
     assert json.loads(other[1].out)["context"]["seed"] == 4
@@ -126,12 +129,13 @@ def test_modes_that_a_worse_one_explains_are_marked(table, tmp_path, capsys):
 
 def test_b_frequency_and_level_reach_the_search(table, tmp_path, capsys):
     def figures(*more):
+        out = tmp_path / "-".join(("o", *more))
         status, said = kledit(
             capsys, table, "--label", "kind", "--correct", "ok", "--tags", "dark", "place",
-            "--out", tmp_path / "o", "-a", "0.1", "--json", *more,
+            "--out", out, "-a", "0.1", "--json", *more,
         )  # fmt: skip
         assert status == 0, said.err
-        return json.loads(said.out)["figures"], pd.read_csv(tmp_path / "o" / "modes.csv")
+        return json.loads(said.out)["figures"], pd.read_csv(out / "modes.csv")
 
     plain, rows = figures()
     assert figures("--b", "0.9")[0]["modes"] < plain["modes"]
@@ -172,7 +176,7 @@ def test_a_folder_of_pictures_and_a_model(tmp_path, capsys, monkeypatch):
     result = json.loads(said.out)
     assert result["figures"]["images"] == 48
     assert "on photographs they mean nothing" in " ".join(result["notes"])
-    status, said = kledit(capsys, tmp_path / "pictures", "--out", tmp_path / "o")
+    status, said = kledit(capsys, tmp_path / "pictures", "--out", tmp_path / "other")
     assert status == 2 and "needs --model" in said.err
 
 

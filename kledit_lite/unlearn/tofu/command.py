@@ -6,40 +6,46 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
+from kledit_lite.core.commands import Command, File, Positive
 from kledit_lite.core.errors import KleditError
 from kledit_lite.core.machine import context
 from kledit_lite.core.results import Results
-from kledit_lite.unlearn.tofu import metrics as tofu
-from kledit_lite.unlearn.tofu.logs import SETS, load_logs, save_logs
+
+if TYPE_CHECKING:
+    from kledit_lite.unlearn.tofu.metrics import Log
 
 
-@dataclass(frozen=True)
-class Request:
+@dataclass(frozen=True, kw_only=True)
+class TofuOptions:
     """What to evaluate.
 
     Attributes:
-        model: as `kledit_lite.models.writers.open_writer` takes it; or give `log`.
-        log: an evaluation file, as `load_logs` takes it, instead of a model.
-        forget, retain, real, world: TOFU's JSON lines with perturbed answers, for a model.
-        ideal: evaluation file of a model that never saw the forget set, for forget quality.
-        out: file to write a model's evaluation to.
-        prompt: around each question; the tokenizer's chat template if None and there is one.
-        system: system message of the chat.
-        batch: rows at a time.
+        model: a shipped name, package:NAME, a model's folder or a hub id; or give --log
+        log: evaluation by TOFU or open-unlearning, instead of a model
+        forget: questions of the forget set, with perturbed answers
+        retain: questions of the retain set
+        real: questions about real authors
+        world: questions about the world
+        ideal: evaluation of a model that never saw the forget set
+        out: file for the model's evaluation, in TOFU's form
+        prompt: text with {} for the question (default: the chat template, if any)
+        system: system message of the chat (default: none)
+        batch: rows at a time
     """
 
-    model: str | None = None
-    log: Path | None = None
-    forget: Path | None = None
-    retain: Path | None = None
-    real: Path | None = None
-    world: Path | None = None
-    ideal: Path | None = None
-    out: Path | None = None
+    model: Annotated[str, "DIR_OR_ID"] | None = None
+    log: File | None = None
+    forget: File | None = None
+    retain: File | None = None
+    real: File | None = None
+    world: File | None = None
+    ideal: File | None = None
+    out: File | None = None
     prompt: str | None = None
     system: str = ""
-    batch: int = 16
+    batch: Positive = 16
 
     def __post_init__(self) -> None:
         if (self.model is None) == (self.log is None):
@@ -56,10 +62,12 @@ class Request:
     @property
     def files(self) -> dict[str, Path]:
         """Set -> its questions."""
+        from kledit_lite.unlearn.tofu.logs import SETS
+
         return {s: p for s in SETS if (p := getattr(self, s)) is not None}
 
 
-def run(request: Request) -> Results:
+def run(options: TofuOptions) -> Results:
     """Evaluate, and write the model's log.
 
     Returns:
@@ -69,26 +77,30 @@ def run(request: Request) -> Results:
     Raises:
         KleditError: as `load_questions`, `load_logs`, `open_writer` and `evaluate`.
     """
+    from kledit_lite.unlearn.tofu.logs import load_logs, save_logs
+
     start = time.perf_counter()
-    ideal = load_logs(request.ideal) if request.ideal is not None else {}
-    about: dict[str, object] = {}
-    if request.log is not None:
-        logs = load_logs(request.log)
+    ideal = load_logs(options.ideal) if options.ideal is not None else {}
+    about: dict[str, Any] = {}
+    if options.log is not None:
+        logs = load_logs(options.log)
     else:
-        logs, about = _ask(request)
-        if request.out is not None:
-            request.out.parent.mkdir(parents=True, exist_ok=True)
-            save_logs(request.out, logs)
+        logs, about = _ask(options)
+        if options.out is not None:
+            options.out.parent.mkdir(parents=True, exist_ok=True)
+            save_logs(options.out, logs)
     seconds = time.perf_counter() - start
     return Results("tofu", figures(logs, ideal), {}, context(seconds=seconds, **about))
 
 
-def figures(logs: Mapping[str, tofu.Log], ideal: Mapping[str, tofu.Log]) -> dict[str, float]:
+def figures(logs: Mapping[str, Log], ideal: Mapping[str, Log]) -> dict[str, float]:
     """Every figure that the logs allow, with the number of samples behind it.
 
     Raises:
         KleditError: as `forget_quality`; or `ideal` is there and one of the two has no forget set.
     """
+    from kledit_lite.unlearn.tofu import metrics as tofu
+
     out: dict[str, float] = {}
     for name, log in logs.items():
         short = name in ("real", "world")
@@ -101,9 +113,9 @@ def figures(logs: Mapping[str, tofu.Log], ideal: Mapping[str, tofu.Log]) -> dict
     whole = [logs[s] for s in ("real", "world") if s in logs]
     kept = logs.get("retain")
     if len(whole) == 2 and all(log.rouge is not None for log in whole):
-        out["model_utility_6"] = tofu.model_utility(*whole).value
+        out["model_utility_6"] = tofu.model_utility(whole[0], whole[1]).value
         if kept is not None and kept.rouge is not None:
-            out["model_utility_9"] = tofu.model_utility(*whole, kept).value
+            out["model_utility_9"] = tofu.model_utility(whole[0], whole[1], kept).value
     if ideal:
         if "forget" not in logs or "forget" not in ideal:
             raise KleditError("Forget quality compares two logs of the forget set; one lacks it.")
@@ -112,18 +124,22 @@ def figures(logs: Mapping[str, tofu.Log], ideal: Mapping[str, tofu.Log]) -> dict
     return out
 
 
-def _ask(request: Request) -> tuple[dict[str, tofu.Log], dict[str, object]]:
+def _ask(options: TofuOptions) -> tuple[dict[str, Log], dict[str, Any]]:
     from kledit_lite.models.writers import open_writer
+    from kledit_lite.unlearn.tofu import metrics as tofu
 
-    questions = {name: tofu.load_questions(path) for name, path in request.files.items()}
-    writer = open_writer(str(request.model))
-    chat = request.prompt is None and bool(getattr(writer.tokenizer, "chat_template", None))
-    prompt = request.prompt or "Question: {}\nAnswer:"
+    questions = {name: tofu.load_questions(path) for name, path in options.files.items()}
+    writer = open_writer(str(options.model))
+    chat = options.prompt is None and bool(getattr(writer.tokenizer, "chat_template", None))
+    prompt = options.prompt or "Question: {}\nAnswer:"
     logs = {
         name: tofu.evaluate(
-            writer.model, writer.tokenizer, asked, prompt, request.batch, chat=chat,
-            system=request.system,
+            writer.model, writer.tokenizer, asked, prompt, options.batch, chat=chat,
+            system=options.system,
         )[0]
         for name, asked in questions.items()
     }  # fmt: skip
-    return logs, {"model": request.model, "prompt": "chat template" if chat else prompt}
+    return logs, {"model": options.model, "prompt": "chat template" if chat else prompt}
+
+
+COMMANDS = (Command("tofu", "compute TOFU's metrics of a language model", TofuOptions, run),)

@@ -54,7 +54,7 @@ def options(tmp_path, pico, pico_tokenizer):
         ("wikidata/v0/mix_a0", documents), ("SQuAD/squad_v7_dset", documents[:12]),
     ):  # fmt: skip
         (data / f"{name}.json").write_text(json.dumps(content))
-    return public.Options(
+    return public.RestorOptions(
         str(model), tmp_path / "clone", tmp_path / "out", each=4, facts=8, untouched=3, later=4,
         methods=("ga",), rates=(1e-4, 1e-3), strengths=(1.0,), epochs=1, rank=2, validation=0.4,
         samples=3, temperature=1.0,
@@ -83,7 +83,7 @@ def test_every_state_has_a_row_and_a_killed_run_goes_on(options, monkeypatch, tm
 
     monkeypatch.setattr(public_stages, "train", watched)
     record = tmp_path / "recorded.json"
-    results = public.run(options, record=record)
+    results = public.run(replace(options, record=record))
     assert seen == [("GradientAscent", True, r) for r in options.rates]
     states = ["clean", "corrupted", "final", "ideal", "retain", "ga", "msa"]
     rows = results.extra["table"]

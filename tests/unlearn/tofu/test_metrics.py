@@ -304,7 +304,7 @@ def test_three_kinds_of_evaluation_files_say_the_same(tofu_data, tmp_path):
     tofu_logs.save_logs(own, logs)
     ideal = tofu_data / "phi_retain90_eval_log.json"
     one, two, three = (
-        tofu_command.run(tofu_command.Request(log=f, ideal=ideal)).figures
+        tofu_command.run(tofu_command.TofuOptions(log=f, ideal=ideal)).figures
         for f in (first, other, own)
     )
     assert three == one and one["model_utility_9"] == pytest.approx(0.5221, abs=5e-5)

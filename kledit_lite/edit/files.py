@@ -1,0 +1,252 @@
+"""An edit as files: solve one and show it, write it into a model, take it out again."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from kledit_lite.core.errors import KleditError, unknown
+from kledit_lite.core.files import check_folder, read_lines, whole_folder, write_atomically
+from kledit_lite.core.machine import context
+from kledit_lite.core.results import Results
+from kledit_lite.edit.command import ApplyOptions, EditOptions, Showing, UneditOptions
+from kledit_lite.edit.concepts import Concept, read_concepts
+from kledit_lite.edit.folders import pictures
+from kledit_lite.edit.handle import Edit, Handle, read_file
+from kledit_lite.edit.judging import open_judge
+from kledit_lite.edit.methods import METHODS, solve
+from kledit_lite.edit.report import collateral, matrix_table, summary
+from kledit_lite.edit.sites import check_editable, check_same
+from kledit_lite.inside import Sampling, paint
+from kledit_lite.models.pipelines import open_pipeline
+
+UNDO = "kledit-undo-1"
+
+
+def _sampling(options: Showing) -> Sampling:
+    return Sampling(options.steps, options.guidance, options.batch)
+
+
+def run_edit(options: EditOptions) -> Results:
+    """Solve, show, judge and save an edit.
+
+    Raises:
+        KleditError: a folder that has files or cannot be written, a model or file that cannot be
+            read, and all that `solve` and `Edit.apply` raise; then nothing is written.
+    """
+    begin = time.perf_counter()
+    check_folder(options.out)
+    if options.method not in METHODS:
+        raise unknown("method", options.method, METHODS)
+    concepts = [_named(c, options) for c in read_concepts(options.prompts)]
+    keep = read_lines(options.keep) if options.keep else []
+    test = read_concepts(options.test) if options.test else concepts
+    _say(f"loading {options.model}")
+    pipe = open_pipeline(options.model, dtype=options.dtype)
+    judge = open_judge(options.judge, options.clip, pipe)
+    _say(f"solving {options.method} for {len(concepts)} concepts")
+    start = time.perf_counter()
+    edit = solve(
+        pipe, concepts, options.method, preset=options.preset, layers=options.layers,
+        tokens=options.tokens, strength=options.strength, keep=keep,
+        keep_tokens=options.keep_tokens, keep_weight=options.keep_weight, encoder=options.encoder,
+    )  # fmt: skip
+    seconds = time.perf_counter() - start
+    _say(str(edit))
+    shifts = collateral(pipe, edit, keep) if keep else []
+    asked = sources(test, sum(map(len, test)) if options.test else options.pictures)
+    goals = [t for _, t in asked]
+    prompts = [s for s, _ in asked]
+    shown = [*prompts, *keep[: options.pictures]]
+    _say(f"painting {len(shown)} prompts before and after")
+    how = _sampling(options)
+    before = paint(pipe, shown, options.seed, how)
+    n = len(prompts)
+    goal = paint(pipe, goals, options.seed, how) if judge.wants_goal else before[:n]
+    with whole_folder(options.out) as folder, edit.apply(pipe) as handle:
+        after = paint(pipe, shown, options.seed, how)
+        verdict = judge.mark(before[:n], after[:n], goal, prompts, goals)
+        edit.save(folder / "edit.safetensors")
+        matrix_table(edit, shifts).to_csv(folder / "table.csv", index=False)
+        pictures(folder, shown, {"before": before, "after": after}, f"{edit.method} of "
+                  f"{options.model}")  # fmt: skip
+        if options.write_model:
+            pipe.save_pretrained(folder / "model")
+            save_undo(handle, folder / "undo.safetensors")
+    figures = {
+        **verdict, **summary(edit, shifts), "seconds": seconds,
+        "pixels_moved": _moved(before, after),
+        "file_kb": (options.out / "edit.safetensors").stat().st_size / 1e3,
+    }  # fmt: skip
+    said = {"paired": list(edit.paired), "judged_by": judge.name}
+    return _results("edit", figures, options, begin, judge.targets, said)
+
+
+def run_apply(options: ApplyOptions) -> Results:
+    """Write a saved edit into a model: ``model/`` and ``undo.safetensors``.
+
+    Raises:
+        KleditError: as `Edit.load` and `Edit.apply`; then nothing is written.
+    """
+    begin = time.perf_counter()
+    check_folder(options.out)
+    edit = Edit.load(options.edit)
+    prompts = read_prompts(options)
+    _say(f"loading {options.model}")
+    pipe = open_pipeline(options.model, dtype=options.dtype)
+    check_same(edit.shapes, pipe)
+    before = _painted(pipe, prompts, options)
+    with whole_folder(options.out) as folder, edit.apply(pipe) as handle:
+        pipe.save_pretrained(folder / "model")
+        save_undo(handle, folder / "undo.safetensors")
+        matrix_table(edit).to_csv(folder / "table.csv", index=False)
+        figures = {**summary(edit), **_shown(folder, pipe, prompts, before, options, str(edit))}
+    _say(str(edit))
+    return _results("apply", figures, options, begin, said={"paired": list(edit.paired)})
+
+
+def run_unedit(options: UneditOptions) -> Results:
+    """Put a model's weights back as they were before an edit, bit for bit, and write it.
+
+    Raises:
+        KleditError: a model that does not carry the edit, or any unreadable file; then nothing
+            is written.
+    """
+    begin = time.perf_counter()
+    check_folder(options.out)
+    before_weights, meta = read_file(options.undo, UNDO, "undo", "undo")
+    prompts = read_prompts(options)
+    _say(f"loading {options.model}")
+    pipe = open_pipeline(options.model, dtype=options.dtype)
+    check_same(meta["shapes"], pipe, "undo file")
+    weights = check_editable(pipe, before_weights)
+    for name, weight in weights.items():
+        if digest(weight) != meta["after"][name]:
+            raise KleditError(
+                f"{options.model} does not carry the edit that {options.undo} undoes: {name} is "
+                "different; give the model that was written with it, in the same dtype."
+            )
+    edited = _painted(pipe, prompts, options)
+    norm = 0.0
+    with torch.no_grad():
+        for name, weight in weights.items():
+            norm += float((weight - before_weights[name].to(weight)).double().square().sum())
+            weight.copy_(before_weights[name])
+    with whole_folder(options.out) as folder:
+        pipe.save_pretrained(folder / "model")
+        rows = [f"{n},{digest(w)}" for n, w in weights.items()]
+        (folder / "table.csv").write_text("\n".join(["matrix,sha256", *rows]) + "\n")
+        title = f"{meta['method']} undone in {options.model}"
+        moved = _shown(folder, pipe, prompts, edited, options, title)
+    figures = {"matrices": float(len(weights)), "edit_norm": norm**0.5, **moved}
+    return _results("unedit", figures, options, begin)
+
+
+def save_undo(handle: Handle, path: Path) -> Path:
+    """Write the weights from before an edit in force, and checksums of those after it."""
+    from safetensors.torch import save
+
+    tensors = {n: w.cpu().contiguous() for n, w in handle.before.items()}
+    after = {n: digest(handle.edit._after(n, w)) for n, w in handle.before.items()}
+    shapes = {k: list(v) for k, v in handle.edit.shapes.items()}
+    meta = {"method": handle.edit.method, "shapes": shapes, "after": after}
+    return write_atomically(path, save(tensors, {"format": UNDO, "undo": json.dumps(meta)}))
+
+
+def digest(weight: torch.Tensor) -> str:
+    """SHA-256 of a tensor's bytes.
+
+    Example:
+        >>> digest(torch.zeros(1))[:8]
+        'df3f6198'
+    """
+    flat = weight.detach().cpu().contiguous().reshape(-1).view(torch.uint8)
+    return hashlib.sha256(flat.numpy().tobytes()).hexdigest()
+
+
+def sources(concepts: Sequence[Concept], most: int) -> list[tuple[str, str]]:
+    """Pairs of source and target prompts to show, taken from the concepts in turn."""
+    rows = max(len(c) for c in concepts)
+    every = [(c.sources[i], c.targets[i]) for i in range(rows) for c in concepts if i < len(c)]
+    return every[: max(most, 1)]
+
+
+def read_prompts(options: ApplyOptions | UneditOptions) -> list[str]:
+    """Prompts to show: none, the sources of pairs (CSV, JSON), or lines of a text file."""
+    if options.prompts is None:
+        return []
+    if options.prompts.suffix.lower() in (".csv", ".json", ".tsv"):
+        return [s for s, _ in sources(read_concepts(options.prompts), options.pictures)]
+    return read_lines(options.prompts)[: options.pictures]
+
+
+def _named(concept: Concept, options: EditOptions) -> Concept:
+    """The concept with the subjects that the command line names, where the file names none."""
+    named = {
+        key: value
+        for key in ("subject", "target_subject")
+        if (value := getattr(options, key)) is not None
+    }
+    for key in named:
+        if getattr(concept, key) is not None:
+            raise KleditError(
+                f"The prompts' file has a column {key}; leave out --{key.replace('_', '-')}."
+            )
+    return replace(concept, **named)
+
+
+def _painted(pipe: Any, prompts: Sequence[str], options: Showing) -> np.ndarray | None:
+    if not prompts:
+        return None
+    _say(f"painting {len(prompts)} prompts before and after")
+    return paint(pipe, prompts, options.seed, _sampling(options))
+
+
+def _shown(
+    folder: Path,
+    pipe: Any,
+    prompts: Sequence[str],
+    before: np.ndarray | None,
+    options: Showing,
+    title: str,
+) -> dict[str, float]:
+    """Paint the prompts again and write both pictures, if there are any."""
+    if before is None:
+        return {}
+    after = paint(pipe, prompts, options.seed, _sampling(options))
+    pictures(folder, prompts, {"before": before, "after": after}, title)
+    return {"pixels_moved": _moved(before, after)}
+
+
+def _moved(before: np.ndarray, after: np.ndarray) -> float:
+    """Mean absolute change of a pixel, of 255."""
+    return float(np.abs(before.astype(np.float32) - after).mean())
+
+
+def _say(words: str) -> None:
+    print(f"kledit: {words}", file=sys.stderr, flush=True)
+
+
+def _results(
+    name: str,
+    figures: dict[str, float],
+    options: Showing,
+    begin: float,
+    targets: Mapping[str, Mapping[str, float]] | None = None,
+    said: Mapping[str, Any] | None = None,
+) -> Results:
+    files = sorted(p.name for p in options.out.iterdir())
+    seconds = time.perf_counter() - begin
+    where = context(seed=options.seed, seconds=seconds, model=options.model)
+    _say(f"written to {options.out}")
+    extra = {"folder": str(options.out), "files": files, **(said or {})}
+    return Results(name, figures, targets or {}, where, extra)
