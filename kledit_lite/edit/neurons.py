@@ -188,12 +188,12 @@ def ablated(
             or `conditional` with an odd number of rows.
 
     Example:
-        >>> from kledit_lite import locate, zoo
+        >>> from kledit_lite import inside, locate, zoo
         >>> pipe = zoo.load_pipeline("paint-tiny")
         >>> pairs = locate.style_probe("van gogh", 2)
         >>> scores = neuron_scores(pipe, pairs.sources, pairs.targets, [8, 9])
         >>> with ablated(pipe, scores.top(30)) as fired:
-        ...     pictures = paint(pipe, pairs.sources, how=Sampling(steps=2))
+        ...     pictures = inside.paint(pipe, pairs.sources, how=inside.Sampling(steps=2))
         >>> fired.expect(2)
     """
     if how not in ("zero", "mean"):

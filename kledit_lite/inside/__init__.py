@@ -1,4 +1,4 @@
-"""Instruments for looking inside models: sites, hooks, a sampler with nothing hidden in it."""
+"""Instruments for looking inside models: read, edit and stop, sites, blocks, an open sampler."""
 
 from kledit_lite.inside.fired import Fired, Seen
 from kledit_lite.inside.hookable import check_hookable
