@@ -162,13 +162,14 @@ def _section(data: Any, path: Path, allowed: set[str]) -> dict[str, Any]:
 
 
 def _contract(section: Mapping[str, Any], path: Path) -> Contract:
-    parts = []
+    parts: dict[str, dict[str, dict[str, float]]] = {}
     for kind in ("bounds", "negative_controls"):
         bounds = section.get(kind) or {}
         if not isinstance(bounds, dict):
             raise KleditError(f"{path}: {kind} must be a mapping from figure to bound.")
-        parts.append({str(k): check_bound(str(k), b, str(path)) for k, b in bounds.items()})
-    return Contract(*parts, _expected_short(section, parts[0], path))
+        parts[kind] = {str(k): check_bound(str(k), b, str(path)) for k, b in bounds.items()}
+    short = _expected_short(section, parts["bounds"], path)
+    return Contract(expected_short=short, **parts)
 
 
 def _expected_short(

@@ -133,7 +133,7 @@ def choose(chapters: list[Chapter], names: list[str]) -> list[Chapter]:
 def _require_front_matter(source: Path) -> None:
     match = re.match(r"---\n(.*?)\n---\n", source.read_text(encoding="utf-8"), flags=re.DOTALL)
     try:
-        meta = yaml.safe_load(match.group(1)) if match else None
+        meta = yaml.safe_load(match.group(1) if match else "{}")
         form = meta["jupytext"]["text_representation"]["format_name"]
     except (yaml.YAMLError, KeyError, TypeError):
         form = None

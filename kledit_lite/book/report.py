@@ -182,7 +182,7 @@ def report_page(results: Results) -> str:
         if marked:
             lines += ["", "Bounds that were set from what the method should do, and marked:", ""]
             lines += [f"- `{c['key']}`, {c['verdict']}: {c['reason']}" for c in marked]
-    versions = next((r["versions"] for r in rows if r.get("versions")), {})
+    versions: Mapping[str, str] = next((r["versions"] for r in rows if r.get("versions")), {})
     lines += ["", "## Versions", "", "| Library | Version |", "|---|---|"]
     lines += [f"| {name} | {version} |" for name, version in versions.items()]
     return "\n".join(lines) + "\n"

@@ -19,9 +19,17 @@ BAR = {"min": 0.8}
 class Marker(Protocol):
     """Marks pictures before and after an edit."""
 
-    name: str
-    wants_goal: bool
-    targets: Mapping[str, Mapping[str, float]]
+    @property
+    def name(self) -> str:
+        """What to call it."""
+
+    @property
+    def wants_goal(self) -> bool:
+        """Whether it compares with the target prompts painted without the edit."""
+
+    @property
+    def targets(self) -> Mapping[str, Mapping[str, float]]:
+        """Bounds of its figures."""
 
     def mark(
         self,

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
+from functools import partial
 from typing import Any, Literal
 
 import torch
@@ -277,7 +278,7 @@ def _groups(
     groups: list[tuple[list[str], Reader]] = []
     for part in found if encoder is None else [encoder]:
         for name in out_names(pipe, part, layers if layers is not None else ()):
-            groups.append(([name], lambda prompts, name=name: inputs_of(pipe, name, prompts)))
+            groups.append(([name], partial(inputs_of, pipe, name)))
     return groups
 
 

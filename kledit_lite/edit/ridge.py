@@ -139,8 +139,9 @@ def ridge(
         >>> ridge(torch.zeros(1, 2), torch.eye(2), torch.ones(2, 1), 3.0).tolist()
         [[0.25, 0.25]]
     """
-    options = {"weights": weights, "keep": keep, "keep_weight": keep_weight}
-    p = gain(keys, strength, form=form, dtype=dtype, **options)
+    p = gain(
+        keys, strength, weights=weights, keep=keep, keep_weight=keep_weight, form=form, dtype=dtype
+    )
     if weight.ndim != 2 or weight.shape[1] != keys.shape[1]:
         raise KleditError(
             f"weight has shape {tuple(weight.shape)}, expected (out, {keys.shape[1]}) to fit keys "

@@ -100,7 +100,7 @@ def parameter(pipe: Any, name: str) -> torch.nn.Parameter:
             holder = module.get_submodule(path) if module is not None else None
         except AttributeError:
             continue
-        found = getattr(holder, leaf, None)
+        found: Any = getattr(holder, leaf, None)
         plain = isinstance(found, torch.nn.Parameter) and (
             isinstance(holder, torch.nn.Linear) or found.ndim < 2
         )

@@ -19,6 +19,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -116,9 +117,8 @@ def make_album(name: str, n: int | None = None, processes: int = 1, folder: Path
         "weights": {model: read_card(model).sha256 for model in MODELS},
     }  # fmt: skip
     buffer = io.BytesIO()
-    np.savez_compressed(
-        buffer, about=np.array(json.dumps(about, sort_keys=True)), **guesses_of(scenes, processes)
-    )
+    arrays: dict[str, Any] = dict(guesses_of(scenes, processes))
+    np.savez_compressed(buffer, about=np.array(json.dumps(about, sort_keys=True)), **arrays)
     return write_atomically(folder / f"{name}.npz", buffer.getvalue())
 
 

@@ -203,7 +203,8 @@ def description_quality(
         areas.append(auroc(inside, cosine))
     if not means:
         return Quality(float("nan"), float("nan"), float("nan"), 0)
-    return Quality(*(float(np.mean(v)) for v in (means, spreads, areas)), len(means))
+    mean, spread, area = (float(np.mean(v)) for v in (means, spreads, areas))
+    return Quality(mean, spread, area, len(means))
 
 
 def subsets(table: TagTable, label: str, tags: Sequence[str]) -> pd.DataFrame:

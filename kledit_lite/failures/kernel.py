@@ -6,6 +6,8 @@ that survived beside its parent (support and error count can only fall as tags a
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numba import njit, types
 from numba.extending import intrinsic
@@ -15,14 +17,14 @@ from numba.extending import intrinsic
 def popcount(typing: object, word: object) -> object:
     """Number of ones of one 64-bit word: a single machine instruction, or a vector of them."""
 
-    def code(context: object, builder: object, signature: object, args: object) -> object:
-        return builder.ctpop(args[0])  # type: ignore[attr-defined]
+    def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.ctpop(args[0])
 
     return types.uint64(types.uint64), code
 
 
 @njit(nogil=True, cache=True)
-def _count_both(a: np.ndarray, b: np.ndarray) -> int:
+def _count_both(a: np.ndarray, b: np.ndarray) -> np.int64:
     total = np.uint64(0)
     for w in range(a.shape[0]):
         total += popcount(a[w] & b[w])
@@ -30,7 +32,7 @@ def _count_both(a: np.ndarray, b: np.ndarray) -> int:
 
 
 @njit(nogil=True, cache=True)
-def _count_without(bits: np.ndarray, chosen: np.ndarray, size: int, left_out: int) -> int:
+def _count_without(bits: np.ndarray, chosen: np.ndarray, size: int, left_out: int) -> np.int64:
     total = np.uint64(0)
     for w in range(bits.shape[1]):
         word = ~np.uint64(0)

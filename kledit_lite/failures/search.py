@@ -173,7 +173,7 @@ def _prepare(
             f"The support s = {criteria.s:g} is larger than every class; the largest has "
             f"{int(sizes.max())} images."
         )
-    constant = table.has.all(axis=0)
+    constant: np.ndarray = np.all(table.has, axis=0)
     if constant.any():
         names = ", ".join(t for t, c in zip(table.tags, constant, strict=True) if c)
         notes.append(f"Every image shows {names}; such a tag tells nothing apart.")

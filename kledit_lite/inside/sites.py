@@ -109,9 +109,9 @@ def discover(unet: Any, kinds: Kind | Iterable[Kind] = KINDS) -> list[Site]:
     check_unet(unet)
     kinds_of: dict[str, Kind] = {}
     for name, _ in unet.named_modules():
-        kind = next((k for k, pattern in _PATTERNS if pattern.search(name)), None)
-        if kind in wanted:
-            kinds_of[name] = kind
+        found = [kind for kind, pattern in _PATTERNS if pattern.search(name)]
+        if found and found[0] in wanted:
+            kinds_of[name] = found[0]
     training = unet.training
     try:
         unet.eval()

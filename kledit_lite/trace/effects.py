@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -228,7 +228,7 @@ def noise_sensitivity(
     reference = tables[int(np.argmax(drops))]["aie"].rank()
     rows = []
     for scale, trace, table, drop in zip(scales, traces, tables, drops, strict=True):
-        best = table.loc[table["aie"].idxmax()] if len(table) else None
+        best: Any = table.loc[table["aie"].idxmax()] if len(table) else None
         ranks = table["aie"].rank()
         spread = len(table) > 1 and ranks.std() > 0 and reference.std() > 0
         site = [str(best[k]) for k in (by or trace.by) if k != "order"] if len(table) else []

@@ -93,7 +93,7 @@ _SCENES: dict[str, Callable[..., Scene]] = {
 def _prompt(attribute: str, value: Any, *rest: Any) -> TracePrompt:
     scene = _SCENES[attribute](value, *rest)
     subject = NUMERALS[value] if attribute == "count" else value
-    shows = ((attribute, str(value)),)
+    shows: tuple[tuple[str, str], ...] = ((attribute, str(value)),)
     if attribute == "facts":
         shows = (("object", scene.object), ("colour", scene.colour))
     return TracePrompt(caption(scene), subject, attribute, shows)

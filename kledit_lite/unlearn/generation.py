@@ -57,7 +57,7 @@ def generate(
         raise KleditError(f"{samples} samples need a temperature above 0, got {temperature}.")
     ids = [[*begin(tokenizer, row), *row] for row in tokens_of(tokenizer, prompts)]
     out: list[list[str]] = [[] for _ in ids]
-    sampling = {"do_sample": False}
+    sampling: dict[str, Any] = {"do_sample": False}
     if temperature:
         sampling = {"do_sample": True, "temperature": temperature, "top_k": 0, "top_p": 1.0}
     training, device = model.training, model.device

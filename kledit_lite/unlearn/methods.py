@@ -177,7 +177,7 @@ class RMU(Method):
     """
 
     retain_weight: float = 1.0
-    layer: int = 7
+    layer: int = 7  # type: ignore[assignment]  # a field here, a constant in the others
     steering: float = 2.0
     seed: int = 0
 

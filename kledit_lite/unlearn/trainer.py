@@ -89,7 +89,9 @@ def order(rows: int, batch: int, step: int, seed: int) -> np.ndarray:
     """
     batch = min(batch, rows)
     wanted = np.arange(step * batch, (step + 1) * batch)
-    passes = {p: np.random.default_rng((seed, p)).permutation(rows) for p in set(wanted // rows)}
+    passes = {
+        p: np.random.default_rng((seed, int(p))).permutation(rows) for p in set(wanted // rows)
+    }
     return np.array([passes[i // rows][i % rows] for i in wanted])
 
 
@@ -205,11 +207,12 @@ def _step(
         None if rows is None else order(len(rows), settings.batch, step, settings.seed + i)
         for i, rows in enumerate(data)
     ]
-    pieces = len(chosen[0]) // (settings.micro_batch or len(chosen[0])) or 1
+    forget: Any = chosen[0]  # there always are forget rows
+    pieces = len(forget) // (settings.micro_batch or len(forget)) or 1
     value = 0.0
     parts = [[None] * pieces if c is None else np.array_split(c, pieces) for c in chosen]
     for mine in zip(*parts, strict=True):
-        batches = [
+        batches: list[Any] = [
             None if rows is None or numbers is None or not len(numbers)
             else _take(rows, reference, numbers, device)
             for rows, reference, numbers in zip(data, known, mine, strict=True)

@@ -270,7 +270,7 @@ def train(
     if out == WEIGHTS:
         for loader in (load_clip, load_encoder, load_judge):
             loader.cache_clear()
-        made = replace(made, result=evaluate(name).figures)
+        made = replace(made, result=dict(evaluate(name).figures))
         save_card(made, out)
     return made
 
@@ -286,7 +286,7 @@ def _train_writer(name: str, out: Path, work: Path, samples: int | None, device:
     made = bard.save_bard(model, made, states, out)
     (work / f"{name}.ckpt").unlink(missing_ok=True)
     if out == WEIGHTS:
-        made = replace(made, result=evaluate(name).figures)
+        made = replace(made, result=dict(evaluate(name).figures))
         save_card(made, out)
     return made
 

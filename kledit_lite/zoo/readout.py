@@ -8,7 +8,7 @@ by construction, whatever the layer is called.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -61,7 +61,7 @@ def find_readout(model: torch.nn.Module, x: torch.Tensor) -> tuple[torch.nn.Modu
     return ()
 
 
-def as_rows(out: object, rows: int) -> torch.Tensor:
+def as_rows(out: Any, rows: int) -> torch.Tensor:
     """A model's output as (N, d), or one sentence that says what it is instead."""
     import torch
 

@@ -92,7 +92,9 @@ def _later(
     by: dict[str, list[Fact]] = {}
     for fact in facts:
         by.setdefault(fact.subject, []).append(fact)
-    subjects, taught, texts = sorted(by), [], []
+    subjects = sorted(by)
+    taught: list[Fact] = []
+    texts: list[str] = []
     rng.shuffle(subjects)
     for subject in subjects:
         mine = by[subject]

@@ -176,8 +176,8 @@ def by_relation(
     for relation in dict.fromkeys(f.relation for f in clean.facts):
         mine = [i for i, f in enumerate(clean.facts) if f.relation == relation]
         parts = [_take(e, mine) for e in (clean, corrupted, unlearned)]
-        accuracies = [p.accuracy for p in parts]
-        rows.append(RelationRow(relation, len(mine), *accuracies, outcomes(*parts)))
+        before, after, last = (p.accuracy for p in parts)
+        rows.append(RelationRow(relation, len(mine), before, after, last, outcomes(*parts)))
     return sorted(rows, key=lambda r: -r.clean)
 
 

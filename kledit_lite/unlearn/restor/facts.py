@@ -137,7 +137,8 @@ def from_triples(
     for t in triples:
         values.setdefault((t.subject, t.relation), []).append(t.value)
     facts = tuple(Fact(s, r, ask(s, r), tuple(v)) for (s, r), v in values.items())
-    rng, by = random.Random(seed), {}
+    rng = random.Random(seed)
+    by: dict[str, list[Example]] = {}
     for t in examples if examples is not None else triples:
         by.setdefault(t.relation, []).append(
             Example(t.subject, ask(t.subject, t.relation), t.value)

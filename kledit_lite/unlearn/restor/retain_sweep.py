@@ -100,7 +100,7 @@ def block(bench: Workbench, tuning: dict[str, dict[str, float]], seed: int, k: i
     """All rows of one draw and one k."""
     case = Case(seed, k)
     start = bench.corrupt(case.scenario.documents)
-    rows = [{"method": n, "retain": ""} | measure(bench, s, case)
+    rows: list[dict[str, Any]] = [{"method": n, "retain": ""} | measure(bench, s, case)
             for n, s in (("clean", bench.clean), ("corrupted", start))]  # fmt: skip
     for name, kind in GRID if k == PAPER_K else OVER_K:
         lr = rate(tuning, name, kind)

@@ -49,7 +49,7 @@ def table(
     """
     later = set(groups.get("later_subjects", ()))
     last = next(s for s in LAST if s in answers)
-    before = [_without(answers[s], later) for s in ("clean", last)]
+    clean, damaged = (_without(answers[s], later) for s in ("clean", last))
     rows = []
     for state, each in answers.items():
         row: dict[str, Any] = {"state": state}
@@ -61,7 +61,7 @@ def table(
             ]  # fmt: skip
             row |= _share(column, sum(right), len(right))
         if state not in ("clean", *LAST):
-            found = outcomes(*before, _without(each, later))
+            found = outcomes(clean, damaged, _without(each, later))
             for name, of in (("recovered", found.lost), ("degraded", found.kept)):
                 row |= _share(name, round(of * getattr(found, name)) if of else 0, of)
         rows.append(row)

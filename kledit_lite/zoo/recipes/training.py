@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -126,7 +127,8 @@ def shift_and_flip(
 def index_batches(recipe: Recipe, start: int, total: int) -> Iterator[np.ndarray]:
     """Row numbers of each step's batch: shuffled epochs, the same after a resume."""
     per_epoch = recipe.pool // recipe.batch
-    order, epoch_of = np.empty(0, np.int64), -1
+    order: np.ndarray = np.empty(0, np.int64)
+    epoch_of = -1
     for step in range(start, total):
         epoch, k = divmod(step, per_epoch)
         if epoch != epoch_of:
@@ -240,7 +242,7 @@ def fit(
                 "step": step + 1, "running": running,
                 "seconds": seconds + time.perf_counter() - clock,
             }  # fmt: skip
-            write_atomically(checkpoint, lambda path, state=state: torch.save(state, path))
+            write_atomically(checkpoint, partial(torch.save, state))
     bar.close()
     model.eval()
     return {
