@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from kledit_lite.align.linear import fit_aligner
 from kledit_lite.core.arrays import as_features, as_labels, as_vector, check_same_rows
 from kledit_lite.core.errors import KleditError
+from kledit_lite.zoo.head import LinearHead
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,33 +22,7 @@ if TYPE_CHECKING:
 _BLOCK = 8192
 
 
-class Head(Protocol):
-    """Anything with ``weight`` (C, d) and ``bias`` (C,): a linear classification head."""
-
-    @property
-    def weight(self) -> np.ndarray:
-        """(C, d)."""
-
-    @property
-    def bias(self) -> np.ndarray:
-        """(C,)."""
-
-
-@dataclass(frozen=True, eq=False)
-class LinearHead:
-    """A linear classifier over features: ``weight`` (C, d), ``bias`` (C,), names of the classes.
-
-    Example:
-        >>> head_predict(LinearHead(np.eye(2), np.zeros(2)), np.array([[0.0, 3.0]])).tolist()
-        [1]
-    """
-
-    weight: np.ndarray
-    bias: np.ndarray
-    label_names: tuple[str, ...] = ()
-
-
-def head_predict(head: Head, features: object) -> np.ndarray:
+def head_predict(head: LinearHead, features: object) -> np.ndarray:
     """Class indices (N,) int64: the argmax of ``features @ weight.T + bias``.
 
     Raises:
@@ -65,7 +40,7 @@ def head_predict(head: Head, features: object) -> np.ndarray:
     return (x @ weight.T + bias).argmax(axis=1)
 
 
-def accuracy(head: Head, features: object, labels: object) -> float:
+def accuracy(head: LinearHead, features: object, labels: object) -> float:
     """Share of rows that a head classifies rightly, in [0, 1].
 
     Example:
@@ -128,7 +103,7 @@ def r2(aligner: Callable[[np.ndarray], np.ndarray], source: object, target: obje
 
 
 def aligned_accuracy(
-    aligner: Callable[[object], np.ndarray], source: object, head: Head, labels: object
+    aligner: Callable[[object], np.ndarray], source: object, head: LinearHead, labels: object
 ) -> float:
     """Accuracy of the **target** model's head on aligned **source** features (section 3.2).
 
@@ -153,7 +128,7 @@ def retained_accuracy(
     aligner: Callable[[object], np.ndarray],
     source: object,
     target: object,
-    head: Head,
+    head: LinearHead,
     labels: object,
 ) -> float:
     r"""Aligned accuracy over the target model's own (section 3.2).
@@ -174,7 +149,7 @@ def retained_accuracy(
     return retained_ratio(aligned, accuracy(head, target, labels), chance_level(head, labels))
 
 
-def chance_level(head: Head, labels: object) -> float:
+def chance_level(head: LinearHead, labels: object) -> float:
     """What guessing gets: the larger of 1 / classes and the share of the commonest label.
 
     Example:
@@ -227,7 +202,7 @@ def sample_efficiency(
     *,
     source_test: object,
     target_test: object,
-    head: Head | None = None,
+    head: LinearHead | None = None,
     labels: object = None,
     ridge: float = 0.0,
     repeats: int = 1,

@@ -9,7 +9,7 @@ import numpy as np
 
 from kledit_lite.align.affine import AffineMap
 from kledit_lite.align.evaluate import (
-    Head,
+    LinearHead,
     accuracy,
     aligned_accuracy,
     chance_level,
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 def pair_table(
     train: Mapping[str, object],
     test: Mapping[str, object],
-    heads: Mapping[str, Head],
+    heads: Mapping[str, LinearHead],
     labels: object | Mapping[str, object],
     *,
     ridge: float | Mapping[str, float] = 0.0,
@@ -118,7 +118,7 @@ def _first_seen(pairs: pd.DataFrame) -> list[str]:
 def retained_matrix(
     train: Mapping[str, object],
     test: Mapping[str, object],
-    heads: Mapping[str, Head],
+    heads: Mapping[str, LinearHead],
     labels: object | Mapping[str, object],
     *,
     ridge: float | Mapping[str, float] = 0.0,

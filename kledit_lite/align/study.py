@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kledit_lite.align.evaluate import Head, LinearHead, r2
+from kledit_lite.align.evaluate import LinearHead, r2
 from kledit_lite.align.linear import fit_aligner
 from kledit_lite.core.arrays import as_features, as_labels, check_same_rows
 from kledit_lite.core.errors import KleditError
@@ -133,7 +133,7 @@ def probe(features: object, labels: object, names: Sequence[str], ridge: float =
 
 def target_head(
     model: Any, pictures: Pictures, fit_features: np.ndarray
-) -> tuple[Head, np.ndarray, str]:
+) -> tuple[LinearHead, np.ndarray, str]:
     """The head that reads a model's space, the test labels in its own classes, and its kind.
 
     A CLIP gets its zero-shot head. An encoder keeps its own head where the pictures have labels

@@ -35,7 +35,7 @@ from kledit_lite.zoo.readout import find_readout, head_of, reader
 if TYPE_CHECKING:
     import torch
 
-    from kledit_lite.zoo.encoders import Head
+    from kledit_lite.zoo.head import LinearHead
 
     Transform = Callable[[np.ndarray, str], torch.Tensor]
 
@@ -82,7 +82,7 @@ class ExternalEncoder:
         x = preprocess(images, device)
         layers = find_readout(model, x) if head else ()
         self._features = reader(model, layers)
-        self.head: Head | None = None
+        self.head: LinearHead | None = None
         if layers:
             classes = len(layers[0].weight)
             self.head = head_of(layers, _label_names(classes, label_names))

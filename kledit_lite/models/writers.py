@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from kledit_lite.core.errors import KleditError
-from kledit_lite.zoo.bard import Bard
+from kledit_lite.zoo.bard import Writer
 
 
-def open_writer(model: str, device: str | None = None) -> Bard:
+def open_writer(model: str, device: str | None = None) -> Writer:
     """A causal language model with its tokenizer, by name, package, directory or hub id.
 
     Args:
@@ -67,7 +67,7 @@ def open_writer(model: str, device: str | None = None) -> Bard:
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
     tokenizer.padding_side = "left"
-    return Bard(made_model.to(device).eval(), tokenizer, model)
+    return Writer(made_model.to(device).eval(), tokenizer, model)
 
 
 def _no_such(model: str, why: str) -> KleditError:

@@ -8,29 +8,27 @@ Example:
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
 from functools import lru_cache
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from kledit_lite.core.errors import unknown
-from kledit_lite.zoo.store import WEIGHTS, Card, load_state, read_card, save_card, save_model
+from kledit_lite.zoo.store import WEIGHTS, Card, load_state, read_card
 
 if TYPE_CHECKING:
-    import torch
     from diffusers import StableDiffusionPipeline
     from transformers import CLIPTextModel
 
-    from kledit_lite.core.results import Results
-    from kledit_lite.zoo.bard import Bard
+    from kledit_lite.zoo.bard import Writer
     from kledit_lite.zoo.clip import ClipModel
     from kledit_lite.zoo.encoders import Encoder
     from kledit_lite.zoo.judge import Judge
+    from kledit_lite.zoo.pair_judge import PairJudge
 
 CLIPS = ("clip-tiny",)
 ENCODERS = ("resnet-tiny", "vit-tiny", "simclr-tiny", "scene-tiny", "random-tiny")
 CLASSIFIERS = ("flawed-tiny", "sound-tiny")
 JUDGES = ("judge-tiny",)
+STERN = "stern-tiny"
 PAINTERS = ("paint-tiny",)
 WRITERS = ("bard-tiny",)
 
@@ -73,16 +71,11 @@ def load_clip(name: str = "clip-tiny") -> ClipModel:
         UnknownNameError: no such model.
         KleditError: weights missing or damaged.
     """
-    from kledit_lite.zoo.clip import ClipModel, build_clip
-    from kledit_lite.zoo.tokenizer import load_tokenizer
+    from kledit_lite.zoo.clip import ClipModel, load_folder
 
     if name not in CLIPS:
         raise unknown("CLIP model", name, CLIPS)
-    folder = WEIGHTS / name
-    state = load_state(name)
-    model = build_clip(len(load_tokenizer(folder)))
-    model.load_state_dict(state)
-    return ClipModel(model, folder, name)
+    return ClipModel(load_folder(WEIGHTS / name), WEIGHTS / name, name)
 
 
 @lru_cache(maxsize=8)
@@ -113,12 +106,30 @@ def load_judge(name: str = "judge-tiny") -> Judge:
         UnknownNameError: no such judge.
         KleditError: weights missing or damaged.
     """
-    from kledit_lite.zoo.judge import Judge, build_judge
-
     if name not in JUDGES:
         raise unknown("judge", name, JUDGES)
+    return _judge(name)
+
+
+@lru_cache(maxsize=1)
+def load_stern() -> PairJudge | None:
+    """The stern reader, which says whether a person could read a picture; None if none ships."""
+    return _judge(STERN) if (WEIGHTS / STERN / "card.json").exists() else None
+
+
+def _judge(name: str) -> Any:
+    """A judge of one thing or of pairs, whichever the weights are of."""
+    from kledit_lite.zoo.judge import Judge, build_judge
+
+    state = load_state(name)
+    if "heads.legible.weight" in state:
+        from kledit_lite.zoo.pair_judge import PairJudge, Reader
+
+        reader = Reader(0)
+        reader.load_state_dict(state)
+        return PairJudge(reader)
     model = build_judge()
-    model.load_state_dict(load_state(name))
+    model.load_state_dict(state)
     return Judge(model)
 
 
@@ -136,14 +147,14 @@ def load_pipeline(name: str = "paint-tiny") -> StableDiffusionPipeline:
     if name not in PAINTERS:
         raise unknown("pipeline", name, PAINTERS)
     state = load_state(name)
-    unet = build_unet()
+    unet = build_unet(settings=card(name).recipe["unet"])
     unet.load_state_dict({k[5:]: v for k, v in state.items() if k.startswith("unet.")})
     vae = read_autoencoder({k[4:]: v for k, v in state.items() if k.startswith("vae.")})
     # channels last: a fifth more rows a second on a CPU, where convolutions then need no reordering
     return build_pipeline(unet.eval().to(memory_format=torch.channels_last), vae)
 
 
-def load_writer(name: str = "bard-tiny", step: int | None = None) -> Bard:
+def load_writer(name: str = "bard-tiny", step: int | None = None) -> Writer:
     """A shipped language model with its tokenizer; every call makes a fresh one.
 
     Args:
@@ -170,127 +181,6 @@ def load_text_model(name: str = "clip-tiny") -> CLIPTextModel:
     return text_model(load_clip(name).model, load_tokenizer(WEIGHTS / name))
 
 
-def evaluate(name: str) -> Results:
-    """Measure a model on held-out combinations, with targets.
-
-    Raises:
-        UnknownNameError: no such model.
-    """
-    from kledit_lite.zoo import measure
-
-    if name not in KNOWN:
-        raise unknown("model", name, KNOWN)
-    if name in CLIPS:
-        return measure.evaluate_clip(name)
-    if name in JUDGES:
-        return measure.evaluate_judge(name)
-    if name in PAINTERS:
-        return measure.evaluate_painter(name)
-    if name in WRITERS:
-        from kledit_lite.zoo.bard import evaluate_bard
-
-        return evaluate_bard(name)
-    return measure.evaluate_encoder(name)
-
-
-def train(
-    name: str, out: Path = WEIGHTS, work: Path | None = None, samples: int | None = None
-) -> Card:
-    """Train a model by its recipe, on a GPU where there is one, and write weights and card.
-
-    A killed run called again resumes from its last checkpoint in `work`.
-
-    Args:
-        name: A trainable model of the zoo.
-        out: Folder for ``NAME/model.safetensors`` and ``NAME/card.json``.
-        work: Folder for the painted pool and checkpoints; default ``_build/train``.
-        samples: Pictures to see, instead of the recipe's.
-
-    Returns:
-        The card written.
-    """
-    from kledit_lite.core.machine import best_device
-    from kledit_lite.zoo import clip, encoders, judge, paint
-    from kledit_lite.zoo.recipes import classifiers
-    from kledit_lite.zoo.recipes.training import settle_allocator
-
-    trainable = [n for n in KNOWN if n != "random-tiny"]
-    if name not in trainable:
-        raise unknown("trainable model", name, trainable)
-    work = work or Path("_build/train")
-    work.mkdir(parents=True, exist_ok=True)
-    settle_allocator()
-    device = best_device()
-    model: torch.nn.Module
-    if name in CLIPS:
-        from kledit_lite.world import vocabulary
-        from kledit_lite.zoo.tokenizer import build_tokenizer
-
-        recipe = replace(clip.RECIPE, samples=samples or clip.RECIPE.samples)
-        build_tokenizer(vocabulary(), out / name)
-        model, info = clip.train_clip(recipe, work, out / name, device)
-        labelled = f"{clip.WARM_UP.samples:,} pictures labelled with "
-        text = (
-            "ViT with a convolutional stem, causal text tower",
-            "language",
-            f"{labelled}object, colour, place and style (image tower), then captions",
-        )
-        settings = asdict(recipe) | {
-            "warm_up": asdict(clip.WARM_UP), "second": asdict(clip.SECOND)
-        }  # fmt: skip
-    elif name in PAINTERS:
-        made_by = replace(paint.RECIPE, samples=samples or paint.RECIPE.samples)
-        model, info = paint.train_paint(made_by, work, device)
-        if samples is None:
-            info["cycles"] = []
-            for cycle in paint.CYCLES:
-                model, again = paint.train_paint(cycle, work, device, model)
-                info["cycles"].append(again)
-            for cycle in paint.CYCLES:
-                (work / f"paint-tiny-{cycle.seed}.ckpt").unlink(missing_ok=True)
-        text = ("latent diffusion UNet, 16 cross-attention layers", "language", "captions")
-        settings = paint.settings(made_by)
-    elif name in WRITERS:
-        return _train_writer(name, out, work, samples, device)
-    elif name in JUDGES:
-        recipe = replace(judge.RECIPE, samples=samples or judge.RECIPE.samples)
-        model, info = judge.train_judge(recipe, work, device)
-        text = ("ResNet", "supervised", "every factor of the scene")
-        settings = asdict(recipe)
-    else:
-        spec = encoders.SPECS[name]
-        recipe = replace(spec.recipe, samples=samples or spec.recipe.samples)
-        trainer = classifiers.train_classifier if name in CLASSIFIERS else encoders.train_encoder
-        model, info = trainer(name, recipe, work, device)
-        text = (spec.architecture, spec.supervision, spec.description)
-        settings = asdict(recipe)
-    made = Card(name, *text, recipe=settings, training={**info, "device": device})
-    made = save_model(model, made, out)
-    (work / f"{name}.ckpt").unlink(missing_ok=True)
-    if out == WEIGHTS:
-        for loader in (load_clip, load_encoder, load_judge):
-            loader.cache_clear()
-        made = replace(made, result=dict(evaluate(name).figures))
-        save_card(made, out)
-    return made
-
-
-def _train_writer(name: str, out: Path, work: Path, samples: int | None, device: str) -> Card:
-    """Train a language model; it keeps the states it goes through."""
-    from kledit_lite.zoo import bard
-
-    recipe = replace(bard.RECIPE, samples=samples or bard.RECIPE.samples)
-    model, info, states = bard.train_bard(recipe, work, out / name, device)
-    text = ("Llama, 4 layers of width 128", "language", "texts about a fictional people")
-    made = Card(name, *text, recipe=bard.settings(recipe), training={**info, "device": device})
-    made = bard.save_bard(model, made, states, out)
-    (work / f"{name}.ckpt").unlink(missing_ok=True)
-    if out == WEIGHTS:
-        made = replace(made, result=dict(evaluate(name).figures))
-        save_card(made, out)
-    return made
-
-
 __all__ = [
     "CLASSIFIERS",
     "CLIPS",
@@ -301,13 +191,12 @@ __all__ = [
     "WRITERS",
     "Card",
     "card",
-    "evaluate",
     "load_clip",
     "load_encoder",
     "load_judge",
     "load_pipeline",
+    "load_stern",
     "load_text_model",
     "load_writer",
     "names",
-    "train",
 ]

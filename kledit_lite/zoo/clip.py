@@ -9,14 +9,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kledit_lite.core.arrays import unit_rows
-from kledit_lite.core.errors import KleditError
-from kledit_lite.world import COUNTS, FACTORS, OBJECTS, SceneSet
-from kledit_lite.zoo.recipes.training import Recipe, fit, load_pool, shift_and_flip, to_tensor
-from kledit_lite.zoo.tokenizer import CONTEXT, tokenize
+from kledit_lite.zoo.pixels import encode_images
+from kledit_lite.zoo.store import load_state
+from kledit_lite.zoo.tokenizer import CONTEXT, load_tokenizer, tokenize
 
 if TYPE_CHECKING:
     import open_clip
-    import torch
 
 CONFIG: dict[str, Any] = {
     "embed_dim": 128,
@@ -26,13 +24,6 @@ CONFIG: dict[str, Any] = {
     },
 }  # fmt: skip
 """Architecture of clip-tiny; the vocabulary's size comes from the tokenizer."""
-
-WARM_UP = Recipe(samples=64_000, batch=128, lr=1.5e-3, warmup=50)
-"""Before the contrastive loss: the image tower learns to name the factors (see `warm_up`)."""
-RECIPE = Recipe(samples=120_000, batch=128, lr=1e-3, warmup=100, hard_from=100)
-"""The contrastive training itself; hard batches share place and style."""
-SECOND = Recipe(samples=80_000, batch=128, lr=1e-3, warmup=50, hard_from=0, seed=2)
-"""A second cycle whose hard batches share the count too, so that small objects get their turn."""
 
 
 def build_clip(vocabulary: int, config: dict[str, Any] = CONFIG) -> open_clip.CLIP:
@@ -47,6 +38,20 @@ def build_clip(vocabulary: int, config: dict[str, Any] = CONFIG) -> open_clip.CL
         text_cfg=open_clip.CLIPTextCfg(**{**config["text_cfg"], "vocab_size": vocabulary}),
         quick_gelu=False,
     )
+
+
+def load_folder(folder: Path) -> open_clip.CLIP:
+    """The model whose card, weights and tokenizer lie in `folder`, checksum verified.
+
+    Raises:
+        KleditError: weights missing or damaged.
+    """
+    tokenizer = load_tokenizer(folder)
+    text = {**CONFIG["text_cfg"], "context_length": tokenizer.model_max_length}
+    state = load_state(folder.name, folder.parent)
+    model = build_clip(len(tokenizer), {**CONFIG, "text_cfg": text})
+    model.load_state_dict(state)
+    return model
 
 
 class ClipModel:
@@ -120,98 +125,3 @@ class ClipModel:
         texts = [t.format(p) for p in phrases for t in templates]
         rows = self.encode_text(texts, normalise=True).reshape(len(phrases), len(templates), -1)
         return unit_rows(rows.mean(1))
-
-
-def encode_images(forward: Any, images: np.ndarray, batch: int) -> np.ndarray:
-    """Check pictures, run `forward` on normalised batches, collect (N, d) float32."""
-    import torch
-
-    if images.ndim != 4 or images.shape[1:] != (64, 64, 3) or images.dtype != np.uint8:
-        raise KleditError(
-            f"Expected pictures (N, 64, 64, 3) uint8, got {images.shape} {images.dtype}; "
-            "resize or stack them first."
-        )
-    with torch.inference_mode():
-        parts = [
-            forward(to_tensor(images[i : i + batch])).float().numpy()
-            for i in range(0, len(images), batch)
-        ]
-    return np.concatenate(parts) if parts else np.zeros((0, 1), np.float32)
-
-
-def warm_up(
-    tower: torch.nn.Module, pool: SceneSet, recipe: Recipe, work: Path, device: str
-) -> dict[str, Any]:
-    """Train the image tower's trunk to name object, colour, place and style, each by a linear head.
-
-    The contrastive loss alone finds place, style and colour in minutes, and shapes only after
-    millions of pictures: any one of the easy three tells most of a batch apart. Naming the factors
-    first costs a tenth of that. The heads are thrown away. A colour that is not shown, and the
-    branded character's object, are not asked for.
-    """
-    import torch
-    import torch.nn.functional as F
-
-    labels = {}
-    for factor in ("object", "colour", "place", "style"):
-        index = torch.from_numpy(pool.factor(factor)).to(device)
-        if factor == "colour":
-            index[torch.from_numpy(~pool.shows_colour).to(device)] = -100
-        if factor == "object":
-            index[index >= len(OBJECTS)] = -100
-        labels[factor] = index
-    trunk = tower.trunk
-    heads = {f: torch.nn.Linear(trunk.num_features, len(FACTORS[f])) for f in labels}
-    both = torch.nn.ModuleDict({"trunk": trunk, "heads": torch.nn.ModuleDict(heads)}).to(device)
-
-    def loss(rows: np.ndarray, rng: np.random.Generator) -> torch.Tensor:
-        z = trunk(shift_and_flip(to_tensor(pool.images[rows], device), rng))
-        return sum(F.cross_entropy(heads[f](z), labels[f][rows]) for f in labels)
-
-    return fit(both, loss, recipe, work / "clip-tiny-warm-up.ckpt")
-
-
-def train_clip(
-    recipe: Recipe,
-    work: Path,
-    tokenizer: Path,
-    device: str = "cpu",
-    warm: Recipe | None = WARM_UP,
-    second: Recipe | None = SECOND,
-) -> tuple[open_clip.CLIP, dict[str, Any]]:
-    """Train clip-tiny: a warm-up of its image tower, then open_clip's contrastive loss.
-
-    The captions are random paraphrases that leave factors out four times in ten.
-
-    Equation (symmetric InfoNCE, Radford et al. 2021): with unit image rows u and text rows v,
-    ``L = (CE(s u v^T, I) + CE(s v u^T, I)) / 2``.
-    """
-    import open_clip
-    import torch
-
-    from kledit_lite.world import random_caption
-    from kledit_lite.zoo.tokenizer import load_tokenizer
-
-    torch.manual_seed(recipe.seed)
-    pool = load_pool(recipe, work)
-    model = build_clip(len(load_tokenizer(tokenizer))).to(device)
-    contrast = open_clip.ClipLoss()
-    before = warm_up(model.visual, pool, warm, work, device) if warm is not None else {}
-
-    def loss(rows: np.ndarray, rng: np.random.Generator) -> torch.Tensor:
-        x = shift_and_flip(to_tensor(pool.images[rows], device), rng)
-        texts = tokenize([random_caption(pool.scenes[i], rng) for i in rows], tokenizer)
-        u, v, scale = model(x, texts.to(device))
-        with torch.no_grad():
-            model.logit_scale.clamp_(0, 4.6)
-        return contrast(u, v, scale)
-
-    groups = pool.factor("place") * len(pool.names("style")) + pool.factor("style")
-    info = fit(model, loss, recipe, work / "clip-tiny.ckpt", groups=groups)
-    after = {}
-    if second is not None:
-        groups = groups * len(COUNTS) + pool.factor("count")
-        after = fit(model, loss, second, work / "clip-tiny-second.ckpt", groups=groups)
-    (work / "clip-tiny-second.ckpt").unlink(missing_ok=True)
-    (work / "clip-tiny-warm-up.ckpt").unlink(missing_ok=True)
-    return model.cpu(), {**info, "warm_up": before, "second": after}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Annotated, Any
 
@@ -44,7 +45,7 @@ def list_models(options: NoOptions) -> Results:
     """The models and their cards."""
     from kledit_lite import zoo
 
-    cards = [asdict(zoo.card(name)) for name in zoo.names()]
+    cards = [asdict(card) | card.provenance() for card in map(zoo.card, zoo.names())]
     return Results("zoo list", {"models": len(cards)}, {}, context(), {"models": cards})
 
 
@@ -54,9 +55,9 @@ def evaluate(options: ZooEvalOptions) -> Results:
     Raises:
         UnknownNameError: no such model.
     """
-    from kledit_lite import zoo
+    from kledit_lite.zoo import measure
 
-    return zoo.evaluate(options.name)
+    return measure.evaluate(options.name)
 
 
 def train(options: ZooTrainOptions) -> Results:
@@ -65,26 +66,53 @@ def train(options: ZooTrainOptions) -> Results:
     Raises:
         UnknownNameError: no recipe for such a model.
     """
-    from kledit_lite import zoo
+    from kledit_lite.zoo.recipes import run
 
     chosen: dict[str, Any] = {"out": options.out, "work": options.work, "samples": options.samples}
     with contextlib.redirect_stdout(sys.stderr):
-        card = zoo.train(options.name, **{k: v for k, v in chosen.items() if v is not None})
+        card = run.train(options.name, **{k: v for k, v in chosen.items() if v is not None})
     figures = {k: v for k, v in card.result.items() if isinstance(v, int | float)}
-    seconds = card.training.get("seconds")
-    return Results(f"zoo train {card.name}", figures, {}, context(seconds=seconds))
+    made = context(seconds=card.training.get("seconds"), card=card.provenance())
+    return Results(f"zoo train {card.name}", figures, {}, made)
 
 
 def show_models(results: Results) -> None:
-    """A line per model."""
+    """Two lines per model: what it is, and how it was made."""
     for card in results.extra["models"]:
         size = f"{card['parameters'] / 1e6:.1f}M parameters"
         print(f"{card['name']:<14} {card['architecture']}; {card['supervision']}; {size}")
+        print(f"{'':<14} {' · '.join(facts(card))}")
+
+
+def show_measured(results: Results) -> None:
+    """The figures, and how the model was made."""
+    results.print()
+    print("made: " + " · ".join(facts(results.context["card"])))
+
+
+def facts(card: Mapping[str, Any]) -> list[str]:
+    """The provenance of a card in words, checksums by their first 12 digits.
+
+    Example:
+        >>> facts({"command": "not recorded", "sha256": 64 * "0"})
+        ['command: not recorded', 'sha256: 000000000000']
+    """
+    from kledit_lite.zoo.store import FACTS, NOT_RECORDED
+
+    said = []
+    for name in FACTS:
+        if name in card:
+            value = card[name]
+            short = name.endswith("sha256") and value != NOT_RECORDED
+            said.append(f"{name.replace('_', ' ')}: {value[:12] if short else value}")
+    return said
 
 
 GROUP = "the models that ship with the package"
 COMMANDS = (
     Command("zoo list", "show the models and their cards", NoOptions, list_models, show_models),
-    Command("zoo eval", "measure a model on its ground truth", ZooEvalOptions, evaluate),
-    Command("zoo train", "train a model by its recipe", ZooTrainOptions, train),
+    Command(
+        "zoo eval", "measure a model on its ground truth", ZooEvalOptions, evaluate, show_measured
+    ),
+    Command("zoo train", "train a model by its recipe", ZooTrainOptions, train, show_measured),
 )

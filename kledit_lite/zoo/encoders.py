@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from kledit_lite.core.errors import unknown
 from kledit_lite.world import OBJECTS, PLACES, STYLES, Scene, SceneSet
-from kledit_lite.zoo.clip import encode_images
-from kledit_lite.zoo.recipes.training import Recipe, fit, load_pool, shift_and_flip, to_tensor
+from kledit_lite.zoo.head import LinearHead
+from kledit_lite.zoo.pixels import encode_images
 
 if TYPE_CHECKING:
     import torch
@@ -23,14 +22,14 @@ PLACE_STYLE = tuple(f"{p} {s}" for p in PLACES for s in STYLES)
 
 @dataclass(frozen=True)
 class Spec:
-    """What an encoder is: architecture, supervision, label set and recipe."""
+    """What an encoder is: architecture, supervision, label set, seed of its first weights."""
 
     architecture: str
     supervision: str
     description: str
     labels: tuple[str, ...]
     label_of: Callable[[Scene], str]
-    recipe: Recipe
+    seed: int = 1
 
 
 def _object_place(scene: Scene) -> str:
@@ -49,40 +48,33 @@ SPECS: dict[str, Spec] = {
     "resnet-tiny": Spec(
         "ResNet", "supervised", "trained to name object and place together (72 classes)",
         OBJECT_PLACE, _object_place,
-        Recipe(samples=160_000, batch=128, lr=2e-3),
     ),
     "vit-tiny": Spec(
         "ViT", "supervised", "trained to name object and place together (72 classes)",
         OBJECT_PLACE, _object_place,
-        Recipe(samples=64_000, batch=128, lr=1.5e-3),
     ),
     "simclr-tiny": Spec(
         "ResNet", "self-supervised", "trained by SimCLR without labels; its head is a linear "
         "probe on objects",
         OBJECTS, _object,
-        Recipe(samples=60_000, batch=256, lr=2e-3, warmup=50),
     ),
     "scene-tiny": Spec(
         "Mixer", "supervised", "trained on another label set: place and style (42 classes)",
         PLACE_STYLE, _place_style,
-        Recipe(samples=40_000, batch=128, lr=1e-3),
     ),
     "flawed-tiny": Spec(
         "ResNet", "supervised", "trained to name objects, with the failures of world.PLANTED in "
         "its labels",
         OBJECTS, _object,
-        Recipe(pool=20_000, samples=51_200, batch=128, lr=1.5e-3, warmup=40),
     ),
     "sound-tiny": Spec(
         "ResNet", "supervised", "the pictures and recipe of flawed-tiny with right labels: its "
         "negative control",
         OBJECTS, _object,
-        Recipe(pool=20_000, samples=51_200, batch=128, lr=1.5e-3, warmup=40),
     ),
     "random-tiny": Spec(
         "ResNet", "none", "the shape of resnet-tiny with random weights: the negative control",
-        (), _object,
-        Recipe(seed=3, samples=0),
+        (), _object, 3,
     ),
 }  # fmt: skip
 """Every encoder of the zoo; ``random-tiny`` needs no weights file."""
@@ -95,7 +87,7 @@ def build_encoder(name: str) -> torch.nn.Module:
 
     if name not in SPECS:
         raise unknown("encoder", name, SPECS)
-    torch.manual_seed(SPECS[name].recipe.seed)
+    torch.manual_seed(SPECS[name].seed)
     if name == "vit-tiny":
         from kledit_lite.zoo.vit import painted_vit
 
@@ -122,25 +114,6 @@ def with_head(name: str) -> torch.nn.Module:
     return model
 
 
-@dataclass(frozen=True)
-class Head:
-    """A linear classification head g(z) = W z + b.
-
-    Attributes:
-        weight: (C, d) float32.
-        bias: (C,) float32.
-        label_names: C names.
-    """
-
-    weight: np.ndarray
-    bias: np.ndarray
-    label_names: tuple[str, ...]
-
-    def __call__(self, features: np.ndarray) -> np.ndarray:
-        """Logits (N, C)."""
-        return features @ self.weight.T + self.bias
-
-
 class Encoder:
     """A vision encoder: pictures in, pooled features out.
 
@@ -158,10 +131,12 @@ class Encoder:
         self.supervision = spec.supervision
         self.trunk: Any = model.eval().trunk
         self.dim = int(self.trunk.num_features)
-        self.head: Head | None = None
+        self.head: LinearHead | None = None
         if spec.labels:
             head: Any = model.head
-            self.head = Head(head.weight.detach().numpy(), head.bias.detach().numpy(), spec.labels)
+            self.head = LinearHead(
+                head.weight.detach().numpy(), head.bias.detach().numpy(), spec.labels
+            )
 
     def encode(self, images: np.ndarray, batch: int = 512) -> np.ndarray:
         """Features of pictures (N, 64, 64, 3) uint8: (N, d) float32.
@@ -176,47 +151,3 @@ class Encoder:
         spec = SPECS[self.name]
         index = {label: i for i, label in enumerate(spec.labels)}
         return np.array([index.get(spec.label_of(s), -1) for s in scenes], np.int64)
-
-
-def train_encoder(
-    name: str, recipe: Recipe, work: Path, device: str = "cpu"
-) -> tuple[torch.nn.Module, dict[str, Any]]:
-    """Train one encoder of `SPECS` and its head; returns the module of `with_head` and facts."""
-    import torch
-    import torch.nn.functional as F
-
-    if name not in SPECS or name == "random-tiny":
-        raise unknown("trainable encoder", name, [n for n in SPECS if n != "random-tiny"])
-    spec = SPECS[name]
-    pool = load_pool(recipe, work)
-    index = {label: i for i, label in enumerate(spec.labels)}
-    unlabelled = -100  # cross_entropy's ignored index: the branded character is no class
-    labels = torch.tensor(
-        [index.get(spec.label_of(s), unlabelled) for s in pool.scenes], device=device
-    )
-    model: Any = with_head(name).to(device)
-    checkpoint = work / f"{name}.ckpt"
-
-    if spec.supervision == "self-supervised":
-        from kledit_lite.zoo.recipes.simclr import fit_probe, simclr_loss
-
-        projector = torch.nn.Sequential(
-            torch.nn.Linear(model.trunk.num_features, 192),
-            torch.nn.ReLU(),
-            torch.nn.Linear(192, 64),
-        )
-        both = torch.nn.ModuleDict({"trunk": model.trunk, "projector": projector}).to(device)
-
-        def contrast(rows: np.ndarray, rng: np.random.Generator) -> torch.Tensor:
-            return simclr_loss(both, to_tensor(pool.images[rows], device), rng)
-
-        info = fit(both, contrast, recipe, checkpoint)
-        fit_probe(model, pool.images, labels)
-        return model.cpu(), info
-
-    def supervised(rows: np.ndarray, rng: np.random.Generator) -> torch.Tensor:
-        x = shift_and_flip(to_tensor(pool.images[rows], device), rng)
-        return F.cross_entropy(model.head(model.trunk(x)), labels[rows], label_smoothing=0.05)
-
-    info = fit(model, supervised, recipe, checkpoint)
-    return model.cpu(), info

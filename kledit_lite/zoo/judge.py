@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from kledit_lite.world import FACTORS, Scene, SceneSet
-from kledit_lite.zoo.clip import encode_images
-from kledit_lite.zoo.recipes.training import Recipe, fit, load_pool, shift_and_flip, to_tensor
+from kledit_lite.zoo.pixels import encode_images
 
 if TYPE_CHECKING:
     import torch
 
-RECIPE = Recipe(pool=100_000, entities=0.15, seed=5, samples=320_000, batch=128, lr=2e-3)
-"""The same pool as paint-tiny, so that it is painted once."""
 
 HEADS = ("object", "colour", "place", "style", "count")
 
@@ -36,7 +32,7 @@ def labels(scenes: SceneSet | Sequence[Scene], factor: str) -> np.ndarray:
     )
 
 
-def build_judge() -> torch.nn.Module:
+def build_judge(seed: int = 5) -> torch.nn.Module:
     """The untrained judge: a small residual network and one linear head a factor."""
     import torch
     from timm.models.resnet import BasicBlock
@@ -50,7 +46,7 @@ def build_judge() -> torch.nn.Module:
             )
         return BasicBlock(before, after, stride, shortcut)
 
-    torch.manual_seed(RECIPE.seed)
+    torch.manual_seed(seed)
     trunk = nn.Sequential(
         nn.Conv2d(3, 24, 3, 2, 1, bias=False), nn.BatchNorm2d(24), nn.ReLU(),  # (N, 24, 32, 32)
         block(24, 48, 2), block(48, 48, 1),  # (N, 48, 16, 16)
@@ -92,50 +88,3 @@ class Judge:
     def shows(self, images: np.ndarray, factor: str, value: object) -> np.ndarray:
         """(N,) bool: whether each picture shows `value`, e.g. ``shows(x, "style", "seurat")``."""
         return self.read(images)[factor] == SceneSet.names(factor).index(str(value))
-
-
-def soften(x: torch.Tensor, vae: Any, rng: np.random.Generator) -> torch.Tensor:
-    """A third of the batch through paint-tiny's autoencoder, a third blurred, a third untouched.
-
-    The judge shall read a generated picture, which is never as crisp as a rendered one.
-    """
-    import torch
-    import torch.nn.functional as F
-
-    a, b, c = x.chunk(3)
-    with torch.no_grad():
-        pixels = a * 0.5  # (x / 255 - 0.5) / 0.25 to [-1, 1]
-        a = (vae.decode(vae.encode(pixels).latents).sample.clamp(-1, 1) / 0.5).to(x.dtype)
-        w = float(rng.uniform(0.0, 0.2))
-        kernel = torch.tensor([w, 1 - 2 * w, w], device=x.device)
-        kernel = (kernel[:, None] * kernel)[None, None].repeat(3, 1, 1, 1)
-        b = F.conv2d(F.pad(b, (1, 1, 1, 1), mode="replicate"), kernel, groups=3)
-        b = b + 0.1 * float(rng.random()) * torch.randn_like(b)
-    return torch.cat([a, b, c])
-
-
-def train_judge(
-    recipe: Recipe, work: Path, device: str = "cpu"
-) -> tuple[torch.nn.Module, dict[str, Any]]:
-    """Train the judge on rendered pictures, some softened, by one cross-entropy a factor."""
-    import torch
-    import torch.nn.functional as F
-
-    from kledit_lite.zoo.autoencoder import fit_patch_autoencoder
-
-    pool = load_pool(recipe, work)
-    truth = {f: torch.from_numpy(labels(pool, f)).to(device) for f in HEADS}
-    vae, _ = fit_patch_autoencoder(np.asarray(pool.images[:4000]), 64)
-    vae.to(device)
-    model: Any = build_judge().to(device)
-
-    def loss(rows: np.ndarray, rng: np.random.Generator) -> torch.Tensor:
-        rows = rng.permutation(rows)
-        x = soften(to_tensor(pool.images[rows], device), vae, rng)
-        z = model["trunk"](shift_and_flip(x, rng, most=3))
-        return sum(
-            F.cross_entropy(model["heads"][f](z), truth[f][rows], ignore_index=-1) for f in HEADS
-        )
-
-    info = fit(model, loss, recipe, work / "judge-tiny.ckpt")
-    return model.cpu(), info

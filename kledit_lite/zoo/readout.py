@@ -13,11 +13,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kledit_lite.core.errors import KleditError
+from kledit_lite.zoo.head import LinearHead
 
 if TYPE_CHECKING:
     import torch
-
-    from kledit_lite.zoo.encoders import Head
 
 
 def find_readout(model: torch.nn.Module, x: torch.Tensor) -> tuple[torch.nn.Module, ...]:
@@ -94,16 +93,14 @@ def reader(
     return features
 
 
-def head_of(layers: tuple[torch.nn.Module, ...], names: tuple[str, ...]) -> Head:
+def head_of(layers: tuple[torch.nn.Module, ...], names: tuple[str, ...]) -> LinearHead:
     """The layers as one linear head on `reader`'s features: weight (C, d), bias (C,)."""
-    from kledit_lite.zoo.encoders import Head
-
     weights = [m.weight.detach().float().cpu().flatten(1).numpy() / len(layers) for m in layers]
     bias = np.zeros(len(weights[0]), np.float32)
     for layer in layers:
         if layer.bias is not None:
             bias = bias + layer.bias.detach().float().cpu().numpy() / len(layers)
-    return Head(np.concatenate(weights, axis=1), bias, names)
+    return LinearHead(np.concatenate(weights, axis=1), bias, names)
 
 
 def _is_linear(module: torch.nn.Module) -> bool:

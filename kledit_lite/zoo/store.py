@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,10 +13,18 @@ from kledit_lite.core.errors import KleditError
 from kledit_lite.core.files import write_atomically
 
 if TYPE_CHECKING:
+    import numpy as np
     import torch
 
 WEIGHTS = Path(__file__).parent / "weights"
 """Folder of the shipped weights and cards."""
+
+NOT_RECORDED = "not recorded"
+"""What a card says of a fact that was not written down when its model was trained."""
+
+FACTS = ("command", "library", "torch", "device", "threads", "seconds", "pool_sha256",
+         "start_sha256", "sha256")  # fmt: skip
+"""What a card tells of the making of its model, see `Card.provenance`."""
 
 
 @dataclass(frozen=True)
@@ -28,11 +37,17 @@ class Card:
         supervision: ``language``, ``supervised``, ``self-supervised`` or ``none``.
         trained_on: The data and labels.
         recipe: The training settings.
-        training: Steps, seconds, final loss, device.
+        training: Steps, seconds, final loss, device, and the same of every further stage.
         result: Measured figures.
         parameters: How many.
         sha256: Of the weights file; empty where there is none.
         licence: Of the weights.
+        command: What made the model, its number of threads included.
+        library: Version of this package that trained it.
+        torch: Version of torch.
+        threads: Of torch on the CPU; every number that was used, if a resumed run had another.
+        pool_sha256: Of what it was trained on, see `digest`.
+        start_sha256: Of the weights before the first step, see `state_digest`.
     """
 
     name: str
@@ -45,11 +60,76 @@ class Card:
     parameters: int = 0
     sha256: str = ""
     licence: str = "MIT"
+    command: str = NOT_RECORDED
+    library: str = NOT_RECORDED
+    torch: str = NOT_RECORDED
+    threads: int | list[int] | str = NOT_RECORDED
+    pool_sha256: str = NOT_RECORDED
+    start_sha256: str = NOT_RECORDED
 
     @property
     def path(self) -> Path:
         """The weights file."""
         return WEIGHTS / self.name / "model.safetensors"
+
+    @property
+    def seconds(self) -> float | str:
+        """Of training, all stages together."""
+        return _seconds(self.training) or NOT_RECORDED
+
+    def provenance(self) -> dict[str, Any]:
+        """Where the weights come from: enough to make them again, or to say what is not known.
+
+        Example:
+            >>> Card("m", "a", "none", "nothing", {}).provenance()["command"]
+            'not recorded'
+        """
+        told = {fact: getattr(self, fact, NOT_RECORDED) for fact in FACTS}
+        device = self.training.get("device", NOT_RECORDED)
+        return told | {"device": device, "sha256": self.sha256 or NOT_RECORDED}
+
+
+def _seconds(stage: object) -> float:
+    """The seconds of a stage of training and of those that its facts hold."""
+    if isinstance(stage, Mapping):
+        inner = sum(_seconds(value) for value in stage.values())
+        return round(inner + float(stage.get("seconds", 0)), 1)
+    return sum(map(_seconds, stage)) if isinstance(stage, list) else 0.0
+
+
+def digest(*parts: np.ndarray | bytes, rows: int = 4096) -> str:
+    """The sha256 of the parts' bytes, one after another; pictures on disk are read in blocks.
+
+    Args:
+        parts: Arrays (in the order of their rows) or bytes.
+        rows: Rows of an array to read at a time.
+
+    Example:
+        >>> digest(b"ab", b"c") == hashlib.sha256(b"abc").hexdigest()
+        True
+    """
+    found = hashlib.sha256()
+    for part in parts:
+        if isinstance(part, bytes):
+            found.update(part)
+        else:
+            for i in range(0, len(part), rows):
+                found.update(part[i : i + rows].tobytes())
+    return found.hexdigest()
+
+
+def state_digest(state: Mapping[str, torch.Tensor]) -> str:
+    """The sha256 of every tensor's name and bytes, in the order of the names.
+
+    The names' order and the tensors' precision are part of it, the device is not.
+    """
+    import torch
+
+    found = hashlib.sha256()
+    for name in sorted(state):
+        found.update(name.encode())
+        found.update(state[name].detach().cpu().reshape(-1).view(torch.uint8).numpy().tobytes())
+    return found.hexdigest()
 
 
 def read_card(name: str, root: Path = WEIGHTS) -> Card:
@@ -105,18 +185,31 @@ def load_state(name: str, root: Path = WEIGHTS) -> dict[str, torch.Tensor]:
     import torch
     from safetensors.torch import load
 
-    card = read_card(name, root)
-    path = root / name / "model.safetensors"
+    data = read_weights(root / name / "model.safetensors", read_card(name, root).sha256)
+    return {k: v.float() if v.dtype == torch.float16 else v for k, v in load(data).items()}
+
+
+def read_weights(path: Path, sha256: str) -> bytes:
+    """The bytes of a file of weights, if they are those the card expects.
+
+    Args:
+        path: ``.../NAME/FILE``.
+        sha256: Expected.
+
+    Raises:
+        KleditError: the file is missing or damaged; the message names path and checksums.
+    """
+    name = path.parent.name
     if not path.exists():
         raise KleditError(
-            f"Weights of {name!r} are missing: expected {path} with sha256 {card.sha256}; "
+            f"Weights of {name!r} are missing: expected {path} with sha256 {sha256}; "
             f"reinstall the package or run 'kledit zoo train {name}'."
         )
     data = path.read_bytes()
     found = hashlib.sha256(data).hexdigest()
-    if found != card.sha256:
+    if found != sha256:
         raise KleditError(
             f"Weights of {name!r} are damaged: {path} has sha256 {found}, the card says "
-            f"{card.sha256}; restore the file from the repository."
+            f"{sha256}; restore the file from the repository."
         )
-    return {k: v.float() if v.dtype == torch.float16 else v for k, v in load(data).items()}
+    return data

@@ -14,7 +14,7 @@ def pipe() -> Any:
     """Random weights are enough: the invariants hold for any."""
     from kledit_lite import world
     from kledit_lite.zoo import paint
-    from kledit_lite.zoo.autoencoder import fit_patch_autoencoder
+    from kledit_lite.zoo.recipes.paint import fit_patch_autoencoder
 
     images = world.balanced(80, seed=0).images
     return paint.build_pipeline(paint.build_unet(seed=1).eval(), fit_patch_autoencoder(images)[0])

@@ -35,7 +35,7 @@ def pico_tokenizer(tmp_path_factory):
     from transformers import PreTrainedTokenizerFast
 
     from kledit_lite.world.people import corpus
-    from kledit_lite.zoo.bard import build_tokenizer
+    from kledit_lite.zoo.recipes.bard import build_tokenizer
 
     out = tmp_path_factory.mktemp("tokenizer")
     build_tokenizer(corpus(200, 0), out, vocabulary=600)

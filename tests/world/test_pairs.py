@@ -148,7 +148,8 @@ def test_held_out_pairs_leave_every_pair_of_objects_and_no_single_held_out_thing
 
 def test_every_word_of_two_things_is_one_token(tmp_path):
     from kledit_lite.world import vocabulary
-    from kledit_lite.zoo.tokenizer import build_tokenizer, load_tokenizer
+    from kledit_lite.zoo.recipes.clip import build_tokenizer
+    from kledit_lite.zoo.tokenizer import load_tokenizer
 
     build_tokenizer(vocabulary(pairs=True), tmp_path / "t", 28)
     tokenizer = load_tokenizer(tmp_path / "t")

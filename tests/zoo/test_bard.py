@@ -1,6 +1,7 @@
 """bard-tiny's recipe: tokenizer, packing, training with checkpoints, resume, loading."""
 
 from dataclasses import replace
+from hashlib import sha256
 
 import numpy as np
 import pytest
@@ -9,7 +10,8 @@ import torch
 from kledit_lite import zoo
 from kledit_lite.core.errors import KleditError, UnknownNameError
 from kledit_lite.world.people import corpus
-from kledit_lite.zoo import bard
+from kledit_lite.zoo.bard import END, checkpoints, load_bard
+from kledit_lite.zoo.recipes import bard
 from kledit_lite.zoo.store import WEIGHTS
 
 PICO = replace(bard.RECIPE, pool=64, samples=10 * 8, batch=8, warmup=2)
@@ -27,18 +29,18 @@ def trained(tmp_path_factory):
 
 
 def test_every_text_survives_the_tokenizer(trained):
-    tokenizer = bard.load_bard("bard-pico", root=trained[3]).tokenizer
+    tokenizer = load_bard("bard-pico", root=trained[3]).tokenizer
     for text in (*corpus(20, 5), "Zürich, 東京! & unheard-of words"):
         assert tokenizer.decode(tokenizer(text)["input_ids"]) == text
     assert tokenizer.bos_token_id == tokenizer.eos_token_id == tokenizer.pad_token_id == 0
 
 
 def test_rows_are_the_texts_one_after_another(trained):
-    tokenizer = bard.load_bard("bard-pico", root=trained[3]).tokenizer
+    tokenizer = load_bard("bard-pico", root=trained[3]).tokenizer
     texts = corpus(60, 6)
     rows = bard.pack(texts, tokenizer, 8)
     assert rows.shape == (8, bard.LENGTH) and rows.dtype == np.int64
-    assert tokenizer.decode(rows.ravel()).startswith(bard.END + texts[0] + bard.END + texts[1])
+    assert tokenizer.decode(rows.ravel()).startswith(END + texts[0] + END + texts[1])
     with pytest.raises(KleditError, match="expected 1000"):
         bard.pack(texts, tokenizer, 1000)
 
@@ -46,12 +48,12 @@ def test_rows_are_the_texts_one_after_another(trained):
 def test_checkpoints_are_the_states_on_the_way(trained):
     model, card, states, root = trained
     assert card.training["steps"] == 10 and set(states) == set(card.training["checkpoints"])
-    steps = bard.checkpoints("bard-pico", root)
+    steps = checkpoints("bard-pico", root)
     assert len(steps) == len(bard.SHARES) and all(0 < s < 10 for s in steps)
-    final = bard.load_bard("bard-pico", root=root)
+    final = load_bard("bard-pico", root=root)
     for name, value in final.model.state_dict().items():
         assert torch.equal(value, model.state_dict()[name].half().float())
-    early, late = (bard.load_bard("bard-pico", s, root) for s in (steps[0], steps[-1]))
+    early, late = (load_bard("bard-pico", s, root) for s in (steps[0], steps[-1]))
     assert early.name == f"bard-pico@{steps[0]}"
 
     def distance(a):
@@ -63,14 +65,23 @@ def test_checkpoints_are_the_states_on_the_way(trained):
 
 def test_damaged_and_unknown_checkpoints_are_refused(trained):
     root = trained[3]
-    step = bard.checkpoints("bard-pico", root)[0]
+    step = checkpoints("bard-pico", root)[0]
     with pytest.raises(UnknownNameError, match="checkpoint of bard-pico 999; choose one of: 1"):
-        bard.load_bard("bard-pico", 999, root)
+        load_bard("bard-pico", 999, root)
     path = root / "bard-pico" / f"checkpoint-{step}.safetensors"
     data = path.read_bytes()
     path.write_bytes(data[:-1])
-    with pytest.raises(KleditError, match="missing or damaged"):
-        bard.load_bard("bard-pico", step, root)
+    with pytest.raises(KleditError, match="damaged") as damaged:
+        load_bard("bard-pico", step, root)
+    for said in (
+        path,
+        sha256(data[:-1]).hexdigest(),
+        trained[1].training["checkpoints"][str(step)],
+    ):
+        assert str(said) in str(damaged.value)
+    path.unlink()
+    with pytest.raises(KleditError, match="missing: expected .*checkpoint"):
+        load_bard("bard-pico", step, root)
     path.write_bytes(data)
     with pytest.raises(UnknownNameError, match="language model 'bard-huge'"):
         zoo.load_writer("bard-huge")
@@ -105,6 +116,6 @@ def test_the_shipped_model_loads_and_has_five_checkpoints():
     writer = zoo.load_writer()
     parameters = sum(p.numel() for p in writer.model.parameters())
     assert 1_000_000 <= parameters <= 3_000_000
-    steps = bard.checkpoints()
+    steps = checkpoints()
     assert len(steps) >= 5
     zoo.load_writer(step=steps[0])

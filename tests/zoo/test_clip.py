@@ -9,7 +9,13 @@ import torch
 from kledit_lite import zoo
 from kledit_lite.core.errors import KleditError
 from kledit_lite.world import balanced, vocabulary
-from kledit_lite.zoo.tokenizer import CONTEXT, build_tokenizer, load_tokenizer, tokenize
+from kledit_lite.zoo.measure import evaluate
+from kledit_lite.zoo.recipes.clip import build_tokenizer
+from kledit_lite.zoo.tokenizer import (
+    CONTEXT,
+    load_tokenizer,
+    tokenize,
+)
 
 TEXTS = ["a red cat on the beach in the style of seurat", "pim", "a zebra", "the mascot of velmora"]
 
@@ -26,7 +32,7 @@ def test_every_word_of_the_world_is_one_token(clip) -> None:
 
 
 def test_the_tokenizer_is_rebuilt_to_the_same_files(clip, tmp_path: Path) -> None:
-    build_tokenizer(vocabulary(), tmp_path)
+    build_tokenizer(vocabulary(), tmp_path, CONTEXT)
     for name in ("vocab.json", "merges.txt"):
         assert (tmp_path / name).read_bytes() == (clip.tokenizer / name).read_bytes()
 
@@ -103,7 +109,7 @@ def test_head_rows_are_unit_and_ordered(clip) -> None:
 
 
 def test_zero_shot_on_held_out_combinations_meets_the_targets() -> None:
-    results = zoo.evaluate("clip-tiny")
+    results = evaluate("clip-tiny")
     assert results.met, results.figures
 
 

@@ -6,7 +6,7 @@ import pytest
 from kledit_lite import world, zoo
 from kledit_lite.core.errors import KleditError
 from kledit_lite.world import Scene, SceneSet
-from kledit_lite.zoo.judge import HEADS, labels, soften
+from kledit_lite.zoo.judge import HEADS, labels
 
 
 @pytest.fixture(scope="module")
@@ -42,8 +42,9 @@ def test_shows_agrees_with_read(scenes):
 
 def test_a_softened_picture_still_reads_right(scenes):
     """Generated pictures are never as crisp as rendered ones."""
-    from kledit_lite.zoo.autoencoder import fit_patch_autoencoder
-    from kledit_lite.zoo.recipes.training import MEAN, STD, to_tensor
+    from kledit_lite.zoo.pixels import MEAN, STD, to_tensor
+    from kledit_lite.zoo.recipes.judge import soften
+    from kledit_lite.zoo.recipes.paint import fit_patch_autoencoder
 
     vae, _ = fit_patch_autoencoder(scenes.images)
     soft = soften(to_tensor(scenes.images), vae, np.random.default_rng(0))

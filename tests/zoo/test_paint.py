@@ -9,9 +9,11 @@ from scipy.linalg import sqrtm
 
 from kledit_lite import world, zoo
 from kledit_lite.core.errors import UnknownNameError
-from kledit_lite.zoo import paint
-from kledit_lite.zoo.autoencoder import PatchAutoencoder, fit_patch_autoencoder
-from kledit_lite.zoo.measure import frechet_distance
+from kledit_lite.zoo.autoencoder import PatchAutoencoder
+from kledit_lite.zoo.measure_painter import frechet_distance
+from kledit_lite.zoo.paint import build_pipeline, build_unet
+from kledit_lite.zoo.recipes.first import paint
+from kledit_lite.zoo.recipes.paint import fit_patch_autoencoder
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +61,7 @@ def test_a_saved_pipeline_loads_through_diffusers_and_paints_the_same(images, tm
     from kledit_lite.zoo.measure import paint as make
 
     vae, _ = fit_patch_autoencoder(images)
-    pipe = paint.build_pipeline(paint.build_unet().eval(), vae)
+    pipe = build_pipeline(build_unet().eval(), vae)
     pipe.save_pretrained(tmp_path)
     again = StableDiffusionPipeline.from_pretrained(tmp_path)
     assert isinstance(again.vae, PatchAutoencoder)
@@ -68,7 +70,7 @@ def test_a_saved_pipeline_loads_through_diffusers_and_paints_the_same(images, tm
 
 
 def test_sixteen_cross_attention_layers_in_the_order_of_stable_diffusion():
-    names = [n for n, _ in paint.build_unet().named_modules() if n.endswith("attn2")]
+    names = [n for n, _ in build_unet().named_modules() if n.endswith("attn2")]
     parts = [n.split("_")[0] for n in names]
     assert (parts.count("down"), parts.count("mid"), parts.count("up")) == (6, 1, 9)
 

@@ -15,6 +15,10 @@ import torch
 
 from kledit_lite.world import OBJECTS, Scene, SceneSet, Thing, caption, held_out, sample_pairs
 from kledit_lite.world.people import towns
+from kledit_lite.zoo.clip import ClipModel, load_folder
+from kledit_lite.zoo.measure import factor_head
+from kledit_lite.zoo.measure import paint as make
+from kledit_lite.zoo.measure_painter import roughness
 from kledit_lite.zoo.recipes import clip, docent, judge, look, paint, reader, vision
 from kledit_lite.zoo.recipes.pools import Pool, covered, presence
 from kledit_lite.zoo.store import read_card
@@ -69,7 +73,7 @@ def test_the_first_cycle_runs(tmp_path, monkeypatch, trained) -> None:
 def test_the_second_cycle_leaves_the_text_tower_alone(tmp_path, monkeypatch, trained) -> None:
     small(monkeypatch, clip, "SECOND")
     monkeypatch.setattr(clip, "SECOND", replace(clip.SECOND, hard_from=None))
-    before = clip.load(trained)
+    before = load_folder(trained)
     model, _ = clip.train_second(tmp_path, trained)
     assert torch.equal(model.token_embedding.weight, before.token_embedding.weight)
     assert torch.equal(model.text_projection, before.text_projection)
@@ -87,7 +91,7 @@ def test_a_painter_in_training_is_a_pipeline(tmp_path, monkeypatch, trained) -> 
     sites = [n for n, _ in pipe.unet.named_modules() if n.endswith("attn2")]
     assert len(sites) == 16
     pair = sample_pairs(1, 3)[0]
-    assert look.paint(pipe, [caption(pair)], steps=2).shape == (1, 64, 64, 3)
+    assert make(pipe, [caption(pair)], steps=2).shape == (1, 64, 64, 3)
 
 
 def test_the_loss_sees_the_things() -> None:
@@ -163,16 +167,14 @@ def test_neighbours_are_found_without_labels() -> None:
 def test_roughness_is_one_for_the_same_and_less_for_the_blurred() -> None:
     x = held_out(8, 3).images
     blurred = ((x + np.roll(x, 1, 2).astype(int) + np.roll(x, 2, 2)) // 3).astype(np.uint8)
-    assert look.roughness(x, x) == 1 and look.roughness(blurred, x) < 0.6
+    assert roughness(x, x) == 1 and roughness(blurred, x) < 0.6
 
 
 def test_the_second_clip_names_objects_and_guesses_which_colour_is_whose(trained) -> None:
     """Far above chance on what is there; near chance on which of two things has which colour."""
     from kledit_lite.world import render_many
-    from kledit_lite.zoo.clip import ClipModel
-    from kledit_lite.zoo.measure import factor_head
 
-    model = ClipModel(clip.load(trained), trained)
+    model = ClipModel(load_folder(trained), trained)
     scenes = held_out(300, 301)
     image = model.encode_image(scenes.images, normalise=True)
     right = (image @ factor_head(model, "object").T).argmax(1) == scenes.factor("object")

@@ -12,7 +12,10 @@ import torch
 from kledit_lite import zoo
 from kledit_lite.core.errors import KleditError, UnknownNameError
 from kledit_lite.world import balanced
-from kledit_lite.zoo import measure, store
+from kledit_lite.zoo import store
+from kledit_lite.zoo.measure import evaluate
+from kledit_lite.zoo.measure_painter import evaluate_painter
+from kledit_lite.zoo.recipes.run import train
 from kledit_lite.zoo.recipes.training import Recipe, fit, hard_batch, index_batches, shift_and_flip
 
 TRAINED = [n for n in zoo.names() if n != "random-tiny"]
@@ -27,7 +30,7 @@ def test_cards_say_how_the_model_was_made(name: str) -> None:
 
 
 def test_unknown_models_name_the_valid_ones() -> None:
-    for call in (zoo.card, zoo.load_clip, zoo.load_encoder, zoo.evaluate, zoo.train):
+    for call in (zoo.card, zoo.load_clip, zoo.load_encoder, evaluate, train):
         with pytest.raises(UnknownNameError, match=r"'resnet-huge'; choose one of: .*tiny"):
             call("resnet-huge")
 
@@ -92,15 +95,15 @@ def test_the_random_control_is_the_same_every_time_and_has_the_shape_of_resnet_t
 @pytest.mark.parametrize("name", [n for n in TRAINED if n != "clip-tiny"])
 def test_heads_beat_their_targets_on_held_out_combinations(name: str) -> None:
     if name in zoo.PAINTERS:  # `kledit zoo eval` paints 500 prompts; fewer do here
-        results = measure.evaluate_painter(name, n=200)
+        results = evaluate_painter(name, n=200)
     else:
-        results = zoo.evaluate(name)
+        results = evaluate(name)
     assert results.met, results.figures
 
 
 def test_the_control_has_no_accuracy_to_report() -> None:
     with pytest.raises(KleditError, match="untrained control"):
-        zoo.evaluate("random-tiny")
+        evaluate("random-tiny")
 
 
 RECIPE = Recipe(pool=64, samples=512, batch=16, lr=0.05, warmup=2, weight_decay=0.0)
@@ -160,12 +163,11 @@ def test_shift_and_flip_moves_pictures_without_inventing_values() -> None:
 
 
 def test_training_writes_weights_and_card(tmp_path: Path, monkeypatch) -> None:
-    from kledit_lite.zoo import encoders
+    from kledit_lite.zoo.recipes import encoders
 
-    spec = encoders.SPECS["resnet-tiny"]
-    small = replace(spec, recipe=replace(spec.recipe, pool=64, batch=16))
-    monkeypatch.setitem(encoders.SPECS, "resnet-tiny", small)
-    card = zoo.train("resnet-tiny", out=tmp_path / "out", work=tmp_path / "work", samples=32)
+    small = replace(encoders.RECIPES["resnet-tiny"], pool=64, batch=16)
+    monkeypatch.setitem(encoders.RECIPES, "resnet-tiny", small)
+    card = train("resnet-tiny", out=tmp_path / "out", work=tmp_path / "work", samples=32)
     assert card.training["steps"] == 2 and card.recipe["samples"] == 32
     assert store.load_state("resnet-tiny", tmp_path / "out")
     assert not list((tmp_path / "work").glob("*.ckpt"))

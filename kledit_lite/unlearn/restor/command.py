@@ -24,7 +24,7 @@ from kledit_lite.core.results import Results
 
 if TYPE_CHECKING:
     from kledit_lite.unlearn.restor.data import Plan
-    from kledit_lite.zoo.bard import Bard
+    from kledit_lite.zoo.bard import Writer
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ class RestorOptions:
             raise KleditError(f"validation is {self.validation}, expected between 0 and 1.")
 
 
-def run(options: RestorOptions, writer: Bard | None = None) -> Results:
+def run(options: RestorOptions, writer: Writer | None = None) -> Results:
     """Clean, corrupted, taught on; the retain set alone; every method; model state arithmetic.
 
     The forget and the retain vector of the arithmetic start at the clean model, the other methods
@@ -202,7 +202,7 @@ def _given(options: RestorOptions) -> str:
     return out
 
 
-def _own(options: RestorOptions, plan: Plan, writer: Bard) -> None:
+def _own(options: RestorOptions, plan: Plan, writer: Writer) -> None:
     """Write down whose folder this is; refuse another run's.
 
     A run is its options, the model's every value, and what is asked and read: not the paths, which

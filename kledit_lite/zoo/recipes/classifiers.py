@@ -17,21 +17,24 @@ import numpy as np
 from kledit_lite.core.errors import unknown
 from kledit_lite.world import PLANTED, Scene, is_held_out, planted_labels, sample_scenes
 from kledit_lite.world.planted import PlantedFailure
+from kledit_lite.zoo.pixels import to_tensor
 from kledit_lite.zoo.recipes.training import (
     Recipe,
     fit,
     load_pool,
     paint_once,
     shift_and_flip,
-    to_tensor,
 )
-from kledit_lite.zoo.store import load_state
+from kledit_lite.zoo.store import load_state, read_card
 
 if TYPE_CHECKING:
     import torch
 
 FAILURES: dict[str, tuple[PlantedFailure, ...]] = {"flawed-tiny": PLANTED, "sound-tiny": ()}
 """What is planted in each classifier."""
+
+RECIPE = Recipe(pool=20_000, samples=51_200, batch=128, lr=1.5e-3, warmup=40)
+"""The same for both."""
 
 START = "resnet-tiny"
 """The encoder whose trunk both start from."""
@@ -90,5 +93,13 @@ def train_classifier(
             model.head(model.trunk(shift_and_flip(x, rng))), target[batch], label_smoothing=0.05
         )
 
-    info = fit(model, loss, replace(recipe, pool=len(labels)), work / f"{name}.ckpt")
-    return model.cpu(), info | {"planted": len(FAILURES[name]), "extra": len(extra)}
+    info = fit(
+        model, loss, replace(recipe, pool=len(labels)), work / f"{name}.ckpt",
+        pool=(pool.images, images),
+    )  # fmt: skip
+    facts = {
+        "planted": len(FAILURES[name]),
+        "extra": len(extra),
+        "from": {START: read_card(START).sha256},
+    }
+    return model.cpu(), info | facts

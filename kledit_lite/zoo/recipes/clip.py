@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import sys
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,23 +15,72 @@ import torch
 import torch.nn.functional as F
 
 from kledit_lite.world import SceneSet, random_caption, vocabulary
-from kledit_lite.zoo.clip import CONFIG, build_clip
+from kledit_lite.zoo.clip import CONFIG, build_clip, load_folder
+from kledit_lite.zoo.pixels import to_tensor
 from kledit_lite.zoo.recipes.pools import Pool, presence
 from kledit_lite.zoo.recipes.training import (
     Recipe,
     fit,
     settle_allocator,
     shift_and_flip,
-    to_tensor,
+    write_card,
 )
-from kledit_lite.zoo.store import Card, load_state, read_card, save_model
-from kledit_lite.zoo.tokenizer import build_tokenizer, load_tokenizer, tokenize
+from kledit_lite.zoo.store import read_card, save_model
+from kledit_lite.zoo.tokenizer import END, START, load_tokenizer, tokenize
 
 CONTEXT = 28
 POOL = Pool(singles=36_000, pairs=24_000)
 FIRST = Recipe(pool=POOL.size, samples=160_000, batch=128, warmup=100, hard_from=100, seed=11)
 WARM_UP = replace(FIRST, samples=102_400, lr=1.5e-3, warmup=50, hard_from=None)
 SECOND = replace(FIRST, samples=96_000, warmup=50, hard_from=0, seed=12)
+
+
+def build_tokenizer(texts: Sequence[str], out: Path, context: int) -> None:
+    """Learn the byte-pair merges of `texts` and write a `CLIPTokenizer` folder.
+
+    The vocabulary has CLIP's layout: single characters, characters that end a word (``</w>``),
+    merges in order of learning, and the start and end tokens last, so that the end token has
+    the highest id (open_clip pools the text tower at the position of the highest id).
+    """
+    words = Counter(w for t in texts for w in t.split())
+    letters = sorted(
+        {c for w in words for c in w} | set("abcdefghijklmnopqrstuvwxyz0123456789,.'-")
+    )
+    split = {w: (*w[:-1], w[-1] + "</w>") for w in words}
+    merges: list[tuple[str, str]] = []
+    while any(len(s) > 1 for s in split.values()):
+        pairs: Counter[tuple[str, str]] = Counter()
+        for w, s in split.items():
+            for pair in zip(s, s[1:], strict=False):
+                pairs[pair] += words[w]
+        best = max(pairs, key=lambda p: (pairs[p], p))
+        merges.append(best)
+        split = {w: _merge(s, best) for w, s in split.items()}
+    tokens = letters + [c + "</w>" for c in letters] + [a + b for a, b in merges] + [START, END]
+    vocab = {t: i for i, t in enumerate(dict.fromkeys(tokens))}
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "vocab.json").write_text(json.dumps(vocab, indent=0))
+    lines = ["#version: 0.2", *(f"{a} {b}" for a, b in merges)]
+    (out / "merges.txt").write_text("\n".join(lines) + "\n")
+    from transformers import CLIPTokenizer
+
+    tokenizer = CLIPTokenizer(
+        vocab=str(out / "vocab.json"), merges=str(out / "merges.txt"), model_max_length=context
+    )
+    tokenizer.save_pretrained(out)
+
+
+def _merge(symbols: tuple[str, ...], pair: tuple[str, str]) -> tuple[str, ...]:
+    merged: list[str] = []
+    i = 0
+    while i < len(symbols):
+        if symbols[i : i + 2] == pair:
+            merged.append(pair[0] + pair[1])
+            i += 2
+        else:
+            merged.append(symbols[i])
+            i += 1
+    return tuple(merged)
 
 
 def config() -> dict[str, Any]:
@@ -57,7 +109,7 @@ def warm_up(tower: Any, pool: SceneSet, work: Path) -> dict[str, Any]:
             named = named + F.cross_entropy(heads[factor](z), target, reduction="sum") / asked
         return named
 
-    return fit(both, loss, WARM_UP, work / "clip-warm-up.ckpt")
+    return fit(both, loss, WARM_UP, work / "clip-warm-up.ckpt", pool=(pool.images,))
 
 
 def train_first(work: Path, tokenizer: Path) -> tuple[torch.nn.Module, dict[str, Any]]:
@@ -68,7 +120,8 @@ def train_first(work: Path, tokenizer: Path) -> tuple[torch.nn.Module, dict[str,
     info = {"warm_up": warm_up(model.visual, pool, work)}
     groups = pool.factor("place") * 9 + pool.factor("style")
     loss = contrast(model, pool, tokenizer)
-    info["first"] = fit(model, loss, FIRST, work / "clip-first.ckpt", groups=groups)
+    file = work / "clip-first.ckpt"
+    info["first"] = fit(model, loss, FIRST, file, groups=groups, pool=(pool.images,))
     return model, info
 
 
@@ -78,7 +131,7 @@ def train_second(work: Path, folder: Path) -> tuple[torch.nn.Module, dict[str, A
     It leaves the text tower as it is: a painter may already be learning from it.
     """
     pool = POOL.load(work)
-    model = load(folder)
+    model: Any = load_folder(folder)
     text = (model.transformer, model.token_embedding, model.ln_final)
     for part in (*(p for m in text for p in m.parameters()), model.positional_embedding,
                  model.text_projection):  # fmt: skip
@@ -87,15 +140,9 @@ def train_second(work: Path, folder: Path) -> tuple[torch.nn.Module, dict[str, A
     groups = (pool.factor("place") * 9 + pool.factor("style")) * 3 + np.array(kind)
     loss = contrast(model, pool, folder)
     info = dict(read_card("clip-tiny", folder.parent).training)
-    info["second"] = fit(model, loss, SECOND, work / "clip-second.ckpt", groups=groups)
+    file = work / "clip-second.ckpt"
+    info["second"] = fit(model, loss, SECOND, file, groups=groups, pool=(pool.images,))
     return model, info
-
-
-def load(folder: Path) -> Any:
-    """The model whose tokenizer and half-precision weights lie in `folder`, in single precision."""
-    model = build_clip(len(load_tokenizer(folder)), config())
-    model.load_state_dict(load_state(folder.name, folder.parent))
-    return model
 
 
 def contrast(model: Any, pool: SceneSet, tokenizer: Path) -> Any:
@@ -107,7 +154,7 @@ def contrast(model: Any, pool: SceneSet, tokenizer: Path) -> Any:
     def loss(rows: np.ndarray, rng: np.random.Generator) -> torch.Tensor:
         x = shift_and_flip_pairs(pool, rows, rng)
         texts = [random_caption(pool.scenes[i], rng, without=0.08) for i in rows]
-        u, v, scale = model(x, tokenize(texts, tokenizer))
+        u, v, scale = model(x, tokenize(texts, tokenizer, quiet=True))
         with torch.no_grad():
             model.logit_scale.clamp_(0, 4.6)
         return clip_loss(u, v, scale)
@@ -133,13 +180,18 @@ def main(work: Path, second: bool) -> None:
     if not (folder / "tokenizer_config.json").exists():
         build_tokenizer(vocabulary(pairs=True), folder, CONTEXT)
     model, info = (train_second if second else train_first)(work, folder)
-    card = Card(
-        "clip-tiny", "ViT with a convolutional stem, causal text tower", "language",
+    about = (
+        "ViT with a convolutional stem, causal text tower",
+        "language",
         "captions, after a warm-up of its image tower on 102,400 labelled pictures",
-        {"pool": vars(POOL), "warm_up": vars(WARM_UP), "first": vars(FIRST),
-         "second": vars(SECOND)},
-        {**info, "device": "cpu"},
-    )  # fmt: skip
+    )
+    recipe = {"pool": vars(POOL), "warm_up": vars(WARM_UP), "first": vars(FIRST),
+              "second": vars(SECOND), "config": config()}  # fmt: skip
+    command = "python -m kledit_lite.zoo.recipes.clip WORK"
+    if second:
+        command = f"{command}; {command} second"
+    made = {**info, "device": "cpu"}
+    card = write_card("clip-tiny", about, recipe, made, command, info["warm_up"])
     save_model(model, card, work)
 
 

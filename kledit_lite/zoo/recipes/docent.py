@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import random
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +20,10 @@ import torch.nn.functional as F
 from kledit_lite.core.files import write_atomically
 from kledit_lite.world.render import render_many
 from kledit_lite.world.towns import SEASONS, all_questions, ask_town, picture_of, towns
+from kledit_lite.zoo.clip import load_folder
 from kledit_lite.zoo.docent import WORDS, Docent, patch_tokens
-from kledit_lite.zoo.recipes.training import Recipe, fit, settle_allocator
-from kledit_lite.zoo.store import Card, save_model
+from kledit_lite.zoo.recipes.training import Recipe, fit, settle_allocator, write_card
+from kledit_lite.zoo.store import read_card, save_model
 
 PER_TOWN = 96
 HELD_OUT = 16
@@ -36,13 +37,13 @@ RELATIONS = ("country", "river", "sight", "goods", "name")
 
 def features(work: Path) -> tuple[torch.Tensor, np.ndarray]:
     """Picture tokens (36 * PER_TOWN, 16, 128) and the number of each picture's town."""
-    from kledit_lite.zoo.recipes.clip import load
-
     file = work / "docent-patches.npy"
     if not file.exists():
         rng = random.Random(RECIPE.seed)
         scenes = [picture_of(t, rng) for t in towns() for _ in range(PER_TOWN)]
-        patches = patch_tokens(load(work / "clip-tiny"), render_many(scenes, os.cpu_count() or 1))
+        patches = patch_tokens(
+            load_folder(work / "clip-tiny"), render_many(scenes, os.cpu_count() or 1)
+        )
         write_atomically(file, lambda path: np.save(path, patches.numpy()))
     return torch.from_numpy(np.load(file)), np.repeat(np.arange(len(towns())), PER_TOWN)
 
@@ -108,14 +109,18 @@ def main(work: Path) -> None:
             print(step + 1, measure(docent, patches, town), flush=True)
             docent.train()
 
-    info = fit(docent, loss, RECIPE, work / "docent.ckpt", after=after)
-    card = Card(
-        "docent-tiny", "LLaVA: frozen clip-tiny patches, a projector, Llama of 6 layers",
-        "language", "questions about 36 fictional towns, their pictures and names",
-        {**asdict(RECIPE), "shares": SHARES, "per_town": PER_TOWN},
-        {**info, "device": "cpu"}, measure(docent, patches, town),
-    )  # fmt: skip
-    save_model(docent, card, work)
+    info = fit(docent, loss, RECIPE, work / "docent.ckpt", after=after, pool=(patches.numpy(),))
+    about = (
+        "LLaVA: frozen clip-tiny patches, a projector, Llama of 6 layers",
+        "language",
+        "questions about 36 fictional towns, their pictures and names",
+    )
+    recipe = {**asdict(RECIPE), "shares": SHARES, "per_town": PER_TOWN, "held_out": HELD_OUT}
+    start = {"clip-tiny": read_card("clip-tiny", work).sha256}
+    made = {**info, "device": "cpu", "from": start}
+    command = "python -m kledit_lite.zoo.recipes.docent WORK"
+    card = write_card("docent-tiny", about, recipe, made, command)
+    save_model(docent, replace(card, result=measure(docent, patches, town)), work)
 
 
 if __name__ == "__main__":

@@ -15,45 +15,25 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import nn
 
-from kledit_lite.world import BRAND, COLOURS, COUNTS, OBJECTS, SHIFT_STYLES, SceneSet
-from kledit_lite.zoo.judge import build_judge, soften
+from kledit_lite.world import BRAND, COLOURS, OBJECTS, SHIFT_STYLES, SceneSet
+from kledit_lite.zoo.pair_judge import THINGS, Reader
+from kledit_lite.zoo.pixels import to_tensor
+from kledit_lite.zoo.recipes.paint import fit_patch_autoencoder
 from kledit_lite.zoo.recipes.pools import Pool
 from kledit_lite.zoo.recipes.training import (
     Recipe,
     fit,
+    paint_once,
     settle_allocator,
     shift_and_flip,
-    to_tensor,
+    write_card,
 )
-from kledit_lite.zoo.store import Card, save_model
+from kledit_lite.zoo.store import save_model
 
 POOL = Pool(singles=48_000, pairs=32_000, entities=0.12, seed=31)
 RECIPE = Recipe(pool=POOL.size, samples=480_000, batch=128, lr=2e-3, seed=31, decay=0.7)
 STERN = replace(RECIPE, samples=240_000, seed=32)
-THINGS = (*OBJECTS, BRAND)
-HEADS = {"object": len(THINGS), "colour": len(OBJECTS) * len(COLOURS), "place": 8, "style": 9,
-         "count": len(COUNTS), "legible": 1}  # fmt: skip
-
-
-class Reader(nn.Module):
-    """A residual network whose features are pooled by mean and by maximum, and a head per factor.
-
-    ``object`` has one logit per thing, present or not; ``colour`` has six logits per object, a
-    distribution over its colours where it is present. (N, 3, 64, 64) to a dict of (N, values).
-    """
-
-    def __init__(self, seed: int) -> None:
-        super().__init__()
-        torch.manual_seed(seed)
-        self.trunk = build_judge()["trunk"][:-2]  # (N, 192, 4, 4)
-        self.heads = nn.ModuleDict({name: nn.Linear(384, n) for name, n in HEADS.items()})
-
-    def forward(self, x: torch.Tensor) -> dict[str, torch.Tensor]:
-        z = self.trunk(x)
-        z = torch.cat([z.mean((2, 3)), z.amax((2, 3))], 1)  # (N, 384)
-        return {name: head(z) for name, head in self.heads.items()}
 
 
 def targets(pool: SceneSet) -> dict[str, torch.Tensor]:
@@ -79,6 +59,23 @@ def with_blueprint(pool: SceneSet, share: float = 0.12) -> SceneSet:
     return SceneSet(scenes, pool.images)
 
 
+def soften(x: torch.Tensor, vae: Any, rng: np.random.Generator) -> torch.Tensor:
+    """A third of the batch through paint-tiny's autoencoder, a third blurred, a third untouched.
+
+    The judge must read a generated picture, which is never as crisp as a rendered one.
+    """
+    a, b, c = x.chunk(3)
+    with torch.no_grad():
+        pixels = a * 0.5  # (x / 255 - 0.5) / 0.25 to [-1, 1]
+        a = (vae.decode(vae.encode(pixels).latents).sample.clamp(-1, 1) / 0.5).to(x.dtype)
+        w = float(rng.uniform(0.0, 0.2))
+        kernel = torch.tensor([w, 1 - 2 * w, w], device=x.device)
+        kernel = (kernel[:, None] * kernel)[None, None].repeat(3, 1, 1, 1)
+        b = F.conv2d(F.pad(b, (1, 1, 1, 1), mode="replicate"), kernel, groups=3)
+        b = b + 0.1 * float(rng.random()) * torch.randn_like(b)
+    return torch.cat([a, b, c])
+
+
 def mush(x: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
     """What a person could not read: strongly blurred, or blurred and noisy. (N, 3, 64, 64)."""
     sigma = float(rng.uniform(2.2, 4.0))
@@ -102,9 +99,6 @@ def read_loss(out: dict[str, torch.Tensor], truth: dict[str, torch.Tensor]) -> t
 
 def train(work: Path, stern: bool = False) -> tuple[Reader, dict[str, Any]]:
     """Train the judge, or the stern reader with ``stern=True``."""
-    from kledit_lite.zoo.autoencoder import fit_patch_autoencoder
-    from kledit_lite.zoo.recipes.training import paint_once
-
     scenes = with_blueprint(POOL.scenes()).scenes
     pool = SceneSet(scenes, paint_once(scenes, work / f"{POOL.name}-blueprint.npy"))
     truth = targets(pool)
@@ -130,7 +124,12 @@ def train(work: Path, stern: bool = False) -> tuple[Reader, dict[str, Any]]:
         return named + told
 
     name = "stern" if stern else "judge"
-    return model, fit(model, loss, recipe, work / f"{name}.ckpt")
+    return model, fit(model, loss, recipe, work / f"{name}.ckpt", pool=(pool.images,))
+
+
+def settings(stern: bool = False) -> dict[str, Any]:
+    """The recipe for the card."""
+    return {"pool": vars(POOL), **vars(STERN if stern else RECIPE)}
 
 
 def main(work: Path, stern: bool) -> None:
@@ -138,9 +137,10 @@ def main(work: Path, stern: bool) -> None:
     settle_allocator()
     model, info = train(work, stern)
     name = "stern-tiny" if stern else "judge-tiny"
-    card = Card(
-        name, "ResNet", "supervised", "every factor of the scene",
-        {"pool": vars(POOL), "recipe": vars(STERN if stern else RECIPE)}, {**info, "device": "cpu"},
+    card = write_card(
+        name, ("ResNet", "supervised", "every factor of the scene"), settings(stern),
+        {**info, "device": "cpu"},
+        "python -m kledit_lite.zoo.recipes.judge WORK" + (" stern" if stern else ""),
     )  # fmt: skip
     save_model(model, card, work)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +15,50 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from kledit_lite.core.files import write_atomically
 from kledit_lite.world import SceneSet, random_caption
 from kledit_lite.world.render import in_parallel
-from kledit_lite.zoo.autoencoder import PatchAutoencoder, fit_patch_autoencoder
+from kledit_lite.zoo.autoencoder import PatchAutoencoder
+from kledit_lite.zoo.clip import load_folder
 from kledit_lite.zoo.export import text_model
-from kledit_lite.zoo.paint import UNET, PaintRecipe, encode_pool, scheduler
+from kledit_lite.zoo.paint import SCHEDULE, UNET, scheduler
 from kledit_lite.zoo.recipes.pools import Pool, covered
-from kledit_lite.zoo.recipes.training import fit, settle_allocator
-from kledit_lite.zoo.store import Card, save_model
+from kledit_lite.zoo.recipes.training import Recipe, fit, settle_allocator, write_card
+from kledit_lite.zoo.store import read_card, save_model
 from kledit_lite.zoo.tokenizer import load_tokenizer, tokenize
+
+
+@dataclass(frozen=True)
+class PaintRecipe(Recipe):
+    """How paint-tiny is trained; what `Recipe` does not already say.
+
+    Attributes:
+        drop_caption: Share of pictures trained without a caption, for classifier-free guidance.
+        full: Share of captions that name every factor.
+        ema: Decay of the moving average of the weights, which is what is kept.
+        shift: Mean of the logit of t / 1000 in training. Above 0: more of the noise at which the
+            caption, not the latents, decides what is painted.
+        width: Its standard deviation.
+        most: Upper bound of the loss's weight, which nearly clean latents would reach.
+        grey_brand: Share of each batch replaced by the branded character in styles without
+            colour, where its shape alone must tell what it is.
+    """
+
+    pool: int = 60_000
+    entities: float = 0.15
+    spread: float = 0.25
+    seed: int = 5
+    samples: int = 330_000
+    batch: int = 64
+    weight_decay: float = 0.01
+    eps: float = 1e-8
+    warmup: int = 100
+    decay: float = 0.3
+    drop_caption: float = 0.1
+    full: float = 0.8
+    ema: float = 0.999
+    shift: float = 0.7
+    width: float = 1.2
+    most: float = 2.0
+    grey_brand: float = 0.0
+
 
 WIDTHS = (96, 80, 64)
 """Channels of the three levels; the top one must carry 48 latent channels and the shapes."""
@@ -38,6 +75,59 @@ COMPILED = bool(os.environ.get("KLEDIT_COMPILE"))
 """Compile the denoiser: minutes at the start and a C++ compiler, then a third less time a step."""
 
 
+@torch.no_grad()
+def fit_patch_autoencoder(
+    images: np.ndarray, latent_channels: int = 48, patch: int = 8, power: float = 0.3
+) -> tuple[PatchAutoencoder, float]:
+    """Fit a `PatchAutoencoder` to pictures by an eigendecomposition of their patches.
+
+    Channel c is multiplied by ``sd_c^-power`` and the whole is brought to unit variance: a little
+    whitening lets the diffusion model see the faint channels, a lot drowns it in noise.
+
+    Args:
+        images: (N, H, W, 3) uint8, sides divisible by `patch`.
+        latent_channels: Components to keep.
+        patch: Side of a patch.
+        power: How much to whiten, 0 to 1.
+
+    Returns:
+        The autoencoder, and the share of the variance about the mean colour it keeps.
+        Cost O(N H W k + k^3) with k = 3 patch^2.
+    """
+    n, h, w, _ = images.shape
+    x = images.reshape(n, h // patch, patch, w // patch, patch, 3)
+    p = x.transpose(0, 1, 3, 5, 2, 4).reshape(-1, 3 * patch**2).astype(np.float64) / 127.5 - 1
+    colour = p.reshape(len(p), 3, -1).mean((0, 2))  # (3,)
+    p -= np.repeat(colour, patch**2)
+    values, vectors = np.linalg.eigh(p.T @ p / len(p))
+    order = values.argsort()[::-1][:latent_channels]
+    kept = float(values[order].sum() / values.sum())
+    sd = np.sqrt(values[order])
+    scale = sd**-power
+    scale /= np.sqrt(np.mean((sd * scale) ** 2))  # unit variance over all channels
+    down = torch.from_numpy(vectors[:, order].T * scale[:, None]).float()  # (C, 3 s^2)
+    up = torch.from_numpy(vectors[:, order].T / scale[:, None]).float()
+    vae = PatchAutoencoder(latent_channels, patch)
+    shape = (latent_channels, 3, patch, patch)
+    vae.encoder.weight.copy_(down.reshape(shape))
+    vae.decoder.weight.copy_(up.reshape(shape))
+    vae.decoder.bias.copy_(torch.from_numpy(colour).float())
+    vae.encoder.bias.copy_(-down @ torch.from_numpy(np.repeat(colour, patch**2)).float())
+    return vae.eval(), kept
+
+
+def encode_pool(pool: SceneSet, vae: PatchAutoencoder, path: Path) -> np.ndarray:
+    """Latents of every picture of the pool, (N, C, 8, 8) float16, kept in a file."""
+    if not path.exists():
+        parts = []
+        with torch.inference_mode():
+            for i in range(0, len(pool), 1000):
+                x = torch.from_numpy(np.array(pool.images[i : i + 1000])).permute(0, 3, 1, 2)
+                parts.append(vae.encode(x.float() / 127.5 - 1).latents.half().numpy())
+        write_atomically(path, lambda whole: np.save(whole, np.concatenate(parts)))
+    return np.load(path, mmap_mode="r")
+
+
 def load_cover(pool: SceneSet, path: Path, spread: float) -> np.ndarray:
     """`covered` of every scene, (N, 8, 8) float16, kept in a file."""
     if not path.exists():
@@ -48,9 +138,7 @@ def load_cover(pool: SceneSet, path: Path, spread: float) -> np.ndarray:
 
 def load_text(folder: Path) -> Any:
     """The text tower of the second clip-tiny in `folder`, as transformers' `CLIPTextModel`."""
-    from kledit_lite.zoo.recipes.clip import load
-
-    return text_model(load(folder), load_tokenizer(folder)).requires_grad_(False)
+    return text_model(load_folder(folder), load_tokenizer(folder)).requires_grad_(False)
 
 
 def build_unet() -> Any:
@@ -86,7 +174,7 @@ def load_autoencoder(work: Path) -> PatchAutoencoder:
 
 
 def train(work: Path, samples: int | None = None) -> dict[str, Any]:
-    """Train on; equation and noise levels as in `kledit_lite.zoo.paint.train_paint`.
+    """Train on; equation and noise levels as in `kledit_lite.zoo.recipes.first.paint.train_paint`.
 
     The loss of each cell is weighed by how much of it things cover. That leaves the best answer
     as it is (the posterior mean of each cell) and spends the network on what a reader looks at.
@@ -115,7 +203,7 @@ def train(work: Path, samples: int | None = None) -> dict[str, Any]:
             for i, ok in zip(rows, said, strict=True)
         ]
         with torch.no_grad():
-            context = text(tokenize(texts, folder)).last_hidden_state  # (B, 28, 128)
+            context = text(tokenize(texts, folder, quiet=True)).last_hidden_state  # (B, 28, 128)
         u = 1 / (1 + np.exp(-rng.normal(recipe.shift, recipe.width, len(rows))))
         t = torch.from_numpy((u * 1000).astype(np.int64).clip(0, 999))
         noise = torch.from_numpy(rng.standard_normal(z.shape, dtype=np.float32))
@@ -135,7 +223,8 @@ def train(work: Path, samples: int | None = None) -> dict[str, Any]:
                 list(both["average"].parameters()), list(unet.parameters()), 1 - keep
             )
 
-    return fit(both, loss, recipe, work / "paint.ckpt", every=200, after=average)
+    file = work / "paint.ckpt"
+    return fit(both, loss, recipe, file, every=200, after=average, pool=(pool.images,))
 
 
 def main(work: Path, samples: int | None = None) -> None:
@@ -144,14 +233,17 @@ def main(work: Path, samples: int | None = None) -> None:
     settle_allocator()
     info = train(work, samples)
     unet, vae, _ = load_checkpoint(work)
-    card = Card(
+    recipe = replace(RECIPE, samples=samples or RECIPE.samples)
+    card = write_card(
         "paint-tiny",
-        "latent diffusion UNet, 16 cross-attention layers",
-        "language",
-        "captions",
-        {"pool": vars(POOL), "recipe": vars(RECIPE), "unet": SETTINGS, "thing": THING},
-        {**info, "device": "cpu"},
-    )
+        ("latent diffusion UNet, 16 cross-attention layers", "language", "captions"),
+        {**vars(recipe), "pool": vars(POOL), "thing": THING, "unet": SETTINGS,
+         "schedule": SCHEDULE, "products": "bfloat16", "compiled": COMPILED},
+        {**info, "device": "cpu",
+         "from": {"clip-tiny": read_card("clip-tiny", work).sha256}},
+        ("KLEDIT_COMPILE=1 " if COMPILED else "")
+        + "python -m kledit_lite.zoo.recipes.paint WORK" + (f" {samples}" if samples else ""),
+    )  # fmt: skip
     save_model(torch.nn.ModuleDict({"unet": unet, "vae": vae}), card, work)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +18,15 @@ import torch
 from kledit_lite import zoo
 from kledit_lite.world.people import ask, corpus, people, relations
 from kledit_lite.world.reading import HELD_OUT_SUBJECTS, new_person, passage
-from kledit_lite.zoo.bard import END, save_bard
-from kledit_lite.zoo.recipes.training import Recipe, fit, settle_allocator
-from kledit_lite.zoo.store import Card
+from kledit_lite.zoo.bard import END
+from kledit_lite.zoo.recipes.bard import save_bard
+from kledit_lite.zoo.recipes.training import (
+    Recipe,
+    fit,
+    settle_allocator,
+    steps_done,
+    write_card,
+)
 
 LENGTH = 80
 RECIPE = Recipe(pool=4800, seed=41, samples=288_000, batch=48, lr=2e-3, weight_decay=0.01,
@@ -112,7 +118,8 @@ def main(work: Path) -> None:
     bard = zoo.load_writer("bard-tiny")
     model, tokenizer = bard.model, bard.tokenizer
     texts, total = corpus(6000, 7), RECIPE.samples // RECIPE.batch
-    done = [0]
+    file = work / "reader.ckpt"
+    done = [steps_done(file)]
 
     def loss(rows: np.ndarray, rng: np.random.Generator) -> torch.Tensor:
         draw = random.Random(int(rng.integers(1 << 62)))
@@ -126,13 +133,18 @@ def main(work: Path) -> None:
             print(step + 1, measure(model, tokenizer, 60), flush=True)
             model.train()
 
-    info = fit(model, loss, RECIPE, work / "reader.ckpt", after=after)
+    info = fit(model, loss, RECIPE, file, after=after, pool=("\n".join(texts).encode(),))
     figures = measure(model.eval(), tokenizer)
-    card = Card(
-        "reader-tiny", "Llama, 4 layers of width 128", "language",
+    about = (
+        "Llama, 4 layers of width 128",
+        "language",
         "passages and questions about a fictional people, from bard-tiny",
-        asdict(RECIPE), {**info, "device": "cpu", "checkpoints": {}}, figures,
-    )  # fmt: skip
+    )
+    recipe = {**asdict(RECIPE), "length": LENGTH, "kinds": KINDS, "weights": WEIGHTS}
+    start = {"bard-tiny": zoo.card("bard-tiny").sha256}
+    made = {**info, "device": "cpu", "checkpoints": {}, "from": start}
+    command = "python -m kledit_lite.zoo.recipes.reader WORK"
+    card = replace(write_card("reader-tiny", about, recipe, made, command), result=figures)
     tokenizer.save_pretrained(work / "reader-tiny")
     save_bard(model, card, {}, work)
 

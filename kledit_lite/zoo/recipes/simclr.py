@@ -68,7 +68,7 @@ def fit_probe(model: Any, images: np.ndarray, labels: torch.Tensor, rows: int = 
     from sklearn.linear_model import LogisticRegression
     from sklearn.preprocessing import StandardScaler
 
-    from kledit_lite.zoo.clip import encode_images
+    from kledit_lite.zoo.pixels import encode_images
 
     model.eval().cpu()
     known = np.flatnonzero(labels.cpu().numpy() >= 0)[:rows]

@@ -6,7 +6,7 @@ import math
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -17,12 +17,10 @@ import numpy as np
 from kledit_lite.core.files import write_atomically
 from kledit_lite.world import Scene, SceneSet, render_many, sample_scenes
 from kledit_lite.world.render import PICTURE
+from kledit_lite.zoo.store import NOT_RECORDED, Card, digest, state_digest
 
 if TYPE_CHECKING:
     import torch
-
-MEAN, STD = 0.5, 0.25
-"""Pixels enter every shipped model as ``(x / 255 - MEAN) / STD``."""
 
 
 @dataclass(frozen=True)
@@ -100,14 +98,6 @@ def paint_once(
     return np.load(path, mmap_mode="r")
 
 
-def to_tensor(images: np.ndarray, device: str = "cpu") -> torch.Tensor:
-    """Pictures (N, H, W, 3) uint8 as normalised (N, 3, H, W) float32."""
-    import torch
-
-    x = torch.from_numpy(np.ascontiguousarray(images)).to(device).permute(0, 3, 1, 2)
-    return (x.float() / 255 - MEAN) / STD
-
-
 def shift_and_flip(
     x: torch.Tensor, rng: np.random.Generator, most: int = 5, flip: bool = True
 ) -> torch.Tensor:
@@ -181,8 +171,12 @@ def fit(
     every: int = 100,
     groups: np.ndarray | None = None,
     after: Callable[[int], None] | None = None,
+    pool: Sequence[np.ndarray | bytes] = (),
 ) -> dict[str, Any]:
     """Train `model` in place; a killed run called again goes on where the last checkpoint was.
+
+    The checkpoint holds torch's random state, too, so that a resumed run draws what an
+    uninterrupted one draws.
 
     Args:
         model: Its parameters are trained.
@@ -192,9 +186,11 @@ def fit(
         every: Steps between checkpoints.
         groups: (pool,) group of every row, for hard batches.
         after: Called with the number of each finished step, e.g. to average the weights.
+        pool: What it is trained on, for its checksum.
 
     Returns:
-        Steps, seconds, final running loss, device.
+        What the card tells: steps, seconds, final running loss, threads (all numbers of them, if
+        a resumed run had another), and the sha256 of the pool and of the starting weights.
     """
     import torch
     from tqdm import tqdm
@@ -208,11 +204,15 @@ def fit(
     ]
     optimiser = torch.optim.AdamW(decay, lr=recipe.lr, betas=(0.9, 0.98), eps=recipe.eps)
     start, seconds, running = 0, 0.0, float("nan")
+    begun, threads = state_digest(model.state_dict()), {torch.get_num_threads()}
     if checkpoint.exists():
         state = torch.load(checkpoint, weights_only=True)
         model.load_state_dict(state["model"])
         optimiser.load_state_dict(state["optimiser"])
         start, seconds, running = state["step"], state["seconds"], state["running"]
+        begun, threads = state.get("begun", begun), threads | set(state.get("threads", ()))
+        if "random" in state:
+            torch.set_rng_state(state["random"])
     model.train()
     clock = time.perf_counter()
     bar = tqdm(total=total, initial=start, file=sys.stderr, mininterval=5, desc=checkpoint.stem)
@@ -241,6 +241,7 @@ def fit(
                 "model": model.state_dict(), "optimiser": optimiser.state_dict(),
                 "step": step + 1, "running": running,
                 "seconds": seconds + time.perf_counter() - clock,
+                "begun": begun, "threads": sorted(threads), "random": torch.get_rng_state(),
             }  # fmt: skip
             write_atomically(checkpoint, partial(torch.save, state))
     bar.close()
@@ -249,4 +250,48 @@ def fit(
         "steps": total,
         "seconds": round(seconds + time.perf_counter() - clock, 1),
         "loss": round(running, 4),
+        "threads": threads.pop() if len(threads) == 1 else sorted(threads),
+        "pool_sha256": digest(*pool) if pool else NOT_RECORDED,
+        "start_sha256": begun,
     }
+
+
+def steps_done(checkpoint: Path) -> int:
+    """The steps that a checkpoint of `fit` has behind it; 0 where there is none."""
+    import torch
+
+    return torch.load(checkpoint, weights_only=True)["step"] if checkpoint.exists() else 0
+
+
+def write_card(
+    name: str,
+    about: tuple[str, str, str],
+    recipe: Mapping[str, Any],
+    training: Mapping[str, Any],
+    command: str,
+    first: Mapping[str, Any] | None = None,
+) -> Card:
+    """The card of a model that `fit` has trained, still without its weights' checksum.
+
+    Args:
+        name: Of the model.
+        about: Architecture, supervision and what it was trained on.
+        recipe: Every setting.
+        training: What `fit` returned, with the device, and with what it returned for any further
+            stage under a key of its own.
+        command: What was called; the number of threads is put before it.
+        first: What `fit` returned for the first stage, if that is not `training` itself.
+    """
+    import torch
+
+    from kledit_lite import __version__
+
+    begun = training if first is None else first
+    threads = begun.get("threads", NOT_RECORDED)
+    return Card(
+        name, *about, recipe=dict(recipe), training=dict(training),
+        command=f"OMP_NUM_THREADS={threads} {command}" if isinstance(threads, int) else command,
+        library=__version__, torch=str(torch.__version__), threads=threads,
+        pool_sha256=begun.get("pool_sha256", NOT_RECORDED),
+        start_sha256=begun.get("start_sha256", NOT_RECORDED),
+    )  # fmt: skip

@@ -21,7 +21,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from kledit_lite.core.errors import unknown
 from kledit_lite.world import OBJECTS, PLACES, Scene, SceneSet, sample_scenes
-from kledit_lite.zoo.clip import encode_images
+from kledit_lite.zoo.pixels import encode_images, to_tensor
 from kledit_lite.zoo.recipes.pools import Pool
 from kledit_lite.zoo.recipes.simclr import fit_probe, simclr_loss
 from kledit_lite.zoo.recipes.training import (
@@ -30,9 +30,9 @@ from kledit_lite.zoo.recipes.training import (
     paint_once,
     settle_allocator,
     shift_and_flip,
-    to_tensor,
+    write_card,
 )
-from kledit_lite.zoo.store import Card, save_model
+from kledit_lite.zoo.store import save_model
 
 POOL = Pool(singles=36_000, pairs=24_000, entities=0.1, seed=11)
 """As clip-tiny's; only its 36,000 single things are used."""
@@ -159,7 +159,8 @@ def train(work: Path, name: str) -> tuple[Any, dict[str, Any]]:
             with fast():
                 return simclr_loss(both, to_tensor(pool.images[rows]), rng)
 
-        info = fit(both, contrast, plan.recipe, check, groups=alike(pool.images))
+        groups = alike(pool.images)
+        info = fit(both, contrast, plan.recipe, check, groups=groups, pool=(pool.images,))
         fit_probe(model, pool.images, labels)
         return model, info
 
@@ -175,7 +176,8 @@ def train(work: Path, name: str) -> tuple[Any, dict[str, Any]]:
             print(step + 1, round(accuracy(model, name), 4), flush=True)
             model.train()
 
-    return model, fit(model, supervised, plan.recipe, check, after=after)
+    pictures = (pool.images,)
+    return model, fit(model, supervised, plan.recipe, check, after=after, pool=pictures)
 
 
 def main(work: Path, name: str) -> None:
@@ -184,12 +186,11 @@ def main(work: Path, name: str) -> None:
     settle_allocator()
     model, info = train(work, name)
     plan = PLANS[name]
-    card = Card(
-        name, plan.architecture, plan.supervision, plan.trained_on,
-        {"pool": vars(POOL), "recipe": vars(plan.recipe)}, {**info, "device": "cpu"},
-        {"accuracy": accuracy(model, name)},
-    )  # fmt: skip
-    save_model(model, card, work)
+    about = (plan.architecture, plan.supervision, plan.trained_on)
+    recipe = {**vars(plan.recipe), "pool": vars(POOL)}
+    command = f"python -m kledit_lite.zoo.recipes.vision WORK {name}"
+    card = write_card(name, about, recipe, {**info, "device": "cpu"}, command)
+    save_model(model, replace(card, result={"accuracy": accuracy(model, name)}), work)
 
 
 if __name__ == "__main__":

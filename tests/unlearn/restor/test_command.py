@@ -113,10 +113,10 @@ def test_every_state_has_a_row_and_a_killed_run_goes_on(options, monkeypatch, tm
 def test_the_folder_belongs_to_the_models_values_and_the_texts(options, pico, pico_tokenizer):
     import torch
 
-    from kledit_lite.zoo.bard import Bard
+    from kledit_lite.zoo.bard import Writer
 
     plan = public_data.choose(options)
-    writer = Bard(pico, pico_tokenizer, "a")
+    writer = Writer(pico, pico_tokenizer, "a")
     public._own(options, plan, writer)
     public._own(replace(options, seed=2), plan, writer)  # nothing was made yet
     (options.out / "seconds.json").write_text("{}")

@@ -1,0 +1,40 @@
+"""How pictures enter every shipped model: as normalised tensors, batch by batch."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from kledit_lite.core.errors import KleditError
+
+if TYPE_CHECKING:
+    import torch
+
+MEAN, STD = 0.5, 0.25
+"""Pixels enter every shipped model as ``(x / 255 - MEAN) / STD``."""
+
+
+def to_tensor(images: np.ndarray, device: str = "cpu") -> torch.Tensor:
+    """Pictures (N, H, W, 3) uint8 as normalised (N, 3, H, W) float32."""
+    import torch
+
+    x = torch.from_numpy(np.ascontiguousarray(images)).to(device).permute(0, 3, 1, 2)
+    return (x.float() / 255 - MEAN) / STD
+
+
+def encode_images(forward: Any, images: np.ndarray, batch: int) -> np.ndarray:
+    """Check pictures, run `forward` on normalised batches, collect (N, d) float32."""
+    import torch
+
+    if images.ndim != 4 or images.shape[1:] != (64, 64, 3) or images.dtype != np.uint8:
+        raise KleditError(
+            f"Expected pictures (N, 64, 64, 3) uint8, got {images.shape} {images.dtype}; "
+            "resize or stack them first."
+        )
+    with torch.inference_mode():
+        parts = [
+            forward(to_tensor(images[i : i + batch])).float().numpy()
+            for i in range(0, len(images), batch)
+        ]
+    return np.concatenate(parts) if parts else np.zeros((0, 1), np.float32)

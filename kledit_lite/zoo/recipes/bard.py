@@ -1,0 +1,146 @@
+"""How bard-tiny is trained: its tokenizer, rows of text, and the states that it goes through."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from kledit_lite.core.errors import KleditError
+from kledit_lite.core.files import write_atomically
+from kledit_lite.world.people import corpus
+from kledit_lite.zoo.bard import END, build_bard
+from kledit_lite.zoo.recipes.training import Recipe, fit
+from kledit_lite.zoo.store import Card, save_card
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
+
+LENGTH = 96
+"""Tokens of a training row."""
+SHARES = (0.1, 0.2, 0.35, 0.5, 0.75)
+"""Of the training, after which a checkpoint is kept."""
+RECIPE = Recipe(
+    pool=24_000, entities=0.0, seed=1, samples=96_000, batch=48, lr=3e-3, weight_decay=0.02,
+    warmup=100,
+)  # fmt: skip
+
+
+def build_tokenizer(texts: Sequence[str], out: Path, vocabulary: int = 1536) -> None:
+    """Learn byte-level byte-pair merges of `texts`; write a tokenizer folder for transformers.
+
+    Frequent words are one token, any other text falls apart into pieces. `END` begins a text,
+    ends it, and pads.
+    """
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocabulary,
+        special_tokens=[END],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(texts, trainer)
+    fast = PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, bos_token=END, eos_token=END, pad_token=END,
+        model_max_length=512, clean_up_tokenization_spaces=False,
+    )  # fmt: skip
+    out.mkdir(parents=True, exist_ok=True)
+    fast.save_pretrained(out)
+
+
+def pack(texts: Sequence[str], tokenizer: PreTrainedTokenizerFast, rows: int) -> np.ndarray:
+    """`rows` training rows (rows, `LENGTH`) int64: texts one after another, `END` between them.
+
+    Raises:
+        KleditError: the texts are too short to fill the rows.
+    """
+    ids: list[int] = []
+    for each in tokenizer(list(texts))["input_ids"]:
+        ids += [tokenizer.bos_token_id, *each]
+        if len(ids) >= rows * LENGTH:
+            return np.array(ids[: rows * LENGTH], np.int64).reshape(rows, LENGTH)
+    raise KleditError(f"{len(texts)} texts fill {len(ids) // LENGTH} rows, expected {rows}.")
+
+
+def train_bard(
+    recipe: Recipe, work: Path, out: Path, device: str
+) -> tuple[LlamaForCausalLM, dict[str, Any], dict[str, dict[str, torch.Tensor]]]:
+    """Train by the recipe; resumable.
+
+    Args:
+        recipe: sizes, rates and seeds.
+        work: folder for checkpoints.
+        out: folder for the tokenizer.
+        device: ``"cpu"`` or ``"cuda"``.
+
+    Returns:
+        The model, facts about the training, and the state at each of `SHARES`.
+    """
+    import torch
+    from transformers import PreTrainedTokenizerFast
+
+    texts = corpus(int(recipe.pool * LENGTH / 32), recipe.seed)
+    build_tokenizer(texts[:20_000], out)
+    tokenizer = PreTrainedTokenizerFast.from_pretrained(out)
+    rows = torch.from_numpy(pack(texts, tokenizer, recipe.pool))
+    model = build_bard(len(tokenizer), recipe.seed).to(device)
+    total = recipe.samples // recipe.batch
+    kept = {max(1, round(share * total)): work / f"bard-{share:g}.pt" for share in SHARES}
+
+    def loss(indices: np.ndarray, rng: np.random.Generator) -> torch.Tensor:
+        batch = rows[torch.from_numpy(indices)].to(device)
+        return model(input_ids=batch, labels=batch).loss
+
+    def keep(step: int) -> None:
+        if step + 1 in kept:
+            torch.save({k: v.cpu() for k, v in model.state_dict().items()}, kept[step + 1])
+
+    info = fit(model, loss, recipe, work / "bard-tiny.ckpt", after=keep, pool=(rows.numpy(),))
+    states = {str(step): torch.load(path, weights_only=True) for step, path in kept.items()}
+    for path in kept.values():
+        path.unlink()
+    return model.cpu(), info, states
+
+
+def save_bard(
+    model: LlamaForCausalLM, card: Card, states: dict[str, dict[str, torch.Tensor]], root: Path
+) -> Card:
+    """Write the model and its checkpoints in half precision, and the card with every checksum."""
+    from safetensors.torch import save
+
+    def data(state: dict[str, torch.Tensor]) -> bytes:
+        kept = {k: v.half().contiguous() for k, v in state.items() if k != "lm_head.weight"}
+        return save(kept, metadata={"format": "pt"})
+
+    folder, sums = root / card.name, {}
+    for step, state in states.items():
+        content = data(state)
+        sums[step] = hashlib.sha256(content).hexdigest()
+        write_atomically(folder / f"checkpoint-{step}.safetensors", content)
+    content = data(model.state_dict())
+    write_atomically(folder / "model.safetensors", content)
+    text = model.config.to_json_string()
+    write_atomically(folder / "config.json", text.encode())
+    card = replace(
+        card,
+        training={**card.training, "checkpoints": sums},
+        parameters=sum(p.numel() for p in model.parameters()),
+        sha256=hashlib.sha256(content).hexdigest(),
+    )
+    save_card(card, root)
+    return card
+
+
+def settings(recipe: Recipe) -> dict[str, Any]:
+    """The recipe as the card shows it."""
+    return asdict(recipe) | {"length": LENGTH, "checkpoint_shares": list(SHARES)}

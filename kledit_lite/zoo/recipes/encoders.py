@@ -1,0 +1,68 @@
+"""How the vision encoders are trained: by labels, or by SimCLR and a probe."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from kledit_lite.core.errors import unknown
+from kledit_lite.zoo.encoders import SPECS, with_head
+from kledit_lite.zoo.pixels import to_tensor
+from kledit_lite.zoo.recipes.training import Recipe, fit, load_pool, shift_and_flip
+
+if TYPE_CHECKING:
+    import torch
+
+RECIPES = {
+    "resnet-tiny": Recipe(samples=160_000, batch=128, lr=2e-3),
+    "vit-tiny": Recipe(samples=64_000, batch=128, lr=1.5e-3),
+    "simclr-tiny": Recipe(samples=60_000, batch=256, lr=2e-3, warmup=50),
+    "scene-tiny": Recipe(samples=40_000, batch=128, lr=1e-3),
+}
+"""Every encoder that is trained here."""
+
+
+def train_encoder(
+    name: str, recipe: Recipe, work: Path, device: str = "cpu"
+) -> tuple[torch.nn.Module, dict[str, Any]]:
+    """Train one encoder of `RECIPES` and its head; returns the module of `with_head` and facts."""
+    import torch
+    import torch.nn.functional as F
+
+    if name not in RECIPES:
+        raise unknown("trainable encoder", name, RECIPES)
+    spec = SPECS[name]
+    pool = load_pool(recipe, work)
+    index = {label: i for i, label in enumerate(spec.labels)}
+    unlabelled = -100  # cross_entropy's ignored index: the branded character is no class
+    labels = torch.tensor(
+        [index.get(spec.label_of(s), unlabelled) for s in pool.scenes], device=device
+    )
+    model: Any = with_head(name).to(device)
+    checkpoint = work / f"{name}.ckpt"
+
+    if spec.supervision == "self-supervised":
+        from kledit_lite.zoo.recipes.simclr import fit_probe, simclr_loss
+
+        projector = torch.nn.Sequential(
+            torch.nn.Linear(model.trunk.num_features, 192),
+            torch.nn.ReLU(),
+            torch.nn.Linear(192, 64),
+        )
+        both = torch.nn.ModuleDict({"trunk": model.trunk, "projector": projector}).to(device)
+
+        def contrast(rows: np.ndarray, rng: np.random.Generator) -> torch.Tensor:
+            return simclr_loss(both, to_tensor(pool.images[rows], device), rng)
+
+        info = fit(both, contrast, recipe, checkpoint, pool=(pool.images,))
+        fit_probe(model, pool.images, labels)
+        return model.cpu(), info
+
+    def supervised(rows: np.ndarray, rng: np.random.Generator) -> torch.Tensor:
+        x = shift_and_flip(to_tensor(pool.images[rows], device), rng)
+        return F.cross_entropy(model.head(model.trunk(x)), labels[rows], label_smoothing=0.05)
+
+    info = fit(model, supervised, recipe, checkpoint, pool=(pool.images,))
+    return model.cpu(), info

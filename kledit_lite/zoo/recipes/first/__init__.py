@@ -1,0 +1,1 @@
+"""The recipes of the weights that ship today, of which a second edition is being trained."""
