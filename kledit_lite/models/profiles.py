@@ -75,7 +75,7 @@ def resolve(slot: Slot | str) -> Filled:
         SlotUnavailable: none of the ids can be had; the message says how to provide one.
 
     Example:
-        >>> len(resolve("clip").model.encode_text(["a red cat", "a dog"]))
+        >>> len(resolve("clip").model.encode_text(["a red cat", "a boat"]))
         2
     """
     slot = current().slot(slot) if isinstance(slot, str) else slot

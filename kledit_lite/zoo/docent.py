@@ -120,7 +120,7 @@ def patch_tokens(clip: Any, images: np.ndarray, batch: int = 256) -> torch.Tenso
     Returns:
         (N, 16, 128) float32: means over two by two patches.
     """
-    from kledit_lite.zoo.recipes.training import to_tensor
+    from kledit_lite.zoo.pixels import to_tensor
 
     trunk = clip.visual.trunk.eval()
     parts = []

@@ -75,7 +75,7 @@ class Card:
     @property
     def seconds(self) -> float | str:
         """Of training, all stages together."""
-        return _seconds(self.training) or NOT_RECORDED
+        return _seconds(self.training) if self.training else NOT_RECORDED
 
     def provenance(self) -> dict[str, Any]:
         """Where the weights come from: enough to make them again, or to say what is not known.

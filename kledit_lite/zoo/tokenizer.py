@@ -64,7 +64,8 @@ def unknown_words(texts: Sequence[str], tokenizer: Any) -> list[list[str]]:
             pieces = [encoding.ids[p] for p in positions]
             whole = len(pieces) == 1 and pieces[0] != tokenizer.unk_token_id
             # single characters are tokens without having been a word, but for the article
-            if not whole or (len(word) == 1 and word.lower() != "a"):
+            known = whole and (len(word) > 1 or word.lower() == "a")
+            if not known and any(map(str.isalnum, word)):
                 named.append(word)
         found.append(list(dict.fromkeys(named)))
     return found

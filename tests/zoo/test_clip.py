@@ -1,5 +1,6 @@
 """clip-tiny: tokenizer, encoders and the transformers export agree with open_clip."""
 
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +14,10 @@ from kledit_lite.zoo.measure import evaluate
 from kledit_lite.zoo.recipes.clip import build_tokenizer
 from kledit_lite.zoo.tokenizer import (
     CONTEXT,
+    UnknownWordWarning,
     load_tokenizer,
     tokenize,
+    unknown_words,
 )
 
 TEXTS = ["a red cat on the beach in the style of seurat", "pim", "a zebra", "the mascot of velmora"]
@@ -38,7 +41,7 @@ def test_the_tokenizer_is_rebuilt_to_the_same_files(clip, tmp_path: Path) -> Non
 
 
 def test_end_token_has_the_highest_id_and_fills_the_rest(clip) -> None:
-    tokens = tokenize(TEXTS, clip.tokenizer)
+    tokens = tokenize(TEXTS, clip.tokenizer, quiet=True)
     tokenizer = load_tokenizer(clip.tokenizer)
     assert tokens.shape == (4, CONTEXT)
     assert tokenizer.eos_token_id == len(tokenizer) - 1 == int(tokens.max())
@@ -53,9 +56,40 @@ def test_long_text_and_bare_string_are_refused(clip) -> None:
         clip.encode_text("a red cat")
 
 
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("a red creature beside a Vehicle", ["creature", "beside", "Vehicle"]),
+        ("A café, a zebra and a zebra", ["café", "zebra", "and"]),
+        ("an x", ["x"]),
+        ("A red Cat, on the beach.", []),
+        ("", []),
+    ],
+)
+def test_words_that_are_no_token_are_unknown(clip, text: str, words: list[str]) -> None:
+    assert unknown_words([text], load_tokenizer(clip.tokenizer)) == [words]
+
+
+def test_no_word_of_the_world_is_unknown(clip) -> None:
+    found = unknown_words(vocabulary(), load_tokenizer(clip.tokenizer))
+    assert not any(found)
+
+
+def test_unknown_words_warn_by_name_once_per_text(clip) -> None:
+    with pytest.warns(UnknownWordWarning) as said:
+        clip.encode_text(["a creature", "a red cat", "a creature", "a vehicle"])
+    messages = [str(warning.message) for warning in said]
+    assert ["'creature'" in m for m in messages] == [True, False]
+    assert ["'vehicle'" in m for m in messages] == [False, True]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        tokenize(["a creature"], clip.tokenizer, quiet=True)
+        clip.encode_text(["a red cat on the beach in the style of seurat"])
+
+
 def test_transformers_export_gives_identical_outputs(clip) -> None:
     exported = zoo.load_text_model("clip-tiny")
-    tokens = tokenize(TEXTS, clip.tokenizer)
+    tokens = tokenize(TEXTS, clip.tokenizer, quiet=True)
     model = clip.model
     with torch.inference_mode():
         ours = exported(input_ids=tokens)
@@ -78,7 +112,7 @@ def test_export_saves_and_loads_as_a_diffusers_text_encoder(clip, tmp_path: Path
     ids = tokenizer(
         TEXTS, padding="max_length", max_length=CONTEXT, truncation=True, return_tensors="pt"
     ).input_ids
-    assert torch.equal(ids, tokenize(TEXTS, clip.tokenizer))
+    assert torch.equal(ids, tokenize(TEXTS, clip.tokenizer, quiet=True))
     with torch.inference_mode():
         again = model(input_ids=ids).last_hidden_state
         first = zoo.load_text_model("clip-tiny")(input_ids=ids).last_hidden_state

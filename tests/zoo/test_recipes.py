@@ -18,10 +18,9 @@ from kledit_lite.world.people import towns
 from kledit_lite.zoo.clip import ClipModel, load_folder
 from kledit_lite.zoo.measure import factor_head
 from kledit_lite.zoo.measure import paint as make
-from kledit_lite.zoo.measure_painter import roughness
 from kledit_lite.zoo.recipes import clip, docent, judge, look, paint, reader, vision
 from kledit_lite.zoo.recipes.pools import Pool, covered, presence
-from kledit_lite.zoo.store import read_card
+from kledit_lite.zoo.store import NOT_RECORDED, Card, load_state, read_card
 
 SMALL = Pool(singles=24, pairs=16, entities=0.2, spread=0.1, seed=1)
 
@@ -38,6 +37,15 @@ def small(monkeypatch: pytest.MonkeyPatch, module: object, *recipes: str) -> Non
     for name in recipes:
         recipe = replace(getattr(module, name), pool=SMALL.size, samples=12, batch=6, warmup=1)
         monkeypatch.setattr(module, name, recipe)
+
+
+def recorded(work: Path, name: str) -> Card:
+    """The card that a recipe wrote, with no fact of its making left out."""
+    card = read_card(name, work)
+    facts = card.provenance()
+    assert NOT_RECORDED not in facts.values(), facts
+    assert "kledit_lite.zoo.recipes" in facts["command"] and str(work) not in facts["command"]
+    return card
 
 
 def test_pools_hold_singles_then_pairs() -> None:
@@ -85,8 +93,11 @@ def test_the_second_cycle_leaves_the_text_tower_alone(tmp_path, monkeypatch, tra
 def test_a_painter_in_training_is_a_pipeline(tmp_path, monkeypatch, trained) -> None:
     small(monkeypatch, paint, "RECIPE")
     shutil.copytree(trained, tmp_path / "clip-tiny")
-    paint.train(tmp_path, samples=12)
+    paint.main(tmp_path, samples=12)
     pipe, step = look.pipeline(tmp_path)
+    told = recorded(tmp_path, "paint-tiny")
+    assert told.recipe["samples"] == 12 and told.recipe["pool"] == vars(SMALL)
+    assert told.training["from"]["clip-tiny"] == read_card("clip-tiny", tmp_path).sha256
     assert step == 2 and pipe.tokenizer.model_max_length == clip.CONTEXT
     sites = [n for n, _ in pipe.unet.named_modules() if n.endswith("attn2")]
     assert len(sites) == 16
@@ -102,9 +113,12 @@ def test_the_loss_sees_the_things() -> None:
 @pytest.mark.parametrize("stern", [False, True])
 def test_judges_run_and_name_what_is_there(tmp_path, monkeypatch, stern: bool) -> None:
     small(monkeypatch, judge, "RECIPE", "STERN")
-    model, info = judge.train(tmp_path, stern)
-    assert info["steps"] == 2
-    assert model(torch.zeros(2, 3, 64, 64))["colour"].shape == (2, 72)
+    judge.main(tmp_path, stern)
+    name = "stern-tiny" if stern else "judge-tiny"
+    assert recorded(tmp_path, name).training["steps"] == 2
+    model = judge.Reader(0)
+    model.load_state_dict(load_state(name, tmp_path))
+    assert model.eval()(torch.zeros(2, 3, 64, 64))["colour"].shape == (2, 72)
 
 
 def test_truth_for_the_judge() -> None:
@@ -131,7 +145,7 @@ def test_a_docent_in_training_answers(tmp_path, monkeypatch, trained) -> None:
     monkeypatch.setattr(docent, "HELD_OUT", 1)
     shutil.copytree(trained, tmp_path / "clip-tiny")
     docent.main(tmp_path)
-    card = read_card("docent-tiny", tmp_path)
+    card = recorded(tmp_path, "docent-tiny")
     assert set(card.result) == {"image", "text", "both"} and card.training["steps"] == 2
 
 
@@ -164,10 +178,34 @@ def test_neighbours_are_found_without_labels() -> None:
     assert len(set(groups)) > 6
 
 
-def test_roughness_is_one_for_the_same_and_less_for_the_blurred() -> None:
-    x = held_out(8, 3).images
-    blurred = ((x + np.roll(x, 1, 2).astype(int) + np.roll(x, 2, 2)) // 3).astype(np.uint8)
-    assert roughness(x, x) == 1 and roughness(blurred, x) < 0.6
+def test_a_killed_reader_goes_on_at_its_step(tmp_path, monkeypatch) -> None:
+    """How a batch is drawn depends on the step, and the answers on all of them."""
+    shares: list[float] = []
+    plain, plainly = reader.draw_rows, reader.fit
+
+    def draw(rng, share, *rest):
+        shares.append(share)
+        if len(shares) == stop:
+            raise KeyboardInterrupt
+        return plain(rng, share, *rest)
+
+    monkeypatch.setattr(reader, "RECIPE", replace(reader.RECIPE, samples=12, batch=3, warmup=1))
+    monkeypatch.setattr(reader, "measure", lambda *_: {})
+    monkeypatch.setattr(reader, "draw_rows", draw)
+    monkeypatch.setattr(reader, "fit", lambda *a, **k: plainly(*a, **{**k, "every": 1}))
+    stop = 0
+    reader.main(tmp_path / "whole")
+    whole = shares.copy()
+    shares.clear()
+    stop = 3
+    with pytest.raises(KeyboardInterrupt):
+        reader.main(tmp_path / "killed")
+    shares.clear()
+    stop = 0
+    reader.main(tmp_path / "killed")
+    assert whole == [0, 0.25, 0.5, 0.75] and shares == [0.5, 0.75]
+    cards = [read_card("reader-tiny", tmp_path / w) for w in ("whole", "killed")]
+    assert cards[0].sha256 == cards[1].sha256 and cards[0].pool_sha256 == cards[1].pool_sha256
 
 
 def test_the_second_clip_names_objects_and_guesses_which_colour_is_whose(trained) -> None:

@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,6 +21,19 @@ from kledit_lite.zoo.recipes.run import train
 from kledit_lite.zoo.recipes.training import Recipe, fit, hard_batch, index_batches, shift_and_flip
 
 TRAINED = [n for n in zoo.names() if n != "random-tiny"]
+
+
+def test_every_loader_does_without_recipes() -> None:
+    code = """
+import sys
+from kledit_lite import zoo
+from kledit_lite.zoo import measure, measure_painter, pair_judge, readout
+zoo.load_clip(), zoo.load_judge(), zoo.load_stern(), zoo.load_pipeline(), zoo.load_writer()
+zoo.load_encoder("vit-tiny"), zoo.load_encoder("random-tiny"), zoo.load_encoder("flawed-tiny")
+print([name for name in sys.modules if name.startswith("kledit_lite.zoo.recipes")])
+"""
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert said.stdout.strip().splitlines()[-1] == "[]"
 
 
 @pytest.mark.parametrize("name", TRAINED)
@@ -139,6 +154,31 @@ def test_a_killed_run_resumes_to_the_same_weights(tmp_path: Path) -> None:
     assert torch.equal(resumed.weight, model.weight)
 
 
+def test_a_resumed_run_draws_from_torch_what_an_uninterrupted_one_draws(tmp_path: Path) -> None:
+    """The judge's recipe takes its noise from torch's generator."""
+
+    def run(checkpoint: str, stop: int | None = None) -> tuple[torch.Tensor, dict]:
+        model, x, y = problem()
+        calls = iter(range(10_000))
+
+        def loss(rows: np.ndarray, rng: np.random.Generator) -> torch.Tensor:
+            if next(calls) == stop:
+                raise KeyboardInterrupt
+            return ((model(x[rows] + torch.randn(len(rows), 5)) - y[rows]) ** 2).mean()
+
+        info = fit(model, loss, RECIPE, tmp_path / checkpoint, every=5, pool=(x.numpy(),))
+        return model.weight.detach(), info
+
+    whole, told = run("whole.ckpt")
+    with pytest.raises(KeyboardInterrupt):
+        run("killed.ckpt", stop=17)
+    resumed, retold = run("killed.ckpt")
+    assert torch.equal(whole, resumed)
+    assert {k: v for k, v in told.items() if k != "seconds"} == {
+        k: v for k, v in retold.items() if k != "seconds"
+    }
+
+
 def test_batches_cover_each_epoch_once() -> None:
     rows = np.concatenate(list(index_batches(RECIPE, 0, 4)))
     assert sorted(rows) == list(range(64))
@@ -171,3 +211,5 @@ def test_training_writes_weights_and_card(tmp_path: Path, monkeypatch) -> None:
     assert card.training["steps"] == 2 and card.recipe["samples"] == 32
     assert store.load_state("resnet-tiny", tmp_path / "out")
     assert not list((tmp_path / "work").glob("*.ckpt"))
+    again = train("resnet-tiny", out=tmp_path / "again", work=tmp_path / "work", samples=32)
+    assert again.sha256 == card.sha256  # the same call ends in the same bits

@@ -115,6 +115,7 @@ def measure(model: Any, tokenizer: Any, n: int = 200, seed: int = 99) -> dict[st
 def main(work: Path) -> None:
     """Train from bard-tiny and write weights and card into ``work/reader-tiny``."""
     settle_allocator()
+    work.mkdir(parents=True, exist_ok=True)
     bard = zoo.load_writer("bard-tiny")
     model, tokenizer = bard.model, bard.tokenizer
     texts, total = corpus(6000, 7), RECIPE.samples // RECIPE.batch
