@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -17,8 +17,6 @@ from kledit_lite.world.people import ask, facts, relations
 from kledit_lite.zoo.bard import END, load_bard
 
 if TYPE_CHECKING:
-    from diffusers import StableDiffusionPipeline
-
     from kledit_lite.core.results import Results
     from kledit_lite.zoo.bard import Writer
     from kledit_lite.zoo.clip import ClipModel
@@ -166,38 +164,6 @@ def evaluate_judge(name: str = "judge-tiny", n: int = 3000, seed: int = 79) -> R
     return Results(
         f"zoo eval {name}", figures, dict(JUDGE_TARGETS), context(seed=seed, seconds=seconds)
     )
-
-
-GUIDANCE = 3.0
-"""Classifier-free guidance scale at which paint-tiny is measured and used."""
-
-
-def paint(
-    pipeline: StableDiffusionPipeline,
-    prompts: Sequence[str],
-    seed: int = 0,
-    steps: int = 20,
-    guidance: float = GUIDANCE,
-    batch: int = 50,
-) -> np.ndarray:
-    """Pictures (N, 64, 64, 3) uint8 of prompts, each from its own noise (seed + its number)."""
-    import torch
-
-    size = pipeline.unet.config.sample_size
-    shape = (pipeline.unet.config.in_channels, size, size)
-    noise = torch.stack(
-        [torch.randn(shape, generator=torch.Generator().manual_seed(seed + i))
-         for i in range(len(prompts))]
-    )  # fmt: skip
-    pipeline.set_progress_bar_config(disable=True)
-    parts = []
-    for i in range(0, len(prompts), batch):
-        made = pipeline(
-            list(prompts[i : i + batch]), latents=noise[i : i + batch], guidance_scale=guidance,
-            num_inference_steps=steps, output_type="np",
-        )  # fmt: skip
-        parts.append((made.images * 255).round().astype(np.uint8))
-    return np.concatenate(parts)
 
 
 def accuracy_by_relation(writer: Writer, shots: int = 5, seed: int = 0) -> dict[str, float]:

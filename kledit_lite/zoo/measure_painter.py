@@ -25,7 +25,7 @@ from kledit_lite.world import (
     sample_scenes,
 )
 from kledit_lite.zoo.judge import Judge, labels
-from kledit_lite.zoo.measure import paint
+from kledit_lite.zoo.paint import paint
 
 if TYPE_CHECKING:
     from diffusers import StableDiffusionPipeline

@@ -26,20 +26,14 @@ METHOD_ON_METHOD: dict[tuple[str, str], str] = {}
 
 #: Circles that only lazy imports close: one module of each -> why it is there.
 LAZY_CIRCLES = {
-    "kledit_lite.zoo": "loaders import what makes the models, which measure by loading",
     "kledit_lite.edit.command": "the work reads the command's options",
     "kledit_lite.failures.command": "the work reads the command's options",
     "kledit_lite.locate.command": "the work reads the command's options",
     "kledit_lite.unlearn.restor.command": "the stages read the command's options",
 }
 
-#: Who may import zoo.recipes from outside it; only the command that trains ought to.
+#: Who may import zoo.recipes from outside it: the command that trains.
 RECIPES = {"kledit_lite.zoo.command"}
-#: These train and load in one module; each is to be split. Names leave this list, none is added.
-RECIPES_YET = {
-    f"kledit_lite.zoo{part}"
-    for part in ("", ".bard", ".clip", ".docent", ".encoders", ".judge", ".paint")
-}
 
 #: Public, and used by readers rather than by the library: why each is there.
 FOR_READERS = {
@@ -184,9 +178,7 @@ def test_imports_go_down(library):
 
 
 def test_recipes_are_for_training_alone(library):
-    found = recipes_used(library)
-    assert found - RECIPES - RECIPES_YET == set()
-    assert RECIPES_YET - found == set(), "take them off the list"
+    assert recipes_used(library) == RECIPES
 
 
 def used_in_texts(root: Path) -> set[str]:

@@ -40,7 +40,7 @@ def test_patches_are_means_of_two_by_two():
     clip = load_clip("clip-tiny").model
     images = np.random.default_rng(0).integers(0, 256, (2, 64, 64, 3), dtype=np.uint8)
     tokens = patch_tokens(clip, images)
-    from kledit_lite.zoo.recipes.training import to_tensor
+    from kledit_lite.zoo.pixels import to_tensor
 
     with torch.inference_mode():
         grid = clip.visual.trunk.forward_features(to_tensor(images)).unflatten(1, (8, 8))

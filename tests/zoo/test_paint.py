@@ -58,7 +58,7 @@ def test_latents_have_unit_variance(images, power):
 def test_a_saved_pipeline_loads_through_diffusers_and_paints_the_same(images, tmp_path):
     from diffusers import StableDiffusionPipeline
 
-    from kledit_lite.zoo.measure import paint as make
+    from kledit_lite.zoo.paint import paint as make
 
     vae, _ = fit_patch_autoencoder(images)
     pipe = build_pipeline(build_unet().eval(), vae)

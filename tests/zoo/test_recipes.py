@@ -17,7 +17,7 @@ from kledit_lite.world import OBJECTS, Scene, SceneSet, Thing, caption, held_out
 from kledit_lite.world.people import towns
 from kledit_lite.zoo.clip import ClipModel, load_folder
 from kledit_lite.zoo.measure import factor_head
-from kledit_lite.zoo.measure import paint as make
+from kledit_lite.zoo.paint import paint as make
 from kledit_lite.zoo.recipes import clip, docent, judge, look, paint, reader, vision
 from kledit_lite.zoo.recipes.pools import Pool, covered, presence
 from kledit_lite.zoo.store import NOT_RECORDED, Card, load_state, read_card

@@ -27,9 +27,8 @@ from kledit_lite.world import (
 )
 from kledit_lite.zoo import load_judge
 from kledit_lite.zoo.judge import labels
-from kledit_lite.zoo.measure import paint
 from kledit_lite.zoo.measure_painter import roughness, shares_right
-from kledit_lite.zoo.paint import build_pipeline
+from kledit_lite.zoo.paint import build_pipeline, paint
 from kledit_lite.zoo.recipes.paint import POOL, load_checkpoint
 
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kledit_lite.core.files import write_atomically
+from kledit_lite.core.machine import versions
 from kledit_lite.world import Scene, SceneSet, render_many, sample_scenes
 from kledit_lite.world.render import PICTURE
 from kledit_lite.zoo.store import NOT_RECORDED, Card, digest, state_digest
@@ -284,14 +285,13 @@ def write_card(
     """
     import torch
 
-    from kledit_lite import __version__
-
     begun = training if first is None else first
     threads = begun.get("threads", NOT_RECORDED)
     return Card(
         name, *about, recipe=dict(recipe), training=dict(training),
         command=f"OMP_NUM_THREADS={threads} {command}" if isinstance(threads, int) else command,
-        library=__version__, torch=str(torch.__version__), threads=threads,
+        library=versions().get("kledit-lite", NOT_RECORDED),
+        torch=str(torch.__version__), threads=threads,
         pool_sha256=begun.get("pool_sha256", NOT_RECORDED),
         start_sha256=begun.get("start_sha256", NOT_RECORDED),
     )  # fmt: skip
