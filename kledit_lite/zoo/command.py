@@ -94,18 +94,18 @@ def facts(card: Mapping[str, Any]) -> list[str]:
     """The provenance of a card in words, checksums by their first 12 digits.
 
     Example:
-        >>> facts({"command": "not recorded", "sha256": 64 * "0"})
-        ['command: not recorded', 'sha256: 000000000000']
+        >>> facts({"command": "not recorded", "threads": 2, "sha256": 64 * "0"})
+        ['threads 2', 'sha256 000000000000', 'not recorded: command']
     """
     from kledit_lite.zoo.store import FACTS, NOT_RECORDED
 
-    said = []
-    for name in FACTS:
-        if name in card:
-            value = card[name]
-            short = name.endswith("sha256") and value != NOT_RECORDED
-            said.append(f"{name.replace('_', ' ')}: {value[:12] if short else value}")
-    return said
+    told = {name.replace("_", " "): card[name] for name in FACTS if name in card}
+    missing = [name for name, value in told.items() if value == NOT_RECORDED]
+    said = [
+        f"{name} {value[:12] if name.endswith('sha256') else value}"
+        for name, value in told.items() if name not in missing
+    ]  # fmt: skip
+    return [*said, f"not recorded: {', '.join(missing)}"] if missing else said
 
 
 GROUP = "the models that ship with the package"
