@@ -23,6 +23,7 @@ API = {
     "zoo": ("zoo",),
     "align": ("align",),
     "failures": ("failures",),
+    "influence": ("influence",),
     "trace": ("trace",),
     "locate": ("locate",),
     "edit": ("edit",),

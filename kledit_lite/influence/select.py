@@ -1,0 +1,282 @@
+r"""Hard tasks from few examples: which k images a class make a few-shot classifier fail.
+
+A task has N classes, a pool of images to draw supports from, and queries. A class is its weighted
+prototype, and a query's logits are its similarities to the prototypes (thesis, chapter 4):
+
+.. math::
+    c_j = \frac{\sum_i w_i f_i}{\sum_i w_i}, \qquad
+    z_{rj} = -\|q_r - c_j\|^2 \text{ or } s \cos(q_r, c_j), \qquad
+    L = \frac{1}{R} \sum_r \mathrm{CE}(z_r, y_r)
+
+:math:`\max_w L` over sets of k a class (4.1) has a gradient in closed form:
+
+.. math::
+    \frac{\partial L}{\partial w_i} = \frac{1}{\sum w} \Big\langle \frac{\partial L}{\partial c_j},
+    f_i - c_j \Big\rangle, \qquad i \text{ in class } j
+
+FastDiffSel takes one step of size alpha from w = 1, projects on the L1 ball and keeps the k largest
+weights. Soft thresholding keeps the order, so that is the top k by gradient, whatever alpha is; the
+projection only makes ties, of which the printed method picks some arbitrarily. `one_step` ranks.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from kledit_lite.core.errors import KleditError, unknown
+from kledit_lite.influence.project import project_capped_simplex
+from kledit_lite.influence.tasks import Task
+
+Metric = Literal["euclidean", "cosine"]
+METRICS = ("euclidean", "cosine")
+COSINE_SCALE = 10.0
+"""The s of cosine logits, as in the published code; the text has Euclidean distances."""
+
+
+@dataclass(frozen=True)
+class Score:
+    """Mean cross-entropy (nats) and accuracy of queries."""
+
+    loss: float
+    accuracy: float
+
+
+def prototypes(task: Task, weights: np.ndarray) -> np.ndarray:
+    """Weighted means of the pool's classes, (N, D).
+
+    Args:
+        task: N classes.
+        weights: (M,) of the pool's images.
+
+    Raises:
+        KleditError: a class whose weights do not sum to a positive number.
+    """
+    hot = task.hot  # (M, N)
+    total = weights @ hot
+    if not (total > 0).all():
+        raise KleditError(
+            f"The weights of class {int(np.argmin(total))} sum to {total.min():.3g}; a prototype "
+            "needs a positive sum."
+        )
+    return (hot * weights[:, None]).T @ task.pool / total[:, None]
+
+
+def logits(c: np.ndarray, queries: np.ndarray, metric: Metric = "euclidean") -> np.ndarray:
+    """Similarity of queries (R, D) to prototypes (N, D), (R, N).
+
+    Example:
+        >>> logits(np.eye(2), np.zeros((1, 2))).tolist()
+        [[-1.0, -1.0]]
+    """
+    if metric == "euclidean":
+        cross = 2 * queries @ c.T
+        return cross - (queries**2).sum(axis=1)[:, None] - (c**2).sum(axis=1)
+    if metric == "cosine":
+        return COSINE_SCALE * _unit(queries) @ _unit(c).T
+    raise unknown("metric", metric, METRICS)
+
+
+def score(
+    task: Task, support: np.ndarray, metric: Metric = "euclidean", *, fresh: bool = False
+) -> Score:
+    """Loss and accuracy of a support set.
+
+    Args:
+        task: its queries, or with `fresh` the ones that no selector saw.
+        support: row numbers of the pool.
+        metric: ``"euclidean"`` or ``"cosine"``.
+        fresh: see `task`.
+    """
+    weights = np.zeros(len(task.pool))
+    weights[support] = 1
+    queries, labels = (task.fresh, task.fresh_labels) if fresh else (task.queries, task.answers)
+    if not len(queries):
+        raise KleditError("The task has no fresh queries; draw it with fresh > 0.")
+    z = logits(prototypes(task, weights), queries, metric)
+    return Score(_loss(z, labels), float((z.argmax(axis=1) == labels).mean()))
+
+
+def weight_gradient(task: Task, weights: np.ndarray, metric: Metric = "euclidean") -> np.ndarray:
+    """Derivative of the queries' mean loss in each image's weight, (M,) (equation in the module).
+
+    Cost O(R N D + M D).
+    """
+    c = prototypes(task, weights)
+    z = logits(c, task.queries, metric)
+    p = np.exp(z - z.max(axis=1, keepdims=True))
+    p /= p.sum(axis=1, keepdims=True)
+    p[np.arange(len(p)), task.answers] -= 1
+    p /= len(p)  # dL/dz, (R, N)
+    if metric == "euclidean":
+        pull = 2 * (p.T @ task.queries - p.sum(axis=0)[:, None] * c)
+    else:
+        size = np.linalg.norm(c, axis=1, keepdims=True)
+        turned = p.T @ _unit(task.queries)  # (N, D)
+        along = (turned * c).sum(axis=1, keepdims=True) / size**2
+        pull = COSINE_SCALE * (turned - along * c) / size
+    from_class = task.pool - c[task.labels]
+    return (from_class * pull[task.labels]).sum(axis=1) / (weights @ task.hot)[task.labels]
+
+
+def one_step(task: Task, metric: Metric = "euclidean", *, easy: bool = False) -> np.ndarray:
+    """FastDiffSel as its answer really is: the k images a class with the largest gradient at w = 1.
+
+    Args:
+        task: what to choose from.
+        metric: of the logits.
+        easy: the smallest instead.
+
+    Returns:
+        Row numbers of the pool (sum of shots,), class by class.
+
+    Cost O(R N D + M D).
+    """
+    gradient = weight_gradient(task, np.ones(len(task.pool)), metric)
+    return _top(task, -gradient if easy else gradient)
+
+
+def projected_steps(
+    task: Task,
+    metric: Metric = "euclidean",
+    *,
+    steps: int = 30,
+    rate: float = 0.5,
+    easy: bool = False,
+) -> np.ndarray:
+    """Gradient steps on the convex hull of the supports, and the best support on the way.
+
+    Each class's weights stay on the capped simplex (0 to 1, sum k) by an exact projection, so that
+    sums stay positive, as they do not on the L1 ball.
+
+    Args:
+        task: what to choose from.
+        metric: of the logits.
+        steps: gradients.
+        rate: step, relative to a class's largest gradient.
+        easy: descend instead.
+
+    Returns:
+        Row numbers of the pool, class by class.
+
+    Cost: `steps` times O(R N D + M D).
+    """
+    sign = -1.0 if easy else 1.0
+    rows = [np.flatnonzero(task.labels == j) for j in range(task.way)]
+    weights = np.concatenate(
+        [np.full(len(r), k / len(r)) for r, k in zip(rows, task.shots, strict=True)]
+    )
+    weights = weights[np.argsort(np.concatenate(rows))]
+    best, chosen = -np.inf, np.zeros(0, int)
+    for _ in range(steps):
+        gradient = sign * weight_gradient(task, weights, metric)
+        for r, k in zip(rows, task.shots, strict=True):
+            step = rate * gradient[r] / max(float(np.abs(gradient[r]).max()), 1e-300)
+            weights[r] = project_capped_simplex(weights[r] + step, float(k))
+        found = _top(task, weights + 1e-9 * gradient)
+        loss = sign * score(task, found, metric).loss
+        if loss > best:
+            best, chosen = loss, found
+    return chosen
+
+
+def greedy(
+    task: Task,
+    metric: Metric = "euclidean",
+    *,
+    start: np.ndarray | None = None,
+    rounds: int = 2,
+    easy: bool = False,
+) -> np.ndarray:
+    """Exchange one image after the other for the one of its class that hurts the most.
+
+    Exchanging moves one prototype, so one column of the logits changes: all candidates of an
+    exchange are scored in one product, exactly as if each support were scored anew.
+
+    Args:
+        task: what to choose from.
+        metric: of the logits.
+        start: rows of the pool, class by class, as `random_support` gives them; default the first
+            of each class.
+        rounds: times that every image is tried, unless none changes.
+        easy: for the one that hurts least.
+
+    Returns:
+        Row numbers of the pool, class by class.
+
+    Cost: O(R M D) for each of k rounds exchanges of every class: O(k rounds R M D).
+    """
+    sign = -1.0 if easy else 1.0
+    chosen = _top(task, np.zeros(len(task.pool))) if start is None else np.array(start)
+    pool, queries, answers = task.pool, task.queries, task.answers
+    ends = np.cumsum(task.shots)
+    c = np.stack(
+        [pool[chosen[e - k : e]].mean(axis=0) for e, k in zip(ends, task.shots, strict=True)]
+    )
+    z = logits(c, queries, metric)
+    loss = sign * _loss(z, answers)
+    own = z[np.arange(len(z)), answers]
+    for _ in range(rounds):
+        before = chosen.copy()
+        for j, (end, k) in enumerate(zip(ends, task.shots, strict=True)):
+            mine = answers == j
+            others = np.delete(z, j, axis=1)
+            top = others.max(axis=1)
+            rest = np.log(np.exp(others - top[:, None]).sum(axis=1)) + top  # (R,)
+            for at in range(end - k, end):
+                inside = chosen[end - k : end]
+                left = np.setdiff1d(np.flatnonzero(task.labels == j), inside)
+                if not len(left):
+                    break
+                moved = c[j] + (pool[left] - pool[chosen[at]]) / k  # (m, D)
+                column = logits(moved, queries, metric)  # (R, m)
+                right = np.where(mine[:, None], column, own[:, None])
+                losses = sign * (np.logaddexp(rest[:, None], column) - right).mean(axis=0)
+                pick = int(losses.argmax())
+                if losses[pick] > loss + 1e-12 * max(1.0, abs(loss)):
+                    chosen[at], loss = left[pick], losses[pick]
+                    c[j], z[:, j] = moved[pick], column[:, pick]
+                    own[mine] = z[mine, j]
+        if (chosen == before).all():
+            break
+    return chosen
+
+
+def random_support(task: Task, rng: np.random.Generator) -> np.ndarray:
+    """k images of each class at random: rows of the pool, class by class."""
+    return _top(task, rng.random(len(task.pool)))
+
+
+def best_of_random(
+    task: Task,
+    rng: np.random.Generator,
+    draws: int = 200,
+    metric: Metric = "euclidean",
+    *,
+    easy: bool = False,
+) -> np.ndarray:
+    """The hardest (or easiest) of `draws` random supports, by the queries' loss."""
+    found = [random_support(task, rng) for _ in range(draws)]
+    losses = [score(task, s, metric).loss for s in found]
+    return found[int(np.argmin(losses) if easy else np.argmax(losses))]
+
+
+def _top(task: Task, values: np.ndarray) -> np.ndarray:
+    """The k rows of each class with the largest values, ties by row number."""
+    rows = (np.flatnonzero(task.labels == j) for j in range(task.way))
+    picked = [
+        r[np.argsort(-values[r], kind="stable")[:k]] for r, k in zip(rows, task.shots, strict=True)
+    ]
+    return np.concatenate(picked)
+
+
+def _loss(z: np.ndarray, labels: np.ndarray) -> float:
+    top = z.max(axis=1)
+    total = np.log(np.exp(z - top[:, None]).sum(axis=1)) + top
+    return float((total - z[np.arange(len(z)), labels]).mean())
+
+
+def _unit(x: np.ndarray) -> np.ndarray:
+    return x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-300)
