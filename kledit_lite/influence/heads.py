@@ -192,7 +192,7 @@ def _newton(
             hessian_product(problem, state),
             gradient.ravel(),
             precondition=lambda v: cho_solve(factor, v, check_finite=False),
-            tol=1e-6,
+            tol=min(0.1, float(np.abs(gradient).max()) ** 0.5),
         )
         return way.reshape(problem.shape)
     h = data_hessian(problem, state)

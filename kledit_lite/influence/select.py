@@ -26,6 +26,7 @@ from typing import Literal
 
 import numpy as np
 
+from kledit_lite.core.arrays import unit_rows
 from kledit_lite.core.errors import KleditError, unknown
 from kledit_lite.influence.project import project_capped_simplex
 from kledit_lite.influence.tasks import Task
@@ -75,7 +76,7 @@ def logits(c: np.ndarray, queries: np.ndarray, metric: Metric = "euclidean") -> 
         cross = 2 * queries @ c.T
         return cross - (queries**2).sum(axis=1)[:, None] - (c**2).sum(axis=1)
     if metric == "cosine":
-        return COSINE_SCALE * _unit(queries) @ _unit(c).T
+        return COSINE_SCALE * unit_rows(queries) @ unit_rows(c).T
     raise unknown("metric", metric, METRICS)
 
 
@@ -113,8 +114,8 @@ def weight_gradient(task: Task, weights: np.ndarray, metric: Metric = "euclidean
     if metric == "euclidean":
         pull = 2 * (p.T @ task.queries - p.sum(axis=0)[:, None] * c)
     else:
-        size = np.linalg.norm(c, axis=1, keepdims=True)
-        turned = p.T @ _unit(task.queries)  # (N, D)
+        size = np.linalg.norm(c, axis=1)[:, None]
+        turned = p.T @ unit_rows(task.queries)  # (N, D)
         along = (turned * c).sum(axis=1, keepdims=True) / size**2
         pull = COSINE_SCALE * (turned - along * c) / size
     from_class = task.pool - c[task.labels]
@@ -276,7 +277,3 @@ def _loss(z: np.ndarray, labels: np.ndarray) -> float:
     top = z.max(axis=1)
     total = np.log(np.exp(z - top[:, None]).sum(axis=1)) + top
     return float((total - z[np.arange(len(z)), labels]).mean())
-
-
-def _unit(x: np.ndarray) -> np.ndarray:
-    return x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-300)
