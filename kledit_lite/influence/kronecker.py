@@ -19,6 +19,7 @@ import numpy as np
 import torch
 
 from kledit_lite.core.errors import KleditError
+from kledit_lite.inside.hooks import read
 
 
 @dataclass(frozen=True)
@@ -87,29 +88,20 @@ def ek_fac(model: torch.nn.Module, x: torch.Tensor) -> EkFac:
     inside = {p for m in layers for p in m.parameters()}
     if not layers or any(p not in inside for p in model.parameters()):
         raise KleditError("EK-FAC here takes nets whose parameters are all in Linear layers.")
-    seen: dict[torch.nn.Linear, tuple[torch.Tensor, torch.Tensor]] = {}
-
-    def look(layer: torch.nn.Linear, given: tuple[torch.Tensor], out: torch.Tensor) -> None:
-        seen[layer] = (given[0].detach(), out)
-
-    handles = [m.register_forward_hook(look) for m in layers]
-    try:
+    with read(model, layers, at="input") as given, read(model, layers) as made:
         z = model(x)
-    finally:
-        for handle in handles:
-            handle.remove()
-    if any(seen[m][1].ndim != 2 or len(seen[m][1]) != len(x) for m in layers if m in seen):
+    outs = [made[m] for m in layers]
+    if any(out.ndim != 2 or len(out) != len(x) for out in outs):
         raise KleditError("EK-FAC here takes nets whose layers see one row for each example.")
     log_p = z.log_softmax(1)
     root = log_p.detach().exp().sqrt()
-    outs = [seen[m][1] for m in layers]
     slopes = [
         torch.autograd.grad((root[:, c] * -log_p[:, c]).sum(), outs, retain_graph=True)
         for c in range(z.shape[1])
     ]  # (K, layers) of (n, out)
     blocks = []
     for i, m in enumerate(layers):
-        a = seen[m][0]
+        a = given[m].detach()
         if m.bias is not None:
             a = torch.cat([a, a.new_ones(len(a), 1)], 1)
         inputs = a.double().cpu().numpy()
