@@ -195,8 +195,8 @@ PARSERS = dict(commands(cli.parser()))
 def test_every_command_is_there():
     assert set(PARSERS) == {
         "book", "run", "report", "sync", "bench", "profile", "prime", "trace", "locogen", "edit",
-        "apply", "unedit", "msa", "restor", "tofu", "influence", "hard-tasks", "zoo list", "zoo eval",
-        "zoo train",
+        "apply", "unedit", "msa", "restor", "tofu", "influence", "hard-tasks", "zoo list",
+        "zoo eval", "zoo train",
     }  # fmt: skip
 
 
