@@ -100,7 +100,7 @@ def run_apply(options: ApplyOptions) -> Results:
     begin = time.perf_counter()
     check_folder(options.out)
     edit = Edit.load(options.edit)
-    prompts = read_prompts(options)
+    prompts = prompts_to_show(options)
     _say(f"loading {options.model}")
     pipe = open_pipeline(options.model, dtype=options.dtype)
     check_same(edit.shapes, pipe)
@@ -124,13 +124,13 @@ def run_unedit(options: UneditOptions) -> Results:
     begin = time.perf_counter()
     check_folder(options.out)
     before_weights, meta = read_file(options.undo, UNDO, "undo", "undo")
-    prompts = read_prompts(options)
+    prompts = prompts_to_show(options)
     _say(f"loading {options.model}")
     pipe = open_pipeline(options.model, dtype=options.dtype)
     check_same(meta["shapes"], pipe, "undo file")
     weights = check_editable(pipe, before_weights)
     for name, weight in weights.items():
-        if digest(weight) != meta["after"][name]:
+        if checksum(weight) != meta["after"][name]:
             raise KleditError(
                 f"{options.model} does not carry the edit that {options.undo} undoes: {name} is "
                 "different; give the model that was written with it, in the same dtype."
@@ -143,7 +143,7 @@ def run_unedit(options: UneditOptions) -> Results:
             weight.copy_(before_weights[name])
     with whole_folder(options.out) as folder:
         pipe.save_pretrained(folder / "model")
-        rows = [f"{n},{digest(w)}" for n, w in weights.items()]
+        rows = [f"{n},{checksum(w)}" for n, w in weights.items()]
         (folder / "table.csv").write_text("\n".join(["matrix,sha256", *rows]) + "\n")
         title = f"{meta['method']} undone in {options.model}"
         moved = _shown(folder, pipe, prompts, edited, options, title)
@@ -156,17 +156,17 @@ def save_undo(handle: Handle, path: Path) -> Path:
     from safetensors.torch import save
 
     tensors = {n: w.cpu().contiguous() for n, w in handle.before.items()}
-    after = {n: digest(handle.edit._after(n, w)) for n, w in handle.before.items()}
+    after = {n: checksum(handle.edit._after(n, w)) for n, w in handle.before.items()}
     shapes = {k: list(v) for k, v in handle.edit.shapes.items()}
     meta = {"method": handle.edit.method, "shapes": shapes, "after": after}
     return write_atomically(path, save(tensors, {"format": UNDO, "undo": json.dumps(meta)}))
 
 
-def digest(weight: torch.Tensor) -> str:
+def checksum(weight: torch.Tensor) -> str:
     """SHA-256 of a tensor's bytes.
 
     Example:
-        >>> digest(torch.zeros(1))[:8]
+        >>> checksum(torch.zeros(1))[:8]
         'df3f6198'
     """
     flat = weight.detach().cpu().contiguous().reshape(-1).view(torch.uint8)
@@ -180,7 +180,7 @@ def sources(concepts: Sequence[Concept], most: int) -> list[tuple[str, str]]:
     return every[: max(most, 1)]
 
 
-def read_prompts(options: ApplyOptions | UneditOptions) -> list[str]:
+def prompts_to_show(options: ApplyOptions | UneditOptions) -> list[str]:
     """Prompts to show: none, the sources of pairs (CSV, JSON), or lines of a text file."""
     if options.prompts is None:
         return []
