@@ -19,9 +19,15 @@ import torch
 
 
 def msa_by_bytes(
-    target: Path, base: Path, forget: Path, retain: Path | None, alpha: float, beta: float
+    target: Path,
+    base: Path,
+    forget: Path,
+    retain: Path | None,
+    alpha: float,
+    beta: float,
+    precise: type = np.float64,
 ) -> dict[str, np.ndarray]:
-    """Model state arithmetic in double precision on the bytes of safetensors files.
+    """Model state arithmetic on the bytes of safetensors files, in double or single precision.
 
     Returns:
         name -> values rounded once to the target's type, as float64.
@@ -29,10 +35,10 @@ def msa_by_bytes(
     files = [_safetensors(p) for p in (target, base, forget, retain) if p is not None]
     out = {}
     for name, (kind, zero) in files[0].items():
-        others = [f[name][1].astype(np.float64) for f in files[1:]]
-        value = zero.astype(np.float64) - alpha * (others[1] - others[0])
+        others = [f[name][1].astype(precise) for f in files[1:]]
+        value = zero.astype(precise) - precise(alpha) * (others[1] - others[0])
         if retain is not None:
-            value = value + beta * (others[2] - others[0])
+            value = value + precise(beta) * (others[2] - others[0])
         out[name] = _bfloat16(value) if kind == "BF16" else value.astype(zero.dtype)
         out[name] = out[name].astype(np.float64)
     return out

@@ -6,13 +6,14 @@ r"""Model state arithmetic: take back what a model learned, with checkpoints fro
 :math:`\theta_2` that checkpoint fine-tuned on the forget set and on a retain set of the same size
 (prospectus, section 5.6). Where :math:`\theta_0` is the final model itself, this is a task vector.
 
-The arithmetic is elementwise, so it needs no model in memory: equal pieces of the files stream
-through a few megabytes of buffers, computed in single precision and rounded once.
+The arithmetic is elementwise, so it needs no model in memory: equal pieces of the files are mapped,
+computed in single precision, rounded once and written.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
@@ -29,8 +30,8 @@ from kledit_lite.unlearn.arithmetic.checkpoints import (
     open_checkpoint,
     same_bytes,
 )
+from kledit_lite.unlearn.arithmetic.pieces import cut, stream
 from kledit_lite.unlearn.arithmetic.state import check_beta, check_strengths
-from kledit_lite.unlearn.arithmetic.streaming import plan, stream
 
 COPIED = ("*.json", "*.txt", "*.model", "*.jinja", "*.py", "LICENSE*")
 """Files of the target's folder that go with the result."""
@@ -117,7 +118,8 @@ def msa(
 
     Two runs to one `out` keep apart; the later one to finish is refused.
 
-    Cost: reads every input once, writes once; about 20 MB per worker, whatever the size.
+    Cost: reads every input once, writes once; about 20 MB per worker, whatever
+    the size, and the pages of the files that are being read.
 
     Example:
         >>> import tempfile
@@ -153,8 +155,7 @@ def msa(
         mixed = [n for n, t in tensors.items() if _is_float(t) != _is_float(goal.tensors[n])]
         if mixed:
             raise KleditError(f"{mixed[0]!r} holds whole numbers in only some checkpoints.")
-    runs = plan(goal, found[1:])
-    computed = [r for r in runs if len(r.sources) > 1 and r.sources[0][2].startswith(("F", "BF"))]
+    pieces = cut(goal, found[1:])
     kept = tuple(n for n, t in goal.tensors.items() if not _is_float(t) or is_buffer(n, t))
     out.parent.mkdir(parents=True, exist_ok=True)
     need, free = goal.size, shutil.disk_usage(out.parent).free
@@ -164,8 +165,10 @@ def msa(
         )
     work = partial_folder(out)
     try:
-        stats = stream(goal, runs, work, alpha, beta, workers, progress)
-        values = sum(r.count for r in computed)
+        weight, update, lost, moved, erased, seen = stream(
+            goal, pieces, work, alpha, beta, workers, progress
+        )
+        values = sum(p.count for p in pieces if len(p.sources) > 1)
         tied, ignored, rows = (
             tuple(sorted({n for m in matched.values() for n in getattr(m, what)}))
             for what in ("tied", "ignored", "rows")
@@ -174,12 +177,18 @@ def msa(
             alpha, beta, len(goal.tensors) - len(kept), values, kept, tied, ignored,
             {role: m.prefix for role, m in matched.items() if m.prefix}, rows,
             {role: dtypes(ts.values()) for role, ts in zip(opened, found, strict=True)},
-            *stats.summary(values), sum(sum(t.size for t in ts.values()) for ts in found), need,
+            math.sqrt(_share(update, weight)), math.sqrt(_share(lost, update)),
+            _share(erased, moved), _share(seen, values),
+            sum(sum(t.size for t in ts.values()) for ts in found), need,
         )  # fmt: skip
         _publish(work, out, goal, report)
     finally:
         shutil.rmtree(work, ignore_errors=True)
     return report
+
+
+def _share(part: float, whole: float) -> float:
+    return float(part / whole) if whole else 0.0
 
 
 def _is_float(tensor: Tensor) -> bool:

@@ -25,6 +25,7 @@ def combine(
     retain: torch.Tensor | None = None,
     alpha: float = 1.0,
     beta: float = 1.0,
+    room: Iterable[torch.Tensor] | None = None,
 ) -> torch.Tensor:
     r"""The formula on tensors, before rounding: :math:`\theta_D-\alpha(\theta_1-\theta_0)+...`.
 
@@ -34,9 +35,11 @@ def combine(
     Args:
         target, base, forget, retain: tensors of one shape on any devices; `retain` may be None.
         alpha, beta: strength of the forget and of the retain vector.
+        room: three tensors like the result to compute in, instead of new ones.
 
     Returns:
-        The same shape in float32 (float64 if the target is), on the target's device.
+        The same shape in float32 (float64 if the target is), on the target's device; the first
+        tensor of `room`.
 
     Example:
         >>> import torch
@@ -46,9 +49,15 @@ def combine(
     import torch
 
     kind = torch.float64 if target.dtype == torch.float64 else torch.float32
-    base, forget = (x.to(target.device, kind) for x in (base, forget))
-    out = target.to(kind) - (forget - base) * alpha
-    return out if retain is None else out + (retain.to(target.device, kind) - base) * beta
+    if room is None:
+        room = [torch.empty_like(target, dtype=kind) for _ in range(3)]
+    out, zero, vector = room
+    out.copy_(target)
+    zero.copy_(base)
+    for other, strength in ((forget, -alpha), (retain, beta)):
+        if other is not None:
+            out += vector.copy_(other).sub_(zero).mul_(strength)
+    return out
 
 
 def msa_state(
