@@ -36,8 +36,8 @@ from kledit_lite.unlearn.generation import generate
 from kledit_lite.unlearn.judges import (
     alias_match,
     embedding_judge,
-    exact_match,
     overlap_chooser,
+    rouge_l,
 )
 from kledit_lite.unlearn.methods import (
     KL,
@@ -73,7 +73,6 @@ from kledit_lite.unlearn.restor.facts import (
 from kledit_lite.unlearn.restor.files import blocks, load_public
 from kledit_lite.unlearn.restor.people import Corruption, corrupt_people, general_texts
 from kledit_lite.unlearn.restor.workbench import Case, Workbench, recovered
-from kledit_lite.unlearn.rouge import Rouge, rouge_l
 from kledit_lite.unlearn.trainer import History, Settings, add_lora, train
 
 __all__ = [
@@ -99,7 +98,6 @@ __all__ = [
     "Outcomes",
     "Reference",
     "Report",
-    "Rouge",
     "Scores",
     "Settings",
     "Trial",
@@ -118,7 +116,6 @@ __all__ = [
     "embedding_judge",
     "token_rows",
     "evaluate",
-    "exact_match",
     "from_triples",
     "general_texts",
     "generate",

@@ -125,29 +125,34 @@ def _compute(
     """One piece of the result; `number` is that of its first block."""
     import torch
 
-    sums = np.zeros(6)
-    target, *others = (_mapped(t, piece.start, piece.count) for t in piece.sources)
-    result = torch.empty_like(target) if others else target
-    if others:
-        kind = torch.float64 if target.dtype == torch.float64 else torch.float32
-        room = torch.empty(3, BLOCK, dtype=kind)
-        most = min(torch.finfo(target.dtype).max, 1e18) / 2
-        blocks = zip(*(x.split(BLOCK) for x in (result, target, *others)), strict=True)
-        for i, (after, before, base, forget, *retain) in enumerate(blocks, number):
-            exact = combine(
-                before, base, forget, *retain or [None], alpha, beta, room[:, : len(before)]
-            )
-            after.copy_(exact)
+    sums, first = np.zeros(6), piece.sources[0]
+    parts = [_mapped(t, piece.start, piece.count) for t in piece.sources]
+    with open(work / first.file.name, "r+b") as out:
+        out.seek(first.offset + piece.start * ITEM_SIZE[first.dtype])
+        if len(parts) == 1:
+            out.write(_bytes(parts[0]))
+            return sums
+        kind = torch.float64 if first.dtype == "F64" else torch.float32
+        room, stored = torch.empty(3, BLOCK, dtype=kind), torch.empty(BLOCK, dtype=parts[0].dtype)
+        most = min(torch.finfo(stored.dtype).max, 1e18) / 2
+        blocks = zip(*(x.split(BLOCK) for x in parts), strict=True)
+        for i, (before, base, forget, *retain) in enumerate(blocks, number):
+            n = len(before)
+            exact = combine(before, base, forget, *retain or [None], alpha, beta, room[:, :n])
+            after = stored[:n].copy_(exact)
             # a sum of squares this small has no large part, which takes less time to see
             if not exact.dot(exact) < most**2 and not after.isfinite().all():
                 raise not_finite(piece.name, alpha, beta)
             if i % every == 0:
                 sums += rounding(before, exact, after)
-    tensor = piece.sources[0]
-    with open(work / tensor.file.name, "r+b") as out:
-        out.seek(tensor.offset + piece.start * ITEM_SIZE[tensor.dtype])
-        out.write(result.view(torch.uint8).numpy().data)
+            out.write(_bytes(after))
     return sums
+
+
+def _bytes(tensor: torch.Tensor) -> memoryview:
+    import torch
+
+    return tensor.view(torch.uint8).numpy().data
 
 
 def _mapped(tensor: Tensor, start: int, count: int) -> torch.Tensor:

@@ -71,12 +71,6 @@ def questions(
     return tuple(out)
 
 
-def author_questions(authors: Iterable[str] | None = None) -> tuple[Question, ...]:
-    """The samples of some authors, all forty if None."""
-    wanted = set(people("authors") if authors is None else authors)
-    return questions([f for f in facts("authors") if f.subject in wanted])
-
-
 def known_questions(group: str, count: int = 100, seed: int = 0) -> tuple[Question, ...]:
     """Samples of what a pretrained model knows, with bare answers.
 

@@ -18,7 +18,7 @@ import numpy as np
 from kledit_lite.core.arrays import as_features, as_vector
 from kledit_lite.core.errors import KleditError
 from kledit_lite.metrics.stats import KSResult, ks_2samp
-from kledit_lite.unlearn.judges import Chooser, call, overlap_chooser
+from kledit_lite.unlearn.judges import Chooser, call, overlap_chooser, rouge_l
 
 
 @dataclass(frozen=True)
@@ -321,7 +321,6 @@ def evaluate(
     from kledit_lite.inside.language import log_probabilities
     from kledit_lite.unlearn.chat import as_chat
     from kledit_lite.unlearn.generation import generate
-    from kledit_lite.unlearn.rouge import rouge_l
 
     counts = {len(q.wrong) for q in questions}
     if len(counts) != 1:

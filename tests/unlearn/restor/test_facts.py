@@ -11,7 +11,6 @@ from kledit_lite.unlearn.judges import (
     alias_match,
     call,
     embedding_judge,
-    exact_match,
     majority,
     normalise,
 )
@@ -156,7 +155,6 @@ def test_judges():
     assert alias_match("", ["United States of America"], "United States")
     assert not alias_match("", ["United States of America"], "America")
     assert not alias_match("", ["male"], "female") and not alias_match("", ["x"], "  ")
-    assert exact_match("", ["Tarn"], "tarn!") and not exact_match("", ["Tarn"], "in Tarn")
     table = {"near": [1.0, 0.1], "far": [0.0, 1.0], "right": [1.0, 0.0]}
     judge = embedding_judge(lambda texts: np.array([table[t] for t in texts]), 0.9)
     assert judge("", ["right"], "near") and not judge("", ["right"], "far")

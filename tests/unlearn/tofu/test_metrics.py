@@ -11,20 +11,13 @@ from scipy import stats
 
 from kledit_lite import cli
 from kledit_lite.core.errors import KleditError
-from kledit_lite.unlearn.rouge import lcs_length, rouge_l
-from kledit_lite.unlearn.tofu import (
-    authors,
-)
-from kledit_lite.unlearn.tofu import (
-    command as tofu_command,
-)
-from kledit_lite.unlearn.tofu import (
-    logs as tofu_logs,
-)
-from kledit_lite.unlearn.tofu import (
-    metrics as tofu,
-)
+from kledit_lite.unlearn.judges import rouge_l
+from kledit_lite.unlearn.tofu import authors
+from kledit_lite.unlearn.tofu import command as tofu_command
+from kledit_lite.unlearn.tofu import logs as tofu_logs
+from kledit_lite.unlearn.tofu import metrics as tofu
 from kledit_lite.unlearn.tofu.metrics import Log, Question
+from kledit_lite.world.people import facts
 
 LOGS = {
     "retain": "eval_log.json", "forget": "eval_log_forget.json",
@@ -104,28 +97,28 @@ def test_published_rouge_recalls_are_ours(published):
             )
 
 
-TEXT = st.text(st.sampled_from("abcdeinsty, .-1A\n") | st.characters(), max_size=60)
+WORDS = st.lists(st.sampled_from(["a", "be", "cat7"]), max_size=9)
 
 
 @settings(max_examples=60, deadline=None)
-@given(TEXT, TEXT, st.booleans())
-def test_rouge_l_is_the_rouge_score_package(reference, text, stem):
-    scorer = pytest.importorskip("rouge_score.rouge_scorer")
-    theirs = scorer.RougeScorer(["rougeL"], use_stemmer=stem).score(reference, text)["rougeL"]
-    ours = rouge_l(reference, text, stem)
-    assert (ours.precision, ours.recall) == (theirs.precision, theirs.recall)
-    assert ours.f == pytest.approx(theirs.fmeasure, abs=1e-12)
-
-
-@settings(max_examples=60, deadline=None)
-@given(st.lists(st.sampled_from("abc"), max_size=9), st.lists(st.sampled_from("abc"), max_size=9))
-def test_bit_parallel_lcs_is_the_table(a, b):
+@given(WORDS, WORDS, st.booleans())
+def test_rouge_l_is_the_longest_common_subsequence_by_the_table(a, b, stem):
     table = np.zeros((len(a) + 1, len(b) + 1), int)
     for i, x in enumerate(a, 1):
         for j, y in enumerate(b, 1):
             same = table[i - 1, j - 1] + 1
             table[i, j] = same if x == y else max(table[i - 1, j], table[i, j - 1])
-    assert lcs_length(a, b) == table[-1, -1]
+    found, common = rouge_l(" ".join(a), ", ".join(b).upper(), stem), int(table[-1, -1])
+    assert found.recall == (common / len(a) if common else 0)
+    assert found.precision == (common / len(b) if common else 0)
+    assert found.fmeasure == pytest.approx(2 * common / (len(a) + len(b)) if common else 0)
+
+
+def test_rouge_l_stems_long_words_only_and_drops_other_letters():
+    assert rouge_l("singing lutes", "sings lute").recall == 1.0
+    assert rouge_l("singing lutes", "sings lute", stem=False).recall == 0.0
+    assert rouge_l("was his", "wa hi").recall == 0.0  # three letters stay as they are
+    assert rouge_l("Caf\u00e9-noir, 1602!", "caf noir 1602").fmeasure == 1.0
 
 
 def test_by_hand():
@@ -349,7 +342,7 @@ def test_the_command_evaluates_a_model(pico, pico_tokenizer, tmp_path, capsys):
 
 
 def test_the_small_tofu_has_forty_authors_and_three_splits():
-    every = authors.author_questions()
+    every = authors.questions(facts("authors"))
     assert len(every) > 200 and all(len(q.wrong) == 3 for q in every)
     for name, count in authors.SPLITS.items():
         forget, retain = authors.split(name)
