@@ -68,10 +68,8 @@ UNUSED = {
     "unlearn.arithmetic.distance.distance",
     "unlearn.arithmetic.distance.kl_between",
     "unlearn.judges.embedding_judge",
-    "unlearn.judges.exact_match",
     "unlearn.restor.evaluate.RelationRow",
     "unlearn.restor.evaluate.by_relation",
-    "unlearn.tofu.authors.author_questions",
     "unlearn.tofu.authors.documents",
     "unlearn.tofu.authors.split",
 }

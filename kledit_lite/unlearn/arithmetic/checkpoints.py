@@ -270,8 +270,7 @@ def match(target: Checkpoint, other: Checkpoint, role: str, shared_tokens: bool 
             )
         tied.append(name)
     check_tokenizers(target.folder, other.folder, role, shared_tokens)
-    names = (tuple(sorted(x)) for x in (tied, ignored))
-    return Matched(found, *names, prefix, tuple(rows))
+    return Matched(found, tuple(sorted(tied)), tuple(sorted(ignored)), prefix, tuple(rows))
 
 
 def _renamed(weights: Mapping[str, Tensor], other: Checkpoint) -> tuple[Checkpoint, str]:

@@ -146,8 +146,8 @@ def msa(
         role: match(goal, opened[role], role, shared_tokens) for role in opened if role != "target"
     }
     found = [goal.tensors, *(m.tensors for m in matched.values())]
-    for role in [r for r in ("forget", "retain") if r in opened]:
-        _check_vector(role, matched[role].tensors, matched["base"].tensors)
+    for vector in sorted(matched.keys() - {"base"}):
+        _check_vector(vector, matched[vector].tensors, matched["base"].tensors)
     for role, tensors in zip(opened, found, strict=True):
         odd = [n for n, t in tensors.items() if t.dtype.startswith("F8")]
         if odd:

@@ -136,9 +136,9 @@ def _compute(
         room, stored = torch.empty(3, BLOCK, dtype=kind), torch.empty(BLOCK, dtype=parts[0].dtype)
         most = min(torch.finfo(stored.dtype).max, 1e18) / 2
         blocks = zip(*(x.split(BLOCK) for x in parts), strict=True)
-        for i, (before, base, forget, *retain) in enumerate(blocks, number):
-            n = len(before)
-            exact = combine(before, base, forget, *retain or [None], alpha, beta, room[:, :n])
+        for i, (before, base, forget, *more) in enumerate(blocks, number):
+            n, retain = len(before), more[0] if more else None
+            exact = combine(before, base, forget, retain, alpha, beta, room[:, :n])
             after = stored[:n].copy_(exact)
             # a sum of squares this small has no large part, which takes less time to see
             if not exact.dot(exact) < most**2 and not after.isfinite().all():

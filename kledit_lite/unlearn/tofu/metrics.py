@@ -100,7 +100,8 @@ class Log:
             raise KleditError(f"The evaluation log lacks {missing[0]!r}.")
         keys = list(log[fields[0]])
         columns = [np.array([log[f][k] for k in keys], np.float64) for f in fields if f in log]
-        return cls(*columns[:3], columns[3] if len(columns) == 4 else None)
+        truth, paraphrase, wrong = columns[:3]
+        return cls(truth, paraphrase, wrong, columns[3] if len(columns) == 4 else None)
 
 
 def probability(log: Log) -> np.ndarray:
