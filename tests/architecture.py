@@ -268,8 +268,10 @@ def components(graph: Mapping[str, set[str]]) -> list[set[str]]:
 
 
 def chapter_code(text: str) -> ast.Module:
-    """The code cells of a chapter in MyST Markdown, as one tree; magics are left out."""
-    cells = re.findall(r"^```\{code-cell\}[^\n]*\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    """A chapter's code as one tree: its cells, and blocks to run elsewhere; magics are left out."""
+    cells = re.findall(
+        r"^```(?:\{code-cell\}[^\n]*|python)\n(.*?)^```", text, re.MULTILINE | re.DOTALL
+    )
     lines = []
     for cell in cells:
         body = re.sub(r"\A(?:---\n.*?\n---\n|(?::[^\n]*\n)*)", "", cell, flags=re.DOTALL)

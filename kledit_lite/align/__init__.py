@@ -50,10 +50,8 @@ from kledit_lite.align.evaluate import (
 )
 from kledit_lite.align.linear import StreamingAligner, fit_aligner
 from kledit_lite.align.logic import (
-    LogicComparison,
     Query,
     Retrieval,
-    compare_with_composite,
     composite_ranking,
     guarded_ranking,
     parse,
@@ -75,7 +73,6 @@ from kledit_lite.align.to_text import (
     Decoded,
     decode_grammar,
     decode_lm,
-    rank_words,
 )
 
 if TYPE_CHECKING:
@@ -107,7 +104,6 @@ __all__ = [
     "ConceptBottleneck",
     "Decoded",
     "LinearHead",
-    "LogicComparison",
     "Pictures",
     "PrincipalAlignment",
     "Query",
@@ -120,7 +116,6 @@ __all__ = [
     "chance_level",
     "choose_ridge",
     "class_patterns",
-    "compare_with_composite",
     "composite_ranking",
     "concept_drift",
     "concept_levels",
@@ -147,7 +142,6 @@ __all__ = [
     "probe",
     "r2",
     "rank_classes",
-    "rank_words",
     "retained_accuracy",
     "retained_matrix",
     "retained_ratio",

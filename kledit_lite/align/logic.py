@@ -262,38 +262,3 @@ def precision_at(ranking: object, relevant: object, size: int | None = None) -> 
     if rows.dtype.kind not in "iu" or rows.min() < 0 or rows.max() >= len(truth):
         raise KleditError(f"ranking must hold row indices from 0 to {len(truth) - 1}.")
     return float(truth[rows[:size]].mean())
-
-
-@dataclass(frozen=True)
-class LogicComparison:
-    """Precision of concept logic and of the composite prompt, on sets of the same ``size``."""
-
-    size: int
-    logic: float
-    composite: float
-
-
-def compare_with_composite(
-    retrieval: Retrieval, composite: object, relevant: object
-) -> LogicComparison:
-    """Precision of both retrievals, each cut to the size of the concept-logic set.
-
-    Args:
-        retrieval: from `retrieve`.
-        composite: (N,) ranking from `composite_ranking`.
-        relevant: (N,) booleans, the ground truth of the query.
-
-    Raises:
-        KleditError: concept logic found nothing.
-
-    Example:
-        >>> found = Retrieval(np.array([0]), 1, {}, np.zeros(1))
-        >>> compare_with_composite(found, np.array([1, 0]), [True, False])
-        LogicComparison(size=1, logic=1.0, composite=0.0)
-    """
-    size = len(retrieval.indices)
-    return LogicComparison(
-        size,
-        precision_at(retrieval.indices, relevant),
-        precision_at(composite, relevant, max(size, 1)),
-    )

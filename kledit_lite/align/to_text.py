@@ -1,9 +1,8 @@
 r"""Concept-to-text: put a vector of a representation space into words (prospectus, section 3.5).
 
-Three decoders, all guided by the cosine between the vector and the text encoder's embedding of
+Two decoders, both guided by the cosine between the vector and the text encoder's embedding of
 the sentence so far:
 
-- `rank_words`: which of these candidate words completes the prompt best?
 - `decode_grammar`: beam search over a phrase grammar; no language model needed.
 - `decode_lm`: a causal language model proposes tokens, the cosine re-scores them.
 
@@ -50,8 +49,8 @@ PROMPT = "an image of a"
 class Decoded:
     """A decoded phrase: ``text`` without the prompt, and the ``score`` it was ranked by.
 
-    The score is a cosine in [-1, 1] for `rank_words` and `decode_grammar`; for `decode_lm` it is
-    the summed log score of its tokens.
+    The score is a cosine in [-1, 1] for `decode_grammar`; for `decode_lm` it is the summed
+    log score of its tokens.
     """
 
     text: str
@@ -74,45 +73,6 @@ def _cosines(encode_text: EncodeText, texts: list[str], unit: np.ndarray) -> np.
             "each."
         )
     return unit_rows(embedded.astype(np.float64)) @ unit
-
-
-def rank_words(
-    vector: object,
-    encode_text: EncodeText,
-    words: Sequence[str],
-    *,
-    prompt: str = PROMPT,
-    limit: int = 5,
-) -> list[Decoded]:
-    """Candidate words by how well "{prompt} {word}" agrees with the vector.
-
-    Args:
-        vector: (d,), in the text encoder's space: an aligned image feature, or for a class of
-            another model a row of `class_patterns` (with ``contrast_text(...)`` as the encoder).
-        encode_text: list of T texts -> (T, d).
-        words: the vocabulary.
-        prompt: may be empty.
-        limit: how many to return.
-
-    Returns:
-        At most ``limit``, best first, ties in the order of ``words``.
-
-    Raises:
-        KleditError: no words, a zero vector, or widths that differ.
-
-    Cost: one call of the text encoder with len(words) texts.
-
-    Example:
-        >>> encode = lambda texts: np.array([[t.endswith("cat"), 0.5] for t in texts])
-        >>> rank_words([1.0, 0.0], encode, ["dog", "cat"], limit=1)[0].text
-        'cat'
-    """
-    words = list(words)
-    if not words:
-        raise KleditError("words is empty: give the vocabulary to choose from.")
-    unit = _unit(vector)
-    scores = _cosines(encode_text, [f"{prompt} {w}".strip() for w in words], unit)
-    return [Decoded(words[i], float(scores[i])) for i in np.argsort(-scores, kind="stable")[:limit]]
 
 
 def decode_grammar(

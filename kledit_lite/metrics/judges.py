@@ -8,12 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from kledit_lite.core.errors import KleditError
-from kledit_lite.world import FACTORS, Scene
-from kledit_lite.zoo.judge import HEADS, labels
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from kledit_lite.zoo.judge import Judge
 
 Shown = Sequence[tuple[str, object]]
@@ -49,40 +45,3 @@ def share_showing(judge: Judge, images: np.ndarray, factor: str, value: object) 
         True
     """
     return float(np.mean(shows_all(judge, images, [(factor, value)])))
-
-
-def factor_table(
-    judge: Judge, images: np.ndarray, scenes: Sequence[Scene], factors: Sequence[str] = HEADS
-) -> pd.DataFrame:
-    """How often each factor of pictures is what their prompts' scenes say.
-
-    A colour that a scene's style does not show is not asked for.
-
-    Args:
-        judge: As in `shows_all`.
-        images: (N, 64, 64, 3) uint8, e.g. made from ``caption(scene)``.
-        scenes: N scenes.
-        factors: Which factors.
-
-    Returns:
-        A row a factor: ``share`` right, ``pictures`` asked, ``chance`` of a blind guess.
-
-    Raises:
-        KleditError: unequal numbers of pictures and scenes.
-    """
-    import pandas as pd
-
-    if len(images) != len(scenes):
-        raise KleditError(
-            f"Expected a scene for each picture, got {len(images)} pictures and {len(scenes)} "
-            "scenes."
-        )
-    read = judge.read(images)
-    rows = []
-    for factor in factors:
-        truth = labels(scenes, factor)
-        asked = truth >= 0
-        right = (read[factor] == truth)[asked]
-        share = float(right.mean()) if asked.any() else float("nan")
-        rows.append((factor, share, int(asked.sum()), 1 / len(FACTORS[factor])))
-    return pd.DataFrame(rows, columns=["factor", "share", "pictures", "chance"]).set_index("factor")

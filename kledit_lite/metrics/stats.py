@@ -23,7 +23,6 @@ __all__ = [
     "holm",
     "ks_2samp",
     "r2_per_dimension",
-    "r2_score_uniform",
 ]
 
 _ROOM = 1 << 18  # values of resamples held at a time
@@ -56,16 +55,6 @@ def r2_per_dimension(y_true: object, y_pred: object) -> np.ndarray:
     pred = as_features("y_pred", y_pred, dim=true.shape[1]).astype(np.float64, copy=False)
     check_same_rows(y_true=true, y_pred=pred)
     return r2_score(true, pred, multioutput="raw_values")
-
-
-def r2_score_uniform(y_true: object, y_pred: object) -> float:
-    """The plain average of `r2_per_dimension`: every target dimension counts the same.
-
-    Example:
-        >>> r2_score_uniform([[0.0, 0.0], [2.0, 1.0]], [[0.0, 0.0], [1.0, 1.0]])
-        0.75
-    """
-    return float(r2_per_dimension(y_true, y_pred).mean())
 
 
 def auroc(labels: object, scores: object) -> float:

@@ -11,7 +11,6 @@ from kledit_lite.align import (
     contrast_text,
     decode_grammar,
     decode_lm,
-    rank_words,
 )
 from kledit_lite.core.errors import KleditError
 
@@ -77,16 +76,6 @@ def test_grammar_embeds_with_the_prompt_and_accepts_words() -> None:
     assert sorted(best.text.split()) == ["blue", "cat"]
     assert all(t.startswith("an image of a ") for t in encode.texts)
     assert len(encode.texts) == len(set(encode.texts))
-
-
-def test_rank_words_equals_cosine() -> None:
-    encode = BagEncoder(WORDS)
-    vector = encode.table["boat"]
-    ours = rank_words(vector, encode, WORDS, limit=3)
-    texts = encode([f"an image of a {w}" for w in WORDS])
-    cosine = texts @ vector / np.linalg.norm(texts, axis=1) / np.linalg.norm(vector)
-    assert [d.text for d in ours] == [WORDS[i] for i in np.argsort(-cosine)[:3]]
-    assert ours[0].text == "boat" and ours[0].score == pytest.approx(cosine.max())
 
 
 # -- the language model decoder, on a tiny model made here
@@ -197,14 +186,13 @@ def test_bad_input_is_one_sentence(model) -> None:
     encode, tokenizer = BagEncoder(WORDS), TinyTokenizer()
     v = np.ones(24)
     cases = [
-        (lambda: rank_words(v, encode, []), "words is empty"),
-        (lambda: rank_words(v * 0, encode, WORDS), "is zero"),
-        (lambda: rank_words(v[:3], encode, WORDS), "expected 3 features"),
+        (lambda: decode_grammar(v * 0, encode, WORDS), "is zero"),
+        (lambda: decode_grammar(v[:3], encode, WORDS), "expected 3 features"),
         (lambda: decode_grammar(v, encode, lambda p: []), "no first piece"),
         (lambda: decode_grammar(v, encode, grammar, beam=0), "must be at least 1"),
         (lambda: decode_lm(v, encode, model, tokenizer, temperature=0), "temperature=0 above 0"),
         (lambda: decode_lm(v, encode, model, tokenizer, prompt=""), "no tokens"),
-        (lambda: rank_words(v, lambda t: np.ones((1, 24)), WORDS), r"\(1, 24\) for 8 texts"),
+        (lambda: decode_grammar(v, lambda t: np.ones((1, 24)), WORDS), r"\(1, 24\) for 8 texts"),
     ]
     for call, message in cases:
         with pytest.raises(KleditError, match=message) as caught:

@@ -57,14 +57,8 @@ FOR_READERS = {
 }
 #: Nothing uses these; each is to go, or to be used. Names leave this list, none is added.
 UNUSED = {
-    "align.logic.LogicComparison",
-    "align.logic.compare_with_composite",
     "align.pairs.retained_matrix",
-    "align.to_text.decode_lm",
-    "align.to_text.rank_words",
-    "metrics.judges.factor_table",
     "metrics.judges.share_showing",
-    "metrics.stats.r2_score_uniform",
     "unlearn.arithmetic.distance.distance",
     "unlearn.arithmetic.distance.kl_between",
     "unlearn.judges.embedding_judge",

@@ -7,7 +7,7 @@ import pytest
 
 from kledit_lite.core.errors import KleditError
 from kledit_lite.metrics.clipscore import clip_score, clip_scorer
-from kledit_lite.metrics.judges import factor_table, share_showing, shows_all
+from kledit_lite.metrics.judges import share_showing, shows_all
 from kledit_lite.world import Scene, SceneSet
 from kledit_lite.zoo.judge import HEADS, labels
 
@@ -80,12 +80,5 @@ def test_marks_of_a_judge():
     assert share_showing(judge, IMAGES, "object", "cat") == 0.5
     both = shows_all(judge, IMAGES, [("object", "cat"), ("colour", "red")])
     assert both.tolist() == [True, False, False, False]
-    table = factor_table(judge, IMAGES, scenes)
-    assert table["share"].to_dict() == {
-        "object": 1.0, "colour": 1.0, "place": 0.25, "style": 1.0, "count": 1.0
-    }  # fmt: skip
-    assert table.loc["colour", "pictures"] == 2  # one is monochrome, one the branded character
-    with pytest.raises(KleditError, match="4 pictures and 1 scenes"):
-        factor_table(judge, IMAGES, scenes[:1])
     with pytest.raises(KleditError, match="at least one"):
         shows_all(judge, IMAGES, [])
