@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from typing import Annotated, Any
 
 from kledit_lite.core.commands import BARE, Command, Name, NoOptions, Positive
-from kledit_lite.core.commands import show as show_table
 from kledit_lite.core.machine import context
 from kledit_lite.core.results import Results, show_bound
 from kledit_lite.core.slots import current
@@ -120,7 +119,7 @@ def show_book(results: Results) -> None:
 
 def show_chapters(results: Results) -> None:
     """The figures, the chapters, and whatever is not as expected."""
-    show_table(results)
+    results.print()
     for r in results.extra["chapters"]:
         took = "" if r["seconds"] is None else f"{r['seconds']:.1f} s, {r['peak_mb']:.0f} MB, "
         held = sum(check["ok"] for check in r["contract"])
@@ -133,7 +132,7 @@ def show_chapters(results: Results) -> None:
 
 def show_run(results: Results) -> None:
     """The figures, and the bounds that are marked as short."""
-    show_table(results)
+    results.print()
     _print_marked(results.extra["chapter"]["contract"])
 
 

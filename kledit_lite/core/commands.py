@@ -90,11 +90,6 @@ READERS: dict[Any, tuple[Callable[[str], Any], str]] = {
 }
 
 
-def show(results: Results) -> None:
-    """Print the table for people."""
-    print(results.to_text(), flush=True)
-
-
 @dataclass(frozen=True)
 class Command:
     """One command.
@@ -111,7 +106,7 @@ class Command:
     words: str
     options: type
     run: Callable[[Any], Results]
-    show: Callable[[Results], None] = show
+    show: Callable[[Results], None] = Results.print
 
 
 class Parser(argparse.ArgumentParser):
@@ -193,7 +188,7 @@ def _parts(hint: Any) -> tuple[Any, list[Any], bool]:
 
 
 def _default(value: object) -> str:
-    """ " (default: 20)"; nothing for None, an empty value or a switch, which say it in words."""
+    """``(default: 20)``; nothing for None, an empty value or a switch, which say it in words."""
     if value is MISSING or value is None or value is False or value in ("", ()):
         return ""
     several = value if isinstance(value, tuple) else (value,)
@@ -213,11 +208,7 @@ def glimpse(path: Path, name: str) -> ModuleType:
         spec = importlib.util.spec_from_file_location(other, path)
         assert spec is not None and spec.loader is not None  # a .py file always has both
         sys.modules[other] = importlib.util.module_from_spec(spec)
-        try:
-            spec.loader.exec_module(sys.modules[other])
-        except BaseException:
-            del sys.modules[other]
-            raise
+        spec.loader.exec_module(sys.modules[other])
     return sys.modules.get(name) or sys.modules[other]
 
 
@@ -235,22 +226,18 @@ def register(top: Any, paths: Iterable[tuple[Path, str]]) -> None:
         for command in module.COMMANDS:
             *group, last = command.name.split()
             where = top
-            if group:
-                if group[0] not in groups:
-                    said = module.GROUP
-                    made = top.add_parser(group[0], help=said, description=_sentence(said))
-                    made_below = made.add_subparsers(required=True, metavar="ACTION")
-                    groups[group[0]] = made_below
-                where = groups[group[0]]
-            parser = where.add_parser(
-                last, help=command.words, description=_sentence(command.words)
-            )
+            for word in group:
+                if word not in groups:
+                    made = _described(top, word, module.GROUP)
+                    groups[word] = made.add_subparsers(required=True, metavar="ACTION")
+                where = groups[word]
+            parser = _described(where, last, command.words)
             add_options(parser, command.options)
             parser.set_defaults(of_module=name, of_command=command.name)
 
 
-def _sentence(text: str) -> str:
-    return f"{text[0].upper()}{text[1:]}."
+def _described(where: Any, name: str, said: str) -> argparse.ArgumentParser:
+    return where.add_parser(name, help=said, description=f"{said[0].upper()}{said[1:]}.")
 
 
 def execute(chosen: argparse.Namespace) -> int:
@@ -265,7 +252,7 @@ def execute(chosen: argparse.Namespace) -> int:
     given = {k: tuple(v) if isinstance(v, list) else v for k, v in given.items()}
     results = command.run(command.options(**given))
     if chosen.json:
-        print(results.to_json(), flush=True)
+        results.print(json=True)
     else:
         command.show(results)
     return results.exit_code

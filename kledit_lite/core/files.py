@@ -195,7 +195,7 @@ def check_folder(folder: Path, begun: str = "") -> None:
         raise KleditError(
             f"{folder} exists and is not an empty folder; name another one with --out."
         )
-    check_writable(folder.absolute().parent)
+    check_writable(folder if begun else folder.absolute().parent)
 
 
 def read_lines(path: Path) -> list[str]:

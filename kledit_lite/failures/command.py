@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from kledit_lite.core.commands import BARE, Command, File, Folder, Name, Positive
-from kledit_lite.core.commands import show as show_table
 from kledit_lite.core.results import Results
 
 Column = Annotated[str, "COLUMN"]
@@ -74,7 +73,7 @@ def run(options: PrimeOptions) -> Results:
 
 def show(results: Results) -> None:
     """The figures, the notes, and the page to open."""
-    show_table(results)
+    results.print()
     for note in results.extra["notes"]:
         print(f"  {note}")
     print(f"Open {results.extra['report']}")

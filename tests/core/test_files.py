@@ -118,6 +118,9 @@ def test_folders_that_cannot_be_written_are_refused(tmp_path):
     (tmp_path / "full" / "a").mkdir(parents=True)
     check_folder(tmp_path / "empty")
     check_folder(tmp_path / "new" / "deep")
+    check_folder(tmp_path / "full", begun="a")
+    with pytest.raises(KleditError, match="not an empty folder"):
+        check_folder(tmp_path / "full", begun="b")
     for bad in ("file", "full"):
         with pytest.raises(KleditError, match="not an empty folder"):
             check_folder(tmp_path / bad)

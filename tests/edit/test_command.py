@@ -174,6 +174,8 @@ def test_bad_input_exits_2_and_writes_nothing(kledit) -> None:
         (("edit", "pairs.csv/new", "--layers", "8"), {}, "Cannot write to"),
         (("unedit", "pairs.csv/new", "--undo", "x"), {}, "Cannot write to"),
         (("edit", "new", "--layers", "8", "--preset", "best"), {}, "Unknown preset 'best'"),
+        (("edit", "new", "--layers", "8", "--dtype", "half"), {}, "Unknown dtype 'half'"),
+        (("unedit", "full", "--undo", "x"), {}, "is not an empty folder"),
         (("edit", "new", "--layers", "8", "--preset", "repaired"), {}, "pass some as keep"),
         (("edit", "new", "--layers", "8", "--subject", "seurat"), {}, "has a column subject"),
         (("edit", "new", "--layers", "8", "--judge", "style"), {}, "Expected FACTOR:SOURCE:TARGET"),

@@ -125,6 +125,20 @@ def test_a_bad_file_of_prompts(tmp_path, text, says):
         read_pairs(path, "style")
 
 
+def test_rows_without_a_seed_are_numbered_from_the_one_given(tmp_path):
+    path = tmp_path / "pairs.csv"
+    path.write_text("source,target,seed\na,b,\nc,d,40\ne,f,\n")
+    assert read_pairs(path, "style").seeds == (0, 40, 2)
+    assert read_pairs(path, "style", seed=7).seeds == (7, 40, 9)
+
+
+def test_a_folder_of_something_else_is_left_alone(folder, tmp_path, capsys):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "letter.txt").touch()
+    assert main(arguments(folder, tmp_path)) == 2
+    assert "is not an empty folder" in capsys.readouterr().err
+
+
 def test_unknown_models_and_missing_files_exit_with_two(tmp_path, capsys, monkeypatch):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     prompts = tmp_path / "pairs.csv"

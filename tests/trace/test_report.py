@@ -88,12 +88,13 @@ def test_command_line(sd2_pipe, likeness, tmp_path, capsys, monkeypatch):
     status = cli.main([
         "trace", "--model", "some/model", "--prompts", str(tmp_path / "p.csv"), "--kinds",
         "block", "--steps", "1", "--batch", "16", "--noise", "20", "--clip", "clip-tiny",
-        "--scheduler", "ddim", "--dtype", "float32", "--size", "64",
+        "--scheduler", "ddim", "--dtype", "float32", "--size", "64", "--seed", "5",
         "--out", str(tmp_path / "out"), "--json",
     ])  # fmt: skip
     printed = json.loads(capsys.readouterr().out)
     assert status == 0
     assert made == [("some/model", "clip-tiny", 64, "float32", "ddim", None)]
+    assert printed["context"]["seed"] == 5
     assert printed["name"] == "trace unet" and printed["figures"]["sites"] == 9
     assert (tmp_path / "out" / "effects.csv").exists()
 

@@ -129,6 +129,7 @@ def run(options: RestorOptions, writer: Writer | None = None) -> Results:
     from kledit_lite.unlearn.restor.stages import LONGEST, Stages
     from kledit_lite.unlearn.restor.table import table, write_record
 
+    check_folder(options.out, begun="options.json")
     plan = choose(options)
     writer = writer or open_writer(options.model)
     _own(options, plan, writer)
@@ -211,7 +212,6 @@ def _own(options: RestorOptions, plan: Plan, writer: Writer) -> None:
     from kledit_lite.inside.devices import digest
 
     path = options.out / "options.json"
-    check_folder(options.out, begun=path.name)
     places = ("model", "data", "out", "retain", "record")
     same = {k: v for k, v in asdict(options).items() if k not in places}
     texts = repr((plan.documents, plan.stream, plan.retain, plan.benchmark.facts)).encode()
