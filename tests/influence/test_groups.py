@@ -110,7 +110,7 @@ def test_newton_is_retraining_where_the_loss_is_quadratic():
     at = curvature(ridge_head(x, targets, l2=0.05))
     flags = np.arange(240)[None] < np.array([[24], [150]])
     for fixed in ("lambda", "C"):
-        truth = retraining_change(at, flags, fixed=fixed)
+        truth = retraining_change(at, flags, fixed=fixed, start="warm")
         newton = group_change(at, flags, "newton", fixed=fixed)
         assert newton == pytest.approx(truth, abs=1e-10)
         second = group_change(at, flags, "second", fixed=fixed, allow_divergent=True)
@@ -127,6 +127,28 @@ def test_more_terms_come_nearer_to_the_truth(at, groups):
     }
     assert error["literal"] > error["first"] > error["second"] > error["newton"]
     assert error["third"] < error["first"]
+
+
+def test_over_neighbourhoods_second_order_ranks_best_and_the_printed_signs_worst(at):
+    x = at.head.problem.x
+    rng = np.random.default_rng(3)
+    flags = np.zeros((30, len(x)), bool)
+    for flag in flags:
+        away = ((x - x[rng.integers(len(x))]) ** 2).sum(axis=1)
+        flag[np.argsort(away)[:72]] = True
+    test_x, test_y = blobs(at.head.problem.loss.classes, n=60, draw=1)
+    worst = at.head.losses(test_x, test_y).argmax()
+    point, label = test_x[[worst]], test_y[[worst]]
+    truth = retraining_change(at, flags)
+    true = loss_change(at, truth, point, label, linear=False)[:, 0]
+    r = {}
+    for order in ("literal", "first", "second"):
+        moved = loss_change(at, group_change(at, flags, order), point, label)[:, 0]
+        r[order] = np.corrcoef(moved, true)[0, 1]
+    assert r["literal"] < r["first"] < r["second"] > 0.9
+    away = rng.permuted(flags, axis=1)  # a control: predictions for groups that are not removed
+    other = loss_change(at, group_change(at, away, "second"), point, label)[:, 0]
+    assert abs(np.corrcoef(other, true)[0, 1]) < 0.6
 
 
 def test_all_starts_reach_one_truth(at, groups):
