@@ -1,0 +1,21 @@
+"""Parts of vision transformers: what each knows, in words, and what the model is without it.
+
+Example:
+    >>> import numpy as np
+    >>> parts = np.random.default_rng(0).normal(size=(3, 20, 4))
+    >>> scores(parts, directions(np.eye(4)[:2])).shape
+    (3,)
+"""
+
+from kledit_lite.components.align import PartMaps, align_parts
+from kledit_lite.components.score import directions, scores, true_scores, without, worst_group
+
+__all__ = [
+    "PartMaps",
+    "align_parts",
+    "directions",
+    "scores",
+    "true_scores",
+    "without",
+    "worst_group",
+]
