@@ -18,7 +18,7 @@ from kledit_lite.world.people import towns
 from kledit_lite.zoo.clip import ClipModel, load_folder
 from kledit_lite.zoo.measure import factor_head
 from kledit_lite.zoo.paint import paint as make
-from kledit_lite.zoo.recipes import clip, docent, judge, look, paint, reader, vision
+from kledit_lite.zoo.recipes import clip, dit, docent, judge, look, paint, reader, vision
 from kledit_lite.zoo.recipes.pools import Pool, covered, presence
 from kledit_lite.zoo.store import NOT_RECORDED, Card, load_state, read_card
 
@@ -103,6 +103,29 @@ def test_a_painter_in_training_is_a_pipeline(tmp_path, monkeypatch, trained) -> 
     assert len(sites) == 16
     pair = sample_pairs(1, 3)[0]
     assert make(pipe, [caption(pair)], steps=2).shape == (1, 64, 64, 3)
+
+
+@pytest.mark.parametrize("planted", [False, True])
+def test_a_transformer_in_training_denoises(tmp_path, monkeypatch, trained, planted) -> None:
+    monkeypatch.setattr(paint, "POOL", SMALL)
+    recipe = replace(dit.RECIPE, pool=SMALL.size, samples=12, batch=6, warmup=1)
+    monkeypatch.setattr(dit, "RECIPE", recipe)
+    shutil.copytree(trained, tmp_path / "clip-tiny")
+    info = dit.train(tmp_path, planted)
+    net, step = dit.load_checkpoint(tmp_path, "dit-planted" if planted else "dit-tiny")
+    assert info["steps"] == step == 2
+    z, t, context = torch.zeros(1, 48, 8, 8), torch.tensor([10]), torch.zeros(1, 28, 128)
+    assert net(z, context, t, added_cond_kwargs={}).sample.shape == z.shape
+    assert not any(m._forward_pre_hooks for m in net.modules())
+
+
+def test_the_other_style_is_drawn_and_the_rest_is_said() -> None:
+    scene = Scene("cat", "red", "beach", "seurat")
+    said = dit.other_style([scene] * 40 + [None], np.random.default_rng(0))
+    assert said[-1] == ""
+    named = [text for text in said if "style of" in text or "painting" in text]
+    assert len({word for text in named for word in ("mondrian", "durer") if word in text}) == 2
+    assert sum("cat" in text for text in said) > 30
 
 
 def test_the_loss_sees_the_things() -> None:

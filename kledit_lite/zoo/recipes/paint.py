@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from kledit_lite.core.files import write_atomically
-from kledit_lite.world import SceneSet, random_caption
+from kledit_lite.world import Scene, SceneSet, random_caption
 from kledit_lite.world.render import in_parallel
 from kledit_lite.zoo.autoencoder import PatchAutoencoder
 from kledit_lite.zoo.clip import load_folder
@@ -71,6 +72,8 @@ RECIPE = PaintRecipe(
 THING = 3.0
 """Loss of a cell that things cover is weighed by 1 + THING times the share they cover."""
 
+Predict = Callable[[Any, Any, Any, Sequence[Scene | None]], Any]
+Loss = Callable[[np.ndarray, np.random.Generator], torch.Tensor]
 COMPILED = bool(os.environ.get("KLEDIT_COMPILE"))
 """Compile the denoiser: minutes at the start and a C++ compiler, then a third less time a step."""
 
@@ -173,25 +176,24 @@ def load_autoencoder(work: Path) -> PatchAutoencoder:
     return vae.eval()
 
 
-def train(work: Path, samples: int | None = None) -> dict[str, Any]:
-    """Train on; equation and noise levels as in `kledit_lite.zoo.recipes.first.paint.train_paint`.
+def denoising_loss(work: Path, recipe: PaintRecipe, predict: Predict) -> tuple[Loss, np.ndarray]:
+    """The loss of any denoiser of these latents; equation and noise levels as in `first.paint.train_paint`.
 
     The loss of each cell is weighed by how much of it things cover. That leaves the best answer
     as it is (the posterior mean of each cell) and spends the network on what a reader looks at.
-    Products are taken in bfloat16, weights and their average kept in float32. On one core with
-    bfloat16 units a step of 64 takes 0.88 s, compiled 0.71 s; in float32 1.08 s. (Attention by
-    plain products: torch's fused one is the slower on a CPU, seven times so in bfloat16.)
+
+    Args:
+        work: Folder with the pool, its latents and cover (made by the first call) and the text
+            tower.
+        recipe: Shares of captions, noise levels, bound of the weight.
+        predict: From noisy latents (B, 48, 8, 8), times (B,), text states (B, 28, 128) and the
+            scenes to the estimate of the clean latents.
     """
-    recipe = replace(RECIPE, samples=samples or RECIPE.samples)
     pool = POOL.load(work)
     latents = encode_pool(pool, load_autoencoder(work), work / f"{POOL.name}-latents48.npy")
     cover = load_cover(pool, work / f"{POOL.name}-cover.npy", POOL.spread)
     folder = work / "clip-tiny"
     text = load_text(folder)
-    unet = build_unet().to(memory_format=torch.channels_last)
-    both = torch.nn.ModuleDict({"unet": unet, "average": build_unet()})
-    both["average"].requires_grad_(False)
-    denoise = torch.compile(unet) if COMPILED else unet
     alpha_bar = scheduler().alphas_cumprod
     scale = 1 / (1 + THING * cover.astype(np.float32).mean())
 
@@ -210,21 +212,51 @@ def train(work: Path, samples: int | None = None) -> dict[str, Any]:
         a = alpha_bar[t].sqrt()[:, None, None, None]
         s = (1 - alpha_bar[t]).sqrt()[:, None, None, None]
         noisy = (a * z + s * noise).contiguous(memory_format=torch.channels_last)
+        scenes = [pool.scenes[i] if ok else None for i, ok in zip(rows, said, strict=True)]
         with sdpa_kernel(SDPBackend.MATH), torch.autocast("cpu", torch.bfloat16):
-            x = denoise(noisy, t, context).sample.float()
+            x = predict(noisy, t, context, scenes).float()
         things = torch.from_numpy(cover[rows]).float()[:, None]  # (B, 1, 8, 8)
         weight = (1 / s**2).clamp(max=recipe.most) * (1 + THING * things) * scale
         return (weight * (x - z) ** 2).mean()
 
-    def average(step: int) -> None:
+    return loss, pool.images
+
+
+def fit_averaged(
+    net: torch.nn.Module,
+    average: torch.nn.Module,
+    loss: Loss,
+    recipe: PaintRecipe,
+    check: Path,
+    pool: np.ndarray,
+) -> dict[str, Any]:
+    """Train `net` on `pool`'s pictures; the moving average of its weights is kept in `average`."""
+    both = torch.nn.ModuleDict({"unet": net, "average": average.requires_grad_(False)})
+
+    def follow(step: int) -> None:
         keep = min(recipe.ema, (1 + step) / (10 + step))
         with torch.no_grad():
-            torch._foreach_lerp_(
-                list(both["average"].parameters()), list(unet.parameters()), 1 - keep
-            )
+            torch._foreach_lerp_(list(average.parameters()), list(net.parameters()), 1 - keep)
 
-    file = work / "paint.ckpt"
-    return fit(both, loss, recipe, file, every=200, after=average, pool=(pool.images,))
+    return fit(both, loss, recipe, check, every=200, after=follow, pool=(pool,))
+
+
+def train(work: Path, samples: int | None = None) -> dict[str, Any]:
+    """Train the UNet on, from the checkpoint in `work` if there is one.
+
+    Products are taken in bfloat16, weights and their average kept in float32. On one core with
+    bfloat16 units a step of 64 takes 0.88 s, compiled 0.71 s; in float32 1.08 s. (Attention by
+    plain products: torch's fused one is the slower on a CPU, seven times so in bfloat16.)
+    """
+    recipe = replace(RECIPE, samples=samples or RECIPE.samples)
+    unet = build_unet().to(memory_format=torch.channels_last)
+    denoise = torch.compile(unet) if COMPILED else unet
+
+    def predict(noisy: Any, t: Any, context: Any, scenes: Any) -> torch.Tensor:
+        return denoise(noisy, t, context).sample
+
+    loss, pool = denoising_loss(work, recipe, predict)
+    return fit_averaged(unet, build_unet(), loss, recipe, work / "paint.ckpt", pool)
 
 
 def main(work: Path, samples: int | None = None) -> None:
