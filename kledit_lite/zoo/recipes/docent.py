@@ -91,17 +91,20 @@ def main(work: Path) -> None:
 
     def loss(rows: np.ndarray, rng: np.random.Generator) -> torch.Tensor:
         source = random.Random(int(rng.integers(1 << 62)))
-        terms = []
+        total = torch.zeros(())
         for kind, count in SHARES.items():
             drawn = [draw(source, kind) for _ in range(count)]
-            for length in {len(text.split()) for text, _, _ in drawn}:
-                part = [d for d in drawn if len(d[0].split()) == length]
-                shown = [int(source.choice(pictures[i])) for _, _, i in part]
-                ids = docent.tokenize([text for text, _, _ in part])
-                logits = docent(ids, None if kind == "text" else patches[shown])[:, -1]
-                answers = torch.tensor([WORDS.index(a) for _, a, _ in part])
-                terms.append(F.cross_entropy(logits, answers, reduction="sum"))
-        return torch.stack(terms).sum() / RECIPE.batch
+            shown = [int(source.choice(pictures[i])) for _, _, i in drawn]
+            rows_of_ids = [docent.tokenize([text])[0] for text, _, _ in drawn]
+            ids = torch.nn.utils.rnn.pad_sequence(rows_of_ids, batch_first=True)  # (n, longest)
+            logits = docent(ids, None if kind == "text" else patches[shown])
+            # nothing looks ahead, so what stands after a question's last word changes nothing
+            before = logits.shape[1] - ids.shape[1]
+            last = torch.tensor([before + len(r) - 1 for r in rows_of_ids])
+            answers = torch.tensor([WORDS.index(answer) for _, answer, _ in drawn])
+            said = logits[torch.arange(count), last]
+            total = total + F.cross_entropy(said, answers, reduction="sum")
+        return total / RECIPE.batch
 
     def after(step: int) -> None:
         if (step + 1) % 250 == 0:
