@@ -113,9 +113,7 @@ def true_scores(parts: np.ndarray, labels: np.ndarray) -> np.ndarray:
     return np.where(every > tiny, between / np.maximum(every, tiny), 0.0)
 
 
-def without(
-    parts: np.ndarray, rows: Sequence[int], means: np.ndarray | None = None
-) -> np.ndarray:
+def without(parts: np.ndarray, rows: Sequence[int], means: np.ndarray | None = None) -> np.ndarray:
     """Representations with some parts replaced by their mean over pictures (mean-ablation).
 
     Args:

@@ -1,4 +1,4 @@
-"""CompAlign: free maps find the target, the penalty makes them orthogonal, one map is the baseline."""
+"""CompAlign: free maps find the target, the penalty makes them orthogonal, one map cannot."""
 
 from __future__ import annotations
 

@@ -13,6 +13,7 @@ from timm.layers import RmsNorm
 from kledit_lite import zoo
 from kledit_lite.core.errors import KleditError
 from kledit_lite.inside.vision import vision_parts
+from kledit_lite.inside.vision_tokens import token_maps
 
 SMALL = {"img_size": 64, "patch_size": 16, "embed_dim": 48, "depth": 3, "num_heads": 4}
 SHIFT = {"img_size": 64, "patch_size": 4, "embed_dim": 12, "depths": (2, 2, 2),
@@ -137,3 +138,46 @@ def test_no_hook_is_left_behind():
     model, images = made("class token")
     vision_parts(model, images)
     assert not any(m._forward_hooks or m._forward_pre_hooks for m in model.modules())
+
+
+PLAIN = [name for name in MODELS if "Swin" not in name]
+
+
+@pytest.mark.parametrize("name", PLAIN)
+def test_shares_of_tokens_sum_to_the_part(name):
+    model, images = made(name)
+    parts = vision_parts(model, images)
+    u = torch.randn(parts.values.shape[-1])
+    maps = token_maps(model, images, u)
+    assert maps.names == parts.names[:-1]
+    expected = parts.values[:-1] @ u
+    assert torch.allclose(maps.values.sum(-1), expected, atol=1e-5 * float(expected.abs().max()))
+
+
+def test_what_a_head_does_not_attend_to_gives_nothing():
+    """A patch whose value is zero in every head gives nothing through the first block's heads."""
+    model, images = made("class token")
+    trunk_input = []
+
+    def blank(module, given, out):
+        out = out.clone()
+        out[:, 5, 2 * 48 :] = 0  # the values of token 5
+        trunk_input.append(True)
+        return out
+
+    hook = model.blocks[0].attn.qkv.register_forward_hook(blank)
+    maps = token_maps(model, images, torch.ones(48))
+    hook.remove()
+    heads = [i for i, n in enumerate(maps.names) if n.startswith("0.head")]
+    assert trunk_input and (maps.values[heads][:, :, 5] == 0).all()
+    assert (maps.values[heads][:, :, 6] != 0).all()
+
+
+def test_maps_of_what_has_none():
+    model, images = made("Swin")
+    with pytest.raises(KleditError, match="not a plain vision transformer"):
+        token_maps(model, images, torch.ones(48))
+    model, images = made("class token")
+    with pytest.raises(KleditError, match=r"\(48,\)"):
+        token_maps(model, images, torch.ones(7))
+    assert token_maps(model, images, torch.ones(48)).grid([0, 1]).shape == (2, 4, 4)
