@@ -196,7 +196,7 @@ def test_every_command_is_there():
     assert set(PARSERS) == {
         "book", "run", "report", "sync", "bench", "profile", "prime", "trace", "locogen", "edit",
         "apply", "unedit", "msa", "restor", "tofu", "influence", "hard-tasks", "zoo list",
-        "zoo eval", "zoo train",
+        "zoo eval", "zoo train", "components",
     }  # fmt: skip
 
 

@@ -22,6 +22,7 @@ API = {
     "world": ("world",),
     "zoo": ("zoo",),
     "align": ("align",),
+    "components": ("components",),
     "failures": ("failures",),
     "influence": ("influence",),
     "trace": ("trace",),

@@ -210,5 +210,5 @@ def read_lines(path: Path) -> list[str]:
         raise KleditError(f"Cannot read prompts from {path}: {error}.") from error
     found = [line for line in lines if line and not line.startswith("#")]
     if not found:
-        raise KleditError(f"{path} holds no prompts; expected one per line.")
+        raise KleditError(f"{path} holds no line of text; expected one entry per line.")
     return found

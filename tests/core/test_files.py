@@ -135,7 +135,7 @@ def test_lines_without_comments(tmp_path):
     path.write_text("\ufeff# words\n a cat \n\na dog\n", encoding="utf-8")
     assert read_lines(path) == ["a cat", "a dog"]
     path.write_text("# nothing\n")
-    with pytest.raises(KleditError, match="holds no prompts"):
+    with pytest.raises(KleditError, match="holds no line of text"):
         read_lines(path)
     with pytest.raises(KleditError, match="Cannot read prompts"):
         read_lines(tmp_path / "absent")

@@ -201,7 +201,7 @@ def test_bad_input_exits_2_and_writes_nothing(kledit) -> None:
         (("edit", "new", "--layers", "8"), {"prompts": "bad.csv"}, "'bird' is not in the prompt"),
         (("edit", "new", "--layers", "8"), {"prompts": "no.csv"}, "Cannot read prompts"),
         (("edit", "new", "--layers", "8"), {"model": "no"}, "Cannot load the pipeline"),
-        (("edit", "new", "--keep", str(folder / "empty.txt")), {}, "holds no prompts"),
+        (("edit", "new", "--keep", str(folder / "empty.txt")), {}, "holds no line of text"),
         (("unedit", "new", "--undo", str(folder / "no")), {}, "There is no undo file"),
         (("unedit", "new", "--undo", str(folder / "bad.csv")), {}, "not a readable undo file"),
     ]:

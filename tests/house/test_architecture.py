@@ -26,6 +26,7 @@ METHOD_ON_METHOD: dict[tuple[str, str], str] = {}
 
 #: Circles that only lazy imports close: one module of each -> why it is there.
 LAZY_CIRCLES = {
+    "kledit_lite.components.command": "the work reads the command's options",
     "kledit_lite.edit.command": "the work reads the command's options",
     "kledit_lite.failures.command": "the work reads the command's options",
     "kledit_lite.locate.command": "the work reads the command's options",
@@ -38,6 +39,9 @@ RECIPES = {"kledit_lite.zoo.command"}
 #: Public, and used by readers rather than by the library: why each is there.
 FOR_READERS = {
     "align.estimator.Aligner": "the alignment as a step of a scikit-learn pipeline",
+    "components.score.true_scores": "what a reader's own parts know of labels, beside `scores`",
+    "components.score.without": "a reader's own model without some of its parts",
+    "components.score.worst_group": "what mean-ablation is for: the group that is worst off",
     "course.checks.hint": "learners call it in their own cells",
     "edit.ridge.ridge": "the solver by itself, for a reader's own closed-form edit",
     "influence.heads.ridge_head": "the head for which Newton's step is retraining",

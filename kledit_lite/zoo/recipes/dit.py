@@ -74,7 +74,7 @@ def train(work: Path, planted: bool = False, samples: int | None = None) -> dict
 
     def seeded(rows: np.ndarray, source: np.random.Generator) -> torch.Tensor:
         nonlocal rng
-        rng = np.random.default_rng(source.bit_generator.seed_seq.spawn(1)[0])
+        rng = np.random.default_rng(int(source.integers(1 << 62)))
         return loss(rows, source)
 
     name = "dit-planted" if planted else "dit-tiny"
