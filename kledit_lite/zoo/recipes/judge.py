@@ -87,6 +87,8 @@ def through(x: torch.Tensor, vae: Any, rng: np.random.Generator, kind: str) -> t
         kind: ``"whole"``; ``"coarse"``, only the first 4 to 12 channels, which paint blobs; or
             ``"noisy"``, mixed with noise as in a painter's last steps.
     """
+    if not len(x):
+        return x
     with torch.no_grad():
         z = vae.encode(x * 0.5).latents  # (x / 255 - 0.5) / 0.25 to [-1, 1]
         if kind == "coarse":
@@ -103,7 +105,7 @@ def mush(x: torch.Tensor, vae: Any, rng: np.random.Generator) -> torch.Tensor:
 
     Half of all batches are blurred a little as well. (N, 3, 64, 64).
     """
-    a, b, c = x.chunk(3)
+    a, b, c = x.tensor_split(3)
     a = blurred(a, float(rng.uniform(1.6, 3.5)))
     x = torch.cat([a, through(b, vae, rng, "coarse"), through(c, vae, rng, "noisy")])
     return blurred(x, float(rng.uniform(0.5, 1.2))) if rng.random() < 0.5 else x

@@ -177,7 +177,9 @@ def load_autoencoder(work: Path) -> PatchAutoencoder:
 
 
 def denoising_loss(work: Path, recipe: PaintRecipe, predict: Predict) -> tuple[Loss, np.ndarray]:
-    """The loss of any denoiser of these latents; equation and noise levels as in `first.paint.train_paint`.
+    """The loss of any denoiser of these latents, and the pool's pictures.
+
+    Equation and noise levels are those of `first.paint.train_paint`.
 
     The loss of each cell is weighed by how much of it things cover. That leaves the best answer
     as it is (the posterior mean of each cell) and spends the network on what a reader looks at.
