@@ -24,8 +24,6 @@ from kledit_lite.unlearn.arithmetic.adapters import (
 )
 from kledit_lite.unlearn.arithmetic.checkpoints import Checkpoint, open_checkpoint
 from kledit_lite.unlearn.arithmetic.distance import (
-    distance,
-    kl_between,
     kl_difference,
     kl_each,
     random_like,
@@ -54,7 +52,6 @@ from kledit_lite.unlearn.reference import Reference, precompute
 from kledit_lite.unlearn.restor.evaluate import (
     Evaluation,
     Outcomes,
-    by_relation,
     candidate_log_probabilities,
     candidates,
     evaluate,
@@ -105,14 +102,12 @@ __all__ = [
     "add_lora",
     "alias_match",
     "blocks",
-    "by_relation",
     "candidate_log_probabilities",
     "candidates",
     "combine",
     "concatenate",
     "corrupt_people",
     "corruption_documents",
-    "distance",
     "embedding_judge",
     "token_rows",
     "evaluate",
@@ -121,7 +116,6 @@ __all__ = [
     "generate",
     "is_adapter",
     "judged",
-    "kl_between",
     "kl_difference",
     "kl_each",
     "load_adapter",

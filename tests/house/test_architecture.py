@@ -55,6 +55,7 @@ FOR_READERS = {
     "influence.project.project_l1": "the projection as the thesis prints it",
     "influence.solvers.lissa": "the stochastic solver that the fragility study uses",
     "locate.locogen.exhaustive": "README: the search that LocoGen's is compared with",
+    "unlearn.judges.embedding_judge": "chapter restor names it: a judge that takes paraphrases",
     "use_profile": "README: the switch, from Python",
     "viz.frames.frame_widget": "frames where a kernel runs",
     "viz.frames.new_page": "frames on pages of a reader's own",
@@ -63,13 +64,6 @@ FOR_READERS = {
 UNUSED = {
     "align.pairs.retained_matrix",
     "metrics.judges.share_showing",
-    "unlearn.arithmetic.distance.distance",
-    "unlearn.arithmetic.distance.kl_between",
-    "unlearn.judges.embedding_judge",
-    "unlearn.restor.evaluate.RelationRow",
-    "unlearn.restor.evaluate.by_relation",
-    "unlearn.tofu.authors.documents",
-    "unlearn.tofu.authors.split",
 }
 
 #: Modules of more than 350 lines; each is to be split. Names leave this list, none is added.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -14,31 +13,6 @@ from kledit_lite.inside.language import IGNORED, Encoded
 
 if TYPE_CHECKING:
     import torch
-
-
-def distance(first: Mapping[str, torch.Tensor], second: Mapping[str, torch.Tensor]) -> float:
-    r"""Euclidean distance of two states: :math:`\sqrt{\sum (\theta - \theta')^2}`.
-
-    Tensors that are one and the same memory in `first` (tied embeddings) count once.
-
-    Raises:
-        KleditError: other names.
-
-    Example:
-        >>> import torch
-        >>> distance({"w": torch.zeros(2)}, {"w": torch.tensor([3.0, 4.0])})
-        5.0
-    """
-    if first.keys() != second.keys():
-        name = sorted(first.keys() ^ second.keys())[0]
-        raise KleditError(f"The two states do not both have {name!r}.")
-    total, seen = 0.0, set()
-    for name, tensor in first.items():
-        if tensor.data_ptr() in seen or not tensor.is_floating_point():
-            continue
-        seen.add(tensor.data_ptr())
-        total += float((double(tensor) - double(second[name])).square().sum())
-    return math.sqrt(total)
 
 
 def random_like(
@@ -70,8 +44,8 @@ def random_like(
     return out
 
 
-def kl_between(ideal: Any, model: Any, rows: Encoded, batch: int = 16) -> float:
-    r"""Mean over counted tokens of :math:`\mathrm{KL}(P_{ideal}\,\|\,P_{model})`, nats.
+def kl_each(ideal: Any, model: Any, rows: Encoded, batch: int = 16) -> np.ndarray:
+    r"""Row by row: :math:`\mathrm{KL}(P_{ideal}\,\|\,P_{model})` summed over counted tokens, nats.
 
     Args:
         ideal: the model that never saw the forget set.
@@ -79,26 +53,13 @@ def kl_between(ideal: Any, model: Any, rows: Encoded, batch: int = 16) -> float:
         rows: held-out prompts or documents; targets say which positions count.
         batch: rows at a time.
 
+    Returns:
+        (2, N) the sums, and over how many tokens.
+
     Raises:
         KleditError: no position counts.
 
     Cost: a forward pass of each model.
-    """
-    total, counted = kl_each(ideal, model, rows, batch).sum(1)
-    return float(total / counted)
-
-
-def kl_each(ideal: Any, model: Any, rows: Encoded, batch: int = 16) -> np.ndarray:
-    """Row by row: the sum of `kl_between` over counted tokens, and how many they are, (2, N).
-
-    Args:
-        ideal: the model that never saw the forget set.
-        model: the one to compare.
-        rows: held-out prompts or documents.
-        batch: rows at a time.
-
-    Raises:
-        KleditError: no position counts.
     """
     import torch
 

@@ -127,7 +127,7 @@ def run(options: RestorOptions, writer: Writer | None = None) -> Results:
     from kledit_lite.unlearn.methods import METHODS, NextToken
     from kledit_lite.unlearn.restor.data import choose
     from kledit_lite.unlearn.restor.stages import LONGEST, Stages
-    from kledit_lite.unlearn.restor.table import table, write_record
+    from kledit_lite.unlearn.restor.table import state_rows, write_record
 
     check_folder(options.out, begun="options.json")
     plan = choose(options)
@@ -166,7 +166,7 @@ def run(options: RestorOptions, writer: Writer | None = None) -> Results:
              if plan.stream or s in ("clean", "corrupted")}  # fmt: skip
     shown |= {name: how["state"] for name, how in chosen.items()}
     answers = {name: stage.answers(state, testing, "answers") for name, state in shown.items()}
-    rows = table(answers, plan.groups)
+    rows = state_rows(answers, plan.groups)
     figures = {
         f"{r['state']}_{k}": v for r in rows for k, v in r.items() if isinstance(v, int | float)
     }

@@ -152,42 +152,6 @@ def _same(*evaluations: Evaluation) -> None:
 
 
 @dataclass(frozen=True)
-class RelationRow:
-    """One relation: facts asked, clean accuracy, and the shares of `Outcomes` on it."""
-
-    relation: str
-    facts: int
-    clean: float
-    corrupted: float
-    unlearned: float
-    outcomes: Outcomes
-
-
-def by_relation(
-    clean: Evaluation, corrupted: Evaluation, unlearned: Evaluation
-) -> list[RelationRow]:
-    """Is what the clean model knew well easier to restore (Figure 5.3)? Most accurate first.
-
-    Raises:
-        KleditError: the three were not asked the same facts.
-    """
-    _same(clean, corrupted, unlearned)
-    rows = []
-    for relation in dict.fromkeys(f.relation for f in clean.facts):
-        mine = [i for i, f in enumerate(clean.facts) if f.relation == relation]
-        parts = [_take(e, mine) for e in (clean, corrupted, unlearned)]
-        before, after, last = (p.accuracy for p in parts)
-        rows.append(RelationRow(relation, len(mine), before, after, last, outcomes(*parts)))
-    return sorted(rows, key=lambda r: -r.clean)
-
-
-def _take(e: Evaluation, numbers: Sequence[int]) -> Evaluation:
-    return Evaluation(
-        tuple(e.facts[i] for i in numbers), tuple(e.outputs[i] for i in numbers), e.correct[numbers]
-    )
-
-
-@dataclass(frozen=True)
 class Candidates:
     """For each fact, answers of three kinds: the clean model's, the corrupted one's, others."""
 

@@ -23,7 +23,7 @@ LAST = ("final", "corrupted")
 """The state that the methods start from: the first of these that there is."""
 
 
-def table(
+def state_rows(
     answers: Mapping[str, Evaluation], groups: Mapping[str, Sequence[str]]
 ) -> list[dict[str, Any]]:
     """One row per state: accuracy on each group of subjects, and what came back.
@@ -43,7 +43,7 @@ def table(
         >>> from kledit_lite.unlearn.restor.facts import Fact
         >>> from kledit_lite.unlearn.restor.evaluate import judged
         >>> one = judged([Fact("Ada", "r", "Q?", ("yes",))], [("yes",)])
-        >>> rows = table({"clean": one, "corrupted": one}, {"corrupted_subjects": ["Ada"]})
+        >>> rows = state_rows({"clean": one, "corrupted": one}, {"corrupted_subjects": ["Ada"]})
         >>> rows[0]["corrupted_subjects"], rows[0]["corrupted_subjects_n"]
         (1.0, 1)
     """
@@ -84,7 +84,7 @@ def _share(name: str, k: int, n: int) -> dict[str, Any]:
 
 
 def as_markdown(rows: Sequence[Mapping[str, Any]]) -> str:
-    """The rows of `table` as a Markdown table: percent, and where known the n and the interval.
+    """The rows of `state_rows` in Markdown: percent, and where known the n and the interval.
 
     Example:
         >>> row = {"state": "clean", "corrupted_subjects": 0.5, "corrupted_subjects_k": 2,

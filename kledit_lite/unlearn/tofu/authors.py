@@ -8,32 +8,14 @@ that a model was pretrained on stand for TOFU's real authors, the towns for its 
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
-from kledit_lite.core.errors import KleditError, unknown
+from kledit_lite.core.errors import KleditError
 from kledit_lite.unlearn.tofu.metrics import Question
-from kledit_lite.world.people import Triple, ask, facts, people, relations, say
+from kledit_lite.world.people import Triple, ask, facts, relations, say
 
-SPLITS = {"forget01": 1, "forget05": 2, "forget10": 4}
-"""Authors to forget, of 40; the first split has one author, the fewest there can be."""
 PROMPT = "{}"
 """How a question is put to a model trained on these sets: as it is."""
-
-
-def split(name: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The authors to forget, the last ones, and those to retain.
-
-    Raises:
-        UnknownNameError: no such split.
-
-    Example:
-        >>> [len(part) for part in split("forget10")]
-        [4, 36]
-    """
-    if name not in SPLITS:
-        raise unknown("split", name, SPLITS)
-    authors, count = people("authors"), SPLITS[name]
-    return authors[-count:], authors[:-count]
 
 
 def questions(
@@ -81,13 +63,3 @@ def known_questions(group: str, count: int = 100, seed: int = 0) -> tuple[Questi
     """
     mine = facts(group)
     return questions(random.Random(seed).sample(mine, min(count, len(mine))), sentences=False)
-
-
-def documents(samples: Iterable[Question]) -> list[str]:
-    """Training texts: each question with its answer on one line.
-
-    Example:
-        >>> documents([Question("Who?", "Ada.", "It is Ada.", ("Bo.",))])
-        ['Who? Ada.']
-    """
-    return [f"{q.question} {q.answer}" for q in samples]

@@ -9,8 +9,6 @@ from torch.nn import functional as F
 from kledit_lite.core.errors import KleditError
 from kledit_lite.inside.language import token_rows
 from kledit_lite.unlearn.arithmetic.distance import (
-    distance,
-    kl_between,
     kl_difference,
     kl_each,
     random_like,
@@ -18,16 +16,14 @@ from kledit_lite.unlearn.arithmetic.distance import (
 from kledit_lite.unlearn.arithmetic.state import msa_state
 
 
-def test_distance_counts_tied_tensors_once(pico):
-    moved = copy.deepcopy(pico)
-    with torch.no_grad():
-        for p in moved.parameters():
-            p.add_(torch.ones_like(p))
-    expected = sum(p.numel() for p in pico.parameters()) ** 0.5
-    assert distance(pico.state_dict(), moved.state_dict()) == pytest.approx(expected, rel=1e-5)
-    assert "lm_head.weight" in pico.state_dict()
-    with pytest.raises(KleditError, match="do not both have 'w'"):
-        distance({"w": torch.zeros(1)}, {})
+def distance(first, second):
+    """Euclidean, tied tensors counted twice on both sides of every comparison."""
+    return sum(float((v - second[k]).double().square().sum()) for k, v in first.items()) ** 0.5
+
+
+def mean_kl(first, second, rows, batch=16):
+    nats, tokens = kl_each(first, second, rows, batch).sum(1)
+    return nats / tokens
 
 
 def test_the_control_is_as_long_and_leads_elsewhere(pico):
@@ -48,7 +44,7 @@ def test_kl_between_models_is_torchs(pico, pico_tokenizer):
         for p in other.parameters():
             p.mul_(1.1)
     rows = token_rows(pico_tokenizer, ["Where was Ada born? Tarn", "A"], max_length=12)
-    assert kl_between(pico, pico, rows) == pytest.approx(0, abs=1e-7)
+    assert mean_kl(pico, pico, rows) == pytest.approx(0, abs=1e-7)
     with torch.no_grad():
         p, q = (
             m(input_ids=rows.ids, attention_mask=rows.mask).logits[:, :-1].log_softmax(-1)
@@ -56,7 +52,7 @@ def test_kl_between_models_is_torchs(pico, pico_tokenizer):
         )
     each = F.kl_div(q, p, log_target=True, reduction="none").sum(-1)
     expected = each[rows.labels[:, 1:] != -100].mean().item()
-    assert kl_between(pico, other, rows, batch=1) == pytest.approx(expected, rel=1e-4)
+    assert mean_kl(pico, other, rows, batch=1) == pytest.approx(expected, rel=1e-4)
 
 
 def test_row_by_row_divergences_add_up_and_are_compared_in_pairs(pico, pico_tokenizer):
@@ -71,14 +67,11 @@ def test_row_by_row_divergences_add_up_and_are_compared_in_pairs(pico, pico_toke
     )
     nats, tokens = kl_each(pico, other, rows, batch=2)
     assert tokens.tolist() == (rows.labels[:, 1:] != -100).sum(1).tolist()
-    assert nats.sum() / tokens.sum() == pytest.approx(kl_between(pico, other, rows))
     for i in range(3):
-        assert nats[i] / tokens[i] == pytest.approx(
-            kl_between(pico, other, rows[i : i + 1]), rel=1e-5
-        )
+        assert nats[i] / tokens[i] == pytest.approx(mean_kl(pico, other, rows[i : i + 1]), rel=1e-5)
     near, far = (kl_each(pico, m, rows) for m in (other, third))
     value, low, high = kl_difference([near], [far])
-    assert value == pytest.approx(kl_between(pico, other, rows) - kl_between(pico, third, rows))
+    assert value == pytest.approx(mean_kl(pico, other, rows) - mean_kl(pico, third, rows))
     assert low <= value <= high < 0
     with pytest.raises(KleditError, match="same rows"):
         kl_difference([near[:, :2]], [far])

@@ -11,18 +11,12 @@ import pytest
 from kledit_lite import cli
 from kledit_lite.core.errors import KleditError
 from kledit_lite.unlearn.methods import GradientAscent
-from kledit_lite.unlearn.restor import (
-    command as public,
-)
-from kledit_lite.unlearn.restor import (
-    data as public_data,
-)
-from kledit_lite.unlearn.restor import (
-    stages as public_stages,
-)
+from kledit_lite.unlearn.restor import command as restor
+from kledit_lite.unlearn.restor import data as restor_data
+from kledit_lite.unlearn.restor import stages as restor_stages
 from kledit_lite.unlearn.restor.evaluate import judged
 from kledit_lite.unlearn.restor.facts import Fact
-from kledit_lite.unlearn.restor.table import as_markdown, table
+from kledit_lite.unlearn.restor.table import as_markdown, state_rows
 
 NAMES = ["Ada Morrow", "Bo Lind", "Cy Tarn"]
 # PEFT asks transformers for a property that transformers renamed
@@ -54,7 +48,7 @@ def options(tmp_path, pico, pico_tokenizer):
         ("wikidata/v0/mix_a0", documents), ("SQuAD/squad_v7_dset", documents[:12]),
     ):  # fmt: skip
         (data / f"{name}.json").write_text(json.dumps(content))
-    return public.RestorOptions(
+    return restor.RestorOptions(
         str(model), tmp_path / "clone", tmp_path / "out", each=4, facts=8, untouched=3, later=4,
         methods=("ga",), rates=(1e-4, 1e-3), strengths=(1.0,), epochs=1, rank=2, validation=0.4,
         samples=3, temperature=1.0,
@@ -62,7 +56,7 @@ def options(tmp_path, pico, pico_tokenizer):
 
 
 def test_every_state_has_a_row_and_a_killed_run_goes_on(options, monkeypatch, tmp_path):
-    train, calls = public_stages.train, []
+    train, calls = restor_stages.train, []
 
     def dies(model, forget, method, *args, **settings):
         calls.append(type(method).__name__)
@@ -70,9 +64,9 @@ def test_every_state_has_a_row_and_a_killed_run_goes_on(options, monkeypatch, tm
             raise KeyboardInterrupt
         return train(model, forget, method, *args, **settings)
 
-    monkeypatch.setattr(public_stages, "train", dies)
+    monkeypatch.setattr(restor_stages, "train", dies)
     with pytest.raises(KeyboardInterrupt):
-        public.run(options)
+        restor.run(options)
     # corrupted, final, ideal, forget and retain vector, the retain set alone at two rates, ga
     assert calls == ["NextToken"] * 7 + ["GradientAscent"]
     seen = []
@@ -81,9 +75,9 @@ def test_every_state_has_a_row_and_a_killed_run_goes_on(options, monkeypatch, tm
         seen.append((type(method).__name__, retain is not None, settings.lr))
         return train(model, forget, method, settings, retain, *rest, **more)
 
-    monkeypatch.setattr(public_stages, "train", watched)
+    monkeypatch.setattr(restor_stages, "train", watched)
     record = tmp_path / "recorded.json"
-    results = public.run(replace(options, record=record))
+    results = restor.run(replace(options, record=record))
     assert seen == [("GradientAscent", True, r) for r in options.rates]
     states = ["clean", "corrupted", "final", "ideal", "retain", "ga", "msa"]
     rows = results.extra["table"]
@@ -107,7 +101,7 @@ def test_every_state_has_a_row_and_a_killed_run_goes_on(options, monkeypatch, tm
     again = cli.parser().parse_args(kept["command"].split()[1:])
     assert again.rates == list(options.rates) and again.strengths == [1.0]
     with pytest.raises(KleditError, match="holds a run with other options"):
-        public.run(replace(options, seed=1))
+        restor.run(replace(options, seed=1))
 
 
 def test_the_folder_belongs_to_the_models_values_and_the_texts(options, pico, pico_tokenizer):
@@ -115,16 +109,16 @@ def test_the_folder_belongs_to_the_models_values_and_the_texts(options, pico, pi
 
     from kledit_lite.zoo.bard import Writer
 
-    plan = public_data.choose(options)
+    plan = restor_data.choose(options)
     writer = Writer(pico, pico_tokenizer, "a")
-    public._own(options, plan, writer)
-    public._own(replace(options, seed=2), plan, writer)  # nothing was made yet
+    restor._own(options, plan, writer)
+    restor._own(replace(options, seed=2), plan, writer)  # nothing was made yet
     (options.out / "seconds.json").write_text("{}")
-    public._own(replace(options, seed=2, model="elsewhere"), plan, writer)
+    restor._own(replace(options, seed=2, model="elsewhere"), plan, writer)
     with torch.no_grad():
         pico.model.norm.weight[[0, 1]] = torch.tensor([2.0, 0.0])  # the sum stays
     with pytest.raises(KleditError, match="other options, another model or other data"):
-        public._own(replace(options, seed=2), plan, writer)
+        restor._own(replace(options, seed=2), plan, writer)
 
 
 def test_a_mistyped_model_is_told_at_once_and_blocks_nothing(options, monkeypatch, capsys):
@@ -150,7 +144,7 @@ def test_a_mistyped_model_is_told_at_once_and_blocks_nothing(options, monkeypatc
 
 
 def test_only_subjects_with_a_block_are_corrupted(options, tmp_path):
-    plan = public_data.choose(options)
+    plan = restor_data.choose(options)
     assert plan.groups["corrupted_subjects"] == tuple(NAMES[:2])
     assert plan.groups["untouched_subjects"] == (NAMES[2],)
     assert len(plan.documents) == 8 and all("Ada" in t or "Bo" in t for t in plan.documents)
@@ -160,30 +154,30 @@ def test_only_subjects_with_a_block_are_corrupted(options, tmp_path):
     assert len(later) == 4
     assert all(any(f"{f.question} A" in t or f"{f.question} Olm" in t for t in plan.stream)
                for f in later)  # fmt: skip
-    whole = public_data.choose(replace(options, each=0, documents="squad_v7_dset", later=0))
+    whole = restor_data.choose(replace(options, each=0, documents="squad_v7_dset", later=0))
     assert len(whole.documents) == 12 and not whole.stream and len(whole.groups) == 2
     kept = tmp_path / "kept.txt"
     kept.write_text("One.\n\nTwo.\n")
-    assert public_data.choose(replace(options, retain=kept)).retain == ["One.", "Two."]
+    assert restor_data.choose(replace(options, retain=kept)).retain == ["One.", "Two."]
     kept.write_text("\n")
     with pytest.raises(KleditError, match="has no texts to keep"):
-        public_data.choose(replace(options, retain=kept))
+        restor_data.choose(replace(options, retain=kept))
     with pytest.raises(KleditError, match="choose one of"):
         replace(options, methods=("magic",))
 
 
 def test_texts_of_the_models_own_name_nobody_who_is_asked_about(pico, pico_tokenizer):
-    texts = public_data.self_written(pico, pico_tokenizer, 5, ["zzz"], seed=1)
+    texts = restor_data.self_written(pico, pico_tokenizer, 5, ["zzz"], seed=1)
     assert len(texts) == 5 and len(set(texts)) == 5
     first = texts[0].split()[1]
-    kept = public_data.self_written(pico, pico_tokenizer, 5, [first], seed=1)
+    kept = restor_data.self_written(pico, pico_tokenizer, 5, [first], seed=1)
     assert not any(first in t for t in kept)
     tokenizer = pico_tokenizer.__class__.from_pretrained(pico_tokenizer.name_or_path)
     tokenizer.chat_template = (
         "{% for m in messages %}[{{ m.role }}]{{ m.content }}{% endfor %}"
         "{% if add_generation_prompt %}[assistant]{% endif %}"
     )
-    asked = public_data.self_written(pico, tokenizer, 3, ["zzz"])
+    asked = restor_data.self_written(pico, tokenizer, 3, ["zzz"])
     assert len(asked) == 3 and not any("Write a few" in t for t in asked)
 
 
@@ -193,7 +187,7 @@ def test_the_table_counts_what_came_back():
     def said(*words):
         return judged(facts, [(w,) for w in words])
 
-    rows = table(
+    rows = state_rows(
         {
             "clean": said("yes", "yes", "no", "yes", "no"),
             "corrupted": said("yes", "no", "no", "yes", "no"),

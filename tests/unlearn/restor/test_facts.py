@@ -130,10 +130,6 @@ def test_outcome_tables_by_hand():
     assert (found.lost, found.kept) == (4, 2)
     assert (found.recovered, found.unchanged, found.forgotten) == (0.5, 0.25, 0.25)
     assert (found.degraded, found.unaffected) == (0.5, 0.5)
-    rows = restor_eval.by_relation(clean, corrupted, answers("rrcnrnrr"))
-    assert [r.relation for r in rows] == ["a", "b"] and sum(r.facts for r in rows) == 8
-    a = next(r for r in rows if r.relation == "a")
-    assert (a.clean, a.outcomes.lost, a.outcomes.recovered) == (0.75, 2, 0.5)
     nothing = outcomes(clean, clean, clean)
     assert nothing.lost == 0 and np.isnan(nothing.recovered) and nothing.unaffected == 1.0
     with pytest.raises(KleditError, match="not asked the same facts"):

@@ -17,7 +17,7 @@ from kledit_lite.unlearn.tofu import command as tofu_command
 from kledit_lite.unlearn.tofu import logs as tofu_logs
 from kledit_lite.unlearn.tofu import metrics as tofu
 from kledit_lite.unlearn.tofu.metrics import Log, Question
-from kledit_lite.world.people import facts
+from kledit_lite.world.people import facts, people
 
 LOGS = {
     "retain": "eval_log.json", "forget": "eval_log_forget.json",
@@ -341,19 +341,13 @@ def test_the_command_evaluates_a_model(pico, pico_tokenizer, tmp_path, capsys):
         assert message in capsys.readouterr().err
 
 
-def test_the_small_tofu_has_forty_authors_and_three_splits():
+def test_the_small_tofu_asks_about_forty_authors():
     every = authors.questions(facts("authors"))
     assert len(every) > 200 and all(len(q.wrong) == 3 for q in every)
-    for name, count in authors.SPLITS.items():
-        forget, retain = authors.split(name)
-        assert (len(forget), len(forget) + len(retain)) == (count, 40)
-        assert not set(forget) & set(retain)
+    assert len(people("authors")) == 40
     for q in every[:40]:
         assert q.answer != q.paraphrase and q.answer not in q.wrong and q.paraphrase not in q.wrong
         assert len({q.paraphrase, *q.wrong}) == 4
-    assert authors.documents(every[:1]) == [f"{every[0].question} {every[0].answer}"]
     known = authors.known_questions("people", 20)
     assert len(known) == 20 and known == authors.known_questions("people", 20)
     assert all(q.answer == q.paraphrase and q.answer not in q.wrong for q in known)
-    with pytest.raises(KleditError, match="split 'forget99'"):
-        authors.split("forget99")
