@@ -37,7 +37,6 @@ from kledit_lite.align.drift import (
 )
 from kledit_lite.align.evaluate import (
     R2,
-    LinearHead,
     accuracy,
     aligned_accuracy,
     chance_level,
@@ -74,6 +73,7 @@ from kledit_lite.align.to_text import (
     decode_grammar,
     decode_lm,
 )
+from kledit_lite.zoo.head import LinearHead
 
 if TYPE_CHECKING:
     from kledit_lite.align.bottleneck import ConceptBottleneck, concept_levels, correct_concepts

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kledit_lite.align.evaluate import LinearHead
 from kledit_lite.core.arrays import as_features, as_labels, as_names, as_vector, unit_rows
 from kledit_lite.core.errors import KleditError, unknown
+from kledit_lite.zoo.head import LinearHead
 
 EncodeText = Callable[[list[str]], np.ndarray]
 

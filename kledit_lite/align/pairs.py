@@ -8,17 +8,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from kledit_lite.align.affine import AffineMap
-from kledit_lite.align.evaluate import (
-    LinearHead,
-    accuracy,
-    aligned_accuracy,
-    chance_level,
-    r2,
-    retained_ratio,
-)
+from kledit_lite.align.evaluate import accuracy, aligned_accuracy, chance_level, r2, retained_ratio
 from kledit_lite.align.linear import StreamingAligner
 from kledit_lite.core.arrays import as_features, check_same_rows
 from kledit_lite.core.errors import KleditError, unknown
+from kledit_lite.zoo.head import LinearHead
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kledit_lite.align.evaluate import LinearHead, r2
+from kledit_lite.align.evaluate import r2
 from kledit_lite.align.linear import fit_aligner
 from kledit_lite.core.arrays import as_features, as_labels, check_same_rows
 from kledit_lite.core.errors import KleditError
+from kledit_lite.zoo.head import LinearHead
 
 if TYPE_CHECKING:
     from kledit_lite.models.image_folder import FolderImages

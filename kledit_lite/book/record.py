@@ -15,6 +15,7 @@ from kledit_lite.book.discover import find_root
 from kledit_lite.core.errors import KleditError
 from kledit_lite.core.files import write_atomically
 from kledit_lite.core.results import show_bound
+from kledit_lite.core.slots import current
 
 #: How the table begins, in a notebook.
 TABLE = '<table class="table kledit-results">'
@@ -133,9 +134,7 @@ def _root() -> Path | None:
 
 
 def _contract(root: Path | None, chapter: str) -> Contract:
-    from kledit_lite.models import profiles
-
     path = None if root is None else root / "notebooks" / "contracts" / f"{chapter}.yml"
     if path is None or not path.is_file():
         return Contract()
-    return load_contract(path, profiles.current().name)
+    return load_contract(path, current().name)

@@ -23,7 +23,8 @@ from kledit_lite.edit.concepts import Concept, read_concepts
 from kledit_lite.edit.folders import pictures
 from kledit_lite.edit.handle import Edit, Handle, read_file
 from kledit_lite.edit.judging import open_judge
-from kledit_lite.edit.methods import METHODS, solve
+from kledit_lite.edit.methods import solve
+from kledit_lite.edit.presets import METHODS
 from kledit_lite.edit.report import collateral, matrix_table, summary
 from kledit_lite.edit.sites import check_editable, check_same
 from kledit_lite.inside import Sampling, paint

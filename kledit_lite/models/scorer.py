@@ -7,6 +7,7 @@ from typing import Any
 
 from kledit_lite import zoo
 from kledit_lite.core.errors import KleditError
+from kledit_lite.core.slots import current
 from kledit_lite.models import profiles
 from kledit_lite.models.external import load_external_clip
 from kledit_lite.models.pipelines import check_index, open_pipeline
@@ -61,7 +62,7 @@ def open_both(
 
 
 def _clip_for(model: str | None, size: int | None, load: bool = True) -> Any:
-    slot_id = model or ("clip-tiny" if size == 64 else profiles.current().slot("clip").choices[0])
+    slot_id = model or ("clip-tiny" if size == 64 else current().slot("clip").choices[0])
     name = slot_id.removeprefix("zoo:")
     if name in zoo.CLIPS and size not in (None, 64):
         raise KleditError(

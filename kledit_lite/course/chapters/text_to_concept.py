@@ -18,7 +18,7 @@ def toy_text_encoder(rng: np.random.Generator, d: int = 12) -> Encode:
     """A made-up text encoder: every sentence has a fixed random vector of its own length."""
     table: dict[str, np.ndarray] = {}
 
-    def encode(texts: list[str]) -> np.ndarray:
+    def encode(texts: Sequence[str]) -> np.ndarray:
         if isinstance(texts, str) or not all(isinstance(t, str) for t in texts):
             raise TypeError("encode_text takes a list of sentences")
         for t in texts:

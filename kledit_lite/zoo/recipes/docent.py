@@ -18,8 +18,9 @@ import torch
 import torch.nn.functional as F
 
 from kledit_lite.core.files import write_atomically
+from kledit_lite.world.people import towns
 from kledit_lite.world.render import render_many
-from kledit_lite.world.towns import SEASONS, all_questions, ask_town, picture_of, towns
+from kledit_lite.world.towns import SEASONS, all_questions, ask_town, picture_of
 from kledit_lite.zoo.clip import load_folder
 from kledit_lite.zoo.docent import WORDS, Docent, patch_tokens
 from kledit_lite.zoo.recipes.training import Recipe, fit, settle_allocator, write_card

@@ -9,6 +9,7 @@ from typing import Any
 from kledit_lite import zoo
 from kledit_lite.core.errors import unknown
 from kledit_lite.core.machine import best_device
+from kledit_lite.zoo.encoders import SPECS
 from kledit_lite.zoo.recipes import bard, classifiers, encoders
 from kledit_lite.zoo.recipes.first import clip, judge, paint
 from kledit_lite.zoo.recipes.training import settle_allocator, write_card
@@ -125,6 +126,6 @@ def _encoder(name: str, work: Path, samples: int | None, device: str) -> Made:
     else:
         recipe = _for(encoders.RECIPES[name], samples)
         model, info = encoders.train_encoder(name, recipe, work, device)
-    spec = encoders.SPECS[name]
+    spec = SPECS[name]
     about = (spec.architecture, spec.supervision, spec.description)
     return model, about, asdict(recipe), info
