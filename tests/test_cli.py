@@ -144,9 +144,12 @@ def test_book(kledit, monkeypatch, capsys):
     assert "01-one.ipynb is not in sync" in err
     assert kledit("sync")[1]["files"] == ["notebooks/01-one.ipynb"]
     assert kledit("sync")[1]["figures"] == {"written": 0}
+    assert kledit("renumber")[1]["files"] == ["notebooks/00-one.md"]
+    assert kledit("renumber")[1]["figures"] == {"renamed": 0}
+    assert kledit("book")[1]["chapters"][0]["name"] == "00-one"
     assert cli.main(["book"]) == 0
     out = capsys.readouterr().out
-    assert "01-one: executed" in out and out.splitlines()[-1].startswith("Open ")
+    assert "00-one: executed" in out and out.splitlines()[-1].startswith("Open ")
 
 
 def test_bench(kledit, checkout, capsys):
@@ -196,7 +199,7 @@ def test_every_command_is_there():
     assert set(PARSERS) == {
         "book", "run", "report", "sync", "bench", "profile", "prime", "trace", "locogen", "edit",
         "apply", "unedit", "msa", "restor", "tofu", "influence", "hard-tasks", "zoo list",
-        "zoo eval", "zoo train", "components",
+        "zoo eval", "zoo train", "components", "renumber",
     }  # fmt: skip
 
 

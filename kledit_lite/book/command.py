@@ -1,4 +1,4 @@
-"""``kledit book``, ``run``, ``report``, ``sync`` and ``bench``: the book and its chapters."""
+"""``kledit book``, ``run``, ``report``, ``sync``, ``renumber``, ``bench``: the book."""
 
 from __future__ import annotations
 
@@ -102,6 +102,16 @@ def sync(options: NoOptions) -> Results:
     return Results("sync", {"written": len(paths)}, {}, context(), {"files": paths})
 
 
+def renumber(options: NoOptions) -> Results:
+    """Give every chapter the number of its place in ``_toc.yml``, and its pair anew."""
+    from kledit_lite.book.discover import find_root
+    from kledit_lite.book.renumber import renumber as follow
+
+    root = find_root()
+    moved = [p.relative_to(root).as_posix() for p in follow(root)]
+    return Results("renumber", {"renamed": len(moved)}, {}, context(), {"files": moved})
+
+
 def bench(options: BenchOptions) -> Results:
     """Run one benchmark of the checkout."""
     from kledit_lite.book.discover import find_root
@@ -154,5 +164,6 @@ COMMANDS = (
         show_chapters,
     ),
     Command("sync", "write the .ipynb pair of every chapter", NoOptions, sync),
+    Command("renumber", "number the chapters as _toc.yml orders them", NoOptions, renumber),
     Command("bench", "run a benchmark", BenchOptions, bench),
 )  # fmt: skip
