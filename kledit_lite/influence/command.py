@@ -107,9 +107,12 @@ def influence(options: Influence) -> Results:
     x, test_x = _scaled(x, test_x, classes, options)
     head = softmax_head(x, y, options.l2, classes=classes)
     at = curvature(head)
-    radius = spectral_radius(at, flags, fixed=options.fixed)
-    worst = int(radius.argmax())
-    if options.order not in ("first", "newton") and radius[worst] >= 1:
+    radius = {
+        int(g): float(spectral_radius(at, flags[[g]], fixed=options.fixed)[0])
+        for g in np.flatnonzero(flags.mean(axis=1) >= 0.5)  # no smaller group can reach 1
+    }
+    worst = max(radius, key=lambda g: radius[g], default=0)
+    if options.order not in ("first", "newton") and radius.get(worst, 0.0) >= 1:
         raise KleditError(
             f"Group {names[worst]} is {flags[worst].mean():.0%} of the training set and the "
             f"spectral radius of its series is {radius[worst]:.2f}, where it diverges; take "
@@ -134,11 +137,12 @@ def influence(options: Influence) -> Results:
         moved = loss_change(at, again, test_x, test_y, linear=False).mean(axis=1)
         true = {names[g]: float(v) for g, v in zip(chosen, moved, strict=True)}
         figures["relative_error"] = float(np.median(relative_error(change[chosen], again)))
-    figures["spectral_radius"] = float(radius.max())
+    if radius:
+        figures["spectral_radius"] = radius[worst]
     rows = [
         {"group": names[g], "examples": int(flags[g].sum()), "share": float(flags[g].mean()),
          "change": float(predicted[g]), "retrained": true.get(names[g]),
-         "spectral_radius": float(radius[g])}
+         "spectral_radius": radius.get(int(g))}
         for g in order
     ]  # fmt: skip
     if options.out is not None:

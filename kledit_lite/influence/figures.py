@@ -52,7 +52,7 @@ def group_effects(
     if known:
         places, values = zip(*known, strict=True)
         axes.plot(values, places, "D", color=INK, ms=5, ls="none", label="trained again")
-        axes.legend(loc="lower right")
+        axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
     axes.set_yticks(at, [names[g] for g in shown])
     axes.axvline(0, color=INK, lw=0.9)
     axes.set_xlabel("change of the test loss without the group (nats)")

@@ -84,14 +84,14 @@ class Curvature:
         return np.concatenate(each, axis=1)
 
     def group_product(self, group: np.ndarray, v: np.ndarray) -> np.ndarray:
-        """Sum of the losses' Hessians over a group (n,), times v (P,). O(|U| P)."""
+        """Sum of the losses' Hessians over a group (n,), times v (P,). O(m P) for m examples."""
         problem = self.head.problem
         x = problem.x[group]
         bent = problem.loss.curve(self.state[group], x @ v.reshape(problem.shape).T)
         return (bent.T @ x).ravel()
 
     def group_hessian(self, group: np.ndarray) -> np.ndarray:
-        """Sum of the losses' Hessians over a group (n,), (P, P). O(|U| P^2)."""
+        """Sum of the losses' Hessians over a group (n,), (P, P). O(m P^2) for m examples."""
         if not group.any():
             return np.zeros_like(self.data)
         part = self.head.problem.without(~group)
@@ -181,7 +181,7 @@ def group_change(
         KleditError: bad groups; a second-order series whose spectral radius is 1 or more.
 
     Cost: one product and one solve of O(P^2) a group and order; ``"newton"`` builds and factors a
-    Hessian per group, O(|U| P^2 + P^3 / 3).
+    Hessian per group, O(m P^2 + P^3 / 3) for m examples.
 
     Example:
         >>> from kledit_lite.influence import ridge_head

@@ -151,6 +151,11 @@ def fit(
 
     Raises:
         KleditError: no optimum (see `softmax_head`), or not reached.
+
+    Example:
+        >>> head = ridge_head(np.eye(2), np.eye(2), l2=0.5, intercept=False)
+        >>> fit(head.problem, head.theta).steps
+        0
     """
     theta = np.zeros(problem.shape) if start is None else start.copy()
     goal = tol * max(1.0, float(np.abs(problem.x).mean()))

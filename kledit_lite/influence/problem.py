@@ -72,6 +72,13 @@ class Problem:
         Args:
             group: (n,) bool.
             fixed: what stays: ``"lambda"`` or scikit-learn's ``"C"`` (see the module).
+
+        Example:
+            >>> from kledit_lite.influence.losses import Squared
+            >>> whole = Problem(np.eye(4), np.zeros((4, 1)), Squared(1), l2=0.3)
+            >>> half = whole.without(np.array([True, True, False, False]), "C")
+            >>> len(half.x), half.l2
+            (2, 0.6)
         """
         check_fixed(fixed)
         x = self.x[~group]
@@ -89,6 +96,12 @@ def data_hessian(problem: Problem, state: np.ndarray) -> np.ndarray:
         KleditError: more than `LARGEST` parameters.
 
     Cost O(n P^2), memory O(P^2).
+
+    Example:
+        >>> from kledit_lite.influence.losses import Squared
+        >>> whole = Problem(np.eye(2), np.zeros((2, 1)), Squared(1), l2=0.3)
+        >>> data_hessian(whole, np.zeros((2, 1))).tolist()
+        [[0.5, 0.0], [0.0, 0.5]]
     """
     (c, d), n = problem.shape, len(problem.x)
     if problem.size > LARGEST:
@@ -111,7 +124,16 @@ def data_hessian(problem: Problem, state: np.ndarray) -> np.ndarray:
 
 
 def hessian_product(problem: Problem, state: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
-    """The map v -> H v with decay, v (P,), without building H. O(n P) a product."""
+    """The map v -> H v with decay, v (P,), without building H.
+
+    Cost O(n P) a product.
+
+    Example:
+        >>> from kledit_lite.influence.losses import Squared
+        >>> whole = Problem(np.eye(2), np.zeros((2, 1)), Squared(1), l2=0.25)
+        >>> hessian_product(whole, np.zeros((2, 1)))(np.array([4.0, 0.0])).tolist()
+        [3.0, 0.0]
+    """
 
     def product(v: np.ndarray) -> np.ndarray:
         u = problem.x @ v.reshape(problem.shape).T  # (n, C)
@@ -126,6 +148,10 @@ def cholesky(h: np.ndarray) -> tuple[np.ndarray, bool]:
 
     Raises:
         KleditError: it is not positive definite within rounding.
+
+    Example:
+        >>> cholesky(np.array([[4.0]]))[0].tolist()
+        [[2.0]]
     """
     try:
         factor = cho_factor(h, lower=True)

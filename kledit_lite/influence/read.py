@@ -20,6 +20,11 @@ def read_features(path: Path) -> np.ndarray:
 
     Raises:
         KleditError: not readable, not a table of numbers, or NaN.
+
+    Example:
+        >>> _ = Path("x.csv").write_text("a,b\\n1,2\\n")
+        >>> read_features(Path("x.csv")).tolist()
+        [[1.0, 2.0]]
     """
     if path.suffix in (".npz", ".npy"):
         return as_features(str(path), _array(path, "features")).astype(np.float64)
@@ -43,6 +48,11 @@ def read_labels(path: Path, rows: int) -> list[str]:
 
     Raises:
         KleditError: not readable, an empty label, or another number of rows.
+
+    Example:
+        >>> _ = Path("y.csv").write_text("label\\ncat\\nboat\\n")
+        >>> read_labels(Path("y.csv"), rows=2)
+        ['cat', 'boat']
     """
     if path.suffix in (".npz", ".npy"):
         found = _array(path, "labels")
@@ -76,6 +86,11 @@ def read_groups(path: Path, rows: int) -> tuple[tuple[str, ...], np.ndarray]:
 
     Raises:
         KleditError: not readable, or another number of rows.
+
+    Example:
+        >>> _ = Path("groups.csv").write_text("wrong,town\\n1,Lindau\\n0,\\n")
+        >>> read_groups(Path("groups.csv"), rows=2)[0]
+        ('wrong', 'town=Lindau')
     """
     if path.suffix in (".npz", ".npy"):
         return _groups_from_array(path, rows)

@@ -54,6 +54,13 @@ def prototypes(task: Task, weights: np.ndarray) -> np.ndarray:
 
     Raises:
         KleditError: a class whose weights do not sum to a positive number.
+
+    Example:
+        >>> from kledit_lite.influence import Task
+        >>> pool, own = np.array([[0.0], [3.0], [4.0], [9.0]]), np.array([0, 0, 1, 1])
+        >>> task = Task(pool, own, np.array([[1.0], [5.0]]), np.array([0, 1]), (1, 1))
+        >>> prototypes(task, np.ones(4)).tolist()
+        [[1.5], [6.5]]
     """
     hot = task.hot  # (M, N)
     total = weights @ hot
@@ -90,6 +97,16 @@ def score(
         support: row numbers of the pool.
         metric: ``"euclidean"`` or ``"cosine"``.
         fresh: see `task`.
+
+    Raises:
+        KleditError: there are no fresh queries.
+
+    Example:
+        >>> from kledit_lite.influence import Task
+        >>> pool, own = np.array([[0.0], [3.0], [4.0], [9.0]]), np.array([0, 0, 1, 1])
+        >>> task = Task(pool, own, np.array([[1.0], [5.0]]), np.array([0, 1]), (1, 1))
+        >>> score(task, np.array([0, 2])).accuracy, score(task, np.array([1, 3])).accuracy
+        (1.0, 0.5)
     """
     weights = np.zeros(len(task.pool))
     weights[support] = 1
@@ -104,6 +121,13 @@ def weight_gradient(task: Task, weights: np.ndarray, metric: Metric = "euclidean
     """Derivative of the queries' mean loss in each image's weight, (M,) (equation in the module).
 
     Cost O(R N D + M D).
+
+    Example:
+        >>> from kledit_lite.influence import Task
+        >>> pool, own = np.array([[0.0], [3.0], [4.0], [9.0]]), np.array([0, 0, 1, 1])
+        >>> task = Task(pool, own, np.array([[1.0], [5.0]]), np.array([0, 1]), (1, 1))
+        >>> (weight_gradient(task, np.ones(4)) > 0).tolist()
+        [False, True, False, True]
     """
     c = prototypes(task, weights)
     z = logits(c, task.queries, metric)
@@ -134,6 +158,13 @@ def one_step(task: Task, metric: Metric = "euclidean", *, easy: bool = False) ->
         Row numbers of the pool (sum of shots,), class by class.
 
     Cost O(R N D + M D).
+
+    Example:
+        >>> from kledit_lite.influence import Task
+        >>> pool, own = np.array([[0.0], [3.0], [4.0], [9.0]]), np.array([0, 0, 1, 1])
+        >>> task = Task(pool, own, np.array([[1.0], [5.0]]), np.array([0, 1]), (1, 1))
+        >>> one_step(task).tolist()
+        [1, 3]
     """
     gradient = weight_gradient(task, np.ones(len(task.pool)), metric)
     return _top(task, -gradient if easy else gradient)
@@ -163,6 +194,13 @@ def projected_steps(
         Row numbers of the pool, class by class.
 
     Cost: `steps` times O(R N D + M D).
+
+    Example:
+        >>> from kledit_lite.influence import Task
+        >>> pool, own = np.array([[0.0], [3.0], [4.0], [9.0]]), np.array([0, 0, 1, 1])
+        >>> task = Task(pool, own, np.array([[1.0], [5.0]]), np.array([0, 1]), (1, 1))
+        >>> projected_steps(task).tolist()
+        [1, 3]
     """
     sign = -1.0 if easy else 1.0
     rows = [np.flatnonzero(task.labels == j) for j in range(task.way)]
@@ -208,6 +246,13 @@ def greedy(
         Row numbers of the pool, class by class.
 
     Cost: O(R M D) for each of k rounds exchanges of every class: O(k rounds R M D).
+
+    Example:
+        >>> from kledit_lite.influence import Task
+        >>> pool, own = np.array([[0.0], [3.0], [4.0], [9.0]]), np.array([0, 0, 1, 1])
+        >>> task = Task(pool, own, np.array([[1.0], [5.0]]), np.array([0, 1]), (1, 1))
+        >>> greedy(task).tolist()
+        [1, 3]
     """
     sign = -1.0 if easy else 1.0
     chosen = _top(task, np.zeros(len(task.pool))) if start is None else np.array(start)
@@ -246,7 +291,15 @@ def greedy(
 
 
 def random_support(task: Task, rng: np.random.Generator) -> np.ndarray:
-    """k images of each class at random: rows of the pool, class by class."""
+    """k images of each class at random: rows of the pool, class by class.
+
+    Example:
+        >>> from kledit_lite.influence import Task
+        >>> pool, own = np.array([[0.0], [3.0], [4.0], [9.0]]), np.array([0, 0, 1, 1])
+        >>> task = Task(pool, own, np.array([[1.0], [5.0]]), np.array([0, 1]), (1, 1))
+        >>> task.labels[random_support(task, np.random.default_rng(0))].tolist()
+        [0, 1]
+    """
     return _top(task, rng.random(len(task.pool)))
 
 
@@ -258,7 +311,17 @@ def best_of_random(
     *,
     easy: bool = False,
 ) -> np.ndarray:
-    """The hardest (or easiest) of `draws` random supports, by the queries' loss."""
+    """The hardest (or easiest) of `draws` random supports, by the queries' loss.
+
+    Cost: `draws` times O(R N D + M N).
+
+    Example:
+        >>> from kledit_lite.influence import Task
+        >>> pool, own = np.array([[0.0], [3.0], [4.0], [9.0]]), np.array([0, 0, 1, 1])
+        >>> task = Task(pool, own, np.array([[1.0], [5.0]]), np.array([0, 1]), (1, 1))
+        >>> best_of_random(task, np.random.default_rng(0), draws=50).tolist()
+        [1, 3]
+    """
     found = [random_support(task, rng) for _ in range(draws)]
     losses = [score(task, s, metric).loss for s in found]
     return found[int(np.argmin(losses) if easy else np.argmax(losses))]

@@ -18,10 +18,13 @@ class Task:
     """A few-shot task. Its arrays are float64; labels number its own classes, 0 to N - 1.
 
     Attributes:
-        pool: (M, D) features to draw supports from. labels: (M,) their classes.
-        queries: (R, D) those that select. answers: (R,) their classes.
+        pool: (M, D) features to draw supports from.
+        labels: (M,) their classes.
+        queries: (R, D) those that select.
+        answers: (R,) their classes.
         shots: (N,) images k of each class's support.
-        fresh: (F, D) queries that no selector sees. fresh_labels: (F,).
+        fresh: (F, D) queries that no selector sees.
+        fresh_labels: (F,) their classes.
         classes: the data set's labels of the classes.
         rows: the data set's rows of the pool, the queries and the fresh queries, so that another
             encoder can be put in place of the one that selects.
@@ -79,6 +82,12 @@ class Task:
 
         Args:
             features: (n, D') of the data set that the task was drawn from.
+
+        Example:
+            >>> x = np.random.default_rng(0).normal(size=(60, 3))
+            >>> task = draw_task(x, np.arange(60) % 2, np.random.default_rng(0), way=2)
+            >>> task.seen_by(x[:, :2]).pool.shape
+            (20, 2)
         """
         f = as_features("features", features).astype(np.float64)
         pool, queries, fresh = self.rows
@@ -143,7 +152,11 @@ def draw_task(
 
 
 def check_apart(pool: np.ndarray, queries: np.ndarray, what: str = "query") -> None:
-    """Raise if a row of `queries` is in `pool`: a support could then hold its own question."""
+    """Raise if a row of `queries` is in `pool`: a support could then hold its own question.
+
+    Example:
+        >>> check_apart(np.eye(2), np.ones((1, 2)))
+    """
     twins = {row.tobytes() for row in pool}
     same = sum(row.tobytes() in twins for row in queries)
     if same:

@@ -155,6 +155,18 @@ def test_influence_refuses_what_has_no_answer(kledit, files):
     assert status == 2 and "can be separated and l2 is 0" in err
 
 
+def test_influence_names_a_group_whose_series_diverges(kledit, files):
+    most = np.where(np.arange(240) % 10 < 9, "most", "few")
+    np.savez(files / "most.npz", groups=most)
+    status, _, err = kledit(*ask(files, groups=files / "most.npz"))
+    assert status == 2 and re.search(r"Group most is \d\d% .* radius of its series is \d\.", err)
+    given = ask(files, groups=files / "most.npz", order="newton")
+    data = kledit(*given, "--json")[1]
+    assert data["figures"]["spectral_radius"] >= 1
+    radius = {r["group"]: r["spectral_radius"] for r in data["table"]}
+    assert radius == {"most": data["figures"]["spectral_radius"], "few": None}
+
+
 def test_hard_tasks(kledit, files):
     given = ["hard-tasks", "--features", files / "x.csv", "--labels", files / "y.csv", "--way", 3,
              "--shot", 2, "--tasks", 6, "--out", files / "hard"]  # fmt: skip
