@@ -384,3 +384,54 @@ def test_a_folder_streams(tmp_path):
     two = align.load_pictures(40, 20, folder=tmp_path)
     assert two.fit.shape == (40, 256, 256, 3) and not isinstance(two.fit, np.ndarray)
     assert sorted({*two.fit.files} | {*two.test.files}) == sorted(sample.images.files)
+
+
+class Decoded:
+    """How many decoded images of folders are alive at a time, at most."""
+
+    def __init__(self, monkeypatch):
+        import weakref
+
+        self.now = self.most = 0
+        read = FolderImages.read
+
+        def count(change):
+            self.now += change
+            self.most = max(self.most, self.now)
+
+        def counted(images):
+            out = read(images)
+            count(len(out))
+            weakref.finalize(out, count, -len(out))
+            return out
+
+        monkeypatch.setattr(FolderImages, "read", counted)
+
+
+def test_memory_does_not_grow_with_the_number_of_images(tmp_path, monkeypatch):
+    from PIL import Image
+    from torch import nn
+
+    from kledit_lite import zoo
+
+    (tmp_path / "a").mkdir()
+    Image.fromarray(pictures(1, 80)[0]).save(tmp_path / "a" / "0.png")
+    for i in range(1, 40):
+        (tmp_path / "a" / f"{i}.png").symlink_to(tmp_path / "a" / "0.png")
+    net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    half = (0.5, 0.5, 0.5)
+    encoder = load_external_encoder(net, preprocess=Preprocess(16, 1.0, half, half), device="cpu")
+    ways = [encoder.encode, zoo.load_encoder("random-tiny").encode]
+    ways.append(zoo.load_clip("clip-tiny").encode_image)
+
+    def peak(way, n):
+        with monkeypatch.context() as patch:
+            seen = Decoded(patch)
+            assert len(way(load_image_folder(tmp_path, n, size=64).images)) == n
+            assert seen.now == 0
+            return seen.most
+
+    for way in ways:
+        few, many = (peak(lambda images, way=way: way(images, batch=4), n) for n in (12, 40))
+        assert few == many <= 2 * 4
+    assert peak(np.asarray, 40) == 40  # what is not read batch by batch is noticed
