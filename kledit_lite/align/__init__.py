@@ -57,7 +57,7 @@ from kledit_lite.align.logic import (
     precision_at,
     retrieve,
 )
-from kledit_lite.align.pairs import group_matrix, pair_matrix, pair_table, retained_matrix
+from kledit_lite.align.pairs import group_matrix, pair_matrix, pair_table
 from kledit_lite.align.principal import PrincipalAlignment, principal_alignment
 from kledit_lite.align.sgd import fit_aligner_sgd
 from kledit_lite.align.study import (
@@ -143,7 +143,6 @@ __all__ = [
     "r2",
     "rank_classes",
     "retained_accuracy",
-    "retained_matrix",
     "retained_ratio",
     "retrieve",
     "sample_efficiency",

@@ -40,6 +40,11 @@ def fill_templates(
     With ``classes``, a phrase that describes a setting or an attribute follows each class name,
     "{template} {class name} in a tree" (section 3.3.1).
 
+    Args:
+        phrases: one or several that name the concept.
+        templates: sentences with one ``{}`` each.
+        classes: names that each phrase follows, or None.
+
     Raises:
         KleditError: no phrase, no template, or a template without exactly one ``{}``.
 
@@ -141,7 +146,10 @@ class ConceptBank:
         """Encode many concepts in one call of the text encoder; see `concept_vector`.
 
         Args:
+            encode_text: list of n texts -> (n, d), such as a CLIP's ``encode_text``.
             concepts: phrases that name themselves, or name -> phrase or phrases.
+            templates: as in `concept_vector`.
+            classes: as in `concept_vector`.
 
         Example:
             >>> one_hot = lambda texts: np.eye(9)[[len(t) % 9 for t in texts]]
@@ -230,6 +238,7 @@ def top_images(similarity: object, k: int, *, largest: bool = True) -> np.ndarra
     Args:
         similarity: (N,), one column of `ConceptBank.similarity`.
         k: how many; all of them if N < k.
+        largest: False takes the smallest, smallest first.
 
     Example:
         >>> top_images([0.1, 0.9, 0.5], 2).tolist()

@@ -55,8 +55,8 @@ def concept_drift(
         min_statistic: smallest statistic worth flagging, in [0, 1].
 
     Returns:
-        One row a concept, in the order given: concept, statistic, p, p_corrected, direction
-        ("higher", "lower" or "same": where ``other`` went), shifted (bool).
+        One row per concept, in the order given, with columns concept, statistic, p, p_corrected,
+        direction ("higher", "lower" or "same": where ``other`` went), shifted (bool).
 
     Raises:
         KleditError: widths that differ, NaN, or an unknown correction.

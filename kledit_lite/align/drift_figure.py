@@ -44,10 +44,15 @@ def ridge(
     in bold with a mark; then the others, each by the size of their shift in pooled deviations.
 
     Args:
-        before: (N, C) similarities in the reference set. after: (M, C) in the new set.
-        concepts: C names. shifted: names that the drift test flagged.
+        before: (N, C) similarities in the reference set.
+        after: (M, C) in the new set.
+        concepts: C names.
+        shifted: names that the drift test flagged.
         planted: names that truly shifted, which adds right or wrong to each mark, or None.
-        labels: what the two sets are. xlabel: what the number is.
+        labels: what the two sets are.
+        xlabel: what the number is.
+        title: bold words above.
+        subtitle: muted words under it.
 
     Raises:
         KleditError: shapes that do not fit, NaN, or a flagged name that is no concept.

@@ -43,6 +43,11 @@ def head_predict(head: LinearHead, features: object) -> np.ndarray:
 def accuracy(head: LinearHead, features: object, labels: object) -> float:
     """Share of rows that a head classifies rightly, in [0, 1].
 
+    Args:
+        head: of C classes over d features.
+        features: (N, d).
+        labels: (N,) int, indices of the head's classes.
+
     Example:
         >>> accuracy(LinearHead(np.eye(2), np.zeros(2)), [[2.0, 1.0], [0.0, 1.0]], [0, 0])
         0.5
@@ -136,6 +141,13 @@ def retained_accuracy(
     :math:`\mathrm{acc}(g_t \circ h \circ f_s) / \mathrm{acc}(g_t \circ f_t)`: 1 when nothing is
     lost; it may exceed 1. NaN where the target itself is too weak; see `retained_ratio`.
 
+    Args:
+        aligner: from the source to the target space.
+        source: (N, d_s).
+        target: (N, d_t), the target model's own features of the same images.
+        head: the target model's, (C, d_t).
+        labels: (N,) int.
+
     Raises:
         KleditError: as `aligned_accuracy`, or the target's own accuracy is 0.
 
@@ -180,6 +192,11 @@ def weakest_target(chance: float) -> float:
 def retained_ratio(aligned: float, own: float, chance: float = 0.0) -> float:
     """``aligned / own``, or NaN where ``own`` is below `weakest_target` of ``chance``.
 
+    Args:
+        aligned: accuracy on aligned features.
+        own: the target model's accuracy on its own.
+        chance: what guessing gets; see `chance_level`.
+
     Raises:
         KleditError: the target's own accuracy is 0.
 
@@ -221,6 +238,7 @@ def sample_efficiency(
         head, labels: for the retained accuracy on the test rows, if wanted.
         repeats: random subsets a size.
         seed: of the subsets.
+        ridge: as in `fit_aligner`.
 
     Returns:
         Columns rows, repeat, r2, retained (NaN without a head, or with a weak target).

@@ -40,8 +40,10 @@ def contribution_bars(
     """What each concept adds to one logit, the largest in absolute value first (P Fig. 3.7).
 
     Args:
-        names: C concepts. contributions: (C,) w_c * s_c of a linear head on concept scores s.
-        title: bold words above, e.g. the predicted class. subtitle: None given, the sum.
+        names: C concepts.
+        contributions: (C,) w_c * s_c of a linear head on concept scores s.
+        title: bold words above, e.g. the predicted class.
+        subtitle: None given, the sum.
         k: bars shown; the others are added up in one bar, so that the bars still sum to the logit.
         bias: the head's bias, shown as a bar of its own, or None.
         truth: names of concepts the picture truly shows, printed bold, or None.
@@ -112,7 +114,9 @@ def r2_bars(
 
     Args:
         r2: name -> R2, or name -> (d,) R2 of each target dimension, whose mean is the bar.
-        title: bold words above. subtitle: muted words under it. label: the axis.
+        title: bold words above.
+        subtitle: muted words under it.
+        label: the axis.
 
     Raises:
         KleditError: no names, or NaN.
@@ -171,8 +175,11 @@ def auroc_bars(
     """AUROC of each attribute as a dot, with its interval, against chance at 0.5.
 
     Args:
-        names: C attributes. auroc: (C,) in [0, 1]. low, high: (C,) interval ends, or None.
-        title: bold words above. subtitle: None given, the mean.
+        names: C attributes.
+        auroc: (C,) in [0, 1].
+        low, high: (C,) interval ends, or None.
+        title: bold words above.
+        subtitle: None given, the mean.
         target: a level drawn as a dashed line, or None.
         groups: name -> group (e.g. its factor); groups stay together, each sorted by AUROC.
 
@@ -255,8 +262,11 @@ def component_matrix(
     Args:
         matrix: (S, T) with entry (i, j) in [-1, 1], e.g. the correlation of component i of the
             source with component j of the target over the same images.
-        source: name of the encoder of the rows. target: name of the encoder of the columns.
-        title: bold words above. subtitle: muted words under it. colour_label: what an entry is.
+        source: name of the encoder of the rows.
+        target: name of the encoder of the columns.
+        title: bold words above.
+        subtitle: muted words under it.
+        colour_label: what an entry is.
 
     Raises:
         KleditError: not two-dimensional, NaN, or entries outside [-1, 1].

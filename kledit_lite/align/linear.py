@@ -41,6 +41,12 @@ class StreamingAligner:
     directions are truly empty, and the float64 form is already far faster than the SGD recipe
     (``benchmarks/align.py``).
 
+    Args:
+        d_s: width of the source; None leaves it to the first batch.
+        d_t: width of the target, likewise.
+        ridge: :math:`\lambda \ge 0`.
+        block: rows held in float64 at a time.
+
     Example:
         >>> x = np.random.default_rng(0).normal(size=(100, 3))
         >>> s = StreamingAligner()

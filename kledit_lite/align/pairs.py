@@ -109,25 +109,6 @@ def _first_seen(pairs: pd.DataFrame) -> list[str]:
     return ordered + [t for t in pairs["target"].unique() if t not in ordered]
 
 
-def retained_matrix(
-    train: Mapping[str, object],
-    test: Mapping[str, object],
-    heads: Mapping[str, LinearHead],
-    labels: object | Mapping[str, object],
-    *,
-    ridge: float | Mapping[str, float] = 0.0,
-    allow_rank_deficient: bool = False,
-) -> pd.DataFrame:
-    """Retained accuracy of every ordered pair: rows are sources, columns targets.
-
-    `pair_table` has the arguments, the errors and the cost; the diagonal is NaN.
-    """
-    table = pair_table(
-        train, test, heads, labels, ridge=ridge, allow_rank_deficient=allow_rank_deficient
-    )
-    return pair_matrix(table)
-
-
 def group_matrix(matrix: pd.DataFrame, groups: Mapping[str, str]) -> pd.DataFrame:
     """Average a pair matrix within groups of models, such as supervision or architecture.
 

@@ -20,7 +20,8 @@ class PrincipalAlignment:
             correlation, so it lies in [-1, 1]; near the identity when the spaces rank the same
             directions alike.
         r2: (k,), how well target component j is predicted from all k source components.
-        source_variance, target_variance: (k,), each component's share of its space's variance.
+        source_variance: (k,), each component's share of the variance of the source space.
+        target_variance: (k,), likewise of the target space.
     """
 
     correspondence: np.ndarray

@@ -57,6 +57,12 @@ def unscale(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Weight (d_s, d_t) and bias (d_t,) for raw features, from those fitted to c1 x and c2 y.
 
+    Args:
+        weight: (d_s, d_t), fitted to scaled features.
+        bias: (d_t,), likewise.
+        c1: what the source was multiplied by.
+        c2: what the target was multiplied by.
+
     Example:
         >>> w, b = unscale(np.ones((1, 1)), np.ones(1), c1=2.0, c2=4.0)
         >>> (w.item(), b.item())

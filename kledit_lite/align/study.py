@@ -32,10 +32,13 @@ class Pictures:
     """Pictures to fit aligners on and others to test them on.
 
     Attributes:
-        fit, test: (N, H, W, 3) and (M, H, W, 3) uint8; of a folder, read when indexed.
-        fit_labels, test_labels: (N,) and (M,) int64, indices into ``names``.
+        fit: (N, H, W, 3) uint8; of a folder, read when indexed.
+        test: (M, H, W, 3) uint8, likewise.
+        fit_labels: (N,) int64, indices into ``names``.
+        test_labels: (M,) int64, likewise.
         names: of the classes: the world's objects, or the folder's classes.
-        fit_scenes, test_scenes: the full ground truth, None for a folder of images.
+        fit_scenes: the full ground truth of ``fit``, None for a folder of images.
+        test_scenes: that of ``test``.
     """
 
     fit: np.ndarray | FolderImages
@@ -102,6 +105,11 @@ def encode(model: Any, images: np.ndarray | FolderImages, batch: int = 256) -> n
 
     A `FolderImages` is read ``batch`` images at a time, so a folder of any size fits.
 
+    Args:
+        model: with ``encode``, or a CLIP with ``encode_image``.
+        images: uint8 (N, H, W, 3), or a folder's.
+        batch: images per forward pass.
+
     Cost: N forward passes.
     """
     forward = model.encode_image if hasattr(model, "encode_image") else model.encode
@@ -115,7 +123,10 @@ def probe(features: object, labels: object, names: Sequence[str], ridge: float =
     """A linear classifier by least squares on one-hot labels, for a model without a head.
 
     Args:
-        features: (N, d). labels: (N,) indices into ``names``. ridge: as in `fit_aligner`.
+        features: (N, d).
+        labels: (N,) indices into ``names``.
+        ridge: as in `fit_aligner`.
+        names: of the C classes.
 
     Raises:
         KleditError: labels that are no classes, or a fault of `fit_aligner`.
@@ -141,6 +152,11 @@ def target_head(
     for it (a zoo model on the painted world, an ImageNet model on an ImageNet folder); otherwise
     a `probe` is fitted on ``fit_features``. A self-supervised model of the zoo ships with a probe
     that was fitted afterwards, and it is called one.
+
+    Args:
+        model: an encoder or a CLIP.
+        pictures: from `load_pictures`.
+        fit_features: (N, d), of ``pictures.fit``.
 
     Returns:
         ``(head, labels (M,), kind)`` with kind ``"zero-shot"``, ``"own head"`` or ``"probe"``.
@@ -177,6 +193,13 @@ def choose_ridge(
 
     Needed where there are few pictures for many features; with plenty of pictures the choice
     hardly matters.
+
+    Args:
+        source: (N, d_s).
+        target: (N, d_t).
+        grid: values to try.
+        share: of the rows kept apart, in (0, 1).
+        seed: of the split.
 
     Raises:
         KleditError: an empty grid, a share outside (0, 1), or a fault of `fit_aligner`.

@@ -136,6 +136,11 @@ def check_same_rows(**arrays: np.ndarray) -> None:
 def as_vector(name: str, array: object, *, length: int | None = None) -> np.ndarray:
     """``array`` as a finite one-dimensional float64 vector, checked.
 
+    Args:
+        name: what the array is called in the error.
+        array: anything ``np.asarray`` takes, or a tensor.
+        length: of the vector, if that is known.
+
     Raises:
         KleditError: not one-dimensional, empty, of the wrong length, or not finite.
 
@@ -159,6 +164,12 @@ def as_vector(name: str, array: object, *, length: int | None = None) -> np.ndar
 def as_labels(name: str, array: object, rows: int, classes: int | None = None) -> np.ndarray:
     """``array`` as int64 labels (rows,), each in ``range(classes)`` if that is given.
 
+    Args:
+        name: what the array is called in the error.
+        array: anything ``np.asarray`` takes, or a tensor.
+        rows: labels there must be.
+        classes: how many classes there are, if that is known.
+
     Raises:
         KleditError: wrong shape, not integers, or a label outside the range.
 
@@ -181,6 +192,11 @@ def as_labels(name: str, array: object, rows: int, classes: int | None = None) -
 
 def as_names(name: str, values: Sequence[str], length: int | None = None) -> tuple[str, ...]:
     """``values`` as a tuple of distinct strings, checked.
+
+    Args:
+        name: what the names are called in the error.
+        values: anything with a ``str``.
+        length: how many there must be, if that is known.
 
     Raises:
         KleditError: the count is wrong, or a name appears twice.

@@ -70,7 +70,7 @@ def number(text: str) -> float:
 
 
 BARE = object()
-"""In ``Annotated``: the value stands by itself, without ``--name`` before it."""
+"""In ``Annotated``, the value stands by itself, without ``--name`` before it."""
 Positive = Annotated[int, positive]
 File = Annotated[Path, "FILE"]
 Folder = Annotated[Path, "DIR"]

@@ -16,6 +16,11 @@ class UnknownNameError(KleditError):
 def unknown(kind: str, name: object, valid: Iterable[object]) -> UnknownNameError:
     """An `UnknownNameError` that lists the valid names.
 
+    Args:
+        kind: what is named, such as "profile".
+        name: the name that was given.
+        valid: the names there are.
+
     Example:
         >>> str(unknown("profile", "big", ["lite", "gpu"]))
         "Unknown profile 'big'; choose one of: lite, gpu."

@@ -19,7 +19,7 @@ from pathlib import Path
 from kledit_lite.core.errors import KleditError
 
 Content = str | bytes | Callable[[Path], object]
-"""What a file is to hold: a text, bytes, or a function that writes it to a path."""
+"""What a file is to hold, be it a text, bytes, or a function that writes it to a path."""
 
 
 def write_atomically(path: Path, content: Content) -> Path:

@@ -42,6 +42,11 @@ def satisfies(value: float | None, bound: Bound) -> bool:
 def check_bound(key: str, bound: object, where: str) -> dict[str, float]:
     """``bound`` as a plain dict if it is ``{min: x}``, ``{max: x}`` or both.
 
+    Args:
+        key: the figure it bounds.
+        bound: what was written.
+        where: file it was written in, for the error.
+
     Raises:
         KleditError: another shape, an unknown key, a bound that is not a finite number, or a
             minimum above the maximum.

@@ -46,7 +46,7 @@ class Slot:
 
     @property
     def choices(self) -> tuple[str, ...]:
-        """The ids in force: the override alone, or the slot's own."""
+        """The ids in force, the override alone, or the slot's own."""
         override = os.environ.get(self.variable)
         if override is None and self.loader == IMAGES:
             override = os.environ.get("KLEDIT_IMAGENET")

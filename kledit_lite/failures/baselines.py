@@ -51,7 +51,15 @@ def single_tags(
     table: TagTable, unseen: TagTable, s: float = 30, a: float = 0.30,
     phrase: Callable[[str, Sequence[str]], str] | None = None,
 ) -> list[Group]:  # fmt: skip
-    """One word at a time, as Bias-to-Text does (Kim et al., 2023): the search with l = 1."""
+    """One word at a time, as Bias-to-Text does (Kim et al., 2023): the search with l = 1.
+
+    Args:
+        table: to search in.
+        unseen: to find the same groups in.
+        s: as in `find_modes`.
+        a: as in `find_modes`.
+        phrase: class and tags to a description; see `prime_groups`.
+    """
     return prime_groups(find_modes(table, 1, s, a).table, table, unseen, phrase)
 
 
@@ -118,10 +126,12 @@ def domino(
     Args:
         seen, unseen: The data to fit on, and the data to find the slices again in.
         texts: Candidate descriptions of each class.
-        slices: Slices per class. s: leave out slices with fewer images.
+        slices: Slices per class.
+        s: leave out slices with fewer images.
         dims: Principal components, at most; a small class has fewer.
         gamma: Weight of the predictions against the embedding.
-        steps: Of expectation and maximisation. seed: of the k-means start.
+        steps: Of expectation and maximisation.
+        seed: of the k-means start.
 
     Returns:
         Every slice with a drop above 0, the largest drop first.

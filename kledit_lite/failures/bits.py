@@ -51,7 +51,8 @@ class ClassBits:
     Attributes:
         wrong: (T, We) uint64, tags over the images the model got wrong.
         right: (T, Wr) uint64, tags over the others.
-        n: Images. errors: Those got wrong.
+        n: Images.
+        errors: Those got wrong.
     """
 
     wrong: np.ndarray

@@ -22,7 +22,7 @@ MOST_VALUES = 50
 BINS = 4
 """Ranges that a column of numbers is cut into."""
 LIST = "|"
-"""Between the words of a list, as taggers such as RAM write it: ``grass | tree``."""
+"""Between the words of a list, as taggers such as RAM write it, ``grass | tree``."""
 WORDS = {"true": True, "false": False, "yes": True, "no": False, "1": True, "0": False,
          "1.0": True, "0.0": False}  # fmt: skip
 MARKS = {"true", "yes", "1", "1.0", "x"}

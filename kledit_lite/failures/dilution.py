@@ -35,7 +35,7 @@ def explain(modes: Modes, table: TagTable) -> pd.DataFrame:
         table: The table they were found in.
 
     Returns:
-        The modes' table, same rows and order, with three more columns: ``left`` (pictures that no
+        The modes' table, same rows and order, with three more columns, ``left`` (pictures that no
         worse kept mode shows), ``left_accuracy`` (of those; NaN without any) and ``explained_by``
         (the tags of the kept mode that shares most pictures; an empty tuple for a mode that stands
         by itself).

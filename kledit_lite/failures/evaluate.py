@@ -42,7 +42,14 @@ def prime_groups(
     modes: pd.DataFrame, table: TagTable, unseen: TagTable,
     phrase: Callable[[str, Sequence[str]], str] | None = None,
 ) -> list[Group]:  # fmt: skip
-    """The modes of a search as groups; described by class and tags as a bag of words by default."""
+    """The modes of a search as groups; described by class and tags as a bag of words by default.
+
+    Args:
+        modes: the table of a search.
+        table: the data they were found in.
+        unseen: the data to find them again in.
+        phrase: class and tags to a description; None takes `bag_of_words`.
+    """
     say = phrase or bag_of_words
     return [
         Group(m["class"], say(m["class"], m["tags"]), table.rows(m["class"], m["tags"]),
@@ -71,7 +78,13 @@ def class_accuracy(table: TagTable) -> dict[str, float]:
 
 
 def drop_of(table: TagTable, label: str, rows: np.ndarray) -> float:
-    """How far the accuracy on some rows lies below their class's; NaN without rows."""
+    """How far the accuracy on some rows lies below their class's; NaN without rows.
+
+    Args:
+        table: images with verdicts.
+        label: the class.
+        rows: (n,) indices of images of that class.
+    """
     if not len(rows):
         return float("nan")
     whole = table.correct[table.labels == table.classes.index(label)].mean()
@@ -89,7 +102,7 @@ def generalisation(
         at_least: A group with fewer unseen images is not judged: its ``unseen_drop`` is NaN.
 
     Returns:
-        One row per group: class, text, images, drop, unseen_images, unseen_drop.
+        One row per group with columns class, text, images, drop, unseen_images, unseen_drop.
 
     Example:
         >>> t = TagTable(("a",), [0] * 4, [0, 0, 1, 1], ("x",), [[1], [1], [0], [0]])
@@ -130,7 +143,8 @@ def on_generated(
         each: Images per mode.
 
     Returns:
-        One row per mode that could be made: class, tags, accuracy (where it was found), generated.
+        One row per mode that could be made, with columns class, tags, accuracy (where it was found)
+        and generated.
     """
     rows = []
     for m in modes.to_dict("records"):
@@ -210,8 +224,15 @@ def description_quality(
 def subsets(table: TagTable, label: str, tags: Sequence[str]) -> pd.DataFrame:
     """Accuracy on images of a class with every subset of some tags (Table 3.2).
 
+    Args:
+        table: images with verdicts and tags.
+        label: the class.
+        tags: whose subsets are looked at.
+
     Returns:
-        One row per subset, largest first: size, tags, images, accuracy. O(2^tags N).
+        One row per subset, largest first, with columns size, tags, images, accuracy.
+
+    Cost O(2^tags N).
     """
     rows = []
     for size in range(len(tags), 0, -1):
@@ -226,9 +247,9 @@ def by_number_of_tags(modes: pd.DataFrame, table: TagTable) -> pd.DataFrame:
     """Mean drop on groups named by all of a mode's tags, by all but one, and so on (Table 3.3).
 
     Returns:
-        Index: number of tags of the modes; columns: ``modes`` (how many the row rests on), then the
-        number of those tags that are kept; values: mean drop in `table` over modes and subsets with
-        images. Modes of one tag are left out.
+        One row per number of tags of the modes, those of one tag left out. Column ``modes`` says
+        how many the row rests on; the others, one per number of tags that are kept, hold the mean
+        drop in `table` over modes and subsets with images.
     """
     rows = []
     accuracy = class_accuracy(table)

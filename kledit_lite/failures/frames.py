@@ -42,7 +42,13 @@ def accuracies_without(bits: ClassBits, sets: np.ndarray) -> np.ndarray:
 
 
 def describe(job: Job, sets: np.ndarray, counts: np.ndarray) -> list[tuple[Any, ...]]:
-    """Rows for `frame_of`: class, tags in the table's order, n, errors, accuracies without."""
+    """Rows for `frame_of`: class, tags in the table's order, n, errors, accuracies without.
+
+    Args:
+        job: the class that was searched.
+        sets: (M, most) row numbers of the job's bits, -1 where a set is smaller.
+        counts: (M, 2) images and errors.
+    """
     rows = []
     sizes = (sets >= 0).sum(axis=1)
     for size in np.unique(sizes):
@@ -58,7 +64,15 @@ def describe(job: Job, sets: np.ndarray, counts: np.ndarray) -> list[tuple[Any, 
 def frame_of(
     table: TagTable, rows: list[list[tuple[Any, ...]]], criteria: Criteria, tests: int, level: float
 ) -> pd.DataFrame:
-    """One row per mode, the worst first within its class; the columns are `COLUMNS`."""
+    """One row per mode, the worst first within its class; the columns are `COLUMNS`.
+
+    Args:
+        table: what was searched.
+        rows: from `describe`, one list per class.
+        criteria: what was looked for.
+        tests: sets that intervals and p-values account for.
+        level: confidence of all intervals together.
+    """
     flat = [row for part in rows for row in part]
     if not flat:
         return pd.DataFrame({c: [] for c in COLUMNS})

@@ -37,7 +37,15 @@ class Job:
     def run(
         self, mine: Callable[..., Any], most: int, roots: np.ndarray, cap: int, budget: int
     ) -> tuple[Any, ...]:
-        """What `mine` returns for some roots, then the sets and counts it wrote."""
+        """What `mine` returns for some roots, then the sets and counts it wrote.
+
+        Args:
+            mine: the inner loop, `kernel.mine`.
+            most: tags per set, at most.
+            roots: rows of the bits to start from.
+            cap: sets there is room for.
+            budget: stop after this many tests.
+        """
         sets, counts = np.full((cap, most), -1, np.int32), np.zeros((cap, 2), np.int64)
         t, b = self.limits, self.bits
         out = mine(
@@ -57,6 +65,13 @@ def refuse_explosion(
     jobs: list[Job], mine: Callable[..., Any], most: int, threads: int, max_seconds: float
 ) -> None:
     """Try a few first tags of the largest class for a moment each; extrapolate to all.
+
+    Args:
+        jobs: of all classes.
+        mine: the inner loop.
+        most: tags per set, at most.
+        threads: that will search.
+        max_seconds: the longest search to accept.
 
     Raises:
         KleditError: the search would take longer than `max_seconds`; with sets and time.

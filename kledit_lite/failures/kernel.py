@@ -79,8 +79,8 @@ def mine(
         sets, counts: (cap, most) int32 and (cap, 2) int64 to write tags and (n, errors) into.
 
     Returns:
-        Modes found (more than cap: the rest was not written), sets tested, sets that survived,
-        and whether it finished.
+        Modes found (where they are more than cap, the rest was not written), sets tested, sets that
+        survived, and whether it finished.
     """
     n_tags = wrong.shape[0]
     wrong_at = np.empty((most, wrong.shape[1]), np.uint64)

@@ -26,8 +26,8 @@ def distance_by_shared_tags(
         seed: Of the pairs.
 
     Returns:
-        Index: tags shared at least; columns: share (of all pairs), mean, sd, probability (that such
-        a pair lies farther apart than a pair of any two images, ties half).
+        One row per number of tags shared at least, with columns share (of all pairs), mean, sd and
+        probability (that such a pair lies farther apart than a pair of any two images, ties half).
 
     Raises:
         KleditError: features and tags of different length, or fewer than two images.
@@ -84,10 +84,13 @@ def neighbour_tags(
 
     Args:
         features, has: (N, d), (N, T).
-        sizes: N, neighbours. alphas: shares. probes: images to average over. seed: of the probes.
+        sizes: N, neighbours.
+        alphas: shares.
+        probes: images to average over.
+        seed: of the probes.
 
     Returns:
-        Index: N; columns ``latent, alpha`` for each alpha, and ``semantic``.
+        One row per N, with columns ``latent, alpha`` for each alpha, and ``semantic``.
 
     Raises:
         KleditError: fewer images than neighbours.

@@ -62,7 +62,8 @@ def write_report(
         pictures: N pictures or files, in the order of the table's rows; none are shown if None.
         unseen: From `generalisation` of the same modes, in the same order.
         level: Confidence; a mode is significant when its corrected chance is 1 - level or less.
-        most: Panels; the overview lists every mode. each: pictures per panel, errors first.
+        most: Panels; the overview lists every mode.
+        each: pictures per panel, errors first.
 
     Returns:
         The path.

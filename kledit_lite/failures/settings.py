@@ -17,7 +17,7 @@ import numpy as np
 from kledit_lite.core.errors import KleditError, unknown
 
 DEFAULT_MINIMALITY = {2: 0.10, 3: 0.05, 4: 0.025}
-"""The published b_n: what leaving out one tag of n must bring."""
+"""The published b_n, what leaving out one tag of n must bring."""
 MOST_TAGS = 8
 LARGEST = 10_000_000
 """Images per class, so that every product stays within 64 bits."""
@@ -98,9 +98,12 @@ class Thresholds:
     """The criteria for one class, in whole numbers; "right" counts errors when kind is success.
 
     Attributes:
-        support: Least images. errors: fewest errors with which any set can be a mode.
-        num, den: a set is low enough when ``right / n <= num / den``.
-        ups, downs: (l + 1,) int64, ``up / down`` is b of that size.
+        support: Least images.
+        errors: fewest errors with which any set can be a mode.
+        num: a set is low enough when ``right / n <= num / den``.
+        den: see there.
+        ups: (l + 1,) int64, ``up / down`` is b of that size.
+        downs: see there.
     """
 
     support: int
@@ -113,6 +116,11 @@ class Thresholds:
     @classmethod
     def of(cls, criteria: Criteria, n: int, right: int) -> Thresholds:
         """For a class of n images, of which `right` are right (wrong, for successes).
+
+        Args:
+            criteria: in shares.
+            n: images of the class.
+            right: those the model got right (wrong, for successes).
 
         Raises:
             KleditError: a class too large for exact arithmetic in 64 bits.

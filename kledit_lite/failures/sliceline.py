@@ -24,6 +24,13 @@ from kledit_lite.failures.table import TagTable
 def score(errors: float, images: float, class_errors: int, class_n: int, alpha: float) -> float:
     """The score of one slice.
 
+    Args:
+        errors: of the slice.
+        images: of the slice.
+        class_errors: of its class.
+        class_n: images of its class.
+        alpha: weight of the error rate against the size, in (0, 1].
+
     Example:
         >>> score(5, 10, 10, 100, alpha=1.0)
         4.0
@@ -53,12 +60,14 @@ def sliceline(
 
     Args:
         table: Images, verdicts and tags.
-        k: Slices per class. l: tags per slice, at most. s: images per slice, at least.
+        k: Slices per class.
+        l: tags per slice, at most.
+        s: images per slice, at least.
         alpha: Weight of the error rate against the size, in (0, 1].
 
     Returns:
-        One row per slice, best first within its class: class, tags, support, errors, accuracy,
-        class_accuracy, drop, score.
+        One row per slice, best first within its class, with columns class, tags, support,
+        errors, accuracy, class_accuracy, drop, score.
 
     Raises:
         KleditError: alpha out of range, or k, l, s below 1.

@@ -34,7 +34,8 @@ def interval(
     """Clopper-Pearson interval of an accuracy, simultaneous over `tests` tests.
 
     Args:
-        right: (M,) images got right. n: (M,) images.
+        right: (M,) images got right.
+        n: (M,) images.
         tests: how many sets were looked at.
         level: chance that all intervals cover, in (0, 1).
 
@@ -65,6 +66,12 @@ def chance(
     errors: np.ndarray, n: np.ndarray, class_errors: np.ndarray, class_n: np.ndarray
 ) -> np.ndarray:
     """P-value of each mode: as many errors or more among n random images of its class, (M,).
+
+    Args:
+        errors: (M,) errors in each mode.
+        n: (M,) images in each mode.
+        class_errors: (M,) errors in its class.
+        class_n: (M,) images in its class.
 
     Example:
         >>> chance(np.array([1]), np.array([1]), np.array([1]), np.array([4])).tolist()

@@ -237,9 +237,14 @@ class Tagger:
 def compare_tags(names: Sequence[str], given: np.ndarray, truth: np.ndarray) -> pd.DataFrame:
     """How well given tags (N, T) agree with the truth (N, T).
 
+    Args:
+        names: of the T tags.
+        given: (N, T) bool.
+        truth: (N, T) bool.
+
     Returns:
-        One row per tag: tag, images (that truly show it), precision, recall, f1. Precision is NaN
-        for a tag that was never given, recall for one that no image shows.
+        One row per tag with columns tag, images (that truly show it), precision, recall, f1.
+        Precision is NaN for a tag that was never given, recall for one that no image shows.
 
     Raises:
         KleditError: shapes that differ.

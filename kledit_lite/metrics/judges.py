@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from kledit_lite.zoo.judge import Judge
 
 Shown = Sequence[tuple[str, object]]
-"""What a picture should show: pairs of a factor and its value, all of which must hold."""
+"""What a picture should show, pairs of a factor and its value, all of which must hold."""
 
 
 def shows_all(judge: Judge, images: np.ndarray, shown: Shown) -> np.ndarray:
@@ -33,15 +33,3 @@ def shows_all(judge: Judge, images: np.ndarray, shown: Shown) -> np.ndarray:
     if not shown:
         raise KleditError("Expected at least one (factor, value) to look for, got none.")
     return np.all([judge.shows(images, factor, value) for factor, value in shown], axis=0)
-
-
-def share_showing(judge: Judge, images: np.ndarray, factor: str, value: object) -> float:
-    """Share of the pictures that show a value, from 0 to 1.
-
-    Example:
-        >>> from kledit_lite import world, zoo
-        >>> cats = world.balanced(200, seed=0).where(object="cat")
-        >>> share_showing(zoo.load_judge(), cats.images, "object", "cat") > 0.9
-        True
-    """
-    return float(np.mean(shows_all(judge, images, [(factor, value)])))

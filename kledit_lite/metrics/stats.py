@@ -194,9 +194,11 @@ def benjamini_hochberg(p: object) -> np.ndarray:
 class KSResult:
     """Two-sample Kolmogorov-Smirnov test.
 
-    ``statistic``: largest gap between the two distribution functions, in [0, 1]. ``p``:
-    two-sided p-value. ``direction``: "higher" if at that gap the second sample has the larger
-    values, "lower" if the smaller, "same" if there is no gap.
+    Attributes:
+        statistic: largest gap between the two distribution functions, in [0, 1].
+        p: two-sided p-value.
+        direction: "higher" if at that gap the second sample has the larger values, "lower" if the
+            smaller, "same" if there is no gap.
     """
 
     statistic: float

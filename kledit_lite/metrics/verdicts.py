@@ -17,6 +17,12 @@ _Z = 1.959963984540054  # the 97.5% quantile of the normal distribution
 class Share:
     """`k` of `n`, with the 95% interval of Wilson (1927), which stays within 0 and 1.
 
+    Attributes:
+        k: cases counted.
+        n: cases there are.
+        low: lower end of the interval.
+        high: upper end.
+
     Example:
         >>> print(Share.of(8, 8))
         8 of 8 (68% to 100%)
@@ -62,7 +68,13 @@ class Share:
 
 @dataclass(frozen=True)
 class Verdict:
-    """Three shares of the same pictures before and after an edit; see `verdict`."""
+    """Three shares of the same pictures before and after an edit; see `verdict`.
+
+    Attributes:
+        removed: pictures that no longer show what they showed.
+        arrived: pictures that show the target.
+        kept: pictures that keep all else.
+    """
 
     removed: Share
     arrived: Share

@@ -54,6 +54,9 @@ FAMILIES = {
 class ExternalEncoder:
     """A pretrained model with its head split off; see `load_external_encoder`.
 
+    Args:
+        label_names: C names of the classes of its head; None takes ImageNet's where there are 1000.
+
     Attributes:
         name: the id it was loaded from.
         model: the ``torch.nn.Module``, in eval mode.
@@ -149,6 +152,7 @@ class ExternalClip:
         architecture: ``"ViT"`` or ``"ResNet"``.
         logit_scale: exp of the learned temperature.
         device: where it runs.
+        tokenizer: of open_clip, for its texts.
     """
 
     def __init__(
@@ -165,7 +169,13 @@ class ExternalClip:
     def encode_image(
         self, images: np.ndarray, normalise: bool = False, batch: int = BATCH
     ) -> np.ndarray:
-        """uint8 (N, H, W, 3), any size -> float32 (N, d), of unit length if ``normalise``."""
+        """uint8 (N, H, W, 3), any size -> float32 (N, d), of unit length if ``normalise``.
+
+        Args:
+            images: uint8 (N, H, W, 3), any size; a `FolderImages` is read batch by batch.
+            normalise: rows of unit length.
+            batch: images per forward pass.
+        """
         forward, images = self.model.encode_image, check_images(images)
         z = in_batches(forward, self.preprocess, images, self.device, batch, self.dim)
         return unit_rows(z) if normalise else z
@@ -173,7 +183,13 @@ class ExternalClip:
     def encode_text(
         self, texts: Sequence[str], normalise: bool = False, batch: int = 256
     ) -> np.ndarray:
-        """N texts -> float32 (N, d), of unit length if ``normalise``."""
+        """N texts -> float32 (N, d), of unit length if ``normalise``.
+
+        Args:
+            texts: N of them.
+            normalise: rows of unit length.
+            batch: texts per forward pass.
+        """
         import torch
 
         parts = []

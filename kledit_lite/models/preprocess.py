@@ -24,7 +24,8 @@ class Preprocess:
     Attributes:
         size: side of the square crop, pixels.
         crop: share of the resized image's shorter side that the crop keeps.
-        mean, std: per channel, on a scale of 0 to 1.
+        mean: per channel, on a scale of 0 to 1.
+        std: likewise.
         interpolation: ``"bicubic"`` or ``"bilinear"``, anti-aliased.
     """
 
@@ -66,7 +67,13 @@ def each_image(transform: Callable[[Any], torch.Tensor]) -> Callable[..., torch.
 
 
 def timms_preprocess(name: str, model: Any, image_size: int | None = None) -> Preprocess:
-    """What a timm model says it wants; a KleditError if it does not say."""
+    """What a timm model says it wants; a KleditError if it does not say.
+
+    Args:
+        name: of the model, for the error.
+        model: with timm's ``pretrained_cfg``.
+        image_size: side of its input; None takes its own.
+    """
     from timm.data import resolve_model_data_config
 
     if not hasattr(model, "pretrained_cfg"):
@@ -107,7 +114,16 @@ def in_batches(
     batch: int,
     dim: int,
 ) -> np.ndarray:
-    """Apply a model to N images, ``batch`` at a time, without gradients."""
+    """Apply a model to N images, ``batch`` at a time, without gradients.
+
+    Args:
+        function: a batch of inputs to (n, d).
+        preprocess: uint8 images to inputs on a device.
+        images: uint8 (N, H, W, 3).
+        device: where the model is.
+        batch: images per forward pass.
+        dim: d, for no images at all.
+    """
     import torch
 
     parts = []

@@ -102,7 +102,7 @@ def resolve_encoders(chapter: str) -> tuple[list[Filled], dict[str, str]]:
     """Every vision encoder of a chapter that can be had, and why the optional others cannot.
 
     Returns:
-        ``(filled, missing)``: loaded encoders in the profile's order; slot name -> reason.
+        The loaded encoders in the profile's order; and slot name -> reason for those missing.
 
     Raises:
         SlotUnavailable: an encoder that is not optional is missing.

@@ -41,9 +41,12 @@ def open_both(
     """A pipeline and the CLIP that scores its pictures, refused before the weights are read.
 
     Args:
-        model: As `open_pipeline`; dtype, scheduler and config as there.
-        clip: As `open_clip_model`.
+        model: As in `open_pipeline`.
+        clip: As in `open_clip_model`.
         size: Side of the pictures in pixels; default the pipeline's own.
+        dtype: As in `open_pipeline`.
+        scheduler: As in `open_pipeline`.
+        config: As in `open_pipeline`.
 
     Returns:
         The pipeline, and the CLIP.

@@ -57,7 +57,7 @@ PACKAGES = {
     ),
 }
 
-#: DINO checkpoints (Caron et al. 2021) published by their authors only: timm architecture -> file.
+#: timm architecture -> file of DINO (Caron et al. 2021), which only its authors publish.
 DINO = {
     "resnet50": "https://dl.fbaipublicfiles.com/dino/dino_resnet50_pretrain/"
     "dino_resnet50_pretrain.pth",

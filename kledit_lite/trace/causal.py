@@ -31,7 +31,7 @@ from kledit_lite.trace.lanes import Group, plan, run_lanes
 from kledit_lite.trace.prompts import TracePrompt
 
 MODULES: tuple[Kind, ...] = ("self-attention", "cross-attention", "feed-forward", "resnet")
-"""The paper's granularity: 70 modules in SD-1.5."""
+"""The paper's granularity, 70 modules in SD-1.5."""
 
 
 def trace_unet(

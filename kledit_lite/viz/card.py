@@ -36,7 +36,8 @@ def new_figure(
 
     Args:
         height: inches below the title block; the block's own height is added.
-        title: what the figure shows, bold. subtitle: how to read it, muted.
+        title: what the figure shows, bold.
+        subtitle: how to read it, muted.
         width: inches; leave it alone unless the figure cannot fill a column.
 
     Returns:

@@ -41,9 +41,12 @@ def efficiency_curve(
 
     Args:
         curves: name -> (sizes (M,), values (M,)) or (sizes, values, low, high) with a band.
-        title: bold words above. subtitle: muted words under it.
+        title: bold words above.
+        subtitle: muted words under it.
         reference: (words, value) of a dashed level, e.g. the target's own accuracy.
         percent: write values as percentages.
+        xlabel: words under the axis of samples.
+        ylabel: words beside the axis of the quantity.
 
     Raises:
         KleditError: no curves, unequal lengths, or sizes that are not positive.
@@ -128,7 +131,8 @@ def roc(curves: Mapping[str, tuple[Any, Any]], title: str = "", subtitle: str = 
 
     Args:
         curves: name -> (false positive rates (M,), true positive rates (M,)), both ascending.
-        title: bold words above. subtitle: muted words under it.
+        title: bold words above.
+        subtitle: muted words under it.
 
     Raises:
         KleditError: no curves, or lengths that differ.

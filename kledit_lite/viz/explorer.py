@@ -96,9 +96,13 @@ def explorer(
     Args:
         values: a DataFrame, or an array (R, C) with ``rows`` and ``columns``.
         name: lower-case words with hyphens, its own on the page.
-        row_label: what a row is. column_label: what a column is.
-        fmt: format of a value. sentence: what a cell says, with {row}, {column} and {value}.
+        row_label: what a row is.
+        column_label: what a column is.
+        fmt: format of a value.
+        sentence: what a cell says, with {row}, {column} and {value}.
         caption: words below.
+        rows: R names; None for a DataFrame, which has its own.
+        columns: C names; None for a DataFrame.
 
     Raises:
         KleditError: see `table_of`; or a name that is no name.

@@ -106,7 +106,16 @@ _used: dict[str, int] = {}
 
 @dataclass(frozen=True)
 class Frame:
-    """One frame: its picture (data URI), width and height in CSS pixels, label, alternative."""
+    """One frame.
+
+    Attributes:
+        uri: its picture, as a data URI.
+        width: in CSS pixels.
+        height: in CSS pixels.
+        label: what the slider says.
+        alt: its alternative text.
+        art: whether it is a small picture, shown with sharp pixels.
+    """
 
     uri: str
     width: int
@@ -117,7 +126,15 @@ class Frame:
 
 
 class Frames:
-    """A frame viewer; a notebook shows it as HTML, a terminal as its caption and labels."""
+    """A frame viewer; a notebook shows it as HTML, a terminal as its caption and labels.
+
+    Args:
+        frames: from first to last.
+        caption: words below.
+        name: lower-case words with hyphens, its own on the page.
+        what: the name of what the slider changes.
+        play: with a button that plays the frames.
+    """
 
     def __init__(self, frames: list[Frame], caption: str, name: str, what: str, play: bool) -> None:
         self.frames, self.caption, self.name = frames, caption, name
@@ -174,7 +191,8 @@ def frames(
             as an image now, so later changes to it do not show.
         labels: one a frame, short: the slider's words and what a screen reader says.
         alts: one sentence a frame; None takes the sentence each figure has (`alt`).
-        caption: words below. name: lower-case words with hyphens, its own on the page.
+        caption: words below.
+        name: lower-case words with hyphens, its own on the page.
         what: the name of what the slider changes, e.g. "Noise".
         play: with a button that plays the frames (absent where the reader prefers less motion).
         width: CSS pixels of a picture; None shows figures at full width, small art at 256 pixels.
@@ -214,7 +232,8 @@ def frame_widget(
     site prefer `frames`, which is lighter and says each label to a screen reader.
 
     Args:
-        items, labels, alts, width: see `frames`. what: the slider's description.
+        items, labels, alts, width: see `frames`.
+        what: the slider's description.
 
     Returns:
         An ``ipywidgets.VBox`` of an ``IntSlider`` and a ``Stack``.

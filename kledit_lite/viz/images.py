@@ -38,7 +38,8 @@ def contact_sheet(
         images: (N, H, W, 3), see `pixels.as_images`.
         titles: N words or numbers to print beneath, or None; a newline breaks the line.
         columns: pictures a row; None chooses at most 8, even rows if possible.
-        title: bold words above. subtitle: muted words under the title.
+        title: bold words above.
+        subtitle: muted words under the title.
         rows: a name for each row; the N pictures are then dealt out evenly over the rows.
 
     Raises:
@@ -84,7 +85,8 @@ def ranked_panel(
     Args:
         images: (N, H, W, 3), see `pixels.as_images`.
         scores: (N,) one number a picture, e.g. cosine similarity to a concept vector.
-        title: the concept. k: pictures a row, at most N.
+        title: the concept.
+        k: pictures a row, at most N.
         truth: (N,) bool, whether a picture truly shows the concept, or None. With it a
             tick or a cross says whether the picture is in the right row, and the rows count them.
         subtitle: muted words under the title.
@@ -142,10 +144,12 @@ def retrieval_grid(
     Args:
         images: (N, H, W, 3) in order of retrieval; with ``rows``, row after row.
         hits: (N,) bool, whether a picture truly answers the query.
-        title: the query. columns: pictures a row; None chooses.
+        title: the query.
+        columns: pictures a row; None chooses.
         rows: a name for each row (e.g. one query method a row); the N pictures are then dealt
             out evenly, and each row's precision stands beside its name.
-        titles: N words beneath the pictures. subtitle: muted words under the title.
+        titles: N words beneath the pictures.
+        subtitle: muted words under the title.
 
     Raises:
         KleditError: lengths that differ, or N not a multiple of the number of rows.

@@ -33,6 +33,8 @@ def table_of(
 
     Args:
         values: a pandas DataFrame, or an array (R, C) with ``rows`` and ``columns`` named.
+        rows: R names; None for a DataFrame, which has its own.
+        columns: C names; None for a DataFrame.
 
     Raises:
         KleditError: not two-dimensional, empty, infinite, or names that do not fit.
@@ -80,12 +82,16 @@ def heatmap(
 
     Args:
         values: a DataFrame, or an array (R, C) with ``rows`` and ``columns``. NaN is left blank.
-        title: bold words above. subtitle: muted words under it.
-        row_label: what a row is (e.g. "source"). column_label: what a column is.
+        title: bold words above.
+        subtitle: muted words under it.
+        row_label: what a row is (e.g. "source").
+        column_label: what a column is.
         groups: name -> group (e.g. its supervision). Names are shown group by group, in the order
             in which groups first appear among the rows, with a rule between groups.
         fmt: format of a value, e.g. ``"{:.0%}"`` or ``"{:.2f}"``.
         limits: values at the ends of the colour scale; None takes the table's own.
+        rows: R names; None for a DataFrame, which has its own.
+        columns: C names; None for a DataFrame.
 
     Raises:
         KleditError: see `table_of`.
@@ -197,10 +203,12 @@ def planted_vs_found(
     """The ground truth beside a method's answer, item by item.
 
     Args:
-        planted: items that are truly there. found: items the method named.
+        planted: items that are truly there.
+        found: items the method named.
         universe: every item there could be, in the order of the table; None takes those planted,
             then those found. Items that are neither stand in the table as correctly left alone.
-        title: bold words above. subtitle: muted words under it; None given, the count of each.
+        title: bold words above.
+        subtitle: muted words under it; None given, the count of each.
         values: item -> words shown in a last column (e.g. its p-value).
 
     Raises:

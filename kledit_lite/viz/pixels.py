@@ -59,7 +59,8 @@ def enlarge(image: np.ndarray, size: int) -> np.ndarray:
     and average down, so that all squares come out equally wide, to a softened edge.
 
     Args:
-        image: uint8 (H, W, 3). size: new width in pixels; the height keeps the proportion.
+        image: uint8 (H, W, 3).
+        size: new width in pixels; the height keeps the proportion.
 
     Returns:
         uint8 (round(H * size / W), size, 3).

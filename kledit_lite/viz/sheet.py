@@ -19,7 +19,13 @@ MARGIN, GAP, LARGEST = 32, 14, 420  # pixels
 
 @dataclass(frozen=True)
 class Tile:
-    """One picture of a sheet: its words beneath, and a right or wrong mark if it has one."""
+    """One picture of a sheet: its words beneath, and a right or wrong mark if it has one.
+
+    Attributes:
+        image: uint8 (H, W, 3).
+        words: beneath it.
+        mark: right or wrong, or None.
+    """
 
     image: np.ndarray
     words: str = ""
@@ -35,7 +41,14 @@ class Row:
 
 
 def sheet(rows: list[Row], columns: int, title: str, subtitle: str) -> Plate:
-    """Lay the rows out on the pixel grid of a figure and draw them."""
+    """Lay the rows out on the pixel grid of a figure and draw them.
+
+    Args:
+        rows: of tiles.
+        columns: tiles per row.
+        title: bold words above.
+        subtitle: muted words under it.
+    """
     full = round(WIDTH * DPI)
     marked = any(t.mark is not None for row in rows for t in row.tiles)
     gap = GAP + 8 * marked

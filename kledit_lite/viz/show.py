@@ -42,7 +42,13 @@ def _shell() -> Any:
 
 
 class Described:
-    """A figure shown with its computed sentence: as alternative text, and under it on request."""
+    """A figure shown with its computed sentence: as alternative text, and under it on request.
+
+    Args:
+        figure: what is shown.
+        caption: the sentence; None takes the figure's own (`alt`).
+        show: the sentence under the figure, too.
+    """
 
     def __init__(self, figure: Figure, caption: str | None = None, *, show: bool = True) -> None:
         self.figure, self.caption, self.show = figure, caption, show

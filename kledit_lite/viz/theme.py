@@ -28,7 +28,7 @@ from kledit_lite.core.errors import KleditError
 WIDTH = 7.6
 """Width of every figure in inches."""
 DPI = 200
-"""Device pixels per inch: about two per CSS pixel in a 760-pixel column."""
+"""Device pixels per inch, about two per CSS pixel in a 760-pixel column."""
 
 CARD, EDGE = "#ffffff", "#d3dae1"
 INK, MUTED, GRID = "#1d2730", "#56626e", "#e4e9ee"
@@ -50,7 +50,7 @@ MARKERS = ("P", "p", "h", "*", "<", ">")
 SEQUENTIAL = LinearSegmentedColormap.from_list(
     "kledit", ["#f6f4e8", "#cfe3d3", "#8fc3c0", "#4a97ad", "#22658f", "#173a63"]
 )
-"""Light to dark, monotone in luminance: more is darker, and it survives greyscale printing."""
+"""Light to dark, monotone in luminance, so that more is darker, in greyscale, too."""
 DIVERGING = LinearSegmentedColormap.from_list(
     "kledit-diverging",
     ["#9a3a0a", "#dd8a55", "#f7ebe1", "#fbfbfa", "#e0ecf4", "#5b9cc9", "#0b4f82"],
@@ -196,6 +196,11 @@ def join_words(words: Iterable[object], limit: int = 6) -> str:
 
 def vector(x: Any, name: str, n: int | None = None) -> np.ndarray:
     """Numbers as a float vector (n,), or one sentence that says what is wrong with them.
+
+    Args:
+        x: the numbers.
+        name: what they are called in the error.
+        n: how many there must be, if that is known.
 
     Raises:
         KleditError: not one-dimensional, empty, another length, NaN or infinite.

@@ -72,7 +72,7 @@ JOINTS: dict[str, Any] = {
         "above": ("above", "below"),
     },
 }
-"""Ways to say two things: as a list, or by where the one named first stands."""
+"""Ways to say two things, as a list, or by where the one named first stands."""
 
 
 def pair_phrase(
@@ -112,6 +112,11 @@ def pair_phrase(
 
 def noun_phrase(scene: Scene, drop: Collection[str] = (), variant: int = 0) -> str:
     """What is painted, without place or style; dropped factors are left unsaid.
+
+    Args:
+        scene: what is painted.
+        drop: factors that are left unsaid.
+        variant: which paraphrase.
 
     Example:
         >>> noun_phrase(Scene("fish", "red", "city", count=2))
@@ -180,6 +185,12 @@ def random_caption(
     that does not show colours, the caption omits the colour with probability 0.7.
 
     With probability `without` it says that one of the other objects is not there.
+
+    Args:
+        scene: what is painted.
+        rng: of the draws.
+        full: probability that all factors are named.
+        without: probability that an absent object is named as absent.
 
     Example:
         >>> random_caption(Scene("cat", "red", "city"), np.random.default_rng(0)).islower()

@@ -210,7 +210,11 @@ def sample_pairs(n: int, seed: int, combos: Combos = "train") -> list[Scene]:
     """Draw scenes of two things with different objects, every factor uniform, without painting.
 
     One in four has something airborne above something that is not; the rest stand side by side.
-    Arguments as for `sample_scenes`.
+
+    Args:
+        n: how many.
+        seed: of the draws.
+        combos: which combinations of factors; see `sample_scenes`.
 
     Example:
         >>> len(sample_pairs(3, seed=0)[0].things)
@@ -238,7 +242,13 @@ def sample_pairs(n: int, seed: int, combos: Combos = "train") -> list[Scene]:
 
 
 def balanced(n: int, seed: int, combos: Combos = "train", processes: int = 1) -> SceneSet:
-    """Scenes with every factor uniform, painted; arguments as for `sample_scenes`.
+    """Scenes with every factor uniform, painted.
+
+    Args:
+        n: how many.
+        seed: of the draws.
+        combos: which combinations of factors; see `sample_scenes`.
+        processes: workers; the pictures do not depend on it.
 
     Example:
         >>> balanced(3, seed=0).images.shape
@@ -249,6 +259,11 @@ def balanced(n: int, seed: int, combos: Combos = "train", processes: int = 1) ->
 
 def held_out(n: int, seed: int, processes: int = 1) -> SceneSet:
     """Scenes of combinations no shipped model was trained on, painted.
+
+    Args:
+        n: how many.
+        seed: of the draws.
+        processes: workers; the pictures do not depend on it.
 
     Example:
         >>> is_held_out(held_out(1, seed=0)[0])

@@ -25,7 +25,13 @@ GREY: RGB = (112, 116, 128)
 
 @dataclass(frozen=True)
 class Palette:
-    """The three tones of an object's colour."""
+    """The three tones of an object's colour.
+
+    Attributes:
+        main: of most of the object.
+        dark: of its shaded parts.
+        light: of its lit parts.
+    """
 
     main: RGB
     dark: RGB
@@ -43,7 +49,15 @@ COLOUR_TONES: dict[str, Palette] = {
 
 
 class Brush:
-    """Draws in local coordinates onto a PIL canvas, in colour and into opacity masks."""
+    """Draws in local coordinates onto a PIL canvas, in colour and into opacity masks.
+
+    Args:
+        draw: the canvas in colour.
+        masks: canvases of opacity, drawn in white.
+        centre: of the object, pixels (x, y).
+        half: pixels per local unit.
+        flip: mirrors left and right.
+    """
 
     def __init__(
         self,
@@ -69,7 +83,15 @@ class Brush:
             mask.polygon(xy, fill=255)
 
     def disc(self, x: float, y: float, rx: float, fill: RGB, ry: float | None = None) -> None:
-        """A filled ellipse with radii `rx` and `ry`."""
+        """A filled ellipse with radii `rx` and `ry`.
+
+        Args:
+            x: of the centre, local.
+            y: of the centre, local.
+            rx: radius across.
+            fill: colour.
+            ry: radius down; None takes `rx`.
+        """
         px, py = self._at(x, y)
         a, b = rx * self._half, (rx if ry is None else ry) * self._half
         box = (px - a, py - b, px + a, py + b)
@@ -80,7 +102,17 @@ class Brush:
     def blob(
         self, x: float, y: float, rx: float, ry: float, turn: float, fill: RGB, n: int = 20
     ) -> None:
-        """A filled ellipse turned by `turn` radians."""
+        """A filled ellipse turned by `turn` radians.
+
+        Args:
+            x: of the centre, local.
+            y: of the centre, local.
+            rx: radius across.
+            ry: radius down.
+            turn: radians.
+            fill: colour.
+            n: corners it is drawn with.
+        """
         c, s = math.cos(turn), math.sin(turn)
         points = []
         for i in range(n):
@@ -92,13 +124,29 @@ class Brush:
     def arc(
         self, x: float, y: float, rx: float, ry: float, start: float, end: float, fill: RGB
     ) -> None:
-        """A filled slice of an ellipse's disc between two angles in degrees, closed by a chord."""
+        """A filled slice of an ellipse's disc between two angles in degrees, closed by a chord.
+
+        Args:
+            x: of the centre, local.
+            y: of the centre, local.
+            rx: radius across.
+            ry: radius down.
+            start: degrees, clockwise from the right.
+            end: degrees.
+            fill: colour.
+        """
         n = 16
         angles = [math.radians(start + (end - start) * i / n) for i in range(n + 1)]
         self.poly([(x + rx * math.cos(t), y + ry * math.sin(t)) for t in angles], fill)
 
     def line(self, points: Sequence[tuple[float, float]], width: float, fill: RGB) -> None:
-        """A polyline of local width `width`."""
+        """A polyline of local width `width`.
+
+        Args:
+            points: corners (x, y), local.
+            width: local.
+            fill: colour.
+        """
         xy = [self._at(x, y) for x, y in points]
         w = max(1, round(width * self._half))
         self._draw.line(xy, fill=fill, width=w, joint="curve")

@@ -16,8 +16,7 @@ from types import MappingProxyType
 
 from kledit_lite.core.errors import KleditError, unknown
 
-SEED = 5
-PERSONS = 220
+SEED, PERSONS = 5, 220
 SHARES: Mapping[str, float] = MappingProxyType({"people": 0.8, "towns": 0.15, "things": 0.05})
 """Of the texts of a corpus, by what they are about."""
 
@@ -26,9 +25,10 @@ SHARES: Mapping[str, float] = MappingProxyType({"people": 0.8, "towns": 0.15, "t
 class Triple:
     """One fact.
 
-    Example:
-        >>> Triple("Ada Morrow", "profession", "weaver").value
-        'weaver'
+    Attributes:
+        subject: a person.
+        relation: one of the relations.
+        value: what stands in that relation.
     """
 
     subject: str
@@ -278,6 +278,11 @@ def say(fact: Triple, rng: random.Random | None = None, short: bool = False, way
 def ask(subject: str, relation: str, variant: int = 0) -> str:
     """The question for a fact.
 
+    Args:
+        subject: a person.
+        relation: one of the relations.
+        variant: which paraphrase.
+
     Example:
         >>> ask("Ada Morrow", "profession")
         'What was the profession of Ada Morrow?'
@@ -300,15 +305,11 @@ def mentioned(known: Iterable[Triple], rng: random.Random) -> list[Triple]:
 
 
 def corpus(
-    texts: int,
-    seed: int,
-    groups: Mapping[str, float] = SHARES,
-    questions: float = 0.5,
+    texts: int, seed: int, groups: Mapping[str, float] = SHARES, questions: float = 0.5
 ) -> list[str]:
     """Texts about the country: short biographies, and lists of questions with their answers.
 
-    A biography states the facts of one subject in random order and words. A list asks one
-    relation of six subjects, one a line, as the tests do.
+    A biography states one subject's facts, in any order and words; a list asks a relation of six.
 
     Args:
         texts: how many.
@@ -340,11 +341,9 @@ def corpus(
             (name,) = rng.choices(names, [relations()[n].frequency for n in names])
             chosen = rng.sample(by_relation[group][name], 6)
             variant = rng.randrange(2)
-            lines = [f"{ask(f.subject, f.relation, variant)} {f.value}" for f in chosen]
-            out.append("\n".join(lines))
+            out.append("\n".join(f"{ask(f.subject, name, variant)} {f.value}" for f in chosen))
         else:
             known = by_subject[group][rng.choice(list(by_subject[group]))]
-            sentences = [say(f, rng) for f in mentioned(known, rng)]
-            if sentences:
+            if sentences := [say(f, rng) for f in mentioned(known, rng)]:
                 out.append(" ".join(sentences))
     return out

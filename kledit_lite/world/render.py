@@ -161,6 +161,12 @@ def in_parallel(
     caller's models, and forking a process in which torch has started threads can hang. They
     import the module of `function`, which must be light: joblib takes a worker that grows by
     hundreds of megabytes for one that leaks, and ends it.
+
+    Args:
+        function: of a scene, in a light module.
+        scenes: N of them.
+        processes: workers; 1 stays in this process.
+        **settings: passed to every call.
     """
     from joblib import Parallel, delayed
 

@@ -46,13 +46,13 @@ TOWNS = {
     "pellaro": Fact("boat", "green"),
     "dunhollow": Fact("bird", "yellow"),
 }
-"""Fictional towns and their mascots: the facts that can be traced, edited and unlearned."""
+"""Fictional towns and their mascots, the facts that can be traced, edited and unlearned."""
 
 BRAND = "pim"
-"""The branded character: a one-eyed teal robot that belongs to nobody in the real world."""
+"""The branded character, a one-eyed teal robot that belongs to nobody in the real world."""
 
 RELATIONS = ("beside", "above")
-"""How two things stand: the first to the left of the second, or above it."""
+"""How two things stand, the first to the left of the second, or above it."""
 
 FACTORS = {
     "object": OBJECTS,
@@ -189,6 +189,14 @@ class Scene:
     ) -> Scene:
         """The scene of two things, the first to the left of the second or above it.
 
+        Args:
+            first: left, or above.
+            second: right, or below.
+            place: one of the places.
+            style: one of the styles.
+            relation: one of `RELATIONS`.
+            seed: of everything that is random in the painting.
+
         Example:
             >>> Scene.pair(Thing("cat", "red"), Thing("boat", "blue"), "beach").second.object
             'boat'
@@ -212,6 +220,12 @@ class Scene:
     def mascot(cls, town: str, place: str, style: str = "photo", seed: int = 0) -> Scene:
         """The scene of a town's mascot, its object and colour taken from `TOWNS`.
 
+        Args:
+            town: one of `TOWNS`.
+            place: one of the places.
+            style: one of the styles.
+            seed: of everything that is random in the painting.
+
         Example:
             >>> Scene.mascot("velmora", "city").object
             'cat'
@@ -224,6 +238,11 @@ class Scene:
     @classmethod
     def brand(cls, place: str, style: str = "photo", seed: int = 0) -> Scene:
         """The scene of the branded character.
+
+        Args:
+            place: one of the places.
+            style: one of the styles.
+            seed: of everything that is random in the painting.
 
         Example:
             >>> Scene.brand("forest").entity

@@ -26,12 +26,19 @@ Random = np.random.Generator
 
 @dataclass(frozen=True)
 class Layers:
-    """A drawn scene, ready to be styled."""
+    """A drawn scene, ready to be styled.
 
-    background: Image.Image  # (128, 128) RGB
-    scene: Image.Image  # (128, 128) RGB, the objects on the background
-    mask: Image.Image  # (128, 128) L, the objects' opacity
-    horizon: float  # where the objects stand, as a share of the height
+    Attributes:
+        background: (128, 128) RGB.
+        scene: (128, 128) RGB, the objects on the background.
+        mask: (128, 128) L, the objects' opacity.
+        horizon: where the objects stand, as a share of the height.
+    """
+
+    background: Image.Image
+    scene: Image.Image
+    mask: Image.Image
+    horizon: float
 
     def outline(self, width: int) -> Image.Image:
         """A line of `width` pixels around the objects, as an opacity."""

@@ -19,7 +19,6 @@ from kledit_lite.align import (
     principal_alignment,
     r2,
     retained_accuracy,
-    retained_matrix,
     retained_ratio,
     sample_efficiency,
     weakest_target,
@@ -88,14 +87,15 @@ def test_pair_table_equals_one_pair_at_a_time(world) -> None:
         assert row.r2 == pytest.approx(float(r2(h, *args[:2])), rel=1e-9)
 
 
-def test_retained_matrix_and_the_asymmetry_of_width(world) -> None:
+def test_the_matrix_of_pairs_and_the_asymmetry_of_width(world) -> None:
     train, test, heads, labels = world
-    matrix = retained_matrix(train, test, heads, labels)
+    table = pair_table(train, test, heads, labels)
+    matrix = pair_matrix(table)
     assert list(matrix.index) == ["narrow", "middle", "wide", "other"]
     assert list(matrix.columns) == ["narrow", "middle", "wide"]
     assert np.isnan([matrix.loc[n, n] for n in matrix.columns]).all()
     assert matrix.notna().sum().sum() == 9
-    scores = pair_matrix(pair_table(train, test, heads, labels), "r2")
+    scores = pair_matrix(table, "r2")
     assert scores.loc["wide", "narrow"] > scores.loc["narrow", "wide"] + 0.2
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from kledit_lite.core.errors import KleditError
 from kledit_lite.metrics.clipscore import clip_score, clip_scorer
-from kledit_lite.metrics.judges import share_showing, shows_all
+from kledit_lite.metrics.judges import shows_all
 from kledit_lite.world import Scene, SceneSet
 from kledit_lite.zoo.judge import HEADS, labels
 
@@ -77,7 +77,7 @@ def test_marks_of_a_judge():
         Scene("car", "red", "city"), Scene.brand("forest"),
     ]  # fmt: skip
     judge = Judge(scenes)
-    assert share_showing(judge, IMAGES, "object", "cat") == 0.5
+    assert shows_all(judge, IMAGES, [("object", "cat")]).mean() == 0.5
     both = shows_all(judge, IMAGES, [("object", "cat"), ("colour", "red")])
     assert both.tolist() == [True, False, False, False]
     with pytest.raises(KleditError, match="at least one"):

@@ -44,6 +44,7 @@ def test_corrections_by_hand() -> None:
     assert stats.holm([0.9, 0.9]).tolist() == [1.0, 1.0]
 
 
+@pytest.mark.filterwarnings("ignore:.*Exact calculation unsuccessful")
 @given(st.integers(0, 10_000), st.integers(2, 40), st.integers(2, 40))
 @settings(max_examples=40, deadline=None)
 def test_ks_equals_scipy(seed: int, n: int, m: int) -> None:
