@@ -195,8 +195,8 @@ def commands(parser, words=()):
 PARSERS = dict(commands(cli.parser()))
 
 
-def test_every_command_is_there():
-    assert set(PARSERS) == {
+def test_no_command_that_texts_name_is_lost():
+    assert set(PARSERS) >= {
         "book", "run", "report", "sync", "bench", "profile", "prime", "trace", "locogen", "edit",
         "apply", "unedit", "msa", "restor", "tofu", "influence", "hard-tasks", "zoo list",
         "zoo eval", "zoo train", "components", "renumber",

@@ -44,7 +44,10 @@ def test_importing_the_package_loads_nothing_heavy():
 def test_the_command_line_starts_light():
     code = "import sys; from kledit_lite.cli import parser; parser(); print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert {m.split(".")[0] for m in done.stdout.split()} & HEAVY == set()
+    loaded = set(done.stdout.split())
+    assert {m.split(".")[0] for m in loaded} & HEAVY == set()
+    assert {"kledit_lite.trace", "kledit_lite.edit"} & loaded == set()
+    assert "argparse" in loaded and "(options)" in loaded  # of command.py, without its package
 
 
 @pytest.mark.parametrize("path", modules(), ids=name)
