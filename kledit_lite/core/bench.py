@@ -73,7 +73,7 @@ def in_fresh_process(script: str, job: Sequence[object], threads: int) -> dict[s
     env = dict(os.environ)
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         env[name] = str(threads)
-    root = str(Path(__file__).resolve().parents[1])
+    root = str(Path(__file__).resolve().parents[2])
     env["PYTHONPATH"] = os.pathsep.join(filter(None, [root, env.get("PYTHONPATH")]))
     command = [sys.executable, script, json.dumps(list(job))]
     done = subprocess.run(command, env=env, stdout=subprocess.PIPE, text=True, check=False)
