@@ -118,8 +118,8 @@ def msa(
 
     Two runs to one `out` keep apart; the later one to finish is refused.
 
-    Cost: reads every input once, writes once; about 20 MB per worker, whatever
-    the size, and the pages of the files that are being read.
+    Cost: reads every input once, writes once; a few megabytes per worker, whatever the size, and
+    the mapped pages of at most 2 million values of each input.
 
     Example:
         >>> import tempfile
