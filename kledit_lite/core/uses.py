@@ -47,11 +47,10 @@ def watch() -> None:
     def hook(event: str, arguments: tuple[Any, ...]) -> None:
         if event != "open":
             return
-        path, _, flags = arguments
-        if isinstance(path, int) or flags & (os.O_WRONLY | os.O_RDWR):
-            return
         with contextlib.suppress(OSError, TypeError, ValueError):  # never stop the one who opens
-            note(os.fsdecode(path))
+            path, _, flags = arguments
+            if not flags & (os.O_WRONLY | os.O_RDWR):
+                note(os.fsdecode(path))  # a number, of a file that is open already, raises
 
     for module in list(sys.modules.values()):
         if getattr(module, "__file__", None):

@@ -34,6 +34,7 @@ def executed(said):
     return sorted({line.split(":")[0] for line in said if "starts" in line})
 
 
+@pytest.mark.slow
 def test_runs_what_changed_and_nothing_else(make, said, checkout, add, text, library):
     uses_it = text.GOOD.replace("figures =", "import library.a\nfigures =")
     good = add("01-good", uses_it, text.CONTRACT)

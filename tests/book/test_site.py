@@ -43,6 +43,7 @@ def notebooks(checkout, add):
     return {chapter: run.notebook}
 
 
+@pytest.mark.slow
 def test_stage_and_build(checkout, notebooks):
     source = stage(checkout, notebooks, "| a |\n|---|\n| 1 |\n")
     assert (source / "notebooks" / "01-figure.ipynb").is_file()
@@ -97,6 +98,7 @@ def test_every_chapter_is_in_the_table_of_contents(checkout, notebooks):
         stage(checkout, notebooks, "x\n")
 
 
+@pytest.mark.slow
 def test_the_whole_book_with_its_report_page(checkout, add, text, library):
     from kledit_lite.book.build import build_book
 
