@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -148,11 +148,19 @@ class Package:
         """The folder or module directly under the package that a module belongs to."""
         return (module.split(".") + [""])[1]
 
-    def circles(self, lazy: bool = False) -> list[list[str]]:
-        """Groups of modules that import one another, at import time or (`lazy`) at all."""
+    def circles(
+        self, lazy: bool = False, but: Callable[[Edge], bool] = lambda edge: False
+    ) -> list[list[str]]:
+        """Groups of modules that import one another, at import time or (`lazy`) at all.
+
+        Args:
+            lazy: count lazy imports too.
+            but: edges that do not count.
+        """
         graph: dict[str, set[str]] = {module: set() for module in self.files}
         for edge in self.edges:
-            if (lazy and not edge.implied) or (not lazy and not edge.lazy):
+            counts = not edge.implied if lazy else not edge.lazy
+            if counts and not but(edge):
                 graph[edge.source].add(edge.target)
         return [sorted(group) for group in components(graph) if len(group) > 1]
 
