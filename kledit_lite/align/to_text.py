@@ -32,6 +32,7 @@ What is lost: a moved cache also influences later steps, here only the chosen wo
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -204,6 +205,8 @@ def decode_lm(
     """
     import torch
 
+    from kledit_lite.zoo.tokenizer import UnknownWordWarning
+
     if beam < 1 or steps < 1 or top_k < 1 or temperature <= 0:
         raise KleditError(
             f"steps={steps}, top_k={top_k}, beam={beam} must be at least 1 and "
@@ -230,7 +233,9 @@ def decode_lm(
                 continue
             texts = [text for _, text in proposed]
             likely = np.array([row[token] for token, _ in proposed])
-            agree = _log_softmax(_cosines(encode_text, texts, unit) / temperature)
+            with warnings.catch_warnings():  # many a word that is tried, an encoder never learned
+                warnings.simplefilter("ignore", UnknownWordWarning)
+                agree = _log_softmax(_cosines(encode_text, texts, unit) / temperature)
             total = score + likely + guidance * agree
             grown += [
                 ([*tokens, token], float(value))

@@ -105,8 +105,8 @@ def alt(figure: Any) -> str:
 
     Example:
         >>> from kledit_lite import viz
-        >>> viz.alt(viz.heatmap([[0.5, 1.0]]))
-        'Contributions of 2 co'
+        >>> viz.alt(viz.roc({"red": ([0, 0, 1], [0, 1, 1])}))
+        'ROC curves with their areas: red 1.000.'
     """
     return str(getattr(figure, "kl_alt", ""))
 
