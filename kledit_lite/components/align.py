@@ -76,7 +76,7 @@ def align_parts(
     Example:
         >>> rng = np.random.default_rng(0)
         >>> parts = rng.normal(size=(2, 64, 4))
-        >>> maps = align_parts(parts, parts.sum(0), lam=0.0, epochs=40)
+        >>> maps = align_parts(parts, parts.sum(0), lam=0.0, epochs=200, lr=0.02)
         >>> maps.distance < 0.01
         True
     """
