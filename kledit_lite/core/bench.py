@@ -14,6 +14,14 @@ from typing import Any
 from kledit_lite.core.errors import KleditError, unknown
 from kledit_lite.core.results import Results
 
+RUN = """
+import runpy, sys
+sys.path[:] = [p for p in sys.path if p]
+del sys.argv[0]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+"""Runs a script without its folder on the path, since a benchmark may be called as Python's own."""
+
 
 def names(root: Path) -> list[str]:
     """The benchmarks of a checkout; files whose name begins with ``_`` are not benchmarks."""
@@ -75,7 +83,7 @@ def in_fresh_process(script: str, job: Sequence[object], threads: int) -> dict[s
         env[name] = str(threads)
     root = str(Path(__file__).resolve().parents[2])
     env["PYTHONPATH"] = os.pathsep.join(filter(None, [root, env.get("PYTHONPATH")]))
-    command = [sys.executable, script, json.dumps(list(job))]
+    command = [sys.executable, "-c", RUN, script, json.dumps(list(job))]
     done = subprocess.run(command, env=env, stdout=subprocess.PIPE, text=True, check=False)
     if done.returncode:
         raise KleditError(

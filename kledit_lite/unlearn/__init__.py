@@ -8,7 +8,7 @@ against it, and measure whether what it knew before comes back (prospectus, chap
     >>> msa_state(after, base=before, forget=after)["w"].item()
     0.0
 
-Reading the names below loads neither torch nor transformers.
+Reading the names below loads torch, but not transformers.
 """
 
 from __future__ import annotations

@@ -25,6 +25,7 @@ sys.exit(job[0] == "fail")
 def test_a_job_runs_in_a_process_of_its_own_with_this_library(tmp_path):
     script = tmp_path / "job.py"
     script.write_text(JOB)
+    (tmp_path / "trace.py").write_text("raise ImportError('a benchmark of this name')")
     found = bench.in_fresh_process(str(script), ["one", 2], threads=3)
     assert found["job"] == ["one", 2] and found["threads"] == "3"
     assert Path(found["library"]) == Path(kledit_lite.__file__)
