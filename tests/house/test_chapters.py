@@ -61,6 +61,19 @@ def test_every_chapter_has_front_matter_and_a_contract(root):
         assert contract.get("negative_controls"), f"{chapter.contract.name} has no control"
 
 
+def numbered(text: str) -> list[str]:
+    """Strings of code cells that begin with a number and a hyphen, as exercises once did."""
+    cells = re.findall(r"^```\{code-cell\}.*?^```$", text, re.MULTILINE | re.DOTALL)
+    return [s for cell in cells for s in re.findall(r"""f?["']\d\d-[a-z{][^"']*["']""", cell)]
+
+
+def test_cells_know_exercises_by_slug(root):
+    for chapter in discover(root):
+        assert numbered(chapter.source.read_text(encoding="utf-8")) == [], chapter.name
+    planted = '```{code-cell} python3\ngrade(f"04-{x}", f)\n```\n'
+    assert numbered(planted) == ['f"04-{x}"']
+
+
 def test_pages_say_what_engine_and_exercises_do(root):
     from kledit_lite.course import exercises
 
