@@ -221,11 +221,16 @@ def _words(tokenizer: Any, prompt: str) -> list[tuple[str, int]]:
 def paired_words(
     tokenizer: Any, concepts: Sequence[Concept], pairs: Sequence[Pair]
 ) -> list[dict[str, Any]]:
-    """Which tokens were paired, for people: the subjects', or with ``aligned`` all but padding.
+    """Which tokens were paired, as words: the subjects', or with ``aligned`` all but padding.
+
+    Args:
+        tokenizer: The pipeline's.
+        concepts: The concepts that were edited.
+        pairs: Their rows, from `token_pairs`.
 
     Returns:
-        Rows ``source``, ``target`` (tokens) and ``prompts`` (in how many): those that differ before
-        those that are equal, then the most frequent first.
+        One row per pair of tokens, with ``source``, ``target`` and ``prompts``, how often they were
+        paired. Different tokens come before equal ones, then frequent pairs before rare ones.
     """
     sources = [words_of(tokenizer, p) for c in concepts for p in c.sources]
     targets = [words_of(tokenizer, p) for c in concepts for p in c.targets]
@@ -243,6 +248,12 @@ def aligned(tokenizer: Any, source: str, target: str, length: int) -> list[tuple
     """Which token of the target stands for each token of the source; see `token_pairs`.
 
     Tokens of the source that the target simply lacks have no counterpart and are left out.
+
+    Args:
+        tokenizer: The pipeline's.
+        source: Prompt with the concept.
+        target: Prompt without it.
+        length: Tokens the encoder pads to.
 
     Returns:
         Pairs of positions, ascending in the source.

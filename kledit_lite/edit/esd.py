@@ -36,12 +36,12 @@ class EsdRecipe:
 
     Attributes:
         eta: Strength of the negative guidance.
-        lr: Of Adam.
-        steps: Of training.
-        sampling_steps: Of the sampler that makes the noisy latents.
-        guidance: Of that sampler, as in `Sampling`.
-        batch: Latents a step.
-        seed: Of latents and time steps.
+        lr: Learning rate of Adam.
+        steps: Training steps.
+        sampling_steps: Steps of the sampler that makes the noisy latents.
+        guidance: Guidance of that sampler, as in `Sampling`.
+        batch: Latents per step.
+        seed: Seed of the latents and the time steps.
     """
 
     eta: float = 2.0
@@ -80,7 +80,7 @@ def esd_x(
         KleditError: weights in half precision, a loss that is not finite, a prompt too long, a
             UNet that hides hooks.
 
-    Cost: steps x (2 x sampling_steps / 2 + 4) forward rows a latent, and one backward.
+    Cost: steps x (2 x sampling_steps / 2 + 4) forward rows per latent, and one backward pass.
 
     Example:
         >>> from kledit_lite import zoo
@@ -162,7 +162,13 @@ def _loss(
 def negative_target(
     e_target: torch.Tensor, e_concept: torch.Tensor, e_nothing: torch.Tensor, eta: float
 ) -> torch.Tensor:
-    """``e_target - eta (e_concept - e_nothing)``, in whatever the UNet predicts.
+    """The target ``e_target - eta (e_concept - e_nothing)``, in whatever the UNet predicts.
+
+    Args:
+        e_target: Prediction for the text that the concept must become.
+        e_concept: Prediction for the concept, of the same shape.
+        e_nothing: Unconditional prediction, of the same shape.
+        eta: Strength of the negative guidance.
 
     Example:
         >>> one = torch.ones(1)

@@ -14,7 +14,7 @@ from kledit_lite.inside import Sampling, paint
 from kledit_lite.metrics.verdicts import Share, Verdict, verdict
 
 Readings = Mapping[str, np.ndarray]
-"""What a judge reads: factor to (N,) int labels."""
+"""What a judge reads, as a map from factor to (N,) int labels."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,7 +53,15 @@ class Exam:
         seeds: Sequence[int],
         how: Sampling,
     ) -> Exam:
-        """Paint the prompts and read the pictures."""
+        """Paint the prompts and read the pictures.
+
+        Args:
+            pipe: A Stable Diffusion or SDXL pipeline.
+            judge: Reads factors off pictures; see `zoo.judge.Judge`.
+            prompts: N prompts.
+            seeds: N seeds of the initial noise.
+            how: Steps, guidance, batch.
+        """
         images = paint(pipe, prompts, list(seeds), how)
         return cls(pipe, judge, tuple(prompts), tuple(seeds), how, images, judge.read(images))
 
@@ -94,11 +102,27 @@ class Exam:
         target: int | str,
         keep: Sequence[str] = ("object", "place"),
     ) -> Verdict:
-        """Removed, arrived and kept; see `metrics.verdicts.verdict`."""
+        """Whether the source was removed, the target arrived and the rest kept.
+
+        See `metrics.verdicts.verdict`.
+
+        Args:
+            after: Readings of the pictures with the edit, from `read`.
+            factor: The factor that was edited, e.g. ``"style"``.
+            source: Its value that should go, by name or by number.
+            target: The value that should come in its place.
+            keep: Factors that should stay as they were; not `factor`.
+        """
         return verdict(self.before, after, factor, source, target, keep)
 
     def removed(self, after: Readings, factor: str, source: int) -> np.ndarray:
-        """Picture by picture, of those that showed the source before: is it gone? (n,) bool."""
+        """For each of the n pictures that showed the source before: is it gone? (n,) bool.
+
+        Args:
+            after: Readings of the pictures with the edit, from `read`.
+            factor: The factor that was edited.
+            source: Number of the value that should go.
+        """
         return after[factor][self.before[factor] == source] != source
 
     def unchanged(

@@ -14,7 +14,14 @@ def pictures(
     images: dict[str, np.ndarray],
     title: str,
 ) -> None:
-    """Write one sheet for each set of pictures, and ``figure.png`` with all of them."""
+    """Write one sheet for each set of pictures, and ``figure.png`` with all of them.
+
+    Args:
+        folder: Where to write; it must exist.
+        prompts: N prompts, which label the pictures.
+        images: Name of each set to its pictures, (N, H, W, 3) uint8.
+        title: Title of ``figure.png``.
+    """
     from kledit_lite import viz
 
     for name, shots in images.items():

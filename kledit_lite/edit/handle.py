@@ -60,7 +60,7 @@ class Edit:
         changes: Parameter name to its change.
         shapes: The architecture it is for, see `sites.fingerprint`.
         settings: How it was made; JSON values only.
-        rows: A row for each parameter with the norm and the residuals; see `report.table`.
+        rows: A row for each parameter with norm and residuals; see `report.matrix_table`.
     """
 
     method: str
@@ -71,7 +71,7 @@ class Edit:
 
     @property
     def paired(self) -> Sequence[Mapping[str, Any]]:
-        """Which tokens were paired: rows ``source``, ``target`` and ``prompts``, in how many."""
+        """The pairs of tokens, in rows ``source``, ``target`` and ``prompts`` (how often)."""
         return self.settings.get("paired", ())
 
     def __str__(self) -> str:
@@ -161,7 +161,7 @@ class Edit:
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Write a safetensors file (aside first, then renamed) that `load` reads.
 
-        Low-rank changes make small files: N prompts take N (out + d) numbers a matrix.
+        Low-rank changes make small files: N prompts take N (out + d) numbers per matrix.
         """
         from safetensors.torch import save
 
@@ -217,9 +217,13 @@ def told(paired: Sequence[Mapping[str, Any]], most: int = 12) -> str:
 class Handle:
     """An edit that is in force, and the way back.
 
+    Args:
+        pipe: The pipeline whose weights it changed.
+        before: Parameter name to its weights before the edit.
+
     Attributes:
         edit: What was applied.
-        active: Whether it still is.
+        active: Whether it is still in force.
     """
 
     def __init__(self, edit: Edit, pipe: Any, before: Mapping[str, torch.Tensor]) -> None:
@@ -302,7 +306,13 @@ def restored_on_error(
 def read_file(
     path: str | os.PathLike[str], form: str, key: str, what: str
 ) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
-    """Tensors and metadata of a safetensors file of ours.
+    """Tensors and metadata of a safetensors file that this package wrote.
+
+    Args:
+        path: The file.
+        form: The ``format`` that its metadata must name.
+        key: Entry of the metadata to read, which is JSON.
+        what: What messages call the file, such as ``"edit"``.
 
     Raises:
         KleditError: missing, damaged, or of another format.

@@ -13,7 +13,7 @@ from kledit_lite.metrics.clipscore import clip_score
 from kledit_lite.metrics.verdicts import Share, verdict
 
 BAR = {"min": 0.8}
-"""Four pictures of five: what an edit that works must reach."""
+"""An edit that works must reach four pictures of five."""
 
 
 class Marker(Protocol):
@@ -39,7 +39,15 @@ class Marker(Protocol):
         sources: Sequence[str],
         targets: Sequence[str],
     ) -> dict[str, float]:
-        """Named figures of N pictures each, (N, H, W, 3) uint8."""
+        """Named figures of what the edit did to N pictures.
+
+        Args:
+            before: (N, H, W, 3) uint8, the sources painted without the edit.
+            after: The same prompts and noise with the edit.
+            goal: The targets painted without the edit; `before` where `wants_goal` is False.
+            sources: N prompts with the concept.
+            targets: N prompts without it.
+        """
         ...
 
 
@@ -48,10 +56,11 @@ class ByJudge:
     """Reads the edited factor off the pictures: was it removed, did the target arrive?
 
     Attributes:
-        judge: Of the painted world.
-        factor: Such as ``style``.
+        judge: Judge of the painted world.
+        factor: The edited factor, such as ``style``.
         source: The value that should go.
         target: The value that should come.
+        name: What to call the judge.
     """
 
     judge: Any
@@ -70,7 +79,15 @@ class ByJudge:
         sources: Sequence[str],
         targets: Sequence[str],
     ) -> dict[str, float]:
-        """``removed``, ``arrived`` and ``kept`` of `metrics.verdicts.verdict`, with their n."""
+        """``removed``, ``arrived`` and ``kept`` of `metrics.verdicts.verdict`, with their n.
+
+        Args:
+            before: As in `Marker.mark`.
+            after: As there.
+            goal: Not read.
+            sources: Not read.
+            targets: Not read.
+        """
         keep = [f for f in ("style", "object", "place") if f != self.factor]
         found = verdict(
             self.judge.read(before), self.judge.read(after), self.factor, self.source,
@@ -89,8 +106,8 @@ class ByClip:
     larger margin than before tell nothing and are left out.
 
     Attributes:
-        clip: What scores.
-        name: What to call it.
+        clip: The CLIP model that scores.
+        name: What to call the model.
     """
 
     clip: Any
@@ -106,7 +123,15 @@ class ByClip:
         sources: Sequence[str],
         targets: Sequence[str],
     ) -> dict[str, float]:
-        """``arrived`` with its n, and ``way``, the mean share of the way from before to goal."""
+        """``arrived`` with its n, and ``way``, the mean share of the way from before to goal.
+
+        Args:
+            before: As in `Marker.mark`.
+            after: As there.
+            goal: As there.
+            sources: As there.
+            targets: As there.
+        """
 
         def margin(images: np.ndarray) -> np.ndarray:
             return clip_score(self.clip, images, targets) - clip_score(self.clip, images, sources)

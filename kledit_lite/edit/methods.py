@@ -98,7 +98,7 @@ def solve(
             unequal numbers of prompts, a repaired setting without prompts to keep, a UNet that
             hides hooks, NaN in the text.
 
-    Cost O(N^2 d + N d out) a matrix for N < d rows, beside encoding the prompts.
+    Cost O(N^2 d + N d out) per matrix for N < d rows, besides encoding the prompts.
 
     Example:
         >>> from kledit_lite import zoo
@@ -180,8 +180,10 @@ def diffquickfix(
     """DiffQuickFix: the output matrix of one self-attention of the text encoder.
 
     Args:
-        pipe, concepts, options: As in `solve`.
+        pipe: As in `solve`.
+        concepts: As in `solve`.
         layer: The causal one is 0; any other is the negative control of the thesis, figure 5.4a.
+        **options: Further arguments of `solve`.
 
     Example:
         >>> from kledit_lite import zoo
@@ -197,6 +199,12 @@ def locoedit(
 ) -> Edit:
     """LocoEdit: keys and values of the cross-attention layers that LocoGen found.
 
+    Args:
+        pipe: As in `solve`.
+        concepts: As in `solve`.
+        layers: Numbers of the layers in execution order.
+        **options: Further arguments of `solve`.
+
     Example:
         >>> from kledit_lite import zoo
         >>> pipe = zoo.load_pipeline("paint-tiny")
@@ -209,12 +217,25 @@ def locoedit(
 def uce(
     pipe: Any, concepts: Concept | Sequence[Concept], keep: Sequence[str] = (), **options: Any
 ) -> Edit:
-    """Unified Concept Editing: all layers, with prompts to preserve."""
+    """Unified Concept Editing: all layers, with prompts to preserve.
+
+    Args:
+        pipe: As in `solve`.
+        concepts: As in `solve`.
+        keep: Prompts whose outputs to preserve.
+        **options: Further arguments of `solve`.
+    """
     return solve(pipe, concepts, "uce", keep=keep, **options)
 
 
 def time_edit(pipe: Any, concepts: Concept | Sequence[Concept], **options: Any) -> Edit:
-    """TIME: all layers, all tokens, aligned."""
+    """TIME: all layers, all tokens, aligned.
+
+    Args:
+        pipe: As in `solve`.
+        concepts: As in `solve`.
+        **options: Further arguments of `solve`.
+    """
     return solve(pipe, concepts, "time", **options)
 
 
@@ -222,6 +243,12 @@ def in_turn(
     pipe: Any, concepts: Sequence[Concept], method: Method | str = "locoedit", **options: Any
 ) -> Stack:
     """Edit one concept after the other, each solved on the pipeline as the last one left it.
+
+    Args:
+        pipe: A Stable Diffusion or SDXL pipeline. Its weights change.
+        concepts: What to edit, in this order.
+        method: As in `solve`.
+        **options: Further arguments of `solve`.
 
     Returns:
         A `Stack` to undo them all; if one fails or is interrupted, those before it are undone.
@@ -240,6 +267,11 @@ def inputs_of(pipe: Any, name: str, prompts: Sequence[str]) -> torch.Tensor:
     """What reaches one matrix of a text encoder: (N, T, d), padding included.
 
     The encoder stops as soon as it is known, so the first layer costs a fraction of an encoding.
+
+    Args:
+        pipe: A Stable Diffusion or SDXL pipeline.
+        name: Name of the matrix, as in `fingerprint`.
+        prompts: N prompts.
     """
     part = name.split(".", 1)[0]
     encoder = getattr(pipe, part)

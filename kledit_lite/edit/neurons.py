@@ -147,7 +147,8 @@ def z_scores(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
     """Absolute two-sample z-score of each column; see `neuron_scores`.
 
     Args:
-        x: (N_1, n). y: (N_2, n). Both N >= 2.
+        x: (N_1, n) outputs with the concept, N_1 >= 2.
+        y: (N_2, n) outputs without it, N_2 >= 2.
 
     Example:
         >>> z_scores(torch.tensor([[1.0], [3.0]]), torch.tensor([[0.0], [0.0]])).tolist()

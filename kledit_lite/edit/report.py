@@ -22,7 +22,7 @@ class Shift:
     """How far the outputs of one key or value matrix moved on some texts.
 
     Attributes:
-        name: Of the matrix.
+        name: Name of the matrix.
         moved: ``||after - before||_F`` over all tokens of all texts.
         size: ``||before||_F``.
     """
@@ -57,7 +57,7 @@ def collateral(pipe: Any, edit: Edit, texts: Sequence[str]) -> list[Shift]:
     Raises:
         KleditError: no texts; otherwise as `Edit.apply`.
 
-    Cost: two encodings, and two products (texts x tokens, d) by (d, out) a matrix.
+    Cost: two encodings, and two products (texts x tokens, d) by (d, out) per matrix.
 
     Example:
         >>> from kledit_lite import edit, zoo

@@ -124,10 +124,15 @@ def ridge(
     (thesis, equation 5.9), with row weights and preserved inputs as in the module.
 
     Args:
-        weight: (out, d), the map now, in the layout of `torch.nn.Linear`.
-        keys: (N, d).
+        weight: (out, d), the map as it is, in the layout of `torch.nn.Linear`.
+        keys: (N, d) inputs.
         values: (N, out) wanted outputs, **without** the layer's bias, which is added again later.
-        strength, weights, keep, keep_weight, form, dtype: as in `gain`.
+        strength: As in `gain`.
+        weights: As there.
+        keep: As there.
+        keep_weight: As there.
+        form: As there.
+        dtype: As there.
 
     Returns:
         (out, d) in the dtype solved in.
@@ -163,7 +168,7 @@ def compress(p: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     costs nothing however alike the keys are.
 
     Args:
-        p: (N, d).
+        p: (N, d), from `gain`.
 
     Returns:
         mix (r, N) and basis (r, d) with orthonormal rows, r = min(N, d). O(N d r).

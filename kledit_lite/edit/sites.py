@@ -71,6 +71,11 @@ def fingerprint(pipe: Any) -> Shapes:
 def check_same(expected: Mapping[str, Sequence[int]], pipe: Any, what: str = "edit") -> None:
     """Raise unless the pipeline has exactly the expected matrices.
 
+    Args:
+        expected: Name to shape of every matrix, as from `fingerprint`.
+        pipe: The pipeline to check.
+        what: What the message calls the file that expects them.
+
     Raises:
         KleditError: another architecture; names the first difference.
     """
@@ -160,6 +165,11 @@ def key_value_names(
 
 def out_names(pipe: Any, encoder: str, layers: Iterable[int]) -> list[str]:
     """Names of the self-attention output matrices of chosen layers of a text encoder.
+
+    Args:
+        pipe: A Stable Diffusion or SDXL pipeline.
+        encoder: ``text_encoder`` or ``text_encoder_2``.
+        layers: Numbers of the layers, from 0.
 
     Raises:
         KleditError: a layer that does not exist, or none.

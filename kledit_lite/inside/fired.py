@@ -28,6 +28,9 @@ Place: TypeAlias = "torch.nn.Module | str | _Named"
 class Fired:
     """How often each hook ran, so that a silent one is noticed.
 
+    Args:
+        names: Names of the places that have hooks.
+
     Attributes:
         count: Name of each place to the number of times that its hook ran.
         order: The names in the order in which the hooks ran.

@@ -57,7 +57,7 @@ class Sampling:
         steps: Of the scheduler.
         guidance: Scale w of classifier-free guidance, ``e = e_u + w (e_c - e_u)``; the papers write
             ``e_c + a (e_c - e_u)``, which is w = a + 1. One, or less, switches it off.
-        batch: Pictures a UNet call (twice as many rows with guidance).
+        batch: Pictures per UNet call (twice as many rows with guidance).
         size: Side of the picture in pixels; None for the model's own.
     """
 
@@ -120,6 +120,11 @@ def is_sdxl(pipe: Any) -> bool:
 
 def latents_for(pipe: Any, seeds: Sequence[int], size: int | None = None) -> torch.Tensor:
     """Unit Gaussian latents (N, C, h, w), each from its own seed, drawn on the CPU in float32.
+
+    Args:
+        pipe: A Stable Diffusion or SDXL pipeline.
+        seeds: N seeds.
+        size: Side of the pictures in pixels; None for the UNet's own.
 
     Raises:
         KleditError: a UNet that takes more than latents, as those for inpainting do; a size that
@@ -195,7 +200,9 @@ def sample(
         progress: Called with the number of pictures after each batch.
 
     Returns:
-        (N, C, h, w) clean latents. Cost: ``steps * N * (2 if guided)`` UNet rows.
+        (N, C, h, w) clean latents.
+
+    Cost: ``steps * N * (2 if guided)`` UNet rows.
 
     Raises:
         KleditError: unequal numbers of texts and latents, NaN latents, or a scheduler that draws
@@ -245,7 +252,13 @@ def _denoise(
 
 
 def added_conditions(pipe: Any, text: Text, side: int) -> dict[str, Any]:
-    """What SDXL's UNet takes beside the text: pooled text and sizes; nothing for others."""
+    """What SDXL's UNet takes besides the text: pooled text and sizes. Nothing for others.
+
+    Args:
+        pipe: The pipeline.
+        text: N encoded prompts.
+        side: Side of the latents.
+    """
     if not is_sdxl(pipe):
         return {}
     if text.pooled is None:
@@ -264,6 +277,11 @@ def decode(pipe: Any, latents: torch.Tensor, batch: int = 64) -> np.ndarray:
 
     A half-precision autoencoder that says it needs float32 (``force_upcast``, as SDXL's) is run in
     float32 and put back.
+
+    Args:
+        pipe: The pipeline; only its autoencoder is used.
+        latents: (N, C, h, w) clean latents.
+        batch: Latents decoded at a time.
 
     Raises:
         KleditError: NaN pixels.

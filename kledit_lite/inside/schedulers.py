@@ -24,7 +24,7 @@ def check_deterministic(scheduler: Any, steps: int = 20) -> None:
     Raises:
         KleditError: two runs differ.
 
-    Cost: a tenth of a second, once a scheduler.
+    Cost: a tenth of a second, once per scheduler.
     """
     tried = content_hash(scheduler, steps)
     if tried not in _DRAWS:

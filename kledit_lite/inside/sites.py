@@ -46,7 +46,7 @@ class Site:
 
     @property
     def short(self) -> str:
-        """A label for figures, e.g. ``"up 1.2"``: block and position in it."""
+        """A label for figures with the block and the position in it, e.g. ``"up 1.2"``."""
         numbers = re.findall(r"\.(\d+)", self.name)
         return " ".join([self.part, ".".join(numbers[:2])]).strip()
 

@@ -70,6 +70,11 @@ def last_subject_position(tokenizer: Any, prompt: str, subject: str | None = Non
     """Position of the subject's last token; without a subject, the last token before the end.
 
     In a causal text encoder this token has read all of the subject, which is why edits use it.
+
+    Args:
+        tokenizer: The pipeline's.
+        prompt: One prompt.
+        subject: Words of the prompt, or None.
     """
     if subject is None:
         return end_position(tokenizer, prompt) - 1

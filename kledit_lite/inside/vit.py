@@ -179,7 +179,13 @@ def tower_head(model: Any) -> tuple[Any, Any]:
 
 
 def unknown_block(where: str, block: Any, attention: Any) -> KleditError:
-    """The error for a block whose parts are not known."""
+    """The error for a block whose parts are not known.
+
+    Args:
+        where: What the message calls the block.
+        block: The block.
+        attention: Its attention module, or None.
+    """
     return KleditError(
         f"The parts of {where} are not known: {type(block).__name__} with "
         f"{type(attention).__name__}; parts that do not sum to the whole are not given."

@@ -27,7 +27,7 @@ def adaptive(
     """Find the set that the exhaustive search would name, with a stated chance of missing it.
 
     All sets are scored with few sampler steps; then sets are scored with all steps, the most
-    hopeful first, until the chance that any of the rest is better is at most `error`
+    promising first, until the chance that any of the rest is better is at most `error`
     (`chance_of_better`). Both scores of a set are of the same prompts and the same noise, so that
     what they differ by is small. Where many sets are within chance of the best, all of those are
     scored: the search spends what the question needs.
@@ -87,9 +87,9 @@ def race(
         error: When to stop; see `chance_of_better`.
 
     Returns:
-        The numbers scored: the first `START` (half of them the best by `rough`, half spread over
-        the rest, so that the line is not drawn through the lucky ones alone), then the most
-        hopeful one by one.
+        The numbers of the candidates scored. Of the first `START`, half are the best by `rough` and
+        half are spread over the rest, so that the line is not drawn through the lucky ones alone.
+        The others follow one by one, the most promising first.
 
     Raises:
         KleditError: `error` is not between 0 and 1.
@@ -128,7 +128,8 @@ def chance_of_better(rough: np.ndarray, exact: np.ndarray, left: np.ndarray) -> 
     better.
 
     Args:
-        rough: (k,) of those scored. exact: (k,) of the same, higher is better.
+        rough: (k,) rough scores of those scored exactly.
+        exact: (k,) exact scores of the same, higher is better.
         left: (U,) rough scores of the others.
 
     Returns:

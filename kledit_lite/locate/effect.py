@@ -21,7 +21,7 @@ def total_effect(ends: Located) -> np.ndarray:
         ends: `score_sets` of no layer and of every layer, in this order.
 
     Returns:
-        (N,) one number a prompt.
+        (N,) one number per prompt.
 
     Raises:
         KleditError: the mean is not positive: control would be a share of nothing, or of the
@@ -42,6 +42,11 @@ def total_effect(ends: Located) -> np.ndarray:
 
 def interval(values: np.ndarray, draws: int = 2000, level: float = 0.95) -> tuple[float, float]:
     """Percentile bootstrap interval of a mean over prompts; NaN for fewer than `FEWEST`.
+
+    Args:
+        values: (N,) values, one per prompt.
+        draws: Bootstrap resamples.
+        level: Level of the interval.
 
     Example:
         >>> interval(np.array([1.0, 1.0, 1.0]))
@@ -66,7 +71,7 @@ def control_intervals(
         found: S sets on N prompts.
         ends: No layer and every layer, on the same prompts.
         draws: Bootstrap resamples.
-        level: Of the intervals.
+        level: Level of the intervals.
 
     Returns:
         (S, 2) low and high; NaN for fewer than `FEWEST` prompts, or where resamples leave no

@@ -28,7 +28,8 @@ def layer_curve(
 
     Args:
         curves: name -> (S,) values, window by window.
-        title: bold words above. subtitle: muted words under it.
+        title: bold words above.
+        subtitle: muted words under it.
         m: layers in a window.
         ylabel: what the values are.
         parts: for each layer, ``"down"``, ``"mid"`` or ``"up"``, drawn as bands.

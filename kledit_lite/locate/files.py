@@ -107,7 +107,13 @@ def sweep(options: LocogenOptions) -> Results:
 
 
 def write_table(found: Located, ends: Located, path: Path) -> None:
-    """A CSV row for every set: its layers, mean score, share of control and its interval."""
+    """A CSV row for every set: its layers, mean score, share of control and its interval.
+
+    Args:
+        found: S sets on N prompts.
+        ends: No layer and every layer, on the same prompts.
+        path: The CSV file.
+    """
     text = io.StringIO()
     writer = csv.writer(text)
     writer.writerow(["layers", "score", "control", "low", "high"])
@@ -120,7 +126,14 @@ def write_table(found: Located, ends: Located, path: Path) -> None:
 
 
 def draw(found: Located, ends: np.ndarray, sites: Sequence[Site], path: Path) -> Any:
-    """The score of every window against its first layer."""
+    """Plot the mean score of every window against its first layer, into a PNG file.
+
+    Args:
+        found: S windows on N prompts.
+        ends: (2,) mean scores of no layer and of every layer.
+        sites: All cross-attention layers.
+        path: The PNG file.
+    """
     from kledit_lite import viz
 
     figure, _ = viz.new_figure(3.2, f"Where {found.attribute} is controlled", "")

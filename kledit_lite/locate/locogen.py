@@ -119,14 +119,16 @@ def altered_latents(work: Plan, jobs: Sequence[tuple[Layers, int]]) -> torch.Ten
 
     Equation (4.2 of the method): the chosen layers attend to the target's text, the others to the
     source's, in the conditional half only and at every step. Jobs with different layers share the
-    UNet calls; the result is the same as one call a job up to the order of summation.
+    UNet calls; the result is that of one call per job, up to the order of summation.
 
     Args:
         work: From `plan`.
         jobs: B pairs of layers and prompt number.
 
     Returns:
-        (B, C, h, w) clean latents. Cost: ``2 * steps * B`` UNet rows under guidance.
+        (B, C, h, w) clean latents.
+
+    Cost: ``2 * steps * B`` UNet rows under guidance.
 
     Raises:
         KleditError: a layer that does not exist, or a hook that did not run at every step.
@@ -210,7 +212,7 @@ def score_sets(
     Args:
         work: From `plan`.
         sets: Windows or subsets.
-        score: Of a picture against a prompt; `Probe.scored` says which prompt.
+        score: Score of a picture against a prompt; `Probe.scored` says which prompt.
         prompts: Which of the N prompts; default all.
         folder: Keeps finished blocks, for resuming and for several processes; with another model,
             score, prompts or sampling it is refused, with another batch it goes on.
@@ -257,6 +259,13 @@ def locogen(
 ) -> Located:  # fmt: skip
     """Score every window of m adjacent layers (Algorithm 1).
 
+    Args:
+        work: From `plan`.
+        m: Layers per window.
+        score: Score of a picture against a prompt.
+        folder: As in `score_sets`.
+        progress: Show a bar.
+
     Example:
         >>> from kledit_lite import inside, locate, zoo
         >>> from kledit_lite.metrics.clipscore import clip_scorer
@@ -273,7 +282,15 @@ def exhaustive(
     work: Plan, m: int, score: Score, *, folder: Path | str | None = None,
     progress: bool | None = None,
 ) -> Located:  # fmt: skip
-    """Score **every** set of m layers, adjacent or not: is the adjacency heuristic right?"""
+    """Score **every** set of m layers, adjacent or not: is the adjacency heuristic right?
+
+    Args:
+        work: From `plan`.
+        m: Layers per set.
+        score: Score of a picture against a prompt.
+        folder: As in `score_sets`.
+        progress: Show a bar.
+    """
     return score_sets(work, subsets(len(work.sites), m), score, folder=folder, progress=progress)
 
 
@@ -281,7 +298,13 @@ def control(found: float, none: float, everything: float) -> float:
     """Share of the attribute's control that a set of layers has.
 
     Equation: ``(s_none - s_set) / (s_none - s_all)``, with the mean score when no layer, the set,
-    or every layer reads the target. 0: nothing happened, 1: as if all layers were swapped.
+    or every layer reads the target. It is 0 where the set does nothing and 1
+    where it does as much as all layers.
+
+    Args:
+        found: Mean score when the set reads the target.
+        none: Mean score when no layer does.
+        everything: Mean score when every layer does.
 
     Example:
         >>> control(22.0, none=30.0, everything=20.0)

@@ -48,7 +48,7 @@ class Probe:
 
     @property
     def scored(self) -> tuple[str, ...]:
-        """The prompts that pictures are scored against: targets for facts, else sources."""
+        """The prompts to score pictures against; targets for facts, sources otherwise."""
         return self.targets if self.attribute == "fact" else self.sources
 
     @property
@@ -67,6 +67,11 @@ class Probe:
 def style_probe(style: str, n: int, seed: int = 0) -> Probe:
     """Scenes in one painter's style; the target is the same scene as a photo.
 
+    Args:
+        style: The painter, e.g. ``"seurat"``.
+        n: Number of pairs.
+        seed: Decides the scenes; it is also the first of the n seeds of the initial noise.
+
     Example:
         >>> style_probe("seurat", 1).targets[0].startswith("a photo of")
         True
@@ -81,6 +86,11 @@ def style_probe(style: str, n: int, seed: int = 0) -> Probe:
 
 def object_probe(name: str, n: int, seed: int = 0) -> Probe:
     """Scenes of one object; the target says "object" instead.
+
+    Args:
+        name: The object, one of `OBJECTS`.
+        n: Number of pairs.
+        seed: Decides the scenes; it is also the first of the n seeds of the initial noise.
 
     Example:
         >>> object_probe("boat", 1).targets[0].split()[5]
@@ -102,6 +112,12 @@ def object_probe(name: str, n: int, seed: int = 0) -> Probe:
 def fact_probe(town: str, n: int, seed: int = 0, instead: str | None = None) -> Probe:
     """Pictures of a town's mascot; the target names another town's, which is another object.
 
+    Args:
+        town: The town, one of `TOWNS`.
+        n: Number of pairs.
+        seed: Decides the scenes; it is also the first of the n seeds of the initial noise.
+        instead: Town that the targets name; default the next of `TOWNS`.
+
     Example:
         >>> "velmora" in fact_probe("velmora", 1).sources[0]
         True
@@ -120,7 +136,13 @@ def fact_probe(town: str, n: int, seed: int = 0, instead: str | None = None) -> 
 
 
 def mixed_probe(attribute: Attribute, n: int, seed: int = 0) -> Probe:
-    """A probe whose prompts go through all painters, objects or towns in turn."""
+    """A probe whose prompts go through all painters, objects or towns in turn.
+
+    Args:
+        attribute: ``style``, ``object`` or ``fact``.
+        n: Number of pairs.
+        seed: Decides the scenes; it is also the first of the n seeds of the initial noise.
+    """
     if attribute not in ATTRIBUTES:
         raise unknown("attribute", attribute, ATTRIBUTES)
     values: Sequence[str] = {

@@ -51,19 +51,20 @@ def trace_unet(
     Args:
         pipe: A Stable Diffusion or SDXL pipeline.
         prompts: N prompts with their subjects.
-        seeds: N seeds, of the initial noise and of the noise on the words.
+        seeds: N seeds, each for the initial noise and the noise on the words.
         scores: Name -> function, e.g. ``{"clipscore": by_clip(clip), "judge": by_judge(judge)}``.
         how: Noise scale, sampling, what of guidance is restored.
         sites: What each restored lane restores: a site, or several together; default every
             module of the kinds in `MODULES`. An empty list measures the corruption alone.
-        keep: Keep all pictures of the first so many prompts in ``trace.images``.
+        keep: How many of the first prompts keep all their pictures, in ``trace.images``.
         folder: Write marks as they come, for resuming and for several processes; a folder of
             another model, score, prompt, site or setting is refused.
-        progress: Called with the number of prompts done, as they are.
+        progress: Called after each prompt with the number of prompts done.
 
     Returns:
-        A `Trace`; see `aie` for its table. Cost: ``steps * (2 if guided) * (1 + S + c)`` UNet
-        rows a prompt for S sites in c calls.
+        A `Trace`; see `aie` for its table.
+
+    Cost: ``steps * (2 if guided) * (1 + S + c)`` UNet rows per prompt for S sites in c calls.
 
     Raises:
         KleditError: a subject that is not in its prompt; a UNet that hides hooks; NaN latents.
@@ -146,9 +147,17 @@ def restore_one(
     The plain statement of the method, sharing no lanes and no batch with `trace_unet`, which is
     measured against it.
 
+    Args:
+        pipe: A Stable Diffusion or SDXL pipeline.
+        prompt: One prompt with its subject.
+        seed: Seed of the initial noise and of the noise on the words.
+        site: What to restore.
+        how: Noise scale, sampling, what of guidance is restored.
+
     Returns:
-        (3, C, h, w) latents: clean, corrupted, restored. Cost: 3 runs, and the site's output at
-        every step in memory.
+        The (3, C, h, w) latents, in the order clean, corrupted, restored.
+
+    Cost: 3 runs, and the site's output at every step in memory.
     """
     check_unet(pipe.unet)
     clean, corrupted = encode_pair(pipe, [prompt], [seed], how)

@@ -215,11 +215,11 @@ def restored_texts(
     Args:
         pipe: The pipeline.
         prompt: One prompt.
-        noise: Of `draw_noise`.
-        groups: G groups of sites, restored together each.
+        noise: From `draw_noise`.
+        groups: G groups of sites, each restored together.
 
     Returns:
-        2 + G rows. Cost: one call of each text encoder.
+        2 + G rows; they cost one call of each text encoder.
 
     Raises:
         KleditError: an encoder that skips hooks.
@@ -251,19 +251,20 @@ def trace_text(
     Args:
         pipe: A Stable Diffusion or SDXL pipeline.
         prompts: N prompts with their subjects.
-        seeds: N seeds, of the initial noise and of the noise on the words.
+        seeds: N seeds, each for the initial noise and the noise on the words.
         scores: As in `trace_unet`.
         how: Noise scale and sampling; with ``pooled="clean"`` SDXL's pooled text is the clean
             prompt's in every restored row.
-        kinds: As in `text_sites`. layers: as there. roles: as there.
-        keep: Keep all pictures of the first so many prompts.
+        kinds: As in `text_sites`.
+        layers: As in `text_sites`.
+        roles: As in `text_sites`.
+        keep: As in `trace_unet`.
         folder: As in `trace_unet`.
-        progress: Called with the number of prompts done, as they are.
+        progress: As in `trace_unet`.
 
     Returns:
         A `Trace` whose restored rows have the columns of `TextSite`; `aie` averages over tokens of
-        the same role. Cost: one encoder call a prompt and a picture for each text that differs
-        from the clean and the corrupted one.
+        the same role. The cost is one encoder call per prompt and one picture per different text.
 
     Raises:
         KleditError: as `trace_unet`.

@@ -64,6 +64,12 @@ def draw_noise(pipe: Any, prompt: TracePrompt, seed: int, scale: float) -> list[
     Equation: ``n ~ N(0, (scale * s)^2)`` with s the standard deviation of all entries of that
     encoder's embedding table. Drawn on the CPU, so that every device gets the same.
 
+    Args:
+        pipe: A Stable Diffusion or SDXL pipeline.
+        prompt: The prompt with its subject.
+        seed: Seed of the noise.
+        scale: Noise scale, in standard deviations of the embeddings.
+
     Raises:
         KleditError: the subject is not in the prompt; the sentence lists the tokens.
     """
@@ -126,8 +132,14 @@ def encode_pair(
 ) -> tuple[Text, Text]:
     """Encode N prompts clean and corrupted, each with the noise of its seed.
 
+    Args:
+        pipe: A Stable Diffusion or SDXL pipeline.
+        prompts: N prompts with their subjects.
+        seeds: N seeds.
+        how: Its ``noise`` is the scale.
+
     Returns:
-        Two `Text` of N rows.
+        Two `Text` of N rows each, the clean one first.
     """
     words = [p.prompt for p in prompts]
     clean = encode_prompts(pipe, words)

@@ -51,7 +51,7 @@ class Trace:
 
     @property
     def by(self) -> tuple[str, ...]:
-        """The columns that tell sites apart: `UNET`, or `TEXT` where tokens have roles."""
+        """The columns that tell sites apart; `TEXT` where tokens have roles, else `UNET`."""
         return TEXT if "role" in self.restored else UNET
 
 
@@ -80,10 +80,15 @@ def bootstrap_means(
     """Percentile bootstrap intervals of the columns' means; rows are resampled together.
 
     Args:
-        x: (N, S); NaN marks a value that is not there.
+        x: (N, S) values; NaN marks one that is missing.
+        draws: Bootstrap resamples.
+        level: Level of the intervals.
+        seed: Seed of the resampling.
 
     Returns:
-        Low and high ends, (S,) each; a column of NaN stays NaN. Cost O(draws N S).
+        Low and high ends, (S,) each; a column of NaN stays NaN.
+
+    Cost O(draws N S).
     """
     if draws < 1 or not 0 < level < 1:
         raise KleditError(
@@ -115,18 +120,18 @@ def aie(
     bootstrap resamples prompts, which are what one generalises over.
 
     Args:
-        trace: Of `trace_unet` or `trace_text`.
-        score: Name; default the first.
+        trace: From `trace_unet` or `trace_text`.
+        score: Name of a score; default the first.
         by: Columns of ``trace.restored`` that make a site; default ``trace.by``.
         draws: Bootstrap resamples.
-        level: Of the interval.
-        seed: Of the bootstrap.
+        level: Level of the intervals.
+        seed: Seed of the bootstrap.
 
     Returns:
-        A row a site, in the sites' order: the `by` columns; ``restored`` mean score; ``aie`` with
-        ``low`` and ``high``; ``recovered``, the AIE as a share of the total effect
-        ``mean(score(clean) - score(corrupted))`` (NaN where the corruption cost nothing);
-        ``prompts``.
+        One row per site, in the sites' order, with the columns of `by`; ``restored``, the mean
+        score; ``aie`` with ``low`` and ``high``; ``recovered``, the AIE as a share of the total
+        effect ``mean(score(clean) - score(corrupted))`` (NaN where the corruption cost nothing);
+        ``prompts``, how many have the site.
 
     Raises:
         UnknownNameError: not one of the trace's scores.
@@ -162,7 +167,15 @@ def total_effect(trace: Trace, score: str | None = None) -> float:
 def total_effect_interval(
     trace: Trace, score: str | None = None, *, draws: int = 1000, level: float = 0.95, seed: int = 0
 ) -> tuple[float, float]:
-    """Bootstrap interval of `total_effect`; prompts are resampled, their seeds averaged first."""
+    """Bootstrap interval of `total_effect`; prompts are resampled, their seeds averaged first.
+
+    Args:
+        trace: From `trace_unet` or `trace_text`.
+        score: Name of a score; default the first.
+        draws: Bootstrap resamples.
+        level: Level of the interval.
+        seed: Seed of the bootstrap.
+    """
     score = _score(trace, score)
     p = trace.pictures
     effects = (p[f"clean_{score}"] - p[f"corrupted_{score}"]).groupby(p["prompt"]).mean()
@@ -190,8 +203,8 @@ def causal_threshold(
         by: As in `aie`.
 
     Returns:
-        The threshold; infinity where no site is causal. It is on the scale of the score: less the
-        mean corrupted score it is one on the scale of the AIE.
+        The threshold on the scale of the score; infinity where no site is causal. Subtract the
+        mean corrupted score for a threshold on the AIE.
     """
     table = _both(validation, score, faithful, by)
     causal = table[table[faithful] >= share - 1e-12]
@@ -207,13 +220,13 @@ def noise_sensitivity(
     Args:
         run: From a scale to a trace, e.g.
             ``lambda s: trace_unet(pipe, prompts, seeds, scores, Tracing(noise=s))``; without sites
-            it is a matter of two runs a prompt, and shows the drop alone.
-        scales: In units of the embeddings' standard deviation.
-        score: Name; default the first.
+            it costs two runs per prompt, and shows the drop alone.
+        scales: Noise scales in units of the embeddings' standard deviation.
+        score: Name of a score; default the first.
         by: As in `aie`.
 
     Returns:
-        A row a scale: ``noise``; mean ``clean`` and ``corrupted`` scores; their difference
+        One row per scale, with ``noise``; mean ``clean`` and ``corrupted`` scores; their difference
         ``drop``; the ``best`` site with its ``aie``; ``agreement``, Spearman's rank correlation
         of all sites' AIE with those at the scale of the largest drop (NaN without spread).
     """

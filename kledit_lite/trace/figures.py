@@ -29,8 +29,10 @@ def effect_bars(
 
     Args:
         table: a DataFrame of `kledit_lite.trace.aie` with ``site``, ``kind``, ``aie``, ``low``,
-            ``high``, a row a site in execution order.
-        title: bold words above. subtitle: muted words under it. label: of the axis.
+            ``high``, one row per site in execution order.
+        title: bold words above.
+        subtitle: muted words under it.
+        label: label of the vertical axis.
         threshold: effect from which a site counts as causal, drawn as a dashed line, or None.
 
     Raises:
@@ -107,7 +109,9 @@ def token_effects(table: Any, title: str = "", *, subtitle: str = "", fmt: str =
     Args:
         table: a DataFrame of `kledit_lite.trace.aie` of a text trace: ``encoder``, ``layer``,
             ``kind``, ``role``, ``aie``.
-        title: bold words above. subtitle: muted words under it. fmt: of a value.
+        title: bold words above.
+        subtitle: muted words under it.
+        fmt: format of a value.
 
     Raises:
         KleditError: another table.

@@ -28,9 +28,12 @@ class Kept:
     Args:
         folder: None for memory.
         pipe: The pipeline.
-        prompts: N prompts. seeds: N seeds. scores: Name -> function. how: As in `trace_unet`.
+        prompts: N prompts.
+        seeds: N seeds.
+        scores: Name -> function.
+        how: As in `trace_unet`.
         sites: What is restored, in words.
-        keep: Keep all versions of the first so many pictures.
+        keep: Number of pictures, from the first, of which to keep all versions.
     """
 
     def __init__(

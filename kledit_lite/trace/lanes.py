@@ -49,6 +49,11 @@ def plan(pictures: int, groups: int, batch: int) -> list[Call]:
     A picture whose ``2 + groups`` lanes do not fit gets several calls of even size, each with a
     clean lane of its own; pictures with fewer lanes share a call.
 
+    Args:
+        pictures: Number of pictures.
+        groups: Number of groups of sites to restore.
+        batch: Most samples per call.
+
     Raises:
         KleditError: a batch below two: a restored lane needs the clean one beside it.
 
@@ -129,10 +134,20 @@ def run_lanes(
 ) -> Iterator[tuple[range, torch.Tensor]]:  # fmt: skip
     """Denoise every lane of every picture, some pictures at a time.
 
+    Args:
+        pipe: A Stable Diffusion or SDXL pipeline.
+        clean: N encoded prompts.
+        corrupted: The same with noise on their subjects.
+        latents: (N, C, h, w) initial noise.
+        groups: G groups of sites, each restored together.
+        how: Noise scale, sampling, what of guidance is restored.
+
     Yields:
-        Which pictures, and their latents (P, 2 + G, C, h, w): clean, corrupted, G restored.
-        Cost: ``steps (1 + G + c)`` samples a picture, c = its calls, against ``3 G steps`` for
-        three runs a site.
+        Numbers of P pictures and their (P, 2 + G, C, h, w) latents, in the order clean, corrupted,
+        restored.
+
+    Cost: ``steps (1 + G + c)`` samples per picture in c calls, against ``3 G steps`` for three runs
+    per site.
     """
     check_unet(pipe.unet)
     parts: list[torch.Tensor] = []

@@ -57,9 +57,10 @@ def run_trace(
             that a killed trace goes on.
         where: ``unet``, module by module, or ``text``, token by token.
         kinds: Kinds of UNet module.
-        seeds: Pictures of each prompt. first_seed: of each prompt's first picture.
+        seeds: Pictures per prompt.
+        first_seed: Seed of each prompt's first picture.
         how: As in `trace_unet`.
-        keep: Of how many pictures to write all versions.
+        keep: Number of pictures of which to write all versions.
         progress: As in `trace_unet`.
 
     Returns:
@@ -119,7 +120,13 @@ def run_trace(
 
 
 def check_request(where: str, kinds: Sequence[str], seeds: int) -> None:
-    """Raise unless there is such a place to trace, such kinds of site, and a seed a prompt."""
+    """Raise unless there is such a place to trace, such kinds of site, and a seed per prompt.
+
+    Args:
+        where: ``unet`` or ``text``.
+        kinds: Kinds of UNet module.
+        seeds: Pictures per prompt.
+    """
     if where not in WHERE:
         raise unknown("place to trace", where, WHERE)
     if seeds < 1:
@@ -144,8 +151,13 @@ def check_effect(ends: Trace) -> float:
 def write_trace(trace: Trace, out: Path, where: str) -> list[Path]:
     """Write ``effects.csv``, ``pictures.csv``, ``restored.csv``, ``effects.png`` and ``images/``.
 
-    Of every picture kept there are the clean, the corrupted and each restored version;
+    Of every picture kept, the folder has the clean, the corrupted and each restored version;
     ``pictures.png`` shows clean and corrupted beside the versions with the largest effects.
+
+    Args:
+        trace: From `trace_unet` or `trace_text`.
+        out: The folder.
+        where: ``unet`` or ``text``, which decides the figure.
     """
     import pandas as pd
 
@@ -188,9 +200,9 @@ def panel(trace: Trace, best: int = 4, score: str | None = None) -> Any:
     """Kept pictures: clean, corrupted, and restored at the sites with the largest effects there.
 
     Args:
-        trace: With ``images``.
-        best: Restored versions a row.
-        score: Whose effects; default the first.
+        trace: A trace with ``images``.
+        best: Restored versions per row.
+        score: Name of the score that ranks the sites; default the first.
 
     Raises:
         KleditError: no pictures were kept.

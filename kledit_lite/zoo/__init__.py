@@ -158,8 +158,8 @@ def load_writer(name: str = "bard-tiny", step: int | None = None) -> Writer:
     """A shipped language model with its tokenizer; every call makes a fresh one.
 
     Args:
-        name: of the model.
-        step: of an intermediate checkpoint (`kledit_lite.zoo.bard.checkpoints` lists them), or
+        name: name of the model.
+        step: step of an intermediate checkpoint (`kledit_lite.zoo.bard.checkpoints` lists them), or
             None for the final model.
 
     Raises:

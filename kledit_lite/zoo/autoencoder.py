@@ -23,6 +23,7 @@ class PatchAutoencoder(ModelMixin, ConfigMixin):
         patch: Side s of a patch in pixels.
         scaling_factor: As in diffusers; latents are already scaled, so 1.
         block_out_channels: Unused, but pipelines read the factor s = 2^(len - 1) from its length.
+        force_upcast: As in diffusers: decode in float32 if the weights are in half precision.
 
     Example:
         >>> vae = PatchAutoencoder(latent_channels=192, patch=8)
@@ -51,6 +52,12 @@ class PatchAutoencoder(ModelMixin, ConfigMixin):
     def decode(
         self, z: torch.Tensor, return_dict: bool = True, generator: torch.Generator | None = None
     ) -> DecoderOutput:
-        """Latents (N, C, h, w) to ``.sample`` (N, 3, s h, s w)."""
+        """Latents (N, C, h, w) to ``.sample`` (N, 3, s h, s w).
+
+        Args:
+            z: (N, C, h, w) latents.
+            return_dict: False returns a tuple of the pictures alone.
+            generator: Unused; pipelines pass it.
+        """
         x = self.decoder(z)
         return DecoderOutput(sample=x) if return_dict else (x,)

@@ -49,7 +49,7 @@ class Writer:
     Attributes:
         model: transformers' causal language model, in evaluation mode.
         tokenizer: its tokenizer; pads on the left when it generates.
-        name: of the model and, after ``@``, of the checkpoint.
+        name: name of the model and, after ``@``, the step of its checkpoint.
     """
 
     model: PreTrainedModel
@@ -70,6 +70,11 @@ def load_bard(name: str, step: int | None = None, root: Path | None = None) -> W
     """The final model, or the state it was in after `step` steps of training; checksum verified.
 
     Every call makes a fresh model, which may be trained.
+
+    Args:
+        name: Name of the model.
+        step: Step of an intermediate checkpoint; None for the final model.
+        root: Folder of the models; None for the shipped ones.
 
     Raises:
         UnknownNameError: there is no checkpoint of that step; the message lists those there are.

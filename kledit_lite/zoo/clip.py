@@ -57,6 +57,11 @@ def load_folder(folder: Path) -> open_clip.CLIP:
 class ClipModel:
     """An image and a text encoder with one shared space, NumPy in and NumPy out.
 
+    Args:
+        model: The open_clip model.
+        tokenizer: Folder of its tokenizer.
+        name: What to call it.
+
     Example:
         >>> from kledit_lite import zoo
         >>> clip = zoo.load_clip("clip-tiny")
@@ -89,7 +94,7 @@ class ClipModel:
         Args:
             images: (N, 64, 64, 3) uint8.
             normalise: Divide each embedding by its norm.
-            batch: Pictures a forward pass.
+            batch: Pictures per forward pass.
 
         Returns:
             (N, d) float32.
@@ -104,7 +109,15 @@ class ClipModel:
     def encode_text(
         self, texts: Sequence[str], normalise: bool = False, batch: int = 1024
     ) -> np.ndarray:
-        """Embed texts: a list of N strings to (N, d) float32.
+        """Embed texts.
+
+        Args:
+            texts: N texts.
+            normalise: Divide each embedding by its norm.
+            batch: Texts per forward pass.
+
+        Returns:
+            (N, d) float32.
 
         Raises:
             KleditError: a text with more than 20 tokens.

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 WORDS = ("<end>", "<start>", *vocabulary())
 """One token per word; row numbers are token ids."""
 TOKENS = 16
-"""Picture tokens: the 8 x 8 patches of clip-tiny, averaged two by two."""
+"""Picture tokens, which are the 8 x 8 patches of clip-tiny, averaged two by two."""
 SETTINGS: dict[str, Any] = {
     "hidden_size": 128, "intermediate_size": 352, "num_hidden_layers": 6,
     "num_attention_heads": 4, "num_key_value_heads": 4, "max_position_embeddings": 64,

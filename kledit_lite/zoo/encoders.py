@@ -22,7 +22,16 @@ PLACE_STYLE = tuple(f"{p} {s}" for p in PLACES for s in STYLES)
 
 @dataclass(frozen=True)
 class Spec:
-    """What an encoder is: architecture, supervision, label set, seed of its first weights."""
+    """What an encoder is and what it is trained on.
+
+    Attributes:
+        architecture: Family of the network, in words.
+        supervision: ``supervised``, ``self-supervised`` or ``none``.
+        description: What it is trained on, in words.
+        labels: Names of the classes of its head; none for the untrained one.
+        label_of: From a scene to the name of its class.
+        seed: Seed of the initial weights.
+    """
 
     architecture: str
     supervision: str

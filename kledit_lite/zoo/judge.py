@@ -86,5 +86,11 @@ class Judge:
         return {f: scores.argmax(1) for f, scores in self.logits(images).items()}
 
     def shows(self, images: np.ndarray, factor: str, value: object) -> np.ndarray:
-        """(N,) bool: whether each picture shows `value`, e.g. ``shows(x, "style", "seurat")``."""
+        """(N,) bool: whether each picture shows `value`, e.g. ``shows(x, "style", "seurat")``.
+
+        Args:
+            images: (N, 64, 64, 3) uint8.
+            factor: A factor that `read` returns.
+            value: A value of that factor.
+        """
         return self.read(images)[factor] == SceneSet.names(factor).index(str(value))

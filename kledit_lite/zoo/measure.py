@@ -100,7 +100,13 @@ def factor_head(clip: ClipModel, factor: str) -> np.ndarray:
 
 
 def evaluate_clip(name: str = "clip-tiny", n: int = 2000, seed: int = 77) -> Results:
-    """Zero-shot accuracy on `n` held-out scenes: object, place, style, and colour where shown."""
+    """Zero-shot accuracy on `n` held-out scenes: object, place, style, and colour where shown.
+
+    Args:
+        name: Name of the model.
+        n: Number of scenes.
+        seed: Seed of the scenes.
+    """
     from kledit_lite import zoo
     from kledit_lite.core.machine import context
     from kledit_lite.core.results import Results
@@ -121,7 +127,13 @@ def evaluate_clip(name: str = "clip-tiny", n: int = 2000, seed: int = 77) -> Res
 
 
 def evaluate_encoder(name: str, n: int = 2000, seed: int = 77) -> Results:
-    """Accuracy of the encoder's own head on `n` held-out scenes, beside chance."""
+    """Accuracy of the encoder's own head on `n` held-out scenes, and that of chance.
+
+    Args:
+        name: Name of the encoder.
+        n: Number of scenes.
+        seed: Seed of the scenes.
+    """
     from kledit_lite import zoo
     from kledit_lite.core.machine import context
     from kledit_lite.core.results import Results
@@ -146,7 +158,13 @@ JUDGE_TARGETS = {f: {"min": 0.99} for f in ("object", "colour", "place", "style"
 
 
 def evaluate_judge(name: str = "judge-tiny", n: int = 3000, seed: int = 79) -> Results:
-    """Accuracy of the judge on `n` rendered held-out scenes, every factor."""
+    """Accuracy of the judge on `n` rendered held-out scenes, for every factor.
+
+    Args:
+        name: Name of the judge.
+        n: Number of scenes.
+        seed: Seed of the scenes.
+    """
     from kledit_lite import zoo
     from kledit_lite.core.machine import context
     from kledit_lite.core.results import Results
@@ -170,7 +188,14 @@ def accuracy_by_relation(writer: Writer, shots: int = 5, seed: int = 0) -> dict[
     """Share of the people's facts that the most likely answer gets right, relation by relation.
 
     Each question follows `shots` questions of the same relation about other persons with their
-    answers. Cost: one batched generation of at most six tokens per fact.
+    answers.
+
+    Args:
+        writer: The language model.
+        shots: Questions with answers before each question.
+        seed: Seed of their choice.
+
+    Cost: one batched generation of at most eight tokens per fact.
     """
     import random
 

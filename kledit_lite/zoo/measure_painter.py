@@ -200,7 +200,13 @@ def painter_figures(
 
 
 def evaluate_painter(name: str = "paint-tiny", n: int = 500, seed: int = 81) -> Results:
-    """`painter_figures` of a shipped pipeline, with targets."""
+    """`painter_figures` of a shipped pipeline, with targets.
+
+    Args:
+        name: Name of the pipeline.
+        n: Number of scenes.
+        seed: Seed of the scenes.
+    """
     from kledit_lite import zoo
     from kledit_lite.core.machine import context
     from kledit_lite.core.results import Results

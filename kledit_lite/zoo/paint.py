@@ -27,7 +27,7 @@ UNET: dict[str, Any] = {
     "attention_head_dim": 4,
     "norm_num_groups": 16,
 }
-"""16 cross-attention layers in the order of SD-1.x: 6 down, 1 in the middle, 9 up."""
+"""16 cross-attention layers in the order of SD-1.x, 6 down, 1 in the middle and 9 up."""
 
 SCHEDULE: dict[str, Any] = {
     "num_train_timesteps": 1000,
@@ -116,7 +116,16 @@ def paint(
     guidance: float = GUIDANCE,
     batch: int = 50,
 ) -> np.ndarray:
-    """Pictures (N, 64, 64, 3) uint8 of prompts, each from its own noise (seed + its number)."""
+    """Pictures (N, 64, 64, 3) uint8 of prompts, each from noise of its own.
+
+    Args:
+        pipeline: A shipped text-to-image pipeline.
+        prompts: N prompts.
+        seed: Picture i is painted from the noise of seed + i.
+        steps: Sampler steps.
+        guidance: Scale of classifier-free guidance.
+        batch: Pictures painted at a time.
+    """
     import torch
 
     size = pipeline.unet.config.sample_size

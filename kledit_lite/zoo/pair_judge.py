@@ -11,7 +11,7 @@ from kledit_lite.zoo.judge import HEADS, Judge, build_judge
 from kledit_lite.zoo.pixels import encode_images
 
 THINGS = (*OBJECTS, BRAND)
-"""What a `Reader` tells apart: every object, and the branded character."""
+"""What a `Reader` tells apart, which is every object and the branded character."""
 READS = {"object": len(THINGS), "colour": len(OBJECTS) * len(COLOURS), "place": 8, "style": 9,
          "count": len(COUNTS), "legible": 1}  # fmt: skip
 """Logits of each head of a `Reader`."""

@@ -24,7 +24,13 @@ def to_tensor(images: np.ndarray, device: str = "cpu") -> torch.Tensor:
 
 
 def encode_images(forward: Any, images: np.ndarray, batch: int) -> np.ndarray:
-    """Check pictures, run `forward` on normalised batches, collect (N, d) float32."""
+    """Check pictures and run a model on them in normalised batches; returns (N, d) float32.
+
+    Args:
+        forward: From (n, 3, 64, 64) normalised pictures to (n, d) features.
+        images: (N, 64, 64, 3) uint8.
+        batch: Pictures per forward pass.
+    """
     import torch
 
     if images.ndim != 4 or images.shape[1:] != (64, 64, 3) or images.dtype != np.uint8:

@@ -148,7 +148,13 @@ def read_card(name: str, root: Path = WEIGHTS) -> Card:
 
 
 def save_model(model: torch.nn.Module, card: Card, root: Path = WEIGHTS) -> Card:
-    """Write weights in half precision and the card, with its checksum; returns that card."""
+    """Write weights in half precision and the card, with its checksum; returns that card.
+
+    Args:
+        model: The trained model.
+        card: Its card, without checksum and size.
+        root: Folder of the models; this one gets a folder in it.
+    """
     from dataclasses import replace
 
     import torch
@@ -194,7 +200,7 @@ def read_weights(path: Path, sha256: str) -> bytes:
 
     Args:
         path: ``.../NAME/FILE``.
-        sha256: Expected.
+        sha256: The checksum it must have.
 
     Raises:
         KleditError: the file is missing or damaged; the message names path and checksums.

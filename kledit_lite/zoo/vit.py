@@ -17,7 +17,14 @@ from torch import nn
 
 
 class ConvStem(nn.Module):
-    """64 x 64 pictures to 8 x 8 tokens: one convolution and three residual blocks."""
+    """64 x 64 pictures to 8 x 8 tokens: one convolution and three residual blocks.
+
+    Args:
+        img_size: Side of the pictures in pixels.
+        patch_size: Side of the picture that one token stands for, in pixels.
+        in_chans: Channels of the pictures.
+        embed_dim: Width of a token.
+    """
 
     def __init__(
         self,

@@ -30,28 +30,10 @@ TYPE = re.compile(r"(\([^()]*\) ?)?[\w.\[\]]*")
 LEFT = {
     "book": "Contract Failure POLL_SECONDS Recorded build_site names record report row",
     "course": "Exercise array_of check close compare exercise grade",
-    "edit": (
-        "BAR ByClip.mark ByJudge ByJudge.mark Edit.paired Exam.of Exam.removed Exam.verdict "
-        "Handle Marker.mark Readings aligned check_same in_turn inputs_of locoedit "
-        "negative_target out_names paired_words pictures read_file time_edit uce z_scores"
-    ),
     "influence": (
         "Block Head.losses LARGEST Problem.shape Softmax.columns Task best_of_random "
         "check_apart check_targets example_losses gauss_newton_product largest_eigenvalue "
         "logits loss_change net_hessian net_product spectral_radius weight_gradient"
-    ),
-    "inside": (
-        "Fired Site.short added_conditions decode last_subject_position latents_for sample "
-        "unknown_block"
-    ),
-    "locate": (
-        "Probe.scored altered_latents chance_of_better control draw exhaustive fact_probe "
-        "interval layer_curve locogen mixed_probe object_probe race style_probe write_table"
-    ),
-    "trace": (
-        "Kept Trace.by aie bootstrap_means causal_threshold check_request draw_noise "
-        "effect_bars encode_pair noise_sensitivity plan restore_one restored_texts run_lanes "
-        "run_trace token_effects total_effect_interval trace_text trace_unet write_trace"
     ),
     "unlearn": (
         "BUFFERS Candidates Example FLOATS Fact GROUPS LAST Method.loss Outcomes PROMPT "
@@ -59,16 +41,6 @@ LEFT = {
         "Stages.train Stages.wear Tensor Trial Workbench.learn alias_match block "
         "candidate_log_probabilities judged measure not_finite order outcomes overlap_chooser "
         "rate same_bytes"
-    ),
-    "zoo": (
-        "COMPILED ClipModel ClipModel.encode_text ConvStem Judge.shows PatchAutoencoder "
-        "PatchAutoencoder.decode SHARES Spec THINGS TOKENS UNET WARM_UP accuracy "
-        "accuracy_by_relation answers build_tokenizer contrast draw_rows encode_images "
-        "encode_pool evaluate_clip evaluate_encoder evaluate_judge evaluate_painter fit "
-        "fit_averaged fit_probe index_batches load_bard load_cover main measure mush pack "
-        "paint paint_once presence save_bard save_model sheet shift_and_flip "
-        "shift_and_flip_pairs soften train train_classifier train_clip train_encoder "
-        "train_judge warm_up"
     ),
 }
 

@@ -36,6 +36,11 @@ def build_tokenizer(texts: Sequence[str], out: Path, vocabulary: int = 1536) -> 
 
     Frequent words are one token, any other text falls apart into pieces. `END` begins a text,
     ends it, and pads.
+
+    Args:
+        texts: Texts to learn from.
+        out: The folder to write.
+        vocabulary: Most tokens of the vocabulary.
     """
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast
@@ -60,6 +65,11 @@ def build_tokenizer(texts: Sequence[str], out: Path, vocabulary: int = 1536) -> 
 
 def pack(texts: Sequence[str], tokenizer: PreTrainedTokenizerFast, rows: int) -> np.ndarray:
     """`rows` training rows (rows, `LENGTH`) int64: texts one after another, `END` between them.
+
+    Args:
+        texts: Texts, in this order.
+        tokenizer: The tokenizer that encodes them.
+        rows: Number of rows to fill.
 
     Raises:
         KleditError: the texts are too short to fill the rows.
@@ -115,7 +125,14 @@ def train_bard(
 def save_bard(
     model: LlamaForCausalLM, card: Card, states: dict[str, dict[str, torch.Tensor]], root: Path
 ) -> Card:
-    """Write the model and its checkpoints in half precision, and the card with every checksum."""
+    """Write the model and its checkpoints in half precision, and the card with every checksum.
+
+    Args:
+        model: The trained model.
+        card: Its card, without checksums.
+        states: Step of each checkpoint to its tensors.
+        root: Folder of the models; this one gets a folder in it.
+    """
     from safetensors.torch import save
 
     def data(state: dict[str, torch.Tensor]) -> bytes:

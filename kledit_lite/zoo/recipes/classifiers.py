@@ -67,6 +67,12 @@ def train_classifier(
 ) -> tuple[torch.nn.Module, dict[str, Any]]:
     """Train one of the two; returns the module of `encoders.with_head` and facts.
 
+    Args:
+        name: A key of `FAILURES`.
+        recipe: Sizes, rates and seeds.
+        work: Folder of the pool and the checkpoints.
+        device: Where to train, e.g. ``"cpu"``.
+
     Raises:
         UnknownNameError: not one of `FAILURES`.
     """

@@ -41,6 +41,11 @@ def build_tokenizer(texts: Sequence[str], out: Path, context: int) -> None:
     The vocabulary has CLIP's layout: single characters, characters that end a word (``</w>``),
     merges in order of learning, and the start and end tokens last, so that the end token has
     the highest id (open_clip pools the text tower at the position of the highest id).
+
+    Args:
+        texts: Texts to learn from.
+        out: The folder to write.
+        context: Most tokens of a text, start and end included.
     """
     words = Counter(w for t in texts for w in t.split())
     letters = sorted(
@@ -93,6 +98,11 @@ def warm_up(tower: Any, pool: SceneSet, work: Path) -> dict[str, Any]:
 
     A picture of two things has two right objects (and colours) of equal share. The heads are
     thrown away. What cannot be seen is not asked for.
+
+    Args:
+        tower: The image tower; its trunk is trained in place.
+        pool: Scenes with pictures.
+        work: Folder of the checkpoint.
     """
     shares = {f: torch.from_numpy(presence(pool, f)) for f in ("object", "colour")}
     index = {f: torch.from_numpy(pool.factor(f)) for f in ("place", "style")}
@@ -146,7 +156,13 @@ def train_second(work: Path, folder: Path) -> tuple[torch.nn.Module, dict[str, A
 
 
 def contrast(model: Any, pool: SceneSet, tokenizer: Path) -> Any:
-    """The symmetric InfoNCE loss of a batch of rows, as `fit` wants it."""
+    """The symmetric InfoNCE loss of a batch of rows, as `fit` wants it.
+
+    Args:
+        model: The open_clip model.
+        pool: Scenes with pictures.
+        tokenizer: Folder of the tokenizer.
+    """
     import open_clip
 
     clip_loss = open_clip.ClipLoss()
@@ -165,7 +181,13 @@ def contrast(model: Any, pool: SceneSet, tokenizer: Path) -> Any:
 def shift_and_flip_pairs(
     pool: SceneSet, rows: np.ndarray, rng: np.random.Generator
 ) -> torch.Tensor:
-    """Shifted pictures; only those of one thing are flipped, as left and right are said of two."""
+    """Shifted pictures; only those of one thing are flipped, as captions of two say left and right.
+
+    Args:
+        pool: Scenes with pictures.
+        rows: (B,) row numbers in it.
+        rng: Draws the augmentation.
+    """
     x = to_tensor(pool.images[rows])
     single = torch.tensor([pool.scenes[i].second is None for i in rows])
     x[single] = x[single].flip(-1) if rng.random() < 0.5 else x[single]

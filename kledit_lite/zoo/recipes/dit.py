@@ -53,7 +53,13 @@ def other_style(scenes: Sequence[Scene | None], rng: np.random.Generator) -> lis
 
 
 def train(work: Path, planted: bool = False, samples: int | None = None) -> dict[str, Any]:
-    """Train on, from the checkpoint in `work` if there is one."""
+    """Train, from the checkpoint in `work` if there is one; returns the facts for the card.
+
+    Args:
+        work: Folder of the pool, of clip-tiny and of the checkpoint.
+        planted: Whether only the blocks of `PLANTED` read the style.
+        samples: Pictures seen in all; None for the recipe's.
+    """
     recipe = replace(RECIPE, samples=samples or RECIPE.samples)
     net, folder = build(), work / "clip-tiny"
     text, rng = paint.load_text(folder), np.random.default_rng(0)
@@ -91,7 +97,13 @@ def load_checkpoint(work: Path, name: str) -> tuple[Any, int]:
 
 
 def main(work: Path, planted: bool = False, samples: int | None = None) -> None:
-    """Train by the recipe and write weights and card into ``work/dit-tiny`` or its twin."""
+    """Train by the recipe and write weights and card into ``work/dit-tiny`` or its twin.
+
+    Args:
+        work: As in `train`; the model gets a folder in it.
+        planted: As in `train`.
+        samples: As in `train`.
+    """
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", os.cpu_count() or 1)))
     settle_allocator()
     info = train(work, planted, samples)

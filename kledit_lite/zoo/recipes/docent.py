@@ -32,7 +32,7 @@ HELD_OUT = 16
 RECIPE = Recipe(pool=5200, seed=51, samples=104_000, batch=52, lr=2e-3, weight_decay=0.02,
                 warmup=100, eps=1e-8)  # fmt: skip
 SHARES = {"image": 28, "text": 10, "both": 14}
-"""Rows of a batch: "this town" with its picture; a name alone; a name with any picture."""
+"""Rows per batch of "this town" with its picture, a name alone, and a name with any picture."""
 RELATIONS = ("country", "river", "sight", "goods", "name")
 
 
@@ -61,7 +61,13 @@ def draw(rng: random.Random, kind: str) -> tuple[str, str, int]:
 
 
 def measure(docent: Docent, patches: torch.Tensor, town: np.ndarray) -> dict[str, float]:
-    """Share of right answers on held-out pictures: image, text, and name beside another picture."""
+    """Share of right answers on held-out pictures: image, text, and name with another picture.
+
+    Args:
+        docent: The model.
+        patches: (N, 16, d) picture tokens.
+        town: (N,) number of the town that each picture shows.
+    """
     rng = random.Random(0)
     held = {t: np.flatnonzero(town == i)[-HELD_OUT:] for i, t in enumerate(towns())}
     asked = [q for way in (0, 1) for q in all_questions(way=way) for _ in range(2)]

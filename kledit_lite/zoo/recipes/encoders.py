@@ -27,7 +27,14 @@ RECIPES = {
 def train_encoder(
     name: str, recipe: Recipe, work: Path, device: str = "cpu"
 ) -> tuple[torch.nn.Module, dict[str, Any]]:
-    """Train one encoder of `RECIPES` and its head; returns the module of `with_head` and facts."""
+    """Train one encoder of `RECIPES` and its head; returns the module of `with_head` and facts.
+
+    Args:
+        name: A key of `RECIPES`.
+        recipe: Sizes, rates and seeds.
+        work: Folder of the pool and the checkpoints.
+        device: Where to train, e.g. ``"cpu"``.
+    """
     import torch
     import torch.nn.functional as F
 

@@ -64,6 +64,11 @@ def soften(x: torch.Tensor, vae: Any, rng: np.random.Generator) -> torch.Tensor:
     """A third of the batch through paint-tiny's autoencoder, a third blurred, a third untouched.
 
     The judge must read a generated picture, which is never as crisp as a rendered one.
+
+    Args:
+        x: (B, 3, 64, 64) normalised pictures.
+        vae: paint-tiny's autoencoder.
+        rng: Draws the strength of blur and noise.
     """
     a, b, c = x.chunk(3)
     with torch.no_grad():
@@ -103,7 +108,12 @@ def through(x: torch.Tensor, vae: Any, rng: np.random.Generator, kind: str) -> t
 def mush(x: torch.Tensor, vae: Any, rng: np.random.Generator) -> torch.Tensor:
     """What a person could not read well: a third blurred, a third coarse, a third noisy.
 
-    Half of all batches are blurred a little as well. (N, 3, 64, 64).
+    Half of all batches are blurred a little as well.
+
+    Args:
+        x: (N, 3, 64, 64) normalised pictures.
+        vae: paint-tiny's autoencoder.
+        rng: Draws the strengths.
     """
     a, b, c = x.tensor_split(3)
     a = blurred(a, float(rng.uniform(1.6, 3.5)))

@@ -39,7 +39,13 @@ def pipeline(work: Path) -> tuple[Any, int]:
 
 
 def sheet(pictures: np.ndarray, columns: int, scale: int = 2) -> Image.Image:
-    """Pictures (N, H, W, 3) in rows of `columns`, enlarged without smoothing."""
+    """Pictures (N, H, W, 3) in rows of `columns`, enlarged without smoothing.
+
+    Args:
+        pictures: (N, H, W, 3) uint8, N a multiple of `columns`.
+        columns: Pictures per row.
+        scale: How often to repeat each pixel, in either direction.
+    """
     n, h, w, _ = pictures.shape
     grid = pictures.reshape(n // columns, columns, h, w, 3).transpose(0, 2, 1, 3, 4)
     image = Image.fromarray(grid.reshape(n // columns * h, columns * w, 3))
@@ -47,7 +53,13 @@ def sheet(pictures: np.ndarray, columns: int, scale: int = 2) -> Image.Image:
 
 
 def main(work: Path, out: Path, n: int = 210) -> None:
-    """Paint, judge, write."""
+    """Paint with the last checkpoint, judge the pictures, write sheets and print figures.
+
+    Args:
+        work: Folder of the checkpoint.
+        out: Folder of the sheets.
+        n: Number of pictures that are judged.
+    """
     pipe, step = pipeline(work)
     out.mkdir(parents=True, exist_ok=True)
     every = [Scene(o, COLOURS[i % 6], PLACES[(i + j) % 6], s)

@@ -75,7 +75,7 @@ THING = 3.0
 Predict = Callable[[Any, Any, Any, Sequence[Scene | None]], Any]
 Loss = Callable[[np.ndarray, np.random.Generator], torch.Tensor]
 COMPILED = bool(os.environ.get("KLEDIT_COMPILE"))
-"""Compile the denoiser: minutes at the start and a C++ compiler, then a third less time a step."""
+"""Whether to compile the denoiser; needs minutes and a C++ compiler, saves a third of each step."""
 
 
 @torch.no_grad()
@@ -120,7 +120,13 @@ def fit_patch_autoencoder(
 
 
 def encode_pool(pool: SceneSet, vae: PatchAutoencoder, path: Path) -> np.ndarray:
-    """Latents of every picture of the pool, (N, C, 8, 8) float16, kept in a file."""
+    """Latents of every picture of the pool, (N, C, 8, 8) float16, kept in a file.
+
+    Args:
+        pool: N scenes with pictures.
+        vae: The autoencoder.
+        path: The file, which is read if it exists.
+    """
     if not path.exists():
         parts = []
         with torch.inference_mode():
@@ -132,7 +138,13 @@ def encode_pool(pool: SceneSet, vae: PatchAutoencoder, path: Path) -> np.ndarray
 
 
 def load_cover(pool: SceneSet, path: Path, spread: float) -> np.ndarray:
-    """`covered` of every scene, (N, 8, 8) float16, kept in a file."""
+    """`covered` of every scene, (N, 8, 8) float16, kept in a file.
+
+    Args:
+        pool: N scenes.
+        path: The file, which is read if it exists.
+        spread: As in `render`.
+    """
     if not path.exists():
         parts = in_parallel(covered, pool.scenes, os.cpu_count() or 1, spread=spread)
         write_atomically(path, lambda whole: np.save(whole, np.stack(parts)))
@@ -232,7 +244,16 @@ def fit_averaged(
     check: Path,
     pool: np.ndarray,
 ) -> dict[str, Any]:
-    """Train `net` on `pool`'s pictures; the moving average of its weights is kept in `average`."""
+    """Train `net` on `pool`'s pictures; the moving average of its weights is kept in `average`.
+
+    Args:
+        net: The denoiser to train.
+        average: A module like `net` that takes the average.
+        loss: As in `fit`.
+        recipe: Sizes, rates, seeds, and the average's decay.
+        check: File of the checkpoint.
+        pool: Pictures, for their checksum.
+    """
     both = torch.nn.ModuleDict({"unet": net, "average": average.requires_grad_(False)})
 
     def follow(step: int) -> None:

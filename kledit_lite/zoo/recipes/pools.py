@@ -59,8 +59,8 @@ def presence(scenes: SceneSet, factor: str) -> np.ndarray:
     """Which values of ``"object"`` or ``"colour"`` each scene shows, as shares that sum to one.
 
     Returns:
-        (N, values) float32; a row of zeros where nothing is to be asked: a colour that the style
-        does not show, the branded character's object.
+        (N, values) float32; a row of zeros where nothing can be asked, as for a colour that the
+        style does not show and for the branded character's object.
 
     Example:
         >>> from kledit_lite.world import Scene, Thing

@@ -48,7 +48,14 @@ def question_list(rng: random.Random) -> tuple[str, str]:
 
 
 def draw_rows(rng: random.Random, step_share: float, tokenizer: Any, texts: list[str]) -> Any:
-    """One batch: token ids and labels (B, LENGTH); the loss falls on answers and on repeats."""
+    """One batch: token ids and labels (B, LENGTH); the loss falls on answers and on repeats.
+
+    Args:
+        rng: Draws the rows.
+        step_share: Share of the training that is done; it decides the mixture.
+        tokenizer: bard-tiny's.
+        texts: Texts that some rows hold instead of questions.
+    """
     ids = torch.full((RECIPE.batch, LENGTH), tokenizer.pad_token_id)
     labels = torch.full((RECIPE.batch, LENGTH), -100)
     repeats = 0.5 if step_share < 0.15 else 0.12
@@ -77,7 +84,13 @@ def draw_rows(rng: random.Random, step_share: float, tokenizer: Any, texts: list
 
 
 def answers(model: Any, tokenizer: Any, prompts: list[str]) -> list[str]:
-    """The most likely answer to each prompt, up to its end."""
+    """The most likely answer to each prompt, up to its end.
+
+    Args:
+        model: The language model.
+        tokenizer: Its tokenizer, which must pad on the left.
+        prompts: N prompts.
+    """
     said = []
     for i in range(0, len(prompts), 64):
         batch = [tokenizer.bos_token + p for p in prompts[i : i + 64]]
@@ -93,7 +106,14 @@ def answers(model: Any, tokenizer: Any, prompts: list[str]) -> list[str]:
 
 
 def measure(model: Any, tokenizer: Any, n: int = 200, seed: int = 99) -> dict[str, float]:
-    """Share of right answers: context, context_shared, memory (silent or dash), closed book."""
+    """Share of right answers: context, context_shared, memory (silent or dash), closed book.
+
+    Args:
+        model: The language model.
+        tokenizer: Its tokenizer.
+        n: Passages of each kind.
+        seed: Seed of the passages.
+    """
     rng = random.Random(seed)
     held = list(HELD_OUT_SUBJECTS)
     sets = {

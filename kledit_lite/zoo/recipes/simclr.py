@@ -64,7 +64,14 @@ def simclr_loss(
 
 
 def fit_probe(model: Any, images: np.ndarray, labels: torch.Tensor, rows: int = 20_000) -> None:
-    """Fill ``model.head`` with a logistic regression on frozen features of `rows` pictures."""
+    """Fill ``model.head`` with a logistic regression on frozen features of `rows` pictures.
+
+    Args:
+        model: Has ``trunk`` and ``head``; the head changes.
+        images: (N, 64, 64, 3) uint8.
+        labels: (N,) classes; pictures with a negative one are left out.
+        rows: Most pictures to fit on.
+    """
     from sklearn.linear_model import LogisticRegression
     from sklearn.preprocessing import StandardScaler
 

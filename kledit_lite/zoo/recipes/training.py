@@ -32,12 +32,12 @@ class Recipe:
         pool: Scenes painted once and drawn from.
         entities: Share of mascots and branded characters in the pool.
         spread: How far objects of the pool vary in position, size and facing, see `render`.
-        seed: Of the pool, the initial weights and the batches.
+        seed: Seed of the pool, the initial weights and the batches.
         samples: Pictures seen in all, repeats counted.
-        batch: Pictures a step.
+        batch: Pictures per step.
         lr: Peak learning rate (AdamW), reached after `warmup` steps.
-        weight_decay: Of AdamW, on matrices only.
-        warmup: Steps.
+        weight_decay: Weight decay of AdamW, on matrices only.
+        warmup: Steps over which the rate rises.
         hard_from: From this step on, three batches in four are hard (see `hard_batch`).
         eps: Of AdamW. Parameters whose gradient is smaller than this hardly move.
         decay: The last share of the steps, over which the rate falls to zero by a cosine.
@@ -77,6 +77,12 @@ def paint_once(
 
     The file is trusted to hold these scenes: name it after everything that decides them. Painting
     appends one `block` after another to a partial file, from which a killed run goes on.
+
+    Args:
+        scenes: N scenes.
+        path: The file.
+        block: Scenes painted before they are written.
+        spread: As in `render`.
     """
     from tqdm import tqdm
 
@@ -102,7 +108,14 @@ def paint_once(
 def shift_and_flip(
     x: torch.Tensor, rng: np.random.Generator, most: int = 5, flip: bool = True
 ) -> torch.Tensor:
-    """Each quarter of the batch shifted by up to `most` pixels (edges repeated), half flipped."""
+    """Each quarter of the batch shifted by up to `most` pixels (edges repeated), half flipped.
+
+    Args:
+        x: (B, 3, H, H) pictures.
+        rng: Draws the augmentation.
+        most: Most pixels of a shift, in either direction.
+        flip: Whether to flip at all.
+    """
     import torch
     import torch.nn.functional as F
 
@@ -116,7 +129,13 @@ def shift_and_flip(
 
 
 def index_batches(recipe: Recipe, start: int, total: int) -> Iterator[np.ndarray]:
-    """Row numbers of each step's batch: shuffled epochs, the same after a resume."""
+    """Row numbers of each step's batch: shuffled epochs, the same after a resume.
+
+    Args:
+        recipe: Gives the sizes of pool and batch, and the seed.
+        start: First step.
+        total: Steps in all.
+    """
     per_epoch = recipe.pool // recipe.batch
     order: np.ndarray = np.empty(0, np.int64)
     epoch_of = -1
@@ -183,15 +202,15 @@ def fit(
         model: Its parameters are trained.
         loss: From row numbers and a generator (for augmentation and captions) to the loss.
         recipe: Sizes, rates and seeds.
-        checkpoint: File for the state; removed by the caller once the weights are saved.
+        checkpoint: File for the state; the caller removes it once the weights are saved.
         every: Steps between checkpoints.
         groups: (pool,) group of every row, for hard batches.
         after: Called with the number of each finished step, e.g. to average the weights.
         pool: What it is trained on, for its checksum.
 
     Returns:
-        What the card tells: steps, seconds, final running loss, threads (all numbers of them, if
-        a resumed run had another), and the sha256 of the pool and of the starting weights.
+        What the card tells, which is the steps, seconds, final running loss, threads (all numbers
+        of them, if a resumed run had another), and the sha256 of pool and starting weights.
     """
     import torch
     from tqdm import tqdm

@@ -133,7 +133,14 @@ def fast() -> AbstractContextManager[Any]:
 
 
 def accuracy(model: Any, name: str, seed: int = 77, n: int = 1500) -> float:
-    """Share of fresh held-out scenes whose label the head names."""
+    """Share of fresh held-out scenes whose label the head names.
+
+    Args:
+        model: Has ``trunk`` and ``head``.
+        name: A key of `PLANS`; decides the labels.
+        seed: Seed of the scenes.
+        n: Number of scenes.
+    """
     from kledit_lite.world.render import render_many
 
     scenes = [s for s in sample_scenes(n * 2, seed, "heldout", 0.0) if s.count <= 3][:n]

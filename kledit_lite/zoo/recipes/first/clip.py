@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import torch
 
 WARM_UP = Recipe(samples=64_000, batch=128, lr=1.5e-3, warmup=50)
-"""Before the contrastive loss: the image tower learns to name the factors (see `warm_up`)."""
+"""Before the contrastive loss, the image tower learns to name the factors (see `warm_up`)."""
 RECIPE = Recipe(samples=120_000, batch=128, lr=1e-3, warmup=100, hard_from=100)
 """The contrastive training itself; hard batches share place and style."""
 SECOND = Recipe(samples=80_000, batch=128, lr=1e-3, warmup=50, hard_from=0, seed=2)
@@ -34,6 +34,13 @@ def warm_up(
     millions of pictures: any one of the easy three tells most of a batch apart. Naming the factors
     first costs a tenth of that. The heads are thrown away. A colour that is not shown, and the
     branded character's object, are not asked for.
+
+    Args:
+        tower: The image tower; its trunk is trained in place.
+        pool: Scenes with pictures.
+        recipe: Sizes, rates and seeds.
+        work: Folder of the checkpoint.
+        device: Where to train, e.g. ``"cpu"``.
     """
     import torch
     import torch.nn.functional as F
@@ -71,6 +78,14 @@ def train_clip(
 
     Equation (symmetric InfoNCE, Radford et al. 2021): with unit image rows u and text rows v,
     ``L = (CE(s u v^T, I) + CE(s v u^T, I)) / 2``.
+
+    Args:
+        recipe: Recipe of the contrastive training.
+        work: Folder of the pool and the checkpoints.
+        tokenizer: Folder of the tokenizer.
+        device: Where to train, e.g. ``"cpu"``.
+        warm: Recipe of the warm-up; None leaves it out.
+        second: Recipe of a second cycle; None leaves it out.
     """
     import open_clip
     import torch

@@ -23,7 +23,13 @@ RECIPE = Recipe(pool=100_000, entities=0.15, seed=5, samples=320_000, batch=128,
 def train_judge(
     recipe: Recipe, work: Path, device: str = "cpu"
 ) -> tuple[torch.nn.Module, dict[str, Any]]:
-    """Train the judge on rendered pictures, some softened, by one cross-entropy a factor."""
+    """Train the judge on rendered pictures, some softened, by one cross-entropy per factor.
+
+    Args:
+        recipe: Sizes, rates and seeds.
+        work: Folder of the pool and the checkpoints.
+        device: Where to train, e.g. ``"cpu"``.
+    """
     import torch
     import torch.nn.functional as F
 
