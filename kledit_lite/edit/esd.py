@@ -62,7 +62,7 @@ def esd_x(
 ) -> Edit:
     """Fine-tune the cross-attention away from a concept.
 
-    Each step draws a time t, samples latents down to it with the UNet as it is by then, and takes
+    Each step draws a time t, samples latents down to it with the current UNet, and takes
     one step of Adam on the mean squared error to the target of the module's objective.
 
     Args:

@@ -69,7 +69,7 @@ class Exam:
         return len(self.prompts)
 
     def take(self, rows: Sequence[int]) -> Exam:
-        """Some of the prompts, by their numbers."""
+        """The same for some of the prompts, given by their numbers."""
         chosen = list(rows)
         return replace(
             self,

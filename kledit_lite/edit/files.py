@@ -153,7 +153,7 @@ def run_unedit(options: UneditOptions) -> Results:
 
 
 def save_undo(handle: Handle, path: Path) -> Path:
-    """Write the weights from before an edit in force, and checksums of those after it."""
+    """Write the weights from before an applied edit, and checksums of those after it."""
     from safetensors.torch import save
 
     tensors = {n: w.cpu().contiguous() for n, w in handle.before.items()}

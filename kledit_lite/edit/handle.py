@@ -215,7 +215,7 @@ def told(paired: Sequence[Mapping[str, Any]], most: int = 12) -> str:
 
 
 class Handle:
-    """An edit that is in force, and the way back.
+    """An edit that is applied, and the way back.
 
     Args:
         pipe: The pipeline whose weights it changed.
@@ -223,7 +223,7 @@ class Handle:
 
     Attributes:
         edit: What was applied.
-        active: Whether it is still in force.
+        active: Whether it is still applied.
     """
 
     def __init__(self, edit: Edit, pipe: Any, before: Mapping[str, torch.Tensor]) -> None:
@@ -240,7 +240,7 @@ class Handle:
         """Put back every edited weight, bit for bit. A second call does nothing.
 
         Raises:
-            KleditError: the weights are no longer as this edit left them; a later edit has to be
+            KleditError: the weights are no longer as this edit left them; a later edit must be
                 undone first.
         """
         if not self.active:
@@ -271,7 +271,7 @@ class Handle:
 
 
 class Stack:
-    """Several edits in force, one on top of the other; undone newest first."""
+    """Several edits applied one on top of the other; they are undone newest first."""
 
     def __init__(self, handles: Sequence[Handle] = ()) -> None:
         self.handles = list(handles)

@@ -68,7 +68,7 @@ def solve(
     """Solve for an edit; does not modify the pipeline.
 
     Args:
-        pipe: A Stable Diffusion or SDXL pipeline. SDXL's pooled text reaches the UNet beside the
+        pipe: A Stable Diffusion or SDXL pipeline. SDXL's pooled text bypasses the
             cross-attention layers, so only an edit of the text encoder changes it.
         concepts: One, or several that are edited at once, in one joint regression.
         method: Its name, or a `Method` of your own.
@@ -85,7 +85,7 @@ def solve(
         rest_weight: Importance of the tokens after the subject's last, where `tokens` has any.
         projections: ``to_k``, ``to_v`` or both.
         encoder: ``text_encoder`` or ``text_encoder_2``; None for all there are.
-        form: Of the solver; see `ridge.gain`.
+        form: Form of the solver; see `ridge.gain`.
 
     Returns:
         An `Edit`; nothing changes until ``edit.apply(pipe)``. ``edit.paired`` says which tokens

@@ -31,7 +31,7 @@ class Method:
     """A closed-form edit.
 
     Attributes:
-        name: In lower case.
+        name: Name in lower case.
         place: Which matrices: of the text encoder, or of the UNet's cross-attention.
         tokens: Which tokens of the prompts; see `concepts.token_pairs`.
         strength: The lambda of the equation.

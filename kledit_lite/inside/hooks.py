@@ -52,7 +52,7 @@ def read(
         `Seen`, which fills as the model runs.
 
     Raises:
-        KleditError: no such module; an argument that is not there; see `check_hookable`.
+        KleditError: no such module or argument; see `check_hookable`.
 
     Example:
         >>> import torch

@@ -54,7 +54,7 @@ class Sampling:
     """How pictures are sampled.
 
     Attributes:
-        steps: Of the scheduler.
+        steps: Steps of the scheduler.
         guidance: Scale w of classifier-free guidance, ``e = e_u + w (e_c - e_u)``; the papers write
             ``e_c + a (e_c - e_u)``, which is w = a + 1. One, or less, switches it off.
         batch: Pictures per UNet call (twice as many rows with guidance).

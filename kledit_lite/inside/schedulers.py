@@ -14,11 +14,12 @@ from kledit_lite.core.identity import content_hash
 def check_deterministic(scheduler: Any, steps: int = 20) -> None:
     """Refuse a scheduler that draws noise at some step: lanes would differ by chance.
 
-    It is tried, not looked up by name: the same steps on the same few numbers under two states of
-    torch's generator must end alike. Ancestral, SDE, DDPM, consistency samplers and SASolver fail.
+    The check is a trial, not a list of names: the same steps on the same few numbers under two
+    states of torch's generator must end alike. Ancestral, SDE, DDPM and consistency
+    samplers and SASolver fail.
 
     Args:
-        scheduler: Of a pipeline; a copy is used.
+        scheduler: A pipeline's scheduler; a copy is used.
         steps: As many as will be sampled: some draw noise in the middle only.
 
     Raises:

@@ -128,7 +128,7 @@ def cross_attention_sites(unet: Any) -> list[Site]:
 
 
 def check_unet(unet: Any) -> None:
-    """Refuse what is no UNet of diffusers, and a UNet that hides hooks.
+    """Refuse anything but a UNet of diffusers that lets hooks run.
 
     Raises:
         KleditError: as `check_hookable`.

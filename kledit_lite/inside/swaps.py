@@ -96,7 +96,7 @@ def copy_between_lanes(
         `Fired`.
 
     Raises:
-        KleditError: rows that are no multiple of the source's; a UNet that hides hooks.
+        KleditError: rows that are not a multiple of the source's; a UNet that hides hooks.
     """
     check_unet(unet)
 

@@ -22,7 +22,7 @@ class Block:
 
     Attributes:
         queries: (N, H, T, d), as are `keys` and `values`.
-        keys: Of the attention's product.
+        keys: The keys of the attention's product.
         values: What attention mixes.
         mixed: (N, T, H, d), what the output projection reads.
         weight: (D, H, d) of the output projection.
@@ -49,7 +49,7 @@ class Opened:
 
     Attributes:
         stem: (N, T, D), what the first block is given.
-        blocks: In order.
+        blocks: The blocks in order.
         frozen: Pooling and final norm as one linear map.
         project: (D, E) after them, or None.
         whole: (N, E), the representation.

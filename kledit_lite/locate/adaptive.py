@@ -1,4 +1,4 @@
-"""The best set of layers for less: rank all sets roughly, score the hopeful ones exactly."""
+"""The best set of layers for less: rank all sets roughly, score the promising ones exactly."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def adaptive(
 
     Args:
         work: From `plan`.
-        score: Of a picture against a prompt.
+        score: Score of a picture against a prompt.
         sets: Candidates; default all windows of `m`.
         m: Window size, when `sets` is not given.
         error: Stated chance of missing the best of `sets` on these prompts.
@@ -45,7 +45,7 @@ def adaptive(
         The sets scored with all steps, their exact scores, and the ``rows`` of both parts.
 
     Raises:
-        KleditError: neither `sets` nor `m`; an error that is no chance; more coarse steps than
+        KleditError: neither `sets` nor `m`; an error that is not a chance; more coarse steps than
             there are.
     """
     if sets is None:

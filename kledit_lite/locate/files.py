@@ -39,10 +39,10 @@ def read_pairs(path: Path, attribute: Attribute, seed: int = 0) -> Probe:
     Args:
         path: The file.
         attribute: What the pairs differ in.
-        seed: Of the first row where that has none; the next row's is one more, and so on.
+        seed: A row without a seed gets this one plus its number, from 0.
 
     Raises:
-        KleditError: no such file, or no source or target in a row, a seed that is no number.
+        KleditError: no such file, or no source or target in a row, a seed that is not a number.
     """
     if attribute not in ATTRIBUTES:
         raise unknown("attribute", attribute, ATTRIBUTES)
@@ -60,7 +60,7 @@ def sweep(options: LocogenOptions) -> Results:
     """Sweep every window of m layers and write what was found to a folder.
 
     Writes ``scores.csv`` (a row per window), ``curve.png``, ``pictures.png`` (source, best window,
-    target) and the finished blocks, so that a killed run goes on.
+    target) and the finished blocks, so that a killed run can resume.
 
     Returns:
         Figures with intervals over prompts where there are three or more; met if the interval of

@@ -215,7 +215,7 @@ def score_sets(
         score: Score of a picture against a prompt; `Probe.scored` says which prompt.
         prompts: Which of the N prompts; default all.
         folder: Keeps finished blocks, for resuming and for several processes; with another model,
-            score, prompts or sampling it is refused, with another batch it goes on.
+            score, prompts or sampling it is refused, with another batch it is resumed.
         progress: Show a bar.
 
     Returns:

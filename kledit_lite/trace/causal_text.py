@@ -61,10 +61,10 @@ class TextSite:
 
     Attributes:
         encoder: 0, or 1 for SDXL's second text encoder.
-        layer: From 0.
+        layer: Number of the layer, from 0.
         kind: ``self-attn`` and ``mlp`` are what the module adds to the hidden state; ``layer`` is
             the hidden state that leaves the layer.
-        position: Of the token; the start token is 0.
+        position: Position of the token; the start token is 0.
         token: The token as people read it.
         role: One of `ROLES`.
     """

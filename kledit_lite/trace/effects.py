@@ -38,8 +38,8 @@ class Trace:
         scores: The names.
         rows: Rows that went through the UNet.
         naive_rows: Rows that clean, corrupted and restored runs for every site would have taken.
-        images: Of the first pictures, if kept: (2 + S, H, W, 3) uint8 each, clean and corrupted
-            before the restored ones.
+        images: The kept versions of the first pictures, (2 + S, H, W, 3) uint8 each, clean and
+            corrupted before the restored ones.
     """
 
     pictures: pd.DataFrame

@@ -36,7 +36,7 @@ def effect_bars(
         threshold: effect from which a site counts as causal, drawn as a dashed line, or None.
 
     Raises:
-        KleditError: no rows, or a column that is not there.
+        KleditError: no rows, or a missing column.
 
     Example:
         >>> import pandas as pd
@@ -93,7 +93,7 @@ def _part(site: str) -> str:
 
 
 def short_name(site: str) -> str:
-    """A UNet module's part and numbers, to say its kind beside.
+    """A UNet module's part and numbers, to stand beside its kind.
 
     Example:
         >>> short_name("up_blocks.1.attentions.2.transformer_blocks.0.attn2")

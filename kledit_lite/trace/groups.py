@@ -34,7 +34,7 @@ def trace_groups(
     Args:
         pipe: A Stable Diffusion or SDXL pipeline.
         prompts: N prompts with their subjects.
-        seeds: N seeds, of the initial noise and of the noise on the words.
+        seeds: N seeds, each for the initial noise and the noise on the words.
         scores: As in `trace_unet`.
         groups: The groups of each prompt, by name.
         how: Noise scale and sampling.

@@ -1,4 +1,4 @@
-"""Marks of traced pictures, written as they come, so that a killed trace goes on."""
+"""Marks of traced pictures, written as they come, so that a killed trace can resume."""
 
 from __future__ import annotations
 

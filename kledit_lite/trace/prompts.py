@@ -26,7 +26,7 @@ class TracePrompt:
     Attributes:
         prompt: The whole caption.
         subject: Words in it whose embeddings are corrupted, e.g. ``"van gogh"``.
-        attribute: What the subject says, e.g. ``"style"``; free text for prompts of one's own.
+        attribute: What the subject says, e.g. ``"style"``; any text for prompts of your own.
         shows: What a judge should see in a faithful picture, pairs of a factor and its value.
     """
 
@@ -45,7 +45,7 @@ def trace_prompts(attribute: Attribute, n: int, seed: int = 0) -> list[TraceProm
     Args:
         attribute: ``object``, ``style``, ``colour``, ``count`` or ``facts`` (a town's mascot).
         n: How many.
-        seed: Of the shuffle; the same prompts for the same seed, and the first of more.
+        seed: Seed of the order of all prompts, of which the first `n` are given.
 
     Raises:
         UnknownNameError: not an attribute.

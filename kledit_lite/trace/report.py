@@ -54,7 +54,7 @@ def run_trace(
         prompts: Prompts with their subjects.
         scores: Name -> function; tables are of all, the figure of the first.
         out: The folder; tables and figures in it are replaced. Marks are written as they come, so
-            that a killed trace goes on.
+            that a killed trace can resume.
         where: ``unet``, module by module, or ``text``, token by token.
         kinds: Kinds of UNet module.
         seeds: Pictures per prompt.

@@ -1,4 +1,4 @@
-"""`clip-tiny`: a real open_clip model of the painted world, from a config of ours."""
+"""`clip-tiny`: a real open_clip model of the painted world, from a configuration of its own."""
 
 from __future__ import annotations
 

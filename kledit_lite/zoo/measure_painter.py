@@ -155,12 +155,12 @@ def painter_figures(
     both things with their own colours. ``legible``, where there is a stern reader.
 
     Args:
-        pipeline: Paints.
+        pipeline: The pipeline that paints.
         judge: Reads what is painted.
-        clip: For the Frechet distance.
+        clip: The CLIP model for the Frechet distance.
         stern: Says what a person could read, or None.
         n: Captions; a twentieth as many for each town, a fifth for the branded character.
-        seed: Of the scenes and the noise.
+        seed: Seed of the scenes and the noise.
         pairs: Captions of two things.
 
     Cost: about 2 n pictures, and `pairs` more.

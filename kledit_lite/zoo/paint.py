@@ -49,8 +49,8 @@ def build_unet(seed: int = 5, settings: Mapping[str, Any] = UNET) -> UNet2DCondi
     """The untrained denoiser.
 
     Args:
-        seed: Of its first weights.
-        settings: Of diffusers' `UNet2DConditionModel`, as they are or as a card holds them.
+        seed: Seed of its initial weights.
+        settings: Settings of diffusers' `UNet2DConditionModel`, or the same as a card holds them.
     """
     import torch
     from diffusers import UNet2DConditionModel

@@ -27,7 +27,7 @@ def find_readout(model: torch.nn.Module, x: torch.Tensor) -> tuple[torch.nn.Modu
         x: a few images, not all alike.
 
     Raises:
-        KleditError: the output is no tensor (N, d).
+        KleditError: the output is not a tensor (N, d).
 
     Cost: one forward pass.
 

@@ -39,15 +39,15 @@ class Card:
         recipe: The training settings.
         training: Steps, seconds, final loss, device, and the same of every further stage.
         result: Measured figures.
-        parameters: How many.
-        sha256: Of the weights file; empty where there is none.
-        licence: Of the weights.
+        parameters: Number of parameters.
+        sha256: Checksum of the weights file; empty where there is none.
+        licence: Licence of the weights.
         command: What made the model, its number of threads included.
         library: Version of this package that trained it.
         torch: Version of torch.
-        threads: Of torch on the CPU; every number that was used, if a resumed run had another.
-        pool_sha256: Of what it was trained on, see `digest`.
-        start_sha256: Of the weights before the first step, see `state_digest`.
+        threads: Threads of torch on the CPU; all their numbers, if a resumed run had another.
+        pool_sha256: Checksum of what it was trained on, see `digest`.
+        start_sha256: Checksum of the weights before the first step, see `state_digest`.
     """
 
     name: str

@@ -37,7 +37,7 @@ class UnknownWordWarning(UserWarning):
 
 
 def unknown_words(texts: Sequence[str], tokenizer: Any) -> list[list[str]]:
-    """For every text, its words that are no token of the vocabulary, in the order of the text.
+    """For every text, its words that are not tokens of the vocabulary, in the order of the text.
 
     They fall apart into letters and pieces, and the texts of all of them end up close together:
     clip-tiny's cosine of "creature" and "vehicle" is 0.98.
@@ -89,7 +89,7 @@ def tokenize(texts: Sequence[str], folder: Path, quiet: bool = False) -> torch.T
 
     Args:
         texts: N texts.
-        folder: Of the tokenizer.
+        folder: Folder of the tokenizer.
         quiet: Do not warn, where unknown words are the point.
 
     Returns:

@@ -1,7 +1,7 @@
 """docent-tiny: a Llama that answers about towns from their picture, from their name, or from both.
 
 Rows with a picture and another town's name teach it that words beat the picture; without them
-it goes on answering from the picture when "this town" is replaced by a name.
+it would still answer from the picture when "this town" is replaced by a name.
 """
 
 from __future__ import annotations

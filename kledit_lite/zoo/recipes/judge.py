@@ -88,7 +88,7 @@ def through(x: torch.Tensor, vae: Any, rng: np.random.Generator, kind: str) -> t
     Args:
         x: Normalised pictures.
         vae: A `PatchAutoencoder`, channels in the order of what they explain.
-        rng: Of the draws.
+        rng: Draws the number of channels or the share of noise.
         kind: ``"whole"``; ``"coarse"``, only the first 4 to 12 channels, which paint blobs; or
             ``"noisy"``, mixed with noise as in a painter's last steps.
     """

@@ -20,7 +20,7 @@ class Pool:
         pairs: Scenes of two things.
         entities: Share of mascots and branded characters among the singles.
         spread: How far things vary in position, size and facing, see `kledit_lite.world.render`.
-        seed: Of the draw.
+        seed: Seed of the draw.
         most: Singles with a count above this are drawn again.
     """
 

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 
 
 def random_views(x: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
-    """One augmented view a picture: random crop and zoom, flip, brightness, contrast, saturation.
+    """One augmented view per picture: random crop and zoom, flip, brightness, contrast, saturation.
 
     Args:
         x: (N, 3, H, W) normalised pictures.

@@ -39,7 +39,7 @@ class Recipe:
         weight_decay: Weight decay of AdamW, on matrices only.
         warmup: Steps over which the rate rises.
         hard_from: From this step on, three batches in four are hard (see `hard_batch`).
-        eps: Of AdamW. Parameters whose gradient is smaller than this hardly move.
+        eps: Epsilon of AdamW. Parameters whose gradient is smaller than this hardly move.
         decay: The last share of the steps, over which the rate falls to zero by a cosine.
     """
 
@@ -58,7 +58,7 @@ class Recipe:
 
 
 def load_pool(recipe: Recipe, folder: Path) -> SceneSet:
-    """The recipe's scenes, painted once and kept in `folder`; a killed run goes on where it was."""
+    """The recipe's scenes, painted once and kept in `folder`; a killed run resumes where it was."""
     scenes = sample_scenes(recipe.pool, recipe.seed, "train", recipe.entities)
     path = folder / f"{pool_name(recipe)}.npy"
     return SceneSet(tuple(scenes), paint_once(scenes, path, spread=recipe.spread))
@@ -76,7 +76,7 @@ def paint_once(
     """Pictures (N, 64, 64, 3) of scenes, from the file `path` if it is there, else painted into it.
 
     The file is trusted to hold these scenes: name it after everything that decides them. Painting
-    appends one `block` after another to a partial file, from which a killed run goes on.
+    appends one `block` after another to a partial file, from which a killed run resumes.
 
     Args:
         scenes: N scenes.
@@ -193,7 +193,7 @@ def fit(
     after: Callable[[int], None] | None = None,
     pool: Sequence[np.ndarray | bytes] = (),
 ) -> dict[str, Any]:
-    """Train `model` in place; a killed run called again goes on where the last checkpoint was.
+    """Train `model` in place; a killed run called again resumes at the last checkpoint.
 
     The checkpoint holds torch's random state, too, so that a resumed run draws what an
     uninterrupted one draws.
@@ -294,7 +294,7 @@ def write_card(
     """The card of a model that `fit` has trained, still without its weights' checksum.
 
     Args:
-        name: Of the model.
+        name: Name of the model.
         about: Architecture, supervision and what it was trained on.
         recipe: Every setting.
         training: What `fit` returned, with the device, and with what it returned for any further

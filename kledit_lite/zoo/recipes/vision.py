@@ -47,7 +47,7 @@ class Plan:
         architecture: In words, for the card.
         supervision: ``"supervised"`` or ``"self-supervised"``.
         trained_on: In words, for the card.
-        labels: Of the head.
+        labels: Classes of the head.
         recipe: Sizes, rates and seeds.
     """
 
