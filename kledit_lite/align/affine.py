@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float, Num
 
 from kledit_lite.core.arrays import as_features, as_vector
 from kledit_lite.core.errors import KleditError
@@ -31,8 +32,8 @@ class AffineMap:
         [[1.0, 1.0]]
     """
 
-    weight: np.ndarray
-    bias: np.ndarray
+    weight: Float[np.ndarray, "d_s d_t"]
+    bias: Float[np.ndarray, " d_t"]
     meta: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -52,7 +53,7 @@ class AffineMap:
         """Width of the target space."""
         return self.weight.shape[1]
 
-    def __call__(self, features: object) -> np.ndarray:
+    def __call__(self, features: Num[Any, "N d_s"]) -> Float[np.ndarray, "N d_t"]:
         """Map source features (N, d_s) to the target space, (N, d_t) in the features' dtype.
 
         Raises:

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
+from jaxtyping import Float, Num, Shaped
 
 from kledit_lite.core.arrays import as_features, as_names, check_same_rows
 from kledit_lite.core.errors import KleditError
@@ -32,7 +34,7 @@ class AttributeReport:
 
 
 def attribute_auroc(
-    similarities: object, attributes: object, concepts: Sequence[str]
+    similarities: Num[Any, "N C"], attributes: Shaped[Any, "N C"], concepts: Sequence[str]
 ) -> AttributeReport:
     """AUROC of every concept's similarity as a score for its attribute (section 3.4.1).
 
@@ -66,13 +68,13 @@ def attribute_auroc(
 
 
 def bootstrap_auroc(
-    tables: Mapping[str, object],
-    attributes: object,
+    tables: Mapping[str, Num[Any, "N C"]],
+    attributes: Shaped[Any, "N C"],
     *,
-    valid: object = None,
+    valid: Shaped[Any, "N C"] | None = None,
     draws: int = 200,
     seed: int = 0,
-) -> dict[str, np.ndarray]:
+) -> dict[str, Float[np.ndarray, "draws C"]]:
     """`attribute_auroc` of several score tables on the same resamples of the images.
 
     For intervals of an AUROC, of a mean over concepts, and of differences between tables, which are

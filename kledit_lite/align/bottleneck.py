@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float, Num, Shaped
 from scipy.special import softmax
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.linear_model import LogisticRegression
@@ -95,25 +96,25 @@ class ConceptBottleneck(ClassifierMixin, BaseEstimator):
         X = validate_data(self, plain_array(X), reset=False, dtype=np.float64)
         return (X - self.mean_) / self.scale_
 
-    def logits(self, X: Any) -> np.ndarray:
+    def logits(self, X: Any) -> Float[np.ndarray, "N K"]:
         """(N, C) similarities to (N, K) logits, one column per class. Cost O(NCK)."""
         return self._scores(X) @ self.coef_.T + self.intercept_
 
-    def decision_function(self, X: Any) -> np.ndarray:
+    def decision_function(self, X: Any) -> Float[np.ndarray, " N *K"]:
         """As `logits`; of two classes (N,), the second's logit less the first's."""
         logits = self.logits(X)
         return logits[:, 1] - logits[:, 0] if len(self.classes_) == 2 else logits
 
-    def predict_proba(self, X: Any) -> np.ndarray:
+    def predict_proba(self, X: Any) -> Float[np.ndarray, "N K"]:
         """(N, C) similarities to (N, K) probabilities."""
         return softmax(self.logits(X), axis=1)
 
-    def predict(self, X: Any) -> np.ndarray:
+    def predict(self, X: Any) -> Shaped[np.ndarray, " N"]:
         """(N, C) similarities to (N,) labels."""
         best = self.logits(X).argmax(axis=1)
         return self.classes_[best]
 
-    def contributions(self, X: Any) -> np.ndarray:
+    def contributions(self, X: Any) -> Float[np.ndarray, "*N K C"]:
         r"""What each concept adds to each logit: :math:`w_{kc} (s_c - \mu_c) / \sigma_c`.
 
         Summed over concepts this is the logit minus the bias, exactly.
@@ -131,7 +132,9 @@ class ConceptBottleneck(ClassifierMixin, BaseEstimator):
         return parts[0] if one else parts
 
 
-def concept_levels(similarities: object, has: object) -> np.ndarray:
+def concept_levels(
+    similarities: Num[Any, "N C"], has: Shaped[Any, "N C"]
+) -> Float[np.ndarray, "2 C"]:
     r"""The usual score of every concept where it is absent and where it is present.
 
     Row 0: the mean similarity over images without the concept; row 1: over those with it.
@@ -162,8 +165,11 @@ def concept_levels(similarities: object, has: object) -> np.ndarray:
 
 
 def correct_concepts(
-    similarities: object, has: object, levels: object, columns: Sequence[int]
-) -> np.ndarray:
+    similarities: Num[Any, "N C"],
+    has: Shaped[Any, "N C"],
+    levels: Num[Any, "2 C"],
+    columns: Sequence[int],
+) -> Float[np.ndarray, "N C"]:
     """Similarities after someone has put some concepts right (interventions of Koh et al. 2020).
 
     A corrected concept gets the level that pictures with it, or without it, usually have.

@@ -10,8 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from jaxtyping import Float, Int, Num
 
 from kledit_lite.core.arrays import as_features, as_labels, as_names, as_vector, unit_rows
 from kledit_lite.core.errors import KleditError, unknown
@@ -89,7 +91,7 @@ def concept_vector(
     phrases: str | Sequence[str],
     templates: Sequence[str] = TEMPLATES,
     classes: Sequence[str] | None = None,
-) -> np.ndarray:
+) -> Float[np.ndarray, " d"]:
     r"""The unit vector (d,) float64 of a concept in the text encoder's space.
 
     :math:`c = \bar v / \|\bar v\|,\ \bar v = \frac1T \sum_t v_t / \|v_t\|` with :math:`v_t` the
@@ -126,7 +128,7 @@ class ConceptBank:
     """
 
     names: tuple[str, ...]
-    vectors: np.ndarray
+    vectors: Float[np.ndarray, "C d"]
 
     def __post_init__(self) -> None:
         vectors = as_features("concept vectors", self.vectors)
@@ -181,7 +183,7 @@ class ConceptBank:
         rows = [self.index(n) for n in names]
         return ConceptBank(tuple(names), self.vectors[rows])
 
-    def similarity(self, features: object) -> np.ndarray:
+    def similarity(self, features: Num[Any, "N d"]) -> Float[np.ndarray, "N C"]:
         r"""Cosine of every image with every concept, (N, C) in [-1, 1].
 
         Args:
@@ -205,7 +207,7 @@ class ConceptBank:
         return LinearHead(self.vectors, np.zeros(len(self)), self.names)
 
 
-def zero_shot(features: object, bank: ConceptBank) -> np.ndarray:
+def zero_shot(features: Num[Any, "N d"], bank: ConceptBank) -> Int[np.ndarray, " N"]:
     """Index (N,) int64 of the most similar concept of every image (section 3.3.2).
 
     Example:
@@ -215,7 +217,9 @@ def zero_shot(features: object, bank: ConceptBank) -> np.ndarray:
     return bank.similarity(features).argmax(axis=1)
 
 
-def zero_shot_accuracy(features: object, bank: ConceptBank, labels: object) -> float:
+def zero_shot_accuracy(
+    features: Num[Any, "N d"], bank: ConceptBank, labels: Int[Any, " N"]
+) -> float:
     """Share of images whose most similar concept is their label, in [0, 1].
 
     Args:
@@ -232,7 +236,9 @@ def zero_shot_accuracy(features: object, bank: ConceptBank, labels: object) -> f
     return float((predicted == truth).mean())
 
 
-def top_images(similarity: object, k: int, *, largest: bool = True) -> np.ndarray:
+def top_images(
+    similarity: Num[Any, " N"], k: int, *, largest: bool = True
+) -> Int[np.ndarray, " n"]:
     """Rows with the k largest (or smallest) similarities, best first, ties by row.
 
     Args:
@@ -250,7 +256,9 @@ def top_images(similarity: object, k: int, *, largest: bool = True) -> np.ndarra
     return np.argsort(-s if largest else s, kind="stable")[:k]
 
 
-def rank_classes(similarity: object, labels: object) -> tuple[np.ndarray, np.ndarray]:
+def rank_classes(
+    similarity: Num[Any, " N"], labels: Int[Any, " N"]
+) -> tuple[Int[np.ndarray, " C"], Float[np.ndarray, " C"]]:
     """Classes by their mean similarity to a concept, highest first (Fig. 3.2).
 
     Returns:

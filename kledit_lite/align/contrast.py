@@ -11,13 +11,16 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float, Num
 
 from kledit_lite.align.concepts import EncodeText
 from kledit_lite.core.arrays import as_features, unit_rows
 from kledit_lite.core.errors import KleditError
 
 
-def class_patterns(weight: object, features: object, aligner: Any) -> np.ndarray:
+def class_patterns(
+    weight: Num[Any, "K d_s"], features: Num[Any, "N d_s"], aligner: Any
+) -> Float[np.ndarray, "K d_t"]:
     r"""What an image gains, in the target space, as the logit of each class rises.
 
     :math:`A^T \Sigma (w_k - \bar w)`, with A the aligner's weight, :math:`\Sigma` the covariance

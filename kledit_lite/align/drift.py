@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from jaxtyping import Float, Num
 
 from kledit_lite.core.arrays import as_features, as_names
 from kledit_lite.core.errors import KleditError, unknown
@@ -29,8 +30,8 @@ CORRECTIONS = {
 
 
 def concept_drift(
-    reference: object,
-    other: object,
+    reference: Num[Any, "N C"],
+    other: Num[Any, "M C"],
     concepts: Sequence[str],
     *,
     correction: str = "holm",
@@ -89,8 +90,8 @@ def concept_drift(
 
 
 def presence(
-    similarities: object, concepts: Sequence[str], groups: Mapping[str, str]
-) -> np.ndarray:
+    similarities: Num[Any, "N C"], concepts: Sequence[str], groups: Mapping[str, str]
+) -> Float[np.ndarray, "N C"]:
     """Which concepts are there: within each group the most similar one, and no other.
 
     Args:
@@ -124,7 +125,7 @@ def presence(
     return here
 
 
-def split_half_threshold(indicators: object, splits: int = 50, seed: int = 0) -> float:
+def split_half_threshold(indicators: Num[Any, "N C"], splits: int = 50, seed: int = 0) -> float:
     """The largest change of any concept's share that splitting one dataset in two ever shows.
 
     The dataset is cut in two at random, ``splits`` times; the largest difference of the two halves'
@@ -157,8 +158,8 @@ def split_half_threshold(indicators: object, splits: int = 50, seed: int = 0) ->
 
 
 def presence_drift(
-    reference: object,
-    other: object,
+    reference: Num[Any, "N C"],
+    other: Num[Any, "M C"],
     concepts: Sequence[str],
     groups: Mapping[str, str],
     *,

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float, Num
 from sklearn.base import (
     BaseEstimator,
     ClassNamePrefixFeaturesOutMixin,
@@ -88,19 +89,19 @@ class Aligner(
             self.coef_, self.intercept_ = self.coef_[0], self.intercept_[0]
         return self
 
-    def predict(self, X: Any) -> np.ndarray:
+    def predict(self, X: Any) -> Float[np.ndarray, " N *d_t"]:
         """Source features (N, d_s) to the target space, (N, d_t), or (N,) for a vector y."""
         check_is_fitted(self)
         X = validate_data(self, plain_array(X), reset=False, dtype=[np.float64, np.float32])
         out = X @ self.coef_.T.astype(X.dtype, copy=False)
         return (out + self.intercept_).astype(X.dtype, copy=False)
 
-    def transform(self, X: object) -> np.ndarray:
+    def transform(self, X: Num[Any, "N d_s"]) -> Float[np.ndarray, "N d_t"]:
         """As `predict`, but always a matrix (N, d_t)."""
         out = self.predict(X)
         return out.reshape(len(out), -1)
 
-    def __call__(self, features: object) -> np.ndarray:
+    def __call__(self, features: Num[Any, "N d_s"]) -> Float[np.ndarray, "N d_t"]:
         """As `transform`, so that an aligner stands wherever an `AffineMap` does."""
         return self.transform(features)
 

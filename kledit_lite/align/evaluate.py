@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from jaxtyping import Float, Int, Num
 
 from kledit_lite.align.linear import fit_aligner
 from kledit_lite.core.arrays import as_features, as_labels, as_vector, check_same_rows
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 _BLOCK = 8192
 
 
-def head_predict(head: LinearHead, features: object) -> np.ndarray:
+def head_predict(head: LinearHead, features: Num[Any, "N d"]) -> Int[np.ndarray, " N"]:
     """Class indices (N,) int64: the argmax of ``features @ weight.T + bias``.
 
     Raises:
@@ -40,7 +41,7 @@ def head_predict(head: LinearHead, features: object) -> np.ndarray:
     return (x @ weight.T + bias).argmax(axis=1)
 
 
-def accuracy(head: LinearHead, features: object, labels: object) -> float:
+def accuracy(head: LinearHead, features: Num[Any, "N d"], labels: Int[Any, " N"]) -> float:
     """Share of rows that a head classifies rightly, in [0, 1].
 
     Args:
@@ -61,14 +62,18 @@ def accuracy(head: LinearHead, features: object, labels: object) -> float:
 class R2:
     """R2 of an alignment: ``per_dimension`` (d_t,) and its plain average ``mean``."""
 
-    per_dimension: np.ndarray
+    per_dimension: Float[np.ndarray, " d_t"]
     mean: float
 
     def __float__(self) -> float:
         return self.mean
 
 
-def r2(aligner: Callable[[np.ndarray], np.ndarray], source: object, target: object) -> R2:
+def r2(
+    aligner: Callable[[np.ndarray], np.ndarray],
+    source: Num[Any, "N d_s"],
+    target: Num[Any, "N d_t"],
+) -> R2:
     r"""R2 of every target dimension and their uniform average.
 
     :math:`R^2_j = 1 - \sum_i (h(x_i) - y_i)_j^2 / \sum_i (y_{ij} - \bar y_j)^2` (prospectus,
@@ -108,7 +113,10 @@ def r2(aligner: Callable[[np.ndarray], np.ndarray], source: object, target: obje
 
 
 def aligned_accuracy(
-    aligner: Callable[[object], np.ndarray], source: object, head: LinearHead, labels: object
+    aligner: Callable[[object], np.ndarray],
+    source: Num[Any, "N d_s"],
+    head: LinearHead,
+    labels: Int[Any, " N"],
 ) -> float:
     """Accuracy of the **target** model's head on aligned **source** features (section 3.2).
 
@@ -131,10 +139,10 @@ def aligned_accuracy(
 
 def retained_accuracy(
     aligner: Callable[[object], np.ndarray],
-    source: object,
-    target: object,
+    source: Num[Any, "N d_s"],
+    target: Num[Any, "N d_t"],
     head: LinearHead,
-    labels: object,
+    labels: Int[Any, " N"],
 ) -> float:
     r"""Aligned accuracy over the target model's own (section 3.2).
 
@@ -161,7 +169,7 @@ def retained_accuracy(
     return retained_ratio(aligned, accuracy(head, target, labels), chance_level(head, labels))
 
 
-def chance_level(head: LinearHead, labels: object) -> float:
+def chance_level(head: LinearHead, labels: Int[Any, " N"]) -> float:
     """What guessing gets: the larger of 1 / classes and the share of the commonest label.
 
     Example:
@@ -213,14 +221,14 @@ def retained_ratio(aligned: float, own: float, chance: float = 0.0) -> float:
 
 
 def sample_efficiency(
-    source: object,
-    target: object,
+    source: Num[Any, "N d_s"],
+    target: Num[Any, "N d_t"],
     sizes: Sequence[int],
     *,
-    source_test: object,
-    target_test: object,
+    source_test: Num[Any, "M d_s"],
+    target_test: Num[Any, "M d_t"],
     head: LinearHead | None = None,
-    labels: object = None,
+    labels: Int[Any, " M"] | None = None,
     ridge: float = 0.0,
     repeats: int = 1,
     seed: int = 0,

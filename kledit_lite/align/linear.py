@@ -8,7 +8,10 @@ target dimension, all sharing one matrix of centred second moments. That matrix 
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+from jaxtyping import Num
 
 from kledit_lite.align.affine import AffineMap
 from kledit_lite.align.solve import EPS, solve_moments
@@ -72,7 +75,7 @@ class StreamingAligner:
         self.mean_x, self.mean_y = np.zeros(d_s), np.zeros(d_t)
         self.s_xx, self.s_xy = np.zeros((d_s, d_s)), np.zeros((d_s, d_t))
 
-    def update(self, source_batch: object, target_batch: object) -> None:
+    def update(self, source_batch: Num[Any, "n d_s"], target_batch: Num[Any, "n d_t"]) -> None:
         """Add paired rows: source (n, d_s), target (n, d_t). Either all rows count or none.
 
         Raises:
@@ -182,8 +185,8 @@ class StreamingAligner:
 
 
 def fit_aligner(
-    source: object,
-    target: object,
+    source: Num[Any, "N d_s"],
+    target: Num[Any, "N d_t"],
     ridge: float = 0.0,
     chunk: int = 4096,
     *,

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from jaxtyping import Float, Int, Num, Shaped
 
 from kledit_lite.align.concepts import EncodeText, concept_vector
 from kledit_lite.core.arrays import as_features, as_names, as_vector, unit_rows
@@ -88,14 +90,14 @@ class Retrieval:
         scores: (n,), sum of standardised similarities of included minus excluded concepts.
     """
 
-    indices: np.ndarray
+    indices: Int[np.ndarray, " n"]
     matches: int
     thresholds: dict[str, float]
-    scores: np.ndarray
+    scores: Float[np.ndarray, " n"]
 
 
 def retrieve(
-    similarities: object,
+    similarities: Num[Any, "N C"],
     concepts: Sequence[str],
     query: Query | str,
     *,
@@ -153,11 +155,11 @@ def retrieve(
 
 
 def composite_ranking(
-    features: object,
+    features: Num[Any, "N d"],
     query: Query | str,
     encode_text: EncodeText,
     templates: Sequence[str] = ("an image of {}",),
-) -> np.ndarray:
+) -> Int[np.ndarray, " N"]:
     """The baseline: all rows, ranked by similarity with **one** sentence for the whole query.
 
     Args:
@@ -183,16 +185,16 @@ def composite_ranking(
 
 
 def guarded_ranking(
-    features: object,
+    features: Num[Any, "N d"],
     sentence: str,
     encode_text: EncodeText,
-    similarities: object,
+    similarities: Num[Any, "N C"],
     concepts: Sequence[str],
     exclude: Sequence[str] = (),
     *,
     k_exclude: float = 0.0,
     templates: Sequence[str] = ("an image of {}",),
-) -> np.ndarray:
+) -> Int[np.ndarray, " n"]:
     r"""One sentence for what is wanted, thresholds for what is not.
 
     A sentence can say *and*, it is the *not* that it cannot say. So the images are ranked by one
@@ -235,7 +237,9 @@ def guarded_ranking(
     return order[passed[order]]
 
 
-def precision_at(ranking: object, relevant: object, size: int | None = None) -> float:
+def precision_at(
+    ranking: Int[Any, " n"], relevant: Shaped[Any, " N"], size: int | None = None
+) -> float:
     """Share of the first ``size`` rows of a ranking that are relevant, in [0, 1].
 
     To compare two retrievals fairly, give both the same size. A ranking with fewer rows than

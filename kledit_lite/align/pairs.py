@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from jaxtyping import Int, Num
 
 from kledit_lite.align.affine import AffineMap
 from kledit_lite.align.evaluate import accuracy, aligned_accuracy, chance_level, r2, retained_ratio
@@ -19,10 +20,10 @@ if TYPE_CHECKING:
 
 
 def pair_table(
-    train: Mapping[str, object],
-    test: Mapping[str, object],
+    train: Mapping[str, Num[Any, "N _"]],
+    test: Mapping[str, Num[Any, "M _"]],
     heads: Mapping[str, LinearHead],
-    labels: object | Mapping[str, object],
+    labels: Int[Any, " M"] | Mapping[str, Int[Any, " M"]],
     *,
     ridge: float | Mapping[str, float] = 0.0,
     allow_rank_deficient: bool = False,

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from jaxtyping import Float, Num
 
 from kledit_lite.core.arrays import as_features, check_same_rows
 from kledit_lite.core.errors import KleditError
@@ -24,10 +26,10 @@ class PrincipalAlignment:
         target_variance: (k,), likewise of the target space.
     """
 
-    correspondence: np.ndarray
-    r2: np.ndarray
-    source_variance: np.ndarray
-    target_variance: np.ndarray
+    correspondence: Float[np.ndarray, "k k"]
+    r2: Float[np.ndarray, " k"]
+    source_variance: Float[np.ndarray, " k"]
+    target_variance: Float[np.ndarray, " k"]
 
 
 def _components(name: str, x: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
@@ -44,7 +46,9 @@ def _components(name: str, x: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarra
     return centred @ (vectors[:, :k] / np.sqrt(values[:k])), values[:k] / values.sum()
 
 
-def principal_alignment(source: object, target: object, k: int = 10) -> PrincipalAlignment:
+def principal_alignment(
+    source: Num[Any, "N d_s"], target: Num[Any, "N d_t"], k: int = 10
+) -> PrincipalAlignment:
     r"""Align the top-k principal components of one space to those of another.
 
     With whitened scores :math:`U` (source) and :math:`V` (target), both (N, k), least squares

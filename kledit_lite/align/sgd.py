@@ -14,9 +14,10 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from jaxtyping import Float, Num
 
 from kledit_lite.align.affine import AffineMap
 from kledit_lite.core.arrays import as_features, check_same_rows
@@ -29,7 +30,7 @@ TARGET_VARIANCE = 4.5  # of all entries of a feature matrix together, in the rec
 COSINE_PERIOD = 200  # epochs of the recipe's cosine schedule: nearly flat over its 6 epochs
 
 
-def variance_scale(features: np.ndarray, variance: float = TARGET_VARIANCE) -> float:
+def variance_scale(features: Num[np.ndarray, "N d"], variance: float = TARGET_VARIANCE) -> float:
     """The factor that brings the variance over **all** entries of (N, d) to ``variance``.
 
     Raises:
@@ -53,8 +54,8 @@ def variance_scale(features: np.ndarray, variance: float = TARGET_VARIANCE) -> f
 
 
 def unscale(
-    weight: np.ndarray, bias: np.ndarray, c1: float, c2: float
-) -> tuple[np.ndarray, np.ndarray]:
+    weight: Float[np.ndarray, "d_s d_t"], bias: Float[np.ndarray, " d_t"], c1: float, c2: float
+) -> tuple[Float[np.ndarray, "d_s d_t"], Float[np.ndarray, " d_t"]]:
     """Weight (d_s, d_t) and bias (d_t,) for raw features, from those fitted to c1 x and c2 y.
 
     Args:
@@ -72,8 +73,8 @@ def unscale(
 
 
 def fit_aligner_sgd(
-    source: object,
-    target: object,
+    source: Num[Any, "N d_s"],
+    target: Num[Any, "N d_t"],
     epochs: int = 6,
     batch: int = 100,
     lr: float = 0.01,

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from jaxtyping import Bool, Float64
 
 from kledit_lite.core.errors import KleditError
 
@@ -16,13 +17,13 @@ EPS = float(np.finfo(np.float64).eps)
 
 
 def solve_moments(
-    s_xx: np.ndarray,
-    s_xy: np.ndarray,
+    s_xx: Float64[np.ndarray, "d_s d_s"],
+    s_xy: Float64[np.ndarray, "d_s d_t"],
     ridge: float,
     allow_rank_deficient: bool,
     rows: int,
-    constant: np.ndarray,
-) -> tuple[np.ndarray, int]:
+    constant: Bool[np.ndarray, " d_s"],
+) -> tuple[Float64[np.ndarray, "d_s d_t"], int]:
     r"""The W of :math:`(S_{xx} + \lambda I) W = S_{xy}`, and the rank of the source.
 
     Features that never change get weight 0, the only weight that their data speak for.

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from jaxtyping import Float, Int, Num, UInt8
 
 from kledit_lite.align.evaluate import r2
 from kledit_lite.align.linear import fit_aligner
@@ -41,10 +42,10 @@ class Pictures:
         test_scenes: that of ``test``.
     """
 
-    fit: np.ndarray | FolderImages
-    test: np.ndarray | FolderImages
-    fit_labels: np.ndarray
-    test_labels: np.ndarray
+    fit: UInt8[np.ndarray, "N H W 3"] | FolderImages
+    test: UInt8[np.ndarray, "M H W 3"] | FolderImages
+    fit_labels: Int[np.ndarray, " N"]
+    test_labels: Int[np.ndarray, " M"]
     names: tuple[str, ...]
     fit_scenes: SceneSet | None = None
     test_scenes: SceneSet | None = None
@@ -100,7 +101,9 @@ def load_pictures(
     )
 
 
-def encode(model: Any, images: np.ndarray | FolderImages, batch: int = 256) -> np.ndarray:
+def encode(
+    model: Any, images: UInt8[np.ndarray, "N H W 3"] | FolderImages, batch: int = 256
+) -> Float[np.ndarray, "N d"]:
     """Image features (N, d) float32 of an encoder or a CLIP, not normalised.
 
     A `FolderImages` is read ``batch`` images at a time, so a folder of any size fits.
@@ -119,7 +122,9 @@ def encode(model: Any, images: np.ndarray | FolderImages, batch: int = 256) -> n
     return np.concatenate([forward(images[start : start + batch]) for start in starts])
 
 
-def probe(features: object, labels: object, names: Sequence[str], ridge: float = 1.0) -> LinearHead:
+def probe(
+    features: Num[Any, "N d"], labels: Int[Any, " N"], names: Sequence[str], ridge: float = 1.0
+) -> LinearHead:
     """A linear classifier by least squares on one-hot labels, for a model without a head.
 
     Args:
@@ -144,8 +149,8 @@ def probe(features: object, labels: object, names: Sequence[str], ridge: float =
 
 
 def target_head(
-    model: Any, pictures: Pictures, fit_features: np.ndarray
-) -> tuple[LinearHead, np.ndarray, str]:
+    model: Any, pictures: Pictures, fit_features: Float[np.ndarray, "N d"]
+) -> tuple[LinearHead, Int[np.ndarray, " M"], str]:
     """The head that reads a model's space, the test labels in its own classes, and its kind.
 
     A CLIP gets its zero-shot head. An encoder keeps its own head where the pictures have labels
@@ -183,8 +188,8 @@ def target_head(
 
 
 def choose_ridge(
-    source: object,
-    target: object,
+    source: Num[Any, "N d_s"],
+    target: Num[Any, "N d_t"],
     grid: Sequence[float] = (0.0, 1.0, 10.0, 100.0, 1000.0),
     share: float = 0.2,
     seed: int = 0,

@@ -38,6 +38,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from jaxtyping import Num
 
 from kledit_lite.align.concepts import EncodeText
 from kledit_lite.core.arrays import as_features, as_vector, unit_rows
@@ -77,7 +78,7 @@ def _cosines(encode_text: EncodeText, texts: list[str], unit: np.ndarray) -> np.
 
 
 def decode_grammar(
-    vector: object,
+    vector: Num[Any, " d"],
     encode_text: EncodeText,
     continuations: Callable[[str], list[str]] | Sequence[str],
     *,
@@ -148,7 +149,7 @@ def _unused(words: Sequence[str]) -> Callable[[str], list[str]]:
 
 
 def decode_lm(
-    vector: object,
+    vector: Num[Any, " d"],
     encode_text: EncodeText,
     model: Any,
     tokenizer: Any,

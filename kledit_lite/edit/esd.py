@@ -21,6 +21,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
+from jaxtyping import Float
 
 from kledit_lite.core.errors import KleditError
 from kledit_lite.edit.handle import Change, Edit
@@ -160,8 +161,11 @@ def _loss(
 
 
 def negative_target(
-    e_target: torch.Tensor, e_concept: torch.Tensor, e_nothing: torch.Tensor, eta: float
-) -> torch.Tensor:
+    e_target: Float[torch.Tensor, "*shape"],
+    e_concept: Float[torch.Tensor, "*shape"],
+    e_nothing: Float[torch.Tensor, "*shape"],
+    eta: float,
+) -> Float[torch.Tensor, "*shape"]:
     """The target ``e_target - eta (e_concept - e_nothing)``, in whatever the UNet predicts.
 
     Args:

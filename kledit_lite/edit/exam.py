@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from jaxtyping import Bool, UInt8
 
 from kledit_lite.core.errors import KleditError
 from kledit_lite.edit.handle import Edit
@@ -41,7 +42,7 @@ class Exam:
     prompts: tuple[str, ...]
     seeds: tuple[int, ...]
     how: Sampling
-    images: np.ndarray
+    images: UInt8[np.ndarray, "N H W 3"]
     before: Readings
 
     @classmethod
@@ -79,7 +80,7 @@ class Exam:
             before={factor: labels[chosen] for factor, labels in self.before.items()},
         )
 
-    def paint(self, edit: Edit | None = None) -> np.ndarray:
+    def paint(self, edit: Edit | None = None) -> UInt8[np.ndarray, "N H W 3"]:
         """The same prompts from the same noise with an edit, which is then undone.
 
         Args:
@@ -115,7 +116,7 @@ class Exam:
         """
         return verdict(self.before, after, factor, source, target, keep)
 
-    def removed(self, after: Readings, factor: str, source: int) -> np.ndarray:
+    def removed(self, after: Readings, factor: str, source: int) -> Bool[np.ndarray, " n"]:
         """For each of the n pictures that showed the source before: is it gone? (n,) bool.
 
         Args:

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from jaxtyping import Shaped
 
 from kledit_lite.core.errors import KleditError, unknown
 from kledit_lite.core.files import check_folder, read_lines, whole_folder, write_atomically
@@ -163,7 +164,7 @@ def save_undo(handle: Handle, path: Path) -> Path:
     return write_atomically(path, save(tensors, {"format": UNDO, "undo": json.dumps(meta)}))
 
 
-def checksum(weight: torch.Tensor) -> str:
+def checksum(weight: Shaped[torch.Tensor, "..."]) -> str:
     """SHA-256 of a tensor's bytes.
 
     Example:

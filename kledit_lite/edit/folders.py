@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import UInt8
 
 
 def pictures(
     folder: Path,
     prompts: Sequence[str],
-    images: dict[str, np.ndarray],
+    images: dict[str, UInt8[np.ndarray, "N H W 3"]],
     title: str,
 ) -> None:
     """Write one sheet for each set of pictures, and ``figure.png`` with all of them.

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from jaxtyping import Float
 
 from kledit_lite.core.errors import KleditError
 from kledit_lite.core.files import write_atomically
@@ -34,8 +35,8 @@ class Change:
         right: (r, d) float32, rows orthonormal; shared by parameters that read the same text.
     """
 
-    left: torch.Tensor
-    right: torch.Tensor | None = None
+    left: Float[torch.Tensor, "out ..."]
+    right: Float[torch.Tensor, "r d"] | None = None
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -44,7 +45,7 @@ class Change:
             return tuple(self.left.shape)
         return (len(self.left), self.right.shape[1])
 
-    def delta(self, device: torch.device | str = "cpu") -> torch.Tensor:
+    def delta(self, device: torch.device | str = "cpu") -> Float[torch.Tensor, "out ..."]:
         """The change in full, in float64 where the device has it. O(out r d)."""
         dtype = precision(device)
         left = self.left.to(device, dtype)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
+from jaxtyping import UInt8
 
 from kledit_lite.core.errors import KleditError, unknown
 from kledit_lite.metrics.clipscore import clip_score
@@ -33,9 +34,9 @@ class Marker(Protocol):
 
     def mark(
         self,
-        before: np.ndarray,
-        after: np.ndarray,
-        goal: np.ndarray,
+        before: UInt8[np.ndarray, "N H W 3"],
+        after: UInt8[np.ndarray, "N H W 3"],
+        goal: UInt8[np.ndarray, "N H W 3"],
         sources: Sequence[str],
         targets: Sequence[str],
     ) -> dict[str, float]:
@@ -73,9 +74,9 @@ class ByJudge:
 
     def mark(
         self,
-        before: np.ndarray,
-        after: np.ndarray,
-        goal: np.ndarray,
+        before: UInt8[np.ndarray, "N H W 3"],
+        after: UInt8[np.ndarray, "N H W 3"],
+        goal: UInt8[np.ndarray, "N H W 3"],
         sources: Sequence[str],
         targets: Sequence[str],
     ) -> dict[str, float]:
@@ -117,9 +118,9 @@ class ByClip:
 
     def mark(
         self,
-        before: np.ndarray,
-        after: np.ndarray,
-        goal: np.ndarray,
+        before: UInt8[np.ndarray, "N H W 3"],
+        after: UInt8[np.ndarray, "N H W 3"],
+        goal: UInt8[np.ndarray, "N H W 3"],
         sources: Sequence[str],
         targets: Sequence[str],
     ) -> dict[str, float]:

@@ -18,6 +18,7 @@ from functools import partial
 from typing import Any, Literal
 
 import torch
+from jaxtyping import Float
 
 from kledit_lite.core.errors import KleditError, unknown
 from kledit_lite.edit.concepts import (
@@ -263,7 +264,7 @@ def in_turn(
     return stack
 
 
-def inputs_of(pipe: Any, name: str, prompts: Sequence[str]) -> torch.Tensor:
+def inputs_of(pipe: Any, name: str, prompts: Sequence[str]) -> Float[torch.Tensor, "N T d"]:
     """What reaches one matrix of a text encoder: (N, T, d), padding included.
 
     The encoder stops as soon as it is known, so the first layer costs a fraction of an encoding.

@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
+from jaxtyping import Float, Int
 
 from kledit_lite.core.errors import KleditError, unknown
 from kledit_lite.edit.sites import PROJECTIONS, check_editable, key_value_names, short
@@ -41,9 +42,9 @@ class NeuronScores:
         read: Which tokens were looked at in either set, and in how many prompts.
     """
 
-    z: Mapping[str, torch.Tensor]
-    mean_with: Mapping[str, torch.Tensor]
-    mean_without: Mapping[str, torch.Tensor]
+    z: Mapping[str, Float[torch.Tensor, " _"]]
+    mean_with: Mapping[str, Float[torch.Tensor, " _"]]
+    mean_without: Mapping[str, Float[torch.Tensor, " _"]]
     read: tuple[Mapping[str, int], Mapping[str, int]] = ({}, {})
 
     def top(self, k: int, across: bool = False) -> Neurons:
@@ -143,7 +144,9 @@ def neuron_scores(
     return NeuronScores(z, mean_a, mean_b, (read_a, read_b))
 
 
-def z_scores(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+def z_scores(
+    x: Float[torch.Tensor, "N_1 n"], y: Float[torch.Tensor, "N_2 n"]
+) -> Float[torch.Tensor, " n"]:
     """Absolute two-sample z-score of each column; see `neuron_scores`.
 
     Args:
@@ -163,7 +166,7 @@ def z_scores(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
 @contextmanager
 def ablated(
     pipe: Any,
-    neurons: Mapping[str, torch.Tensor],
+    neurons: Mapping[str, Int[torch.Tensor, " _"]],
     how: How = "zero",
     scores: NeuronScores | None = None,
     conditional: bool = False,

@@ -24,6 +24,7 @@ from __future__ import annotations
 from typing import Literal
 
 import torch
+from jaxtyping import Float
 
 from kledit_lite.core.errors import KleditError, unknown
 
@@ -42,15 +43,15 @@ def precision(device: torch.device | str = "cpu") -> torch.dtype:
 
 
 def gain(
-    keys: torch.Tensor,
+    keys: Float[torch.Tensor, "N d"],
     strength: float,
     *,
-    weights: torch.Tensor | None = None,
-    keep: torch.Tensor | None = None,
+    weights: Float[torch.Tensor, " N"] | None = None,
+    keep: Float[torch.Tensor, "K d"] | None = None,
     keep_weight: float = 1.0,
     form: Form = "auto",
     dtype: torch.dtype | None = None,
-) -> torch.Tensor:
+) -> Float[torch.Tensor, "N d"]:
     r"""The matrix P with :math:`\Delta = R^T P` (see the module).
 
     Args:
@@ -107,17 +108,17 @@ def gain(
 
 
 def ridge(
-    weight: torch.Tensor,
-    keys: torch.Tensor,
-    values: torch.Tensor,
+    weight: Float[torch.Tensor, "out d"],
+    keys: Float[torch.Tensor, "N d"],
+    values: Float[torch.Tensor, "N out"],
     strength: float,
     *,
-    weights: torch.Tensor | None = None,
-    keep: torch.Tensor | None = None,
+    weights: Float[torch.Tensor, " N"] | None = None,
+    keep: Float[torch.Tensor, "K d"] | None = None,
     keep_weight: float = 1.0,
     form: Form = "auto",
     dtype: torch.dtype | None = None,
-) -> torch.Tensor:
+) -> Float[torch.Tensor, "out d"]:
     r"""The map nearest to `weight` that sends keys to values.
 
     Equation: :math:`W = (\lambda W_0 + \sum_i v_i k_i^T)(\lambda I + \sum_i k_i k_i^T)^{-1}`
@@ -161,7 +162,9 @@ def ridge(
     return before + (values.to(p) - keys.to(p) @ before.T).T @ p
 
 
-def compress(p: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def compress(
+    p: Float[torch.Tensor, "N d"],
+) -> tuple[Float[torch.Tensor, "r N"], Float[torch.Tensor, "r d"]]:
     """Split the gain into orthonormal directions and what mixes them, for storing an edit.
 
     With ``P = mix^T basis``, a change ``R^T P`` is ``(mix R)^T basis``, where rounding `basis`

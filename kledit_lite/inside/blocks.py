@@ -23,6 +23,7 @@ from kledit_lite.inside.language import Encoded
 
 if TYPE_CHECKING:
     import torch
+    from jaxtyping import Float
 
 
 def blocks(model: Any) -> Any:
@@ -55,7 +56,7 @@ def blocks(model: Any) -> Any:
     return max(outer, key=lambda m: (len(m), sum(p.numel() for p in m.parameters())))
 
 
-def hidden_of(out: Any) -> torch.Tensor:
+def hidden_of(out: Any) -> Float[torch.Tensor, "..."]:
     """The hidden state in what a block gives out: the tensor, or the first of a tuple.
 
     Example:
@@ -80,7 +81,7 @@ def on_hidden(change: Callable[[torch.Tensor], torch.Tensor]) -> Callable[[Any],
     return changed
 
 
-def layer_output(model: Any, rows: Encoded, layer: int) -> torch.Tensor:
+def layer_output(model: Any, rows: Encoded, layer: int) -> Float[torch.Tensor, "N T d"]:
     """(N, T, d) hidden state that leaves block `layer`; the forward pass stops there.
 
     Nothing above the layer is computed, forward or backward; gradients flow below it.

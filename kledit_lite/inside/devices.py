@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import torch
+    from jaxtyping import Float64, Shaped
 
 
-def on_device_of(first: torch.Tensor, *others: Any) -> tuple[Any, ...]:
+def on_device_of(first: Shaped[torch.Tensor, "..."], *others: Any) -> tuple[Any, ...]:
     """`others` on the device of `first`; a tensor that is there already is not copied.
 
     Args:
@@ -31,7 +32,7 @@ def on_device_of(first: torch.Tensor, *others: Any) -> tuple[Any, ...]:
     return tuple(None if x is None else x.to(first.device) for x in others)
 
 
-def double(tensor: torch.Tensor) -> torch.Tensor:
+def double(tensor: Shaped[torch.Tensor, "*shape"]) -> Float64[torch.Tensor, "*shape"]:
     """The tensor in float64 **on the CPU**, cut off from any gradient.
 
     Example:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from jaxtyping import Bool, Float, Int
 
 from kledit_lite.core.errors import KleditError
 from kledit_lite.inside.devices import double
@@ -28,9 +29,9 @@ class Encoded:
         labels: (N, T) int64, `IGNORED` for the prompt and for padding.
     """
 
-    ids: torch.Tensor
-    mask: torch.Tensor
-    labels: torch.Tensor
+    ids: Int[torch.Tensor, "N T"]
+    mask: Int[torch.Tensor, "N T"]
+    labels: Int[torch.Tensor, "N T"]
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -140,8 +141,8 @@ def token_rows(
 
 
 def token_log_probs(
-    logits: torch.Tensor, labels: torch.Tensor
-) -> tuple[torch.Tensor, torch.Tensor]:
+    logits: Float[torch.Tensor, "N T V"], labels: Int[torch.Tensor, "N T"]
+) -> tuple[Float[torch.Tensor, "N T-1"], Bool[torch.Tensor, "N T-1"]]:
     r"""log P(x_i | x_<i) of every target, and which positions are targets.
 
     Args:
@@ -169,11 +170,11 @@ def token_log_probs(
 class Scores:
     """Log probability of each answer: the sum over its tokens (N,), and their number (N,)."""
 
-    total: np.ndarray
-    tokens: np.ndarray
+    total: Float[np.ndarray, " N"]
+    tokens: Int[np.ndarray, " N"]
 
     @property
-    def mean(self) -> np.ndarray:
+    def mean(self) -> Float[np.ndarray, " N"]:
         r"""The log-normalised probability :math:`\frac1T\sum_i \log P(y_i|x,y_{<i})` (N,)."""
         return self.total / self.tokens
 

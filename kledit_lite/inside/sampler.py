@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from jaxtyping import Float, UInt8
 
 from kledit_lite.core.errors import KleditError
 from kledit_lite.inside.fired import Seen
@@ -22,6 +23,8 @@ from kledit_lite.inside.hooks import read
 from kledit_lite.inside.painters import check_paints_from_text
 from kledit_lite.inside.schedulers import check_deterministic
 from kledit_lite.inside.tokens import token_ids
+
+Latents = Float[torch.Tensor, "N C h w"]
 
 
 @dataclass(frozen=True)
@@ -33,8 +36,8 @@ class Text:
         pooled: (N, p) pooled text of SDXL, which bypasses those layers; None elsewhere.
     """
 
-    hidden: torch.Tensor
-    pooled: torch.Tensor | None = None
+    hidden: Float[torch.Tensor, "N T d"]
+    pooled: Float[torch.Tensor, "N p"] | None = None
 
     def __len__(self) -> int:
         return len(self.hidden)
@@ -118,7 +121,7 @@ def is_sdxl(pipe: Any) -> bool:
     return getattr(pipe.unet.config, "addition_embed_type", None) == "text_time"
 
 
-def latents_for(pipe: Any, seeds: Sequence[int], size: int | None = None) -> torch.Tensor:
+def latents_for(pipe: Any, seeds: Sequence[int], size: int | None = None) -> Latents:
     """Unit Gaussian latents (N, C, h, w), each from its own seed, drawn on the CPU in float32.
 
     Args:
@@ -183,11 +186,11 @@ Guard = Callable[[int, int], Any]
 def sample(
     pipe: Any,
     text: Text,
-    latents: torch.Tensor,
+    latents: Latents,
     how: Sampling = Sampling(),  # noqa: B008  (frozen)
     around: Guard | None = None,
     progress: Callable[[int], None] | None = None,
-) -> torch.Tensor:
+) -> Latents:
     """Denoise latents under texts, a batch of rows at a time.
 
     Args:
@@ -272,7 +275,7 @@ def added_conditions(pipe: Any, text: Text, side: int) -> dict[str, Any]:
 
 
 @torch.no_grad()
-def decode(pipe: Any, latents: torch.Tensor, batch: int = 64) -> np.ndarray:
+def decode(pipe: Any, latents: Latents, batch: int = 64) -> UInt8[np.ndarray, "N H W 3"]:
     """Latents to pictures (N, H, W, 3) uint8, as the pipelines do it.
 
     A half-precision autoencoder that says it needs float32 (``force_upcast``, as SDXL's) is run in
@@ -319,7 +322,7 @@ def paint(
     prompts: Sequence[str],
     seeds: Sequence[int] | int = 0,
     how: Sampling = Sampling(),  # noqa: B008  (frozen)
-) -> np.ndarray:
+) -> UInt8[np.ndarray, "N H W 3"]:
     """Pictures of prompts, each from its own seed.
 
     Args:

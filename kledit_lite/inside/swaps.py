@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
+from jaxtyping import Float, Int
 
 from kledit_lite.core.errors import KleditError
 from kledit_lite.inside.fired import Fired
@@ -16,7 +17,10 @@ from kledit_lite.inside.sites import Site, check_unet
 
 @contextmanager
 def text_at_sites(
-    unet: Any, sites: Sequence[Site], bank: torch.Tensor, rows: torch.Tensor
+    unet: Any,
+    sites: Sequence[Site],
+    bank: Float[torch.Tensor, "M T d"],
+    rows: Int[torch.Tensor, "L B"],
 ) -> Iterator[Fired]:
     """Let every cross-attention layer read its own text, row by row.
 
@@ -79,7 +83,10 @@ def text_at_sites(
 
 @contextmanager
 def copy_between_lanes(
-    unet: Any, sites: Sequence[Site], source: torch.Tensor, lanes: Sequence[torch.Tensor]
+    unet: Any,
+    sites: Sequence[Site],
+    source: Int[torch.Tensor, " R"],
+    lanes: Sequence[Int[torch.Tensor, " _"]],
 ) -> Iterator[Fired]:
     """At each site, overwrite the output of its lanes' rows by that of the source rows.
 

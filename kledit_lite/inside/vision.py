@@ -21,6 +21,7 @@ from kledit_lite.inside.vit import open_vit, tower_head
 
 if TYPE_CHECKING:
     import torch
+    from jaxtyping import Float
 
 TOLERANCE = 1e-4
 """Largest relative error of the sum in float32 before the parts are refused."""
@@ -36,12 +37,12 @@ class Parts:
         error: Largest relative error of the sum over the pictures.
     """
 
-    values: torch.Tensor
+    values: Float[torch.Tensor, "K N D"]
     names: tuple[str, ...]
     error: float
 
     @property
-    def total(self) -> torch.Tensor:
+    def total(self) -> Float[torch.Tensor, "N D"]:
         """The representation, (N, D)."""
         return self.values.sum(0)
 
@@ -55,7 +56,7 @@ class Parts:
         return int(first) if first.isdigit() else -1
 
 
-def vision_parts(model: Any, images: torch.Tensor) -> Parts:
+def vision_parts(model: Any, images: Float[torch.Tensor, "N 3 H W"]) -> Parts:
     """Decompose the representation that `model` gives of some pictures. No gradient is kept.
 
     ``z = sum_k c_k`` with, for head h of block l, ``c = P N (A_h V_h W_O^h)``: N the final norm

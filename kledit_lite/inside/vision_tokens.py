@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from jaxtyping import Float
 
 from kledit_lite.core.errors import KleditError
 from kledit_lite.inside.vit import open_vit
@@ -28,11 +29,11 @@ class TokenMaps:
         prefix: How many tokens stand before the patches.
     """
 
-    values: torch.Tensor
+    values: Float[torch.Tensor, "K N T"]
     names: tuple[str, ...]
     prefix: int
 
-    def grid(self, rows: list[int] | None = None) -> np.ndarray:
+    def grid(self, rows: list[int] | None = None) -> Float[np.ndarray, "N side side"]:
         """The sum of some parts (default all) over the square of patches, (N, side, side)."""
         chosen = self.values if rows is None else self.values[rows]
         patches = chosen.sum(0)[:, self.prefix :].numpy()
@@ -40,7 +41,9 @@ class TokenMaps:
         return patches.reshape(len(patches), side, side)
 
 
-def token_maps(model: Any, images: torch.Tensor, direction: torch.Tensor) -> TokenMaps:
+def token_maps(
+    model: Any, images: Float[torch.Tensor, "N 3 H W"], direction: Float[torch.Tensor, " E"]
+) -> TokenMaps:
     """Split ``<c_k, u>`` of every part over the tokens that it came from.
 
     A head's share of token t is ``sum_q w_q A_qt <V_t W_O, u>``, with w the pooling weights: what

@@ -14,6 +14,7 @@ from kledit_lite.inside.hooks import read
 
 if TYPE_CHECKING:
     import torch
+    from jaxtyping import Float
 
 
 @dataclass(frozen=True)
@@ -32,14 +33,14 @@ class Block:
         temper: Factor of the attention's logits.
     """
 
-    queries: torch.Tensor
-    keys: torch.Tensor
-    values: torch.Tensor
-    mixed: torch.Tensor
-    weight: torch.Tensor
-    bias: torch.Tensor
-    mlp: torch.Tensor
-    rate: torch.Tensor | float
+    queries: Float[torch.Tensor, "N H T d"]
+    keys: Float[torch.Tensor, "N H T d"]
+    values: Float[torch.Tensor, "N H T d"]
+    mixed: Float[torch.Tensor, "N T H d"]
+    weight: Float[torch.Tensor, "D H d"]
+    bias: Float[torch.Tensor, " D"]
+    mlp: Float[torch.Tensor, "N T D"]
+    rate: Float[torch.Tensor, " D"] | float
     temper: float
 
 
@@ -56,15 +57,15 @@ class Opened:
         prefix: Tokens before those of the patches.
     """
 
-    stem: torch.Tensor
+    stem: Float[torch.Tensor, "N T D"]
     blocks: tuple[Block, ...]
     frozen: Frozen
-    project: torch.Tensor | None
-    whole: torch.Tensor
+    project: Float[torch.Tensor, "D E"] | None
+    whole: Float[torch.Tensor, "N E"]
     prefix: int
 
 
-def open_vit(model: Any, images: torch.Tensor) -> Opened:
+def open_vit(model: Any, images: Float[torch.Tensor, "N 3 H W"]) -> Opened:
     """Run a plain ViT of timm or open_clip once and keep what its parts are made of.
 
     Raises:

@@ -13,12 +13,15 @@ from kledit_lite.core.errors import KleditError, unknown
 
 if TYPE_CHECKING:
     import torch
+    from jaxtyping import Bool, Float
 
 NPO_REDUCTIONS = ("sequence-sum", "token-mean", "per-token")
 """Where the log-sigmoid of NPO sees a sum, a mean, or single tokens; see `npo`."""
 
 
-def document_mean(values: torch.Tensor, counted: torch.Tensor) -> torch.Tensor:
+def document_mean(
+    values: Float[torch.Tensor, "N T"], counted: Bool[torch.Tensor, "N T"]
+) -> Float[torch.Tensor, ""]:
     """Mean over the documents of the mean over each one's counted tokens; () float32.
 
     Args:
@@ -29,7 +32,9 @@ def document_mean(values: torch.Tensor, counted: torch.Tensor) -> torch.Tensor:
     return ((values * counted).sum(1) / tokens.clamp(min=1)).mean()
 
 
-def next_token(picked: torch.Tensor, counted: torch.Tensor) -> torch.Tensor:
+def next_token(
+    picked: Float[torch.Tensor, "N T"], counted: Bool[torch.Tensor, "N T"]
+) -> Float[torch.Tensor, ""]:
     r"""Ordinary training, and the retain loss: mean of :math:`-\log P_\theta` over all tokens.
 
     Example:
@@ -40,7 +45,9 @@ def next_token(picked: torch.Tensor, counted: torch.Tensor) -> torch.Tensor:
     return -(picked * counted).sum() / counted.sum().clamp(min=1)
 
 
-def gradient_ascent(picked: torch.Tensor, counted: torch.Tensor) -> torch.Tensor:
+def gradient_ascent(
+    picked: Float[torch.Tensor, "N T"], counted: Bool[torch.Tensor, "N T"]
+) -> Float[torch.Tensor, ""]:
     r"""GA: :math:`\frac1T \sum_i \log P_\theta(x_i|x_{<i})`, documents averaged (section 5.3.1).
 
     Minimising it raises the loss on the forget set without bound.
@@ -48,7 +55,11 @@ def gradient_ascent(picked: torch.Tensor, counted: torch.Tensor) -> torch.Tensor
     return document_mean(picked, counted)
 
 
-def kl(logits: torch.Tensor, reference: torch.Tensor, counted: torch.Tensor) -> torch.Tensor:
+def kl(
+    logits: Float[torch.Tensor, "N T V"],
+    reference: Float[torch.Tensor, "N T V"],
+    counted: Bool[torch.Tensor, "N T"],
+) -> Float[torch.Tensor, ""]:
     r"""KL: :math:`-\frac1T \sum_i \mathrm{KL}(P_\theta(\cdot|x_{<i})\,\|\,P_c(\cdot|x_{<i}))`.
 
     A true divergence over the whole vocabulary (section 5.3.1), on counted positions only; its
@@ -61,7 +72,9 @@ def kl(logits: torch.Tensor, reference: torch.Tensor, counted: torch.Tensor) -> 
     return -document_mean(divergence(logits, reference), counted)
 
 
-def divergence(logits: torch.Tensor, reference: torch.Tensor) -> torch.Tensor:
+def divergence(
+    logits: Float[torch.Tensor, "*at V"], reference: Float[torch.Tensor, "*at V"]
+) -> Float[torch.Tensor, "*at"]:
     r""":math:`\mathrm{KL}(P\,\|\,Q)` of every position, from logits (..., V) to (...), nats.
 
     Example:
@@ -73,7 +86,9 @@ def divergence(logits: torch.Tensor, reference: torch.Tensor) -> torch.Tensor:
     return (p.exp() * (p - q)).sum(-1)
 
 
-def benchmark_kl(logits: torch.Tensor, reference: torch.Tensor) -> torch.Tensor:
+def benchmark_kl(
+    logits: Float[torch.Tensor, "N T V"], reference: Float[torch.Tensor, "N T V"]
+) -> Float[torch.Tensor, ""]:
     r"""What RESTOR's public code calls KL: a cross-entropy, padding included.
 
     :math:`\frac1{NT}\sum_{n,i}\sum_v P_\theta(v)\log(P_c(v) + 10^{-12})` over **all** positions of
@@ -88,12 +103,12 @@ def benchmark_kl(logits: torch.Tensor, reference: torch.Tensor) -> torch.Tensor:
 
 
 def npo(
-    picked: torch.Tensor,
-    reference: torch.Tensor,
-    counted: torch.Tensor,
+    picked: Float[torch.Tensor, "N T"],
+    reference: Float[torch.Tensor, "N T"],
+    counted: Bool[torch.Tensor, "N T"],
     beta: float,
     reduction: str = "sequence-sum",
-) -> torch.Tensor:
+) -> Float[torch.Tensor, ""]:
     r"""NPO: :math:`\frac2\beta \log\big(1 + (P_\theta/P_c)^\beta\big)` (Zhang et al., 2024).
 
     Three published forms differ in what the ratio is, so one beta does not suit all of them:
@@ -135,7 +150,11 @@ def npo(
     raise unknown("reduction", reduction, NPO_REDUCTIONS)
 
 
-def steer(hidden: torch.Tensor, control: torch.Tensor, counted: torch.Tensor) -> torch.Tensor:
+def steer(
+    hidden: Float[torch.Tensor, "N T d"],
+    control: Float[torch.Tensor, "... d"],
+    counted: Bool[torch.Tensor, "N T"],
+) -> Float[torch.Tensor, ""]:
     r"""RMU's forget loss: :math:`\|h_\theta(x_i) - c\,u\|^2 / d` averaged over counted tokens.
 
     Args:

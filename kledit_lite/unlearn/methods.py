@@ -17,6 +17,7 @@ from kledit_lite.unlearn.reference import Reference
 
 if TYPE_CHECKING:
     import torch
+    from jaxtyping import Float
 
 RETAIN = ("next-token", "kl")
 """How the retain set enters: its next-token loss, or how far the model is from the reference."""
@@ -55,11 +56,11 @@ class Method:
         """What must be precomputed on the retain set."""
         return frozenset({"logits"}) if self.retain == "kl" else frozenset()
 
-    def forget_loss(self, model: Any, batch: Batch) -> torch.Tensor:
+    def forget_loss(self, model: Any, batch: Batch) -> Float[torch.Tensor, ""]:
         """The loss on forget rows, ()."""
         return losses.next_token(*self._picked(model, batch.rows))
 
-    def retain_loss(self, model: Any, batch: Batch) -> torch.Tensor:
+    def retain_loss(self, model: Any, batch: Batch) -> Float[torch.Tensor, ""]:
         r"""The loss on retain rows, ().
 
         ``"kl"`` is :math:`\mathrm{KL}(P_c\,\|\,P_\theta)`, the reference first, as in TOFU and
@@ -72,7 +73,9 @@ class Method:
             return losses.document_mean(losses.divergence(reference, logits[:, :-1]), counted)
         return losses.next_token(*token_log_probs(logits, batch.rows.labels))
 
-    def loss(self, model: Any, forget: Batch, retain: Batch | None = None) -> torch.Tensor:
+    def loss(
+        self, model: Any, forget: Batch, retain: Batch | None = None
+    ) -> Float[torch.Tensor, ""]:
         """Forget loss + retain_weight x retain loss, ()."""
         value = self.forget_loss(model, forget)
         if retain is not None and self.retain_weight:
@@ -96,7 +99,7 @@ class NextToken(Method):
 class GradientAscent(Method):
     """GA: climb the next-token loss of the forget set."""
 
-    def forget_loss(self, model: Any, batch: Batch) -> torch.Tensor:
+    def forget_loss(self, model: Any, batch: Batch) -> Float[torch.Tensor, ""]:
         """See `kledit_lite.unlearn.losses.gradient_ascent`."""
         return losses.gradient_ascent(*self._picked(model, batch.rows))
 
@@ -114,7 +117,7 @@ class KL(Method):
 
     needs = frozenset({"logits"})
 
-    def forget_loss(self, model: Any, batch: Batch) -> torch.Tensor:
+    def forget_loss(self, model: Any, batch: Batch) -> Float[torch.Tensor, ""]:
         """See `kledit_lite.unlearn.losses.kl`."""
         logits = self._logits(model, batch.rows)[:, :-1]
         counted = batch.rows.labels[:, 1:] != IGNORED
@@ -127,7 +130,7 @@ class BenchmarkKL(Method):
 
     needs = frozenset({"logits"})
 
-    def forget_loss(self, model: Any, batch: Batch) -> torch.Tensor:
+    def forget_loss(self, model: Any, batch: Batch) -> Float[torch.Tensor, ""]:
         """See `kledit_lite.unlearn.losses.benchmark_kl`."""
         logits = self._logits(model, batch.rows)
         return losses.benchmark_kl(logits, batch.reference.logits())
@@ -154,7 +157,7 @@ class NPO(Method):
         if not self.beta > 0:
             raise KleditError(f"beta is {self.beta}, expected a positive number such as 0.1.")
 
-    def forget_loss(self, model: Any, batch: Batch) -> torch.Tensor:
+    def forget_loss(self, model: Any, batch: Batch) -> Float[torch.Tensor, ""]:
         """See `kledit_lite.unlearn.losses.npo`."""
         picked, counted = self._picked(model, batch.rows)
         reference = batch.reference.picked
@@ -186,20 +189,20 @@ class RMU(Method):
         """Activations of the reference."""
         return frozenset({"layer"})
 
-    def control(self, width: int) -> torch.Tensor:
+    def control(self, width: int) -> Float[torch.Tensor, " d"]:
         """c u, (d,) float32: uniform draws, scaled to length `steering`; always the same."""
         import torch
 
         u = torch.rand(width, generator=torch.Generator().manual_seed(self.seed))
         return self.steering * u / u.norm()
 
-    def forget_loss(self, model: Any, batch: Batch) -> torch.Tensor:
+    def forget_loss(self, model: Any, batch: Batch) -> Float[torch.Tensor, ""]:
         """See `kledit_lite.unlearn.losses.steer`."""
         hidden = layer_output(model, batch.rows, self.layer)
         counted = batch.rows.labels != IGNORED
         return losses.steer(hidden, self.control(hidden.shape[-1]).to(hidden.device), counted)
 
-    def retain_loss(self, model: Any, batch: Batch) -> torch.Tensor:
+    def retain_loss(self, model: Any, batch: Batch) -> Float[torch.Tensor, ""]:
         """Distance of the layer's activations from the reference's."""
         hidden = layer_output(model, batch.rows, self.layer)
         kept = batch.reference.layer

@@ -13,6 +13,7 @@ from kledit_lite.inside.language import Encoded, token_log_probs
 
 if TYPE_CHECKING:
     import torch
+    from jaxtyping import Float, Int
 
 
 @dataclass(frozen=True)
@@ -27,12 +28,12 @@ class Reference:
         layer: (N, T, d) output of one layer.
     """
 
-    picked: torch.Tensor | None = None
-    hidden: torch.Tensor | None = None
+    picked: Float[torch.Tensor, "N T-1"] | None = None
+    hidden: Float[torch.Tensor, "N T d"] | None = None
     head: Callable[[torch.Tensor], torch.Tensor] | None = None
-    layer: torch.Tensor | None = None
+    layer: Float[torch.Tensor, "N T d"] | None = None
 
-    def rows(self, chosen: torch.Tensor, width: int) -> Reference:
+    def rows(self, chosen: Int[torch.Tensor, " n"], width: int) -> Reference:
         """The chosen rows, cut to `width` tokens."""
 
         def cut(x: torch.Tensor | None, columns: int) -> torch.Tensor | None:
@@ -42,7 +43,7 @@ class Reference:
             cut(self.picked, width - 1), cut(self.hidden, width), self.head, cut(self.layer, width)
         )
 
-    def logits(self) -> torch.Tensor:
+    def logits(self) -> Float[torch.Tensor, "N T V"]:
         """(N, T, V) logits of the reference."""
         assert self.hidden is not None and self.head is not None, "hidden states were not kept"
         return self.head(self.hidden)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from jaxtyping import Int
 
 from kledit_lite.core.errors import KleditError
 from kledit_lite.core.files import write_atomically
@@ -80,7 +81,7 @@ class History:
     resumed: int = 0
 
 
-def order(rows: int, batch: int, step: int, seed: int) -> np.ndarray:
+def order(rows: int, batch: int, step: int, seed: int) -> Int[np.ndarray, " b"]:
     """Row numbers of a step's batch: shuffled passes, the same after a resume.
 
     Example:

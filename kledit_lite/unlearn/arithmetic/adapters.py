@@ -25,6 +25,7 @@ from kledit_lite.unlearn.arithmetic.state import check_beta, check_strengths
 
 if TYPE_CHECKING:
     import torch
+    from jaxtyping import Float
 
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 
@@ -43,12 +44,12 @@ class Adapter:
         prefix: of the module names in the file.
     """
 
-    factors: dict[str, tuple[torch.Tensor, torch.Tensor]]
+    factors: dict[str, tuple[Float[torch.Tensor, "r d_in"], Float[torch.Tensor, "d_out r"]]]
     scaling: dict[str, float]
     config: dict[str, Any]
     prefix: str = "base_model.model."
 
-    def deltas(self) -> dict[str, torch.Tensor]:
+    def deltas(self) -> dict[str, Float[torch.Tensor, "_ _"]]:
         """Module's weight name -> s B A, float32, shaped as the module stores its weight.
 
         That is (d_out, d_in), and (d_in, d_out) with ``fan_in_fan_out``.

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from jaxtyping import Float
 
 from kledit_lite.core.errors import KleditError
 from kledit_lite.inside.devices import double, on_device_of
@@ -44,7 +45,7 @@ def random_like(
     return out
 
 
-def kl_each(ideal: Any, model: Any, rows: Encoded, batch: int = 16) -> np.ndarray:
+def kl_each(ideal: Any, model: Any, rows: Encoded, batch: int = 16) -> Float[np.ndarray, "2 N"]:
     r"""Row by row: :math:`\mathrm{KL}(P_{ideal}\,\|\,P_{model})` summed over counted tokens, nats.
 
     Args:
@@ -86,7 +87,10 @@ def kl_each(ideal: Any, model: Any, rows: Encoded, batch: int = 16) -> np.ndarra
 
 
 def kl_difference(
-    first: Sequence[np.ndarray], second: Sequence[np.ndarray], draws: int = 4000, seed: int = 0
+    first: Sequence[Float[np.ndarray, "2 _"]],
+    second: Sequence[Float[np.ndarray, "2 _"]],
+    draws: int = 4000,
+    seed: int = 0,
 ) -> tuple[float, float, float]:
     """How much farther one model is from the ideal than another, with a 95% interval.
 

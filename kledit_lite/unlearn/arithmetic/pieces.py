@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from jaxtyping import Float
 
 from kledit_lite.unlearn.arithmetic.checkpoints import ITEM_SIZE, Checkpoint, Tensor
 from kledit_lite.unlearn.arithmetic.state import combine, not_finite
@@ -76,7 +77,7 @@ def stream(
     beta: float,
     workers: int | None = None,
     progress: Callable[[float], None] | None = None,
-) -> np.ndarray:
+) -> Float[np.ndarray, "6"]:
     """Write every shard of the result into `work`.
 
     Args:
@@ -164,7 +165,11 @@ def _mapped(tensor: Tensor, start: int, count: int) -> torch.Tensor:
     return torch.from_numpy(raw).view(getattr(torch, FLOATS.get(tensor.dtype, "uint8")))
 
 
-def rounding(before: torch.Tensor, exact: torch.Tensor, after: torch.Tensor) -> np.ndarray:
+def rounding(
+    before: Float[torch.Tensor, " n"],
+    exact: Float[torch.Tensor, " n"],
+    after: Float[torch.Tensor, " n"],
+) -> Float[np.ndarray, "6"]:
     """What the report sums over (n,) values: weight, update, loss, moved, erased, n.
 
     Args:

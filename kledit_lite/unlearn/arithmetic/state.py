@@ -16,17 +16,18 @@ from kledit_lite.core.errors import KleditError
 
 if TYPE_CHECKING:
     import torch
+    from jaxtyping import Float
 
 
 def combine(
-    target: torch.Tensor,
-    base: torch.Tensor,
-    forget: torch.Tensor,
-    retain: torch.Tensor | None = None,
+    target: Float[torch.Tensor, "*shape"],
+    base: Float[torch.Tensor, "*shape"],
+    forget: Float[torch.Tensor, "*shape"],
+    retain: Float[torch.Tensor, "*shape"] | None = None,
     alpha: float = 1.0,
     beta: float = 1.0,
-    room: Iterable[torch.Tensor] | None = None,
-) -> torch.Tensor:
+    room: Iterable[Float[torch.Tensor, "*shape"]] | None = None,
+) -> Float[torch.Tensor, "*shape"]:
     r"""The formula on tensors, before rounding: :math:`\theta_D-\alpha(\theta_1-\theta_0)+...`.
 
     Each product and each sum is rounded by itself (no fused operations), so the result does not

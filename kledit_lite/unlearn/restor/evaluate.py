@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from jaxtyping import Bool, Float
 
 from kledit_lite.core.errors import KleditError
 from kledit_lite.inside.language import log_probabilities
@@ -28,7 +29,7 @@ class Evaluation:
 
     facts: tuple[Fact, ...]
     outputs: tuple[tuple[str, ...], ...]
-    correct: np.ndarray
+    correct: Bool[np.ndarray, " N"]
 
     @property
     def accuracy(self) -> float:
@@ -208,7 +209,7 @@ def candidate_log_probabilities(
     kinds: Candidates,
     shots: int = 5,
     batch: int = 32,
-) -> dict[str, np.ndarray]:
+) -> dict[str, Float[np.ndarray, " N"]]:
     """Mean log-normalised probability of each kind of candidate, kind -> (facts,) (Figure 5.2).
 
     Raises:

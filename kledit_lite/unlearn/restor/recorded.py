@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jaxtyping import Bool
 
 from kledit_lite.core.errors import KleditError
 from kledit_lite.unlearn.restor.retain_sweep import unpack
@@ -32,9 +33,9 @@ class Pooled:
         seeds: of the draws.
     """
 
-    denied: dict[Pair, np.ndarray]
-    untouched: dict[Pair, np.ndarray]
-    repeats: dict[Pair, np.ndarray]
+    denied: dict[Pair, Bool[np.ndarray, " _"]]
+    untouched: dict[Pair, Bool[np.ndarray, " _"]]
+    repeats: dict[Pair, Bool[np.ndarray, " _"]]
     relations: list[str]
     persons: list[tuple[int, str]]
     spared: list[tuple[int, str]]
@@ -78,8 +79,8 @@ def read(path: str | Path, k: int = 4) -> Pooled:
 
 
 def difference(
-    first: np.ndarray,
-    second: np.ndarray,
+    first: Bool[np.ndarray, " N"],
+    second: Bool[np.ndarray, " N"],
     groups: Sequence[Hashable],
     draws: int = 4000,
     seed: int = 0,

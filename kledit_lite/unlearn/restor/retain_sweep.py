@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jaxtyping import Bool
 
 from kledit_lite.core.errors import KleditError
 from kledit_lite.core.files import write_atomically
@@ -40,7 +41,7 @@ TUNED = [pair for pair in GRID if pair[1] != "other text"]  # which takes other 
 OVER_K = [("GA", "none"), ("NPO", "other people"), (ALONE, "other people")]
 
 
-def pack(right: np.ndarray) -> str:
+def pack(right: Bool[np.ndarray, " N"]) -> str:
     """(N,) bool as hexadecimal digits.
 
     Example:
@@ -50,12 +51,12 @@ def pack(right: np.ndarray) -> str:
     return np.packbits(right.astype(bool)).tobytes().hex()
 
 
-def unpack(digits: str, count: int) -> np.ndarray:
+def unpack(digits: str, count: int) -> Bool[np.ndarray, " N"]:
     """What `pack` packed, (count,) bool."""
     return np.unpackbits(np.frombuffer(bytes.fromhex(digits), np.uint8))[:count].astype(bool)
 
 
-def repeats(said: Evaluation, case: Case) -> np.ndarray:
+def repeats(said: Evaluation, case: Case) -> Bool[np.ndarray, " N"]:
     """For which facts a model says what the documents say, (N,) bool."""
     wrong = {(t.subject, t.relation): t.value for t in case.scenario.wrong}
     return np.array(

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from jaxtyping import Shaped
 
 from kledit_lite.core.errors import KleditError, unknown
 from kledit_lite.inside.language import token_rows
@@ -227,10 +228,10 @@ class Workbench:
 
 
 def recovered(
-    clean: np.ndarray,
-    corrupted: np.ndarray,
-    unlearned: np.ndarray,
-    against: np.ndarray | None = None,
+    clean: Shaped[np.ndarray, " N"],
+    corrupted: Shaped[np.ndarray, " N"],
+    unlearned: Shaped[np.ndarray, " N"],
+    against: Shaped[np.ndarray, " N"] | None = None,
     groups: Sequence[object] | None = None,
     draws: int = 4000,
     seed: int = 0,

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float
 
 from kledit_lite.core.arrays import as_features, as_vector
 from kledit_lite.core.errors import KleditError
@@ -74,10 +75,10 @@ class Log:
         rouge: (N,) ROUGE-L recall of the generated answer; None if none was generated.
     """
 
-    truth: np.ndarray
-    paraphrase: np.ndarray
-    wrong: np.ndarray
-    rouge: np.ndarray | None
+    truth: Float[np.ndarray, " N"]
+    paraphrase: Float[np.ndarray, " N"]
+    wrong: Float[np.ndarray, "N k"]
+    rouge: Float[np.ndarray, " N"] | None
 
     def __post_init__(self) -> None:
         n = len(as_vector("truth", self.truth))
@@ -104,12 +105,12 @@ class Log:
         return cls(truth, paraphrase, wrong, columns[3] if len(columns) == 4 else None)
 
 
-def probability(log: Log) -> np.ndarray:
+def probability(log: Log) -> Float[np.ndarray, " N"]:
     r"""Of the right answer, :math:`P(a|q)^{1/|a|}`, (N,)."""
     return np.exp(-log.truth)
 
 
-def normalised_probability(log: Log) -> np.ndarray:
+def normalised_probability(log: Log) -> Float[np.ndarray, " N"]:
     r"""Of the right answer among all candidates, (N,).
 
     :math:`P(a|q)^{1/|a|} / (P(a|q)^{1/|a|} + \sum_{\hat a} P(\hat a|q)^{1/|\hat a|})`; used where
@@ -119,7 +120,7 @@ def normalised_probability(log: Log) -> np.ndarray:
     return right / (right + np.exp(-log.wrong).sum(1))
 
 
-def truth_ratio(log: Log) -> np.ndarray:
+def truth_ratio(log: Log) -> Float[np.ndarray, " N"]:
     r"""Wrong answers against the paraphrased right one, (N,); below 1 where the model knows.
 
     .. math:: R = \Big(\prod_{\hat a} P(\hat a|q)^{1/|\hat a|}\Big)^{1/k} \Big/
