@@ -3,12 +3,13 @@
 The commands are those of every ``command.py`` in the library's folders, whose dataclasses say what
 their options are. Progress goes to stderr.  With ``--json`` stdout is exactly one JSON object.  The
 exit status is 0 when every target is met, 1 when one is not, 2 on bad input (an unknown name, a
-damaged file).
+damaged file), 130 when it is interrupted, and 141 when whoever reads the output stops (``head``).
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -25,15 +26,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
         >>> main(["profile", "no-such-profile"])
         2
     """
-    chosen = parser().parse_args(arguments)
     try:
-        return execute(chosen)
+        return _status(arguments)
+    except BrokenPipeError:  # Python would meet it again when it flushes stdout at the end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+
+
+def _status(arguments: Sequence[str] | None) -> int:
+    try:
+        return execute(parser().parse_args(arguments))
     except KleditError as error:
         print(f"kledit: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("kledit: interrupted", file=sys.stderr)
         return 130
+    finally:
+        sys.stdout.flush()
 
 
 def parser() -> argparse.ArgumentParser:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import json
+import os
 import subprocess
 import sys
 from dataclasses import MISSING, fields
@@ -180,6 +181,18 @@ def test_help_and_version_load_nothing_heavy():
         "assert not heavy, heavy"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["profile"], ["sync", "--json"]])
+def test_a_reader_that_leaves_ends_a_command_quietly(arguments, monkeypatch):
+    """As in ``kledit profile | head -1``, with a `head` that has left already."""
+    monkeypatch.delenv("PYTHONUNBUFFERED", raising=False)
+    read, write = os.pipe()
+    os.close(read)
+    command = [sys.executable, "-m", "kledit_lite", *arguments]
+    done = subprocess.run(command, stdout=write, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(write)
+    assert done.returncode == 141 and done.stderr == ""
 
 
 def commands(parser, words=()):

@@ -3,9 +3,10 @@
     md --jupytext--> notebook (in memory) --nbclient--> executed notebook + figures
 
 Seconds are wall-clock seconds from starting the kernel to its last cell.  Peak memory is the
-largest sum over the kernel and its children of their proportional set size, polled: a page that
-several processes share counts once, divided between them.  Where the system does not tell it,
-resident memory stands in, which counts the pages of forked workers again and again.
+largest sum over the kernel and its children of their proportional set size, polled and looked at
+after the last cell: a page that several processes share counts once, divided between them.  Where
+the system does not tell it, resident memory stands in, which counts the pages of forked workers
+again and again.
 """
 
 from __future__ import annotations
@@ -31,7 +32,8 @@ from kledit_lite.book.sync import read_source
 from kledit_lite.core import uses
 from kledit_lite.core.machine import cpus, versions
 
-#: Proportional set sizes cost a walk over every page: five a second took a sixth of a core.
+#: Proportional set sizes cost a walk over every page; five samples per second took a sixth of a
+#: core.
 POLL_SECONDS = 1.0
 TRACEBACK_LINES = 12
 #: A cell that runs longer than this in profile lite is taken to hang.
@@ -42,7 +44,13 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Failure:
-    """The cell that stopped a chapter: its number among all cells (from 1), source, traceback."""
+    """The cell that stopped a chapter.
+
+    Attributes:
+        cell: its number among all cells, from 1; 0 when the chapter failed before its first cell.
+        source: what the cell says.
+        traceback: the last lines of the traceback, or a sentence.
+    """
 
     cell: int
     source: str
@@ -60,12 +68,12 @@ class Run:
     """What one execution of one chapter gave.
 
     Attributes:
-        chapter: its slug.
-        profile: in which it ran.
-        seconds: wall-clock.
-        peak_mb: MiB of memory, kernel and children; shared pages counted once.
+        chapter: slug of the chapter.
+        profile: name of the profile that it ran in.
+        seconds: wall-clock time.
+        peak_mb: MiB of memory of the kernel and its children; shared pages count once.
         figures: what the chapter recorded.
-        versions: of Python and the libraries it ran on.
+        versions: of Python and the libraries that it ran on.
         failure: None when every cell ran.
         notebook: the executed notebook as JSON text, with outputs up to a failure.
         used: the files of the library, recorded runs and contracts that it opened.
@@ -83,7 +91,7 @@ class Run:
 
     @property
     def ok(self) -> bool:
-        """Every cell ran (whatever the contract says)."""
+        """Whether every cell ran (whatever the contract says)."""
         return self.failure is None
 
 
@@ -112,9 +120,9 @@ def execute(
     unless it is set already.
 
     Args:
-        chapters: to run.
+        chapters: the chapters to run.
         profile: name of the profile.
-        jobs: how many at once; default: one per core.
+        jobs: how many to run at once; default: one per core.
         say: receives progress, one line at a time.
         done: called with each chapter as soon as it has run.
         library: folder that the kernels import and whose files are noted; default: the imported
@@ -181,12 +189,22 @@ async def _execute_one(
     specs.kernel_dirs = []  # no installed kernel may stand in for this interpreter's own
     manager = AsyncKernelManager(kernel_name="python3", kernel_spec_manager=specs)
     manager.shutdown_wait_time = 2.0
-    current = _Progress(chapter, len(notebook.cells), say)
+    current, memory = _Progress(chapter, len(notebook.cells), say), PeakMemory()
+    codes = [i for i, c in enumerate(notebook.cells) if c.cell_type == "code" and c.source.strip()]
+
+    def weigh(cell: Any, cell_index: int, execute_reply: Any) -> None:
+        """Look at the kernel before it ends, as no poll may have done in a quick run."""
+        number = _pid(manager)
+        last = cell_index == codes[-1] or execute_reply["content"]["status"] == "error"
+        if last and number is not None:
+            memory.sample(number)
+
     client = NotebookClient(
         notebook,
         km=manager,
         timeout=LITE_CELL_SECONDS if profile == "lite" else None,
         on_cell_start=current.start,
+        on_cell_executed=weigh,
         extra_arguments=["--IPKernelApp.log_level=40"],
     )
     client.owns_km = True  # so that it shuts the kernel down and closes its sockets, come what may
@@ -194,7 +212,6 @@ async def _execute_one(
     with tempfile.TemporaryDirectory() as results, tempfile.TemporaryDirectory() as notes:
         environment = _environment(profile, threads, results)
         environment |= _watched(chapter.root, library, notes)
-        memory = PeakMemory()
         start = time.perf_counter()
         say(f"{chapter.stem}: starts, profile {profile}")
         watcher = asyncio.ensure_future(memory.watch(lambda: _pid(manager)))

@@ -12,6 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from kledit_lite.book import execute as engine
 from kledit_lite.book.discover import discover
 from kledit_lite.book.execute import PeakMemory, execute
 
@@ -84,6 +85,15 @@ def test_the_state_of_widgets_is_kept(checkout, add):
     models = state["application/vnd.jupyter.widget-state+json"]["state"].values()
     kinds = {model["model_name"] for model in models}
     assert {"IntSliderModel", "StackModel", "LinkModel"} <= kinds
+
+
+@pytest.mark.parametrize("end", ["", "1 / 0"])
+def test_a_run_that_ends_before_a_poll_is_weighed(checkout, add, monkeypatch, end):
+    monkeypatch.setattr(engine, "POLL_SECONDS", 600)
+    cells = ("block = bytearray(64 * 2**20)", end, "")
+    add("01-quick", "# x\n" + "".join(f"\n```{{code-cell}} ipython3\n{c}\n```\n" for c in cells))
+    (run,) = execute(discover(checkout), "lite", say=silent)
+    assert run.ok == (not end) and run.peak_mb > 64
 
 
 def test_nothing_to_run_is_nothing(checkout):

@@ -13,14 +13,13 @@ from __future__ import annotations
 
 import json
 import math
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kledit_lite.core.errors import KleditError
-from kledit_lite.core.files import partial_folder, publish
+from kledit_lite.core.files import check_folder, whole_folder
 from kledit_lite.unlearn.arithmetic.state import check_beta, check_strengths
 
 if TYPE_CHECKING:
@@ -191,27 +190,21 @@ def save_adapter(adapter: Adapter, out: str | Path) -> None:
     """Write a folder that PEFT loads; it appears under its name only when complete.
 
     Raises:
-        KleditError: `out` exists, also if another run wrote it meanwhile.
+        KleditError: `out` is not new or an empty folder, or another run wrote it meanwhile.
     """
     from safetensors.torch import save_file
 
     out = Path(out)
-    if out.exists():
-        raise KleditError(f"{out} exists; choose another name or remove it.")
-    out.parent.mkdir(parents=True, exist_ok=True)
+    check_folder(out)
     state = {}
     for module, (a, b) in adapter.factors.items():
         b = b * adapter.scaling[module] if adapter.scaling[module] != 1 else b
         state[f"{adapter.prefix}{module}.lora_A.weight"] = a.contiguous()
         state[f"{adapter.prefix}{module}.lora_B.weight"] = b.contiguous()
     text = json.dumps(adapter.config, indent=2, sort_keys=True)
-    work = partial_folder(out)
-    try:
+    with whole_folder(out) as work:
         save_file(state, work / WEIGHTS, metadata={"format": "pt"})
         (work / CONFIG).write_text(text + "\n", encoding="utf-8")
-        publish(work, out)
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
 
 
 def msa_adapters(
@@ -228,7 +221,7 @@ def msa_adapters(
 
     Args:
         target, forget, retain: LoRA folders.
-        out: folder to write; must not exist.
+        out: folder to write, new or empty.
         alpha: strength of the forget vector.
         beta: strength of the retain vector, 1 if None; needs `retain`.
 

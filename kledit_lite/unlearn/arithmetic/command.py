@@ -20,7 +20,7 @@ class Msa:
     Attributes:
         target: the model to edit: safetensors file, folder, or LoRA adapter
         forget: the base fine-tuned on the forget set
-        out: file or folder to write; must not exist
+        out: file to write, which is new, or folder, new or empty
         base: the checkpoint before fine-tuning (not for adapters)
         retain: the base fine-tuned on a retain set
         alpha: strength of the forget vector

@@ -20,7 +20,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from kledit_lite.core.errors import KleditError
-from kledit_lite.core.files import partial_folder, publish
+from kledit_lite.core.files import check_folder, partial_folder, publish
 from kledit_lite.unlearn.arithmetic.checkpoints import (
     Checkpoint,
     Tensor,
@@ -99,7 +99,7 @@ def msa(
         target: :math:`\theta_D`; safetensors file, or folder with shards.
         base: :math:`\theta_0`, the checkpoint from which the others were fine-tuned.
         forget: :math:`\theta_1`, fine-tuned on the forget set.
-        out: of the same kind as `target` (file or folder); must not exist.
+        out: a new file where `target` is a file, else a folder, new or empty.
         retain: :math:`\theta_2`, fine-tuned on a retain set.
         alpha: strength of the forget vector.
         beta: strength of the retain vector, 1 if None; needs `retain`.
@@ -113,8 +113,9 @@ def msa(
 
     Raises:
         KleditError: a checkpoint is missing, damaged or of another architecture or tokenizer;
-            the forget or the retain vector is zero; `out` exists or lies inside an input; `beta`
-            without `retain`; strengths are not finite; the result is not.
+            the forget or the retain vector is zero; `out` is a file that exists, a folder that
+            holds something, or lies inside an input; `beta` without `retain`; strengths or the
+            result are not finite.
 
     Two runs to one `out` keep apart; the later one to finish is refused.
 
@@ -204,14 +205,16 @@ def _check_vector(role: str, ours: Mapping[str, Tensor], base: Mapping[str, Tens
 
 
 def _check_out(out: Path, opened: Mapping[str, Checkpoint]) -> None:
-    if out.exists():
-        raise KleditError(f"{out} exists; choose another name or remove it.")
     for role, checkpoint in opened.items():
         if checkpoint.path.is_dir() and checkpoint.path.resolve() in out.resolve().parents:
             raise KleditError(f"{out} lies inside the {role} checkpoint; choose another place.")
     if opened["target"].path.is_dir() == (out.suffix == ".safetensors"):
         kind = "folder" if opened["target"].path.is_dir() else ".safetensors file"
         raise KleditError(f"The target is a {kind}, so the result is one too; {out} is not.")
+    if opened["target"].path.is_dir():
+        check_folder(out)
+    elif out.exists():
+        raise KleditError(f"{out} exists; choose another name or remove it.")
 
 
 def _publish(work: Path, out: Path, target: Checkpoint, report: Report) -> None:

@@ -160,8 +160,11 @@ def test_bad_adapters_are_one_sentence(tmp_path, capsys):
         load_adapter(tmp_path)
     one = adapter(0, 2)
     save_adapter(one, tmp_path / "a")
-    with pytest.raises(KleditError, match="exists"):
+    with pytest.raises(KleditError, match="a exists and is not an empty folder"):
         save_adapter(one, tmp_path / "a")
+    (tmp_path / "empty").mkdir()
+    save_adapter(one, tmp_path / "empty")
+    assert load_adapter(tmp_path / "empty").factors.keys() == one.factors.keys()
     with pytest.raises(KleditError, match="disagree about the size of x.q"):
         concatenate(
             [one, Adapter({"x.q": (torch.ones(1, 4), torch.ones(5, 1))}, {"x.q": 1.0}, {})], [1, 1]

@@ -438,7 +438,7 @@ def nan(p):
 
 
 def exists(p):
-    (p["target"].parent / "out").mkdir()
+    write(p["target"].parent / "out", state(5))
 
 
 @pytest.mark.parametrize(
@@ -455,7 +455,7 @@ def exists(p):
         (no_safetensors, "not a safetensors file"),
         (gone, "There is no checkpoint at"),
         (nan, "NaN or infinite values in"),
-        (exists, "exists; choose another"),
+        (exists, "out exists and is not an empty folder"),
     ],
 )
 def test_bad_input_is_one_sentence_and_leaves_nothing(tmp_path, spoil, message, capsys):
@@ -469,6 +469,19 @@ def test_bad_input_is_one_sentence_and_leaves_nothing(tmp_path, spoil, message, 
     arguments = [f"--{n}={p}" for n, p in paths.items()]
     assert main(["msa", *arguments, f"--out={tmp_path / 'out'}", "--json"]) == 2
     assert capsys.readouterr().out == ""
+
+
+def test_an_empty_folder_takes_the_result_and_a_file_must_be_new(tmp_path):
+    paths, out = broken(tmp_path), tmp_path / "out"
+    out.mkdir()
+    msa(**paths, out=out)
+    assert equal(read(out), msa_state(*(read(paths[n]) for n in ("target", "base", "forget"))))
+    files = {n: p / "model.safetensors" for n, p in paths.items()}
+    (tmp_path / "taken.safetensors").touch()
+    with pytest.raises(KleditError, match="taken.safetensors exists; choose another name"):
+        msa(**files, out=tmp_path / "taken.safetensors")
+    with pytest.raises(KleditError, match="so the result is one too"):
+        msa(**files, out=out)
 
 
 def test_overflow_in_half_precision_is_an_error(tmp_path):
