@@ -1,4 +1,4 @@
-"""KLEdit-Lite: knowledge localization, editing and unlearning, thin and tested.
+"""KLEdit-Lite: knowledge localization, editing and unlearning, small and tested.
 
 Importing this package loads nothing heavy; import the part you need:
 ``kledit_lite.world``, ``kledit_lite.zoo``, ``kledit_lite.align`` and so on.

@@ -49,10 +49,10 @@ def run_chapters(
     """Runs of all ``chapters``: from the cache where their key is known, else executed now.
 
     Args:
-        cache: of the checkout and profile.
-        chapters: wanted.
-        force: executed even though their key is known.
-        jobs: how many at once; default: one a core.
+        cache: runs of the checkout in one profile.
+        chapters: the chapters whose runs are wanted.
+        force: chapters to execute even though their key is known.
+        jobs: how many to execute at once; default: one per core.
         say: receives progress.
 
     Raises:
@@ -97,7 +97,7 @@ def build_book(
         root: the checkout.
         profile: name of the profile.
         force: slugs or numbers of chapters to execute even if nothing changed.
-        jobs: how many chapters at once; default: one a core.
+        jobs: how many chapters to execute at once; default: one per core.
         say: receives progress.
         library: folder whose sources the cache covers; default: the imported package.
 

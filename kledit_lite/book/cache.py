@@ -65,7 +65,7 @@ class Cache:
         ]
 
     def key(self, chapter: Chapter) -> str:
-        """32 hexadecimal digits over what a result depends on besides the files that are opened."""
+        """32 hexadecimal digits over what a result depends on, apart from the files opened."""
         parts = json.dumps([chapter.text, *self._common])
         return hashlib.sha256(parts.encode()).hexdigest()[:32]
 
@@ -94,9 +94,9 @@ class Cache:
         The notebook of a failed one goes to ``_build/failed/`` for reading.
 
         Args:
-            chapter: that ran.
+            chapter: the chapter that ran.
             run: what it gave.
-            key: of the chapter as it was when it started; default: as it is now.
+            key: key of the chapter as it was when the run started; default: as it is now.
         """
         sources = {"key": key or self.key(chapter), "files": self._used(run)}
         meta = {k: v for k, v in asdict(run).items() if k != "notebook"}
@@ -175,7 +175,7 @@ def _run(data: dict[str, Any], notebook: str) -> Run:
 
 
 def _slots(profile: str) -> str:
-    """What fills the profile's slots here: overrides, and which sources are at hand."""
+    """What fills the profile's slots here: overrides, and which sources are available."""
     from kledit_lite.models import profiles
 
     return profiles.fingerprint(profile)

@@ -49,9 +49,9 @@ class Check:
         key: of the figure.
         kind: ``"bound"`` or ``"negative control"``.
         bound: ``{"min": x}``, ``{"max": x}`` or both.
-        value: the recorded figure, None when the chapter did not record it.
-        ok: as expected: a bound that is met or that was measured and marked as short, a control
-            that was measured and fails its bound.
+        value: the recorded figure; None when the chapter did not record it.
+        ok: whether it is as expected: a bound that is met, or that was measured and is marked as
+            short; a control that was measured and fails its bound.
         reason: why the bound is marked as short; empty when it is not.
     """
 
@@ -69,7 +69,7 @@ class Check:
 
     @property
     def short(self) -> bool:
-        """Marked as short, measured, and short of its bound indeed."""
+        """Whether it is marked as short, was measured, and is indeed short of its bound."""
         return bool(self.reason) and self.value is not None and not self.met
 
     @property
@@ -96,7 +96,13 @@ class Check:
 
 @dataclass(frozen=True)
 class Contract:
-    """Bounds, negative controls and the bounds known to be too high, of a chapter in a profile."""
+    """What a chapter's figures must meet and must not meet in one profile.
+
+    Attributes:
+        bounds: figure -> the bound that it must meet.
+        negative_controls: figure -> the bound that it must not meet.
+        expected_short: figure -> why its bound is known not to be met.
+    """
 
     bounds: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     negative_controls: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
@@ -105,8 +111,8 @@ class Contract:
     def check(self, figures: Mapping[str, float]) -> list[Check]:
         """Hold figures to the contract: one `Check` per bound, in the contract's order.
 
-        A figure that was not recorded fails, whichever kind it is and whatever is expected of it:
-        what was never measured shows nothing.
+        A figure that was not recorded fails, whatever its kind and whatever is expected of it,
+        because what was never measured shows nothing.
 
         Example:
             >>> rows = Contract({"r2": {"min": 0.6}}, {"random": {"min": 0.6}}).check(

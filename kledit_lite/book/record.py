@@ -23,7 +23,13 @@ TABLE = '<table class="table kledit-results">'
 
 @dataclass(frozen=True)
 class Recorded:
-    """The figures of a chapter beside its contract; a notebook shows it as a table."""
+    """A chapter's figures with its contract; a notebook shows them as a table.
+
+    Attributes:
+        chapter: slug of the chapter.
+        figures: key -> number.
+        contract: what the figures are held to.
+    """
 
     chapter: str
     figures: Mapping[str, float]
@@ -70,11 +76,11 @@ def record(chapter: str, figures: Mapping[str, float]) -> Recorded:
     directory (of the working directory itself outside a checkout).
 
     Args:
-        chapter: its slug, ``"alignment"``.
+        chapter: slug of the chapter, such as ``"alignment"``.
         figures: key -> number (Python or NumPy scalar; booleans count as 0 and 1).
 
     Returns:
-        A `Recorded`: figure, value, what the contract expects, and whether it holds.
+        A `Recorded` table of figures and values, what the contract expects, and whether it holds.
 
     Raises:
         KleditError: no figures, or one that is not a finite number.
@@ -96,7 +102,7 @@ def record(chapter: str, figures: Mapping[str, float]) -> Recorded:
 
 
 def refreshed(notebook: str, shown: Recorded) -> str:
-    """An executed notebook with the table as ``shown``, so that a new bound needs no new run."""
+    """An executed notebook with ``shown`` as its table, so that a new bound needs no new run."""
     import nbformat
 
     read = nbformat.reads(notebook, as_version=nbformat.NO_CONVERT)

@@ -21,7 +21,7 @@ from kledit_lite.book.execute import Run
 from kledit_lite.core.machine import context
 from kledit_lite.core.results import Results, show_bound
 
-#: Profile -> (seconds a chapter may take, mean seconds a chapter for the whole book).
+#: Profile -> (seconds that a chapter may take, mean seconds per chapter over the whole book).
 TIME_LIMITS: Mapping[str, tuple[float, float]] = {"lite": (180.0, 160.0)}
 
 
@@ -31,10 +31,19 @@ def checks_of(chapter: Chapter, run: Run) -> list[Check]:
 
 
 def row(chapter: Chapter, run: Run | None, current: bool = True) -> dict[str, Any]:
-    """One chapter of the report as JSON data; ``run`` None when it was never executed.
+    """One chapter of the report as JSON data.
 
-    ``state`` is ``"executed"``, ``"failed"``, ``"stale"`` (its sources have changed since) or
-    ``"missing"``.
+    Args:
+        chapter: the chapter to report on.
+        run: its last run; None when it was never executed.
+        current: whether the chapter's sources are still those of the run.
+
+    Returns:
+        The row, whose ``state`` is ``"executed"``, ``"failed"``, ``"stale"`` (the sources have
+        changed since) or ``"missing"``.
+
+    Raises:
+        KleditError: the contract is missing or malformed.
     """
     base = {"chapter": chapter.slug, "name": chapter.stem, "title": chapter.title}
     if run is None:
@@ -70,9 +79,9 @@ def summary(
     """The `Results` over rows of chapters.
 
     Args:
-        name: of the results.
-        rows: from `row`.
-        profile: in which they ran.
+        name: name of the results.
+        rows: what `row` returned for each chapter.
+        profile: the profile in which they ran.
         timed: hold seconds to `TIME_LIMITS`, too.
         **extra: further top-level keys.
     """
@@ -128,12 +137,18 @@ def expected_short(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 def report(root: Path, cache: Cache, timed: bool = True) -> Results:
     """The last run of every chapter in the cache's profile, held to its contract.
 
-    A chapter whose sources changed since, that failed or never ran does not count as executed.
+    A chapter that failed or never ran, or whose sources have changed since, does not count as
+    executed.
+
+    Args:
+        root: the checkout.
+        cache: runs of the checkout in one profile.
+        timed: hold seconds to `TIME_LIMITS`, too.
 
     Raises:
-        KleditError: a contract that is missing or malformed.
+        KleditError: a contract is missing or malformed.
 
-    Cost: reads one small file a chapter.
+    Cost: reads one small file per chapter.
     """
     rows = []
     for chapter in discover(root):

@@ -92,6 +92,11 @@ def check_toc(root: Path, chapters: Iterable[Chapter]) -> None:
 def build_site(root: Path, source: Path, say: Say = to_stderr) -> Path:
     """Build the staged book with warnings as errors; returns the page to open.
 
+    Args:
+        root: the checkout.
+        source: the staged book, as `stage` returns it.
+        say: receives progress.
+
     Raises:
         SiteError: any warning or error; the previous site stays.
 

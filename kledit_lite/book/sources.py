@@ -23,7 +23,13 @@ def folders(root: Path, library: Path) -> tuple[Path, ...]:
 
 
 def names(paths: Iterable[Path], root: Path, library: Path) -> dict[Path, str]:
-    """The name of each path; those outside the three folders are left out."""
+    """The name of each path; paths outside the three folders are left out.
+
+    Args:
+        paths: absolute paths.
+        root: the checkout.
+        library: folder of the library's sources.
+    """
     found = {}
     for path in paths:
         for folder in folders(root, library):

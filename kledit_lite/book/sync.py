@@ -18,7 +18,7 @@ from kledit_lite.core.files import write_atomically
 def read_source(chapter: Chapter) -> Any:
     """The chapter as an ``nbformat`` notebook without outputs, its cell ids deterministic.
 
-    Cost: O(length of the source), about 20 ms a chapter after ``jupytext`` is imported.
+    Cost: O(length of the source), about 20 ms per chapter after ``jupytext`` is imported.
     """
     import jupytext
 

@@ -35,7 +35,7 @@ Checker = Callable[[Any, np.random.Generator], str | None]
 
 
 class Wrong(Exception):
-    """An answer is not right; the message is one sentence that helps, without its full stop."""
+    """The answer is not right; the message is one helpful sentence without its full stop."""
 
 
 @dataclass(frozen=True)
@@ -43,10 +43,12 @@ class Exercise:
     """One exercise.
 
     Attributes:
-        id: slug of the chapter and a letter, e.g. "alignment-a". title: two or three words.
-        difficulty: "easy", "medium" or "hard". minutes: what to set aside.
-        prompt: what to do, in Markdown; says exactly what to hand to `check`.
-        checker: (answer, rng) -> None or praise; raises `Wrong`.
+        id: slug of the chapter and a letter, e.g. "alignment-a".
+        title: two or three words.
+        difficulty: "easy", "medium" or "hard".
+        minutes: time to set aside.
+        prompt: what to do, in Markdown; it says exactly what to hand to `check`.
+        checker: (answer, rng) -> None or praise; it raises `Wrong`.
         hints: from a nudge to nearly the answer.
     """
 
@@ -92,7 +94,16 @@ def exercise(
     prompt: str,
     hints: tuple[str, ...],
 ) -> Callable[[Checker], Checker]:
-    """Decorator: register a checker as the exercise ``id`` (see `Exercise`)."""
+    """Decorator that registers a checker as an exercise.
+
+    Args:
+        id: slug of the chapter and a letter.
+        title: two or three words.
+        difficulty: "easy", "medium" or "hard".
+        minutes: time to set aside.
+        prompt: what to do, in Markdown; indentation is removed.
+        hints: from a nudge to nearly the answer.
+    """
 
     def register(checker: Checker) -> Checker:
         text = "\n".join(line.strip() for line in prompt.strip().splitlines())
@@ -103,9 +114,9 @@ def exercise(
 
 
 def _load(chapter: str | None = None) -> None:
-    """Import the exercises of one chapter, or of all: that registers them.
+    """Import the exercises of one chapter, or of all, which registers them.
 
-    A chapter loads its own alone, so that it does not depend on what other chapters are about.
+    A chapter loads only its own, so it does not depend on what other chapters are about.
     """
     from kledit_lite.course import chapters as package
 
@@ -157,8 +168,9 @@ def grade(id: str, answer: Any, seed: int | None = None) -> Verdict:
     """Judge an answer without printing, e.g. to mark assignments.
 
     Args:
-        id: the exercise. answer: what its prompt asks for; ``...`` or None is "not answered".
-        seed: of the random data the answer is tried on; None takes new data each time.
+        id: the exercise.
+        answer: what its prompt asks for; ``...`` or None means "not answered".
+        seed: seed of the random data that the answer is tried on; None takes new data each time.
 
     Returns:
         A `Verdict`, which is truthy if the answer is right. Errors inside the student's own
@@ -188,7 +200,13 @@ def _ask(id: str) -> str:
 def check(id: str, answer: Any, seed: int | None = None) -> None:
     """Say whether an answer is right, and if not, what most likely went wrong.
 
-    Args and errors: see `grade`.
+    Args:
+        id: the exercise.
+        answer: what its prompt asks for; ``...`` or None means "not answered".
+        seed: seed of the random data that the answer is tried on; None takes new data each time.
+
+    Raises:
+        UnknownNameError: no such exercise.
 
     Example:
         >>> check("alignment-a", ...)

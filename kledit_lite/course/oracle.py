@@ -1,6 +1,6 @@
-"""Comparing a student's function with an obvious one, and with the usual mistakes.
+"""Compare a student's function with an obvious one, and with the usual mistakes.
 
-Every helper raises `Wrong` with one sentence that says what was expected and what came.
+Every helper raises `Wrong` with one sentence that says what was expected and what it got.
 """
 
 from __future__ import annotations
@@ -36,12 +36,16 @@ def call(function: Any, *args: Any) -> Any:
 
 
 def array_of(value: Any, shape: tuple[int, ...], what: str, why: Mapping[Any, str] = {}) -> Any:  # noqa: B006
-    """The student's value as a float array of the shape expected.
+    """The student's value as a float array of the expected shape.
 
     Args:
-        value: what the function returned. shape: what it should have.
-        what: how the value is called in the sentence.
+        value: what the student's function returned.
+        shape: the shape that it should have.
+        what: what the message calls the value.
         why: wrong shape -> the mistake that leads to it.
+
+    Raises:
+        Wrong: the value is missing, not numbers, of another shape, or not finite.
     """
     if value is None:
         raise Wrong("your function returned nothing; end it with return")
@@ -74,13 +78,19 @@ def compare(
     why: Callable[..., Mapping[Any, str]] | None = None,
     tolerance: float = 1e-6,
 ) -> None:
-    """Check a function on cases against the obvious one; name the mistake if it is a usual one.
+    """Check a function against the obvious one, and name the mistake if it is a usual one.
 
     Args:
-        function: the student's. truth: the obvious one. cases: tuples of arguments.
-        what: how the result is called. mistakes: sentence -> function that makes that mistake.
+        function: the student's function.
+        truth: the obvious one.
+        cases: tuples of arguments to try both on.
+        what: what the message calls the result.
+        mistakes: sentence -> function that makes that mistake.
         why: arguments -> {wrong shape: mistake}.
-        tolerance: relative to the largest value.
+        tolerance: largest error allowed, relative to the largest value.
+
+    Raises:
+        Wrong: the function fails on a case, or its result is off by more than the tolerance.
     """
     for case in cases:
         expected = np.asarray(truth(*case), float)
@@ -110,5 +120,11 @@ def _attempt(function: Mistake, case: tuple[Any, ...]) -> np.ndarray | None:
 
 
 def close(a: np.ndarray, b: np.ndarray, tolerance: float = 1e-6) -> bool:
-    """Equal up to a tolerance relative to the largest value of ``b``."""
+    """Whether two arrays are equal up to a tolerance.
+
+    Args:
+        a: the array to judge.
+        b: what it should be, of the same shape.
+        tolerance: largest difference allowed, relative to the largest magnitude in ``b``.
+    """
     return bool(np.abs(a - b).max() <= tolerance * max(float(np.abs(b).max()), 1e-9))

@@ -168,10 +168,10 @@ def group_change(
     """Predicted change of the weights when each group is removed (equations in the module).
 
     Args:
-        at: of a head, see `curvature`.
+        at: curvature of the head.
         groups: (G, n) flags.
         order: ``"first"``, ``"second"``, ``"literal"``, ``"third"`` or ``"newton"``.
-        fixed: what retraining would hold: ``"lambda"`` or scikit-learn's ``"C"``.
+        fixed: what retraining would hold fixed: ``"lambda"`` or scikit-learn's ``"C"``.
         allow_divergent: return numbers even where the series diverges.
 
     Returns:
@@ -180,7 +180,7 @@ def group_change(
     Raises:
         KleditError: bad groups; a second-order series whose spectral radius is 1 or more.
 
-    Cost: one product and one solve of O(P^2) a group and order; ``"newton"`` builds and factors a
+    Cost: one product and one solve of O(P^2) per group and order; ``"newton"`` builds and factors a
     Hessian per group, O(m P^2 + P^3 / 3) for m examples.
 
     Example:
@@ -228,14 +228,14 @@ def loss_change(
     :math:`\theta^* + \Delta` minus the loss at :math:`\theta^*`.
 
     Args:
-        at: of the head.
-        change: (G, P) of `group_change`, or true ones of `retraining_change`.
-        features: (T, d) of the test points.
-        labels: (T,) labels, or targets.
-        linear: see above.
+        at: curvature of the head.
+        change: (G, P) changes from `group_change`, or true ones from `retraining_change`.
+        features: (T, d) features of the test points.
+        labels: (T,) labels, or (T, C) targets.
+        linear: whether to use the linear form.
 
     Returns:
-        (G, T) in nats: positive where the removal harms the test point, which the group helped.
+        (G, T) nats, positive where the removal harms the test point, which the group helped.
 
     Cost O(G T P).
 
@@ -265,7 +265,12 @@ def spectral_radius(at: Curvature, groups: object, *, fixed: Fixed = "lambda") -
     With :math:`0 \le p H_U \le H_0 < H` it is below max(1, p / (1 - p)) for fixed lambda and below
     1 for fixed C, so only groups from p = 1/2 on can reach 1.
 
-    Cost O(P^3) a group up to 64 parameters, else some 50 products by Lanczos' method.
+    Args:
+        at: curvature of the head.
+        groups: (G, n) flags.
+        fixed: what retraining would hold fixed: ``"lambda"`` or scikit-learn's ``"C"``.
+
+    Cost O(P^3) per group up to 64 parameters, else some 50 products by Lanczos' method.
 
     Example:
         >>> from kledit_lite.influence import ridge_head

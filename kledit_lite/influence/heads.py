@@ -27,9 +27,9 @@ class Head:
     """A head at the optimum of its problem.
 
     Attributes:
-        problem: what it minimises.
+        problem: what the head minimises.
         theta: (C, d) weights.
-        gradient: largest entry of the gradient there, 0 at a true optimum.
+        gradient: largest magnitude in the gradient at `theta`, 0 at a true optimum.
         steps: Newton steps taken.
     """
 
@@ -46,7 +46,13 @@ class Head:
     def losses(
         self, features: object, labels: object, theta: np.ndarray | None = None
     ) -> np.ndarray:
-        """Loss of each row, (m,), at these weights or at other ones (C, d)."""
+        """Loss of each row, (m,).
+
+        Args:
+            features: (m, d') features, without the ones.
+            labels: (m,) labels, or (m, C) targets.
+            theta: (C, d) weights; default the head's own.
+        """
         x = self.inputs(features)
         y = check_targets(self.problem.loss, labels, len(x))
         return self.problem.loss.values(x @ (self.theta if theta is None else theta).T, y)
@@ -84,7 +90,7 @@ def softmax_head(
         KleditError: bad arrays; one class only; no decay and classes that a plane can separate,
             where the loss has no optimum; or a column that the others determine, without decay.
 
-    Cost O(n P^2 + P^3 / 3) a Newton step for P = C d parameters, about 6 steps.
+    Cost O(n P^2 + P^3 / 3) per Newton step for P = C d parameters, about 6 steps.
 
     Example:
         >>> x = np.array([[-1.0], [1.0], [2.0], [-2.0]])

@@ -24,7 +24,14 @@ from kledit_lite.inside.hooks import read
 
 @dataclass(frozen=True)
 class Block:
-    """One layer: eigenvectors (out, out) and (in + 1, in + 1), eigenvalues (out, in + 1)."""
+    """The factors of one layer; without a bias, in + 1 below is in.
+
+    Attributes:
+        out: (out, out) eigenvectors of the output gradients' second moment.
+        into: (in + 1, in + 1) eigenvectors of the inputs' second moment.
+        values: (out, in + 1) eigenvalues.
+        bias: whether the layer has a bias.
+    """
 
     out: np.ndarray
     into: np.ndarray
@@ -39,7 +46,7 @@ class EkFac:
     blocks: tuple[Block, ...]
 
     def solve(self, b: np.ndarray, damping: float) -> np.ndarray:
-        """(G + damping I)^-1 b for b (P,). O(out^2 in + out in^2) a layer.
+        """(G + damping I)^-1 b for b (P,). O(out^2 in + out in^2) per layer.
 
         Raises:
             KleditError: damping that is not positive, or another length.
@@ -72,12 +79,12 @@ def ek_fac(model: torch.nn.Module, x: torch.Tensor) -> EkFac:
 
     Args:
         model: gives logits (n, K).
-        x: (n, d) inputs; each layer must see one row an example.
+        x: (n, d) inputs; each layer must see one row per example.
 
     Raises:
-        KleditError: other layers with parameters, or more than one row an example.
+        KleditError: other layers with parameters, or more than one row per example.
 
-    Cost: K backward passes over n rows, and the eigenvectors, O(out^3 + in^3) a layer.
+    Cost: K backward passes over n rows, and the eigenvectors, O(out^3 + in^3) per layer.
 
     Example:
         >>> net = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.Tanh(), torch.nn.Linear(4, 2))

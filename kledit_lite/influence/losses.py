@@ -24,7 +24,7 @@ class Loss(Protocol):
 
     @property
     def columns(self) -> int:
-        """Outputs C of the head."""
+        """Number C of the head's outputs."""
 
     def values(self, z: np.ndarray, y: np.ndarray) -> np.ndarray:
         """The loss of each row, (n,)."""
@@ -65,7 +65,7 @@ class Softmax:
 
     @property
     def columns(self) -> int:
-        """Outputs C of the head: K, or K - 1 with a reference class."""
+        """Number C of the head's outputs, K, or K - 1 with a reference class."""
         return self.classes - int(self.reference)
 
     def _all(self, z: np.ndarray) -> np.ndarray:

@@ -45,7 +45,13 @@ def named(model: torch.nn.Module, theta: torch.Tensor) -> dict[str, torch.Tensor
 def example_losses(
     model: torch.nn.Module, theta: torch.Tensor, x: torch.Tensor, y: torch.Tensor
 ) -> torch.Tensor:
-    """Cross-entropy of each row (n,) with parameters `theta` (P,).
+    """Cross-entropy of each row, (n,).
+
+    Args:
+        model: takes a batch, and gives logits (n, K).
+        theta: (P,) parameters to use instead of the model's own.
+        x: (n, ...) inputs.
+        y: (n,) labels.
 
     Example:
         >>> net = torch.nn.Linear(2, 2)
@@ -85,6 +91,13 @@ def net_hessian(
 ) -> torch.Tensor:
     """The exact Hessian of the objective, (P, P), column by column.
 
+    Args:
+        model: gives logits (n, K).
+        x: (n, ...) inputs.
+        y: (n,) labels.
+        l2: decay lambda.
+        chunk: columns at a time.
+
     Raises:
         KleditError: more parameters than `problem.LARGEST`.
 
@@ -111,7 +124,13 @@ def net_product(
 ) -> Callable[[np.ndarray], np.ndarray]:
     """The map v -> H v for `solvers`, in NumPy; the gradient's graph is kept and used again.
 
-    Cost: one backward pass a product.
+    Args:
+        model: gives logits (n, K).
+        x: (n, ...) inputs.
+        y: (n,) labels.
+        l2: decay lambda.
+
+    Cost: one backward pass per product.
 
     Example:
         >>> net, x, y = torch.nn.Linear(2, 2), torch.eye(2), torch.tensor([0, 1])
@@ -141,7 +160,13 @@ def gauss_newton_product(
     It is positive definite with any decay, so conjugate gradients are defined, and it equals H
     where the net is linear or fits without residual.
 
-    Cost: two backward passes a product.
+    Args:
+        model: gives logits (n, K).
+        x: (n, ...) inputs.
+        y: (n,) labels.
+        l2: decay lambda.
+
+    Cost: two backward passes per product.
 
     Example:
         >>> net, x, y = torch.nn.Linear(2, 2), torch.eye(2), torch.tensor([0, 1])
@@ -213,8 +238,8 @@ def train_nets(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Train one net without each group, all of them at once in one ``vmap``, on full batches.
 
-    Adam whose rate falls to zero along a cosine. The gradients that are left come back too: a
-    "retrained" net that is not at an optimum is no truth, and these say how far it is from one.
+    Adam, with a rate that falls to zero along a cosine. The remaining gradients are returned too:
+    a "retrained" net is the truth only at an optimum, and they say how far it is from one.
 
     Args:
         model: the net; not changed.

@@ -6,7 +6,7 @@ The objective of a linear head is
     L(\Theta) = \frac{1}{n} \sum_{i=1}^{n} \ell(\Theta x_i, y_i) + \frac{\lambda}{2} \|\Theta\|^2
 
 (thesis, equation 3.1, with the decay that it needs for an optimum to exist). Removing examples
-leaves two things that one may hold fixed, and each is somebody's truth:
+leaves a choice of what to hold fixed, and each gives a truth of its own:
 
 - ``"lambda"``: the mean over fewer examples plus the same decay (the thesis's equation 3.6);
 - ``"C"``: scikit-learn's ``C * sum of losses + 1/2 |Theta|^2``, where :math:`\lambda = 1/(Cn)`
@@ -29,7 +29,7 @@ from kledit_lite.influence.losses import Loss, Softmax
 Fixed = Literal["lambda", "C"]
 FIXED = ("lambda", "C")
 LARGEST = 3_500
-"""Parameters up to which a Hessian is built: 98 MB in float64, and a second or two to factor."""
+"""Most parameters for which a Hessian is built, 98 MB in float64 and a second or two to factor."""
 _ROWS = 2048  # of features that are spread over the classes in one go
 
 
@@ -53,7 +53,7 @@ class Problem:
 
     @property
     def shape(self) -> tuple[int, int]:
-        """Of the weights: outputs C, features d."""
+        """Shape (C, d) of the weights, for C outputs and d features."""
         return self.loss.columns, self.x.shape[1]
 
     @property
@@ -90,7 +90,7 @@ def data_hessian(problem: Problem, state: np.ndarray) -> np.ndarray:
     r"""Mean Hessian of the losses, without the decay, (P, P), parameters ordered as theta (C, d).
 
     :math:`H_0 = \frac1n \sum_i (\mathrm{diag}(a_i) - b_i b_i^T) \otimes x_i x_i^T` in one symmetric
-    product a block of rows.
+    product per block of rows.
 
     Raises:
         KleditError: more than `LARGEST` parameters.
@@ -126,7 +126,7 @@ def data_hessian(problem: Problem, state: np.ndarray) -> np.ndarray:
 def hessian_product(problem: Problem, state: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
     """The map v -> H v with decay, v (P,), without building H.
 
-    Cost O(n P) a product.
+    Cost O(n P) per product.
 
     Example:
         >>> from kledit_lite.influence.losses import Squared
@@ -174,7 +174,16 @@ def with_ones(x: np.ndarray, intercept: bool) -> np.ndarray:
 
 
 def check_targets(loss: Loss, labels: object, rows: int) -> np.ndarray:
-    """Labels (rows,) of a softmax, or targets (rows, C) of a ridge, checked."""
+    """Labels (rows,) of a softmax, or targets (rows, C) of a ridge regression, checked.
+
+    Args:
+        loss: loss of the head.
+        labels: the labels or targets to check.
+        rows: how many there must be.
+
+    Raises:
+        KleditError: they do not fit the loss, or there are more or fewer than `rows`.
+    """
     if isinstance(loss, Softmax):
         return as_labels("labels", labels, rows, loss.classes)
     y = as_features("targets", labels, dim=loss.columns)

@@ -43,8 +43,8 @@ def read_labels(path: Path, rows: int) -> list[str]:
     """One label per row as text: the array ``labels`` of an .npz, an .npy, or a CSV with a header.
 
     Args:
-        path: a CSV's only column is taken, or the one called ``label`` or ``labels``.
-        rows: that there must be.
+        path: of a CSV, the only column is taken, or the one called ``label`` or ``labels``.
+        rows: number of rows that there must be.
 
     Raises:
         KleditError: not readable, an empty label, or another number of rows.
@@ -82,7 +82,7 @@ def read_groups(path: Path, rows: int) -> tuple[tuple[str, ...], np.ndarray]:
         path: an .npz with ``groups``, flags (G, n) or a name per row, and maybe ``names`` (G,); or
             a CSV with a header and a line per row. A column of 0 and 1 is one group; of any other
             column, each value is a group, "column=value", and empty cells belong to none.
-        rows: of the features.
+        rows: number of rows of the features.
 
     Raises:
         KleditError: not readable, or another number of rows.

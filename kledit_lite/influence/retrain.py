@@ -32,7 +32,7 @@ def retraining_change(
       factor preconditions; ten times faster or more.
 
     Args:
-        at: of the head that saw all.
+        at: curvature of the head that saw all examples.
         groups: (G, n) flags.
         fixed: ``"lambda"`` or scikit-learn's ``"C"``, see `problem`.
         start: ``"cold"``, ``"warm"`` or ``"factor"``.
@@ -44,7 +44,7 @@ def retraining_change(
     Raises:
         KleditError: bad groups, or no optimum without a group.
 
-    Cost a group: 3 to 6 Hessians, O(n P^2 + P^3 / 3) each; with ``"factor"`` some 20 products
+    Cost per group: 3 to 6 Hessians, O(n P^2 + P^3 / 3) each; with ``"factor"`` some 20 products
     O(n P + P^2).
 
     Example:

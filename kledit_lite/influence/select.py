@@ -1,4 +1,4 @@
-r"""Hard tasks from few examples: which k images a class make a few-shot classifier fail.
+r"""Hard tasks from few examples: which k images per class make a few-shot classifier fail.
 
 A task has N classes, a pool of images to draw supports from, and queries. A class is its weighted
 prototype, and a query's logits are its similarities to the prototypes (thesis, chapter 4):
@@ -8,7 +8,7 @@ prototype, and a query's logits are its similarities to the prototypes (thesis, 
     z_{rj} = -\|q_r - c_j\|^2 \text{ or } s \cos(q_r, c_j), \qquad
     L = \frac{1}{R} \sum_r \mathrm{CE}(z_r, y_r)
 
-:math:`\max_w L` over sets of k a class (4.1) has a gradient in closed form:
+:math:`\max_w L` over sets of k per class (4.1) has a gradient in closed form:
 
 .. math::
     \frac{\partial L}{\partial w_i} = \frac{1}{\sum w} \Big\langle \frac{\partial L}{\partial c_j},
@@ -46,11 +46,7 @@ class Score:
 
 
 def prototypes(task: Task, weights: np.ndarray) -> np.ndarray:
-    """Weighted means of the pool's classes, (N, D).
-
-    Args:
-        task: N classes.
-        weights: (M,) of the pool's images.
+    """Means of the pool's classes, (N, D), with weights (M,) of the images.
 
     Raises:
         KleditError: a class whose weights do not sum to a positive number.
@@ -73,7 +69,12 @@ def prototypes(task: Task, weights: np.ndarray) -> np.ndarray:
 
 
 def logits(c: np.ndarray, queries: np.ndarray, metric: Metric = "euclidean") -> np.ndarray:
-    """Similarity of queries (R, D) to prototypes (N, D), (R, N).
+    """Similarity of queries to prototypes, (R, N).
+
+    Args:
+        c: (N, D) prototypes.
+        queries: (R, D) queries.
+        metric: ``"euclidean"`` or ``"cosine"``.
 
     Example:
         >>> logits(np.eye(2), np.zeros((1, 2))).tolist()
@@ -93,10 +94,10 @@ def score(
     """Loss and accuracy of a support set.
 
     Args:
-        task: its queries, or with `fresh` the ones that no selector saw.
+        task: the task.
         support: row numbers of the pool.
         metric: ``"euclidean"`` or ``"cosine"``.
-        fresh: see `task`.
+        fresh: judge on the queries that no selector saw.
 
     Raises:
         KleditError: there are no fresh queries.
@@ -119,6 +120,11 @@ def score(
 
 def weight_gradient(task: Task, weights: np.ndarray, metric: Metric = "euclidean") -> np.ndarray:
     """Derivative of the queries' mean loss in each image's weight, (M,) (equation in the module).
+
+    Args:
+        task: the task.
+        weights: (M,) weights of the pool's images.
+        metric: of the logits.
 
     Cost O(R N D + M D).
 
@@ -147,17 +153,15 @@ def weight_gradient(task: Task, weights: np.ndarray, metric: Metric = "euclidean
 
 
 def one_step(task: Task, metric: Metric = "euclidean", *, easy: bool = False) -> np.ndarray:
-    """FastDiffSel as its answer really is: the k images a class with the largest gradient at w = 1.
+    """FastDiffSel's answer: the k images per class with the largest gradient at w = 1.
 
     Args:
         task: what to choose from.
         metric: of the logits.
-        easy: the smallest instead.
+        easy: take those with the smallest instead.
 
     Returns:
-        Row numbers of the pool (sum of shots,), class by class.
-
-    Cost O(R N D + M D).
+        Row numbers of the pool (sum of shots,), class by class, in O(R N D + M D).
 
     Example:
         >>> from kledit_lite.influence import Task
@@ -180,18 +184,15 @@ def projected_steps(
 ) -> np.ndarray:
     """Gradient steps on the convex hull of the supports, and the best support on the way.
 
-    Each class's weights stay on the capped simplex (0 to 1, sum k) by an exact projection, so that
-    sums stay positive, as they do not on the L1 ball.
+    An exact projection keeps each class's weights on the capped simplex (0 to 1, sum k), where
+    sums stay positive, unlike on the L1 ball. Returns row numbers of the pool, class by class.
 
     Args:
         task: what to choose from.
         metric: of the logits.
-        steps: gradients.
-        rate: step, relative to a class's largest gradient.
+        steps: number of steps.
+        rate: size of a step, relative to a class's largest gradient.
         easy: descend instead.
-
-    Returns:
-        Row numbers of the pool, class by class.
 
     Cost: `steps` times O(R N D + M D).
 
@@ -231,21 +232,18 @@ def greedy(
 ) -> np.ndarray:
     """Exchange one image after the other for the one of its class that hurts the most.
 
-    Exchanging moves one prototype, so one column of the logits changes: all candidates of an
-    exchange are scored in one product, exactly as if each support were scored anew.
+    An exchange moves one prototype, which changes one column of the logits, so all candidates are
+    scored exactly in one product. Returns row numbers of the pool, class by class.
 
     Args:
         task: what to choose from.
         metric: of the logits.
         start: rows of the pool, class by class, as `random_support` gives them; default the first
             of each class.
-        rounds: times that every image is tried, unless none changes.
-        easy: for the one that hurts least.
+        rounds: how often every image is tried; fewer if a round changes none.
+        easy: exchange for the one that hurts least instead.
 
-    Returns:
-        Row numbers of the pool, class by class.
-
-    Cost: O(R M D) for each of k rounds exchanges of every class: O(k rounds R M D).
+    Cost O(k rounds R M D).
 
     Example:
         >>> from kledit_lite.influence import Task
@@ -311,7 +309,14 @@ def best_of_random(
     *,
     easy: bool = False,
 ) -> np.ndarray:
-    """The hardest (or easiest) of `draws` random supports, by the queries' loss.
+    """The hardest (or easiest) of many random supports, by the queries' loss.
+
+    Args:
+        task: what to choose from.
+        rng: source of the draws.
+        draws: number of supports.
+        metric: of the logits.
+        easy: take the easiest instead.
 
     Cost: `draws` times O(R N D + M N).
 

@@ -2,7 +2,7 @@ r"""Inverse-Hessian-vector products from Hessian-vector products alone.
 
 Two ways to solve :math:`H x = b` without H: conjugate gradients (Martens 2010; the thesis's
 section 3.4) and LiSSA (Agarwal et al. 2017; "stochastic estimation" in section 3.10.1). Each
-refuses where its answer would mean nothing.
+refuses a problem for which its answer would mean nothing.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ def conjugate_gradient(
         product: v -> H v.
         b: (P,).
         precondition: v -> about :math:`H^{-1} v`, symmetric and positive definite.
-        tol: size of the residual relative to b.
-        most: products; default 10 P.
+        tol: norm of the residual to reach, relative to that of b.
+        most: products at most; default 10 P.
 
     Returns:
         x (P,) and the number of products.
@@ -41,7 +41,7 @@ def conjugate_gradient(
         KleditError: a direction with :math:`v^T H v \le 0`, for which the method is not defined;
             or the tolerance was not reached.
 
-    Cost: one product and O(P) a step.
+    Cost: one product and O(P) per step.
 
     Example:
         >>> h = np.array([[2.0, 1.0], [1.0, 2.0]])
@@ -80,6 +80,12 @@ def conjugate_gradient(
 
 def largest_eigenvalue(product: Product, size: int, steps: int = 50, seed: int = 0) -> float:
     """The eigenvalue of largest magnitude, with its sign, by the power method (from below).
+
+    Args:
+        product: v -> H v.
+        size: P, the length of v.
+        steps: products.
+        seed: seed of the first v.
 
     Example:
         >>> round(largest_eigenvalue(lambda v: np.array([3.0, 1.0]) * v, 2), 6)

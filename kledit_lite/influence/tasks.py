@@ -109,11 +109,11 @@ def draw_task(
     Args:
         features: (n, D).
         labels: (n,) integers.
-        rng: of every draw.
+        rng: source of every draw.
         way: classes N, or the least and the most.
         shot: images k of each class's support, or the least and the most, drawn for each class.
-        queries: of each class, to select with.
-        fresh: of each class, to judge with.
+        queries: queries of each class, to select with.
+        fresh: queries of each class, to judge with.
 
     Raises:
         KleditError: fewer classes with enough images than `way`, or bad arrays.
@@ -153,6 +153,14 @@ def draw_task(
 
 def check_apart(pool: np.ndarray, queries: np.ndarray, what: str = "query") -> None:
     """Raise if a row of `queries` is in `pool`: a support could then hold its own question.
+
+    Args:
+        pool: (M, D) features to draw supports from.
+        queries: (R, D) features.
+        what: what the message calls a row of `queries`.
+
+    Raises:
+        KleditError: a row is in both.
 
     Example:
         >>> check_apart(np.eye(2), np.ones((1, 2)))

@@ -28,13 +28,6 @@ CONFIG = napoleon.Config(
 TYPE = re.compile(r"(\([^()]*\) ?)?[\w.\[\]]*")
 # Not mended yet: names leave these lists, none is added.
 LEFT = {
-    "book": "Contract Failure POLL_SECONDS Recorded build_site names record report row",
-    "course": "Exercise array_of check close compare exercise grade",
-    "influence": (
-        "Block Head.losses LARGEST Problem.shape Softmax.columns Task best_of_random "
-        "check_apart check_targets example_losses gauss_newton_product largest_eigenvalue "
-        "logits loss_change net_hessian net_product spectral_radius weight_gradient"
-    ),
     "unlearn": (
         "BUFFERS Candidates Example FLOATS Fact GROUPS LAST Method.loss Outcomes PROMPT "
         "Question RETAIN Report Stages Stages.answers Stages.arithmetic Stages.best "
