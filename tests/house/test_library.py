@@ -18,7 +18,8 @@ from kledit_lite.world import BRAND, OBJECTS, PLACES, SHIFT_PLACES
 
 LIBRARY = Path(__file__).resolve().parents[2] / "kledit_lite"
 HEAVY = {"torch", "torchvision", "numpy", "scipy", "sklearn", "pandas", "matplotlib", "PIL",
-         "open_clip", "timm", "transformers", "diffusers", "nbclient", "ipywidgets"}  # fmt: skip
+         "open_clip", "timm", "transformers", "diffusers", "nbclient", "ipywidgets",
+         "jaxtyping", "beartype"}  # fmt: skip
 # One function a thing to draw, named for it: the name says all.
 DRAWINGS = {n.replace(" ", "_") for n in (*OBJECTS, *PLACES, *SHIFT_PLACES, BRAND.lower())}
 
