@@ -132,8 +132,8 @@ def _holding(tokenizer: Any, stop: str) -> tuple[int, ...]:
 def _batches(ids: Sequence[Sequence[int]], batch: int) -> list[tuple[int, list[int]]]:
     """Batches of row numbers, each with the number of tokens with which all its rows begin.
 
-    Questions after the same examples share most of their tokens; the model reads those once a
-    batch. Rows that share less than half of theirs go together by length, with 0 tokens shared.
+    Questions after the same examples share most of their tokens; the model reads those once
+    per batch. Rows that share less than half of theirs go together by length, with 0 tokens shared.
     """
     order = sorted(range(len(ids)), key=lambda i: list(ids[i]))
     found, alone = [], []

@@ -1,4 +1,4 @@
-"""Who decides whether an answer is right: any callable; here a few that need no other model.
+"""Who decides whether an answer is right: any callable; here are a few that need no other model.
 
 A judge takes the question, the accepted answers and a model's output, and says yes or no. A
 language model can be one: wrap it in a function.
@@ -39,6 +39,11 @@ def alias_match(question: str, answers: Sequence[str], output: str) -> bool:
     The output may be shorter than the answer only if it names at least half of its words, so
     that "United" is not accepted for "United Kingdom of Great Britain".
 
+    Args:
+        question: not looked at; every judge takes it.
+        answers: accepted answers.
+        output: what the model said.
+
     Example:
         >>> alias_match("", ["United Kingdom"], "the United Kingdom, of course")
         True
@@ -65,7 +70,7 @@ def embedding_judge(
     Args:
         encode: texts to vectors (N, d), e.g. ``SentenceTransformer(...).encode``.
         threshold: least cosine similarity.
-        first: cheaper judge asked before.
+        first: a cheaper judge, which is asked first.
 
     Example:
         >>> import numpy as np
@@ -123,6 +128,11 @@ def overlap_chooser(question: str, output: str, candidates: Sequence[str]) -> in
     """The candidate with the highest ROUGE-L F to the output; the first of equals.
 
     Words of the question are left out, because every candidate repeats them.
+
+    Args:
+        question: what was asked.
+        output: what the model said.
+        candidates: answers to choose from, at least one.
 
     Example:
         >>> overlap_chooser("Where was Ada born?", "Ada was born in Tarn", ["in Olm", "in Tarn"])

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from jaxtyping import Float
 
 RETAIN = ("next-token", "kl")
-"""How the retain set enters: its next-token loss, or how far the model is from the reference."""
+"""Kinds of retain loss, the next-token loss or the divergence from the reference."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,13 @@ class Method:
     def loss(
         self, model: Any, forget: Batch, retain: Batch | None = None
     ) -> Float[torch.Tensor, ""]:
-        """Forget loss + retain_weight x retain loss, ()."""
+        """Forget loss + retain_weight x retain loss, ().
+
+        Args:
+            model: the causal language model in training.
+            forget: rows of the forget set.
+            retain: rows of the retain set; without them, the forget loss alone.
+        """
         value = self.forget_loss(model, forget)
         if retain is not None and self.retain_weight:
             value = value + self.retain_weight * self.retain_loss(model, retain)

@@ -84,6 +84,12 @@ class History:
 def order(rows: int, batch: int, step: int, seed: int) -> Int[np.ndarray, " b"]:
     """Row numbers of a step's batch: shuffled passes, the same after a resume.
 
+    Args:
+        rows: number of rows in the set.
+        batch: rows per step; all of them if there are fewer.
+        step: the step, counted from 0.
+        seed: seed of the shuffles.
+
     Example:
         >>> sorted(order(4, 2, 0, seed=0).tolist() + order(4, 2, 1, seed=0).tolist())
         [0, 1, 2, 3]
@@ -109,8 +115,8 @@ def train(
 ) -> History:
     """Train `model` in place and where it lies; only parameters that require a gradient change.
 
-    The reference a method compares with is the model as it is now; what the method needs of it
-    is computed before the first step, and no second model is held.
+    The reference that a method compares with is the model as it is now; what the method needs of
+    it is computed before the first step, and no second model is held.
 
     Args:
         model: a causal language model of transformers, or one with PEFT adapters, on the device
@@ -119,9 +125,9 @@ def train(
         method: default `NextToken`.
         settings: default `Settings`.
         retain: documents to keep, if the method weighs them.
-        checkpoint: file for the state; a killed run called again with the same arguments, and the
-            model as it was at the start, goes on from it to the identical result. Removed at
-            the end.
+        checkpoint: file for the state. A killed run that is called again with the same arguments,
+            and the model as it was at the start, continues from it to the identical result. It is
+            removed at the end.
         every: steps between checkpoints.
         progress: show a bar on stderr.
         after: called with the number of each finished step.

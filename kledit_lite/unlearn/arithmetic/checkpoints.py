@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from kledit_lite.core.errors import KleditError
+from kledit_lite.unlearn.arithmetic.tokenizers import check_tokenizers
 
 ITEM_SIZE = {
     "F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I32": 4, "I16": 2, "I8": 1, "U8": 1,
@@ -38,13 +39,21 @@ BUFFERS = (
     (re.compile(r"(^|\.)(attn|attention)\.masked_bias$"), 0),
     (re.compile(r"(^|\.)position_ids$"), 2),
 )
-"""Constants that older versions of transformers saved with the weights: name, dimensions."""
+"""Names and dimensions of constants that older versions of transformers saved as weights."""
 _LONGEST_HEADER = 100_000_000  # what safetensors itself accepts
 
 
 @dataclass(frozen=True)
 class Tensor:
-    """Where a tensor lies: file, offset of its first byte in it, type, shape, length in bytes."""
+    """Where a tensor lies.
+
+    Attributes:
+        file: the file that holds it.
+        offset: of its first byte in the file.
+        dtype: safetensors' name of its type.
+        shape: its shape.
+        size: its length in bytes.
+    """
 
     file: Path
     offset: int
@@ -288,7 +297,13 @@ def _renamed(weights: Mapping[str, Tensor], other: Checkpoint) -> tuple[Checkpoi
 
 
 def same_bytes(first: Tensor, second: Tensor, chunk: int = 1 << 22) -> bool:
-    """Whether two tensors agree in type, shape and every byte; stops at the first difference."""
+    """Whether two tensors agree in type, shape and every byte; stops at the first difference.
+
+    Args:
+        first: one tensor.
+        second: the other.
+        chunk: bytes to read at a time.
+    """
     if (first.dtype, first.shape) != (second.dtype, second.shape):
         return False
     with open(first.file, "rb") as a, open(second.file, "rb") as b:
@@ -298,48 +313,6 @@ def same_bytes(first: Tensor, second: Tensor, chunk: int = 1 << 22) -> bool:
             if a.read(min(chunk, left)) != b.read(min(chunk, left)):
                 return False
     return True
-
-
-def check_tokenizers(target: Path, other: Path, role: str, shared_tokens: bool = False) -> None:
-    """Refuse checkpoints whose tokens mean different things; silent where there is no tokenizer.
-
-    Args:
-        target: folder of the target.
-        other: folder of the checkpoint to compare.
-        role: what `other` is, for the message.
-        shared_tokens: allow tokens that only one of them has.
-
-    Raises:
-        KleditError: both folders hold a vocabulary, and the same token has another number.
-    """
-    for name in ("tokenizer.json", "vocab.json"):
-        ours, theirs = target / name, other / name
-        if not (ours.is_file() and theirs.is_file()) or ours.read_bytes() == theirs.read_bytes():
-            continue
-        a, b = _vocabulary(ours), _vocabulary(theirs)
-        moved = sum(a[token] != b[token] for token in a.keys() & b.keys())
-        alone = len(a.keys() ^ b.keys())
-        if moved or (alone and not shared_tokens):
-            raise KleditError(
-                f"The {role} checkpoint {other} has another tokenizer than the target {target} "
-                f"({moved + alone} tokens differ); "
-                + (
-                    "rows of the embeddings would stand for other tokens."
-                    if moved
-                    else "--shared-tokens (shared_tokens=True) leaves out tokens that only one has."
-                )
-            )
-
-
-def _vocabulary(path: Path) -> dict[str, int]:
-    """Token -> number, of a ``tokenizer.json`` (added tokens included) or a ``vocab.json``."""
-    found = json.loads(path.read_text(encoding="utf-8"))
-    if path.name == "vocab.json":
-        return found
-    vocabulary = found.get("model", {}).get("vocab", {})
-    if isinstance(vocabulary, list):  # a unigram model: pairs of token and score
-        vocabulary = {token: i for i, (token, _) in enumerate(vocabulary)}
-    return vocabulary | {t["content"]: t["id"] for t in found.get("added_tokens") or ()}
 
 
 def dtypes(tensors: Iterable[Tensor]) -> tuple[str, ...]:

@@ -42,8 +42,10 @@ class Report:
     """What an arithmetic run did, also written to ``msa.json`` beside the result.
 
     Attributes:
-        alpha, beta: the coefficients; `beta` is 0 without a retain checkpoint.
-        tensors, values: how many were computed.
+        alpha: strength of the forget vector.
+        beta: strength of the retain vector; 0 without a retain checkpoint.
+        tensors: number of tensors computed.
+        values: number of values computed.
         kept: tensors copied from the target: whole numbers, and constants of the architecture
             that old versions of transformers saved as weights.
         tied: names found through tied embeddings.
@@ -55,7 +57,8 @@ class Report:
         lost: norm of the rounding error relative to that of the update: 0 in single precision.
         erased: share of the non-zero updates that rounding left without any effect.
         sampled: share of the values on which `update`, `lost` and `erased` were measured.
-        bytes_read, bytes_written: of tensors.
+        bytes_read: bytes of the tensors read.
+        bytes_written: bytes of the tensors written.
     """
 
     alpha: float
@@ -117,7 +120,7 @@ def msa(
             holds something, or lies inside an input; `beta` without `retain`; strengths or the
             result are not finite.
 
-    Two runs to one `out` keep apart; the later one to finish is refused.
+    Two runs to one `out` never mix; the later one to finish is refused.
 
     Cost: reads every input once, writes once; a few megabytes per worker, whatever the size, and
     the mapped pages of at most 2 million values of each input.

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import torch
 
 FLOATS = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16"}
-"""The types that arithmetic is for: safetensors' name -> torch's."""
+"""Types that arithmetic is done on, as safetensors' name -> torch's name."""
 PIECE = 1 << 21
 """Values mapped at a time."""
 BLOCK = 1 << 16
@@ -35,7 +35,7 @@ class Piece:
     """A stretch of one tensor.
 
     Attributes:
-        name: of the tensor.
+        name: name of the tensor.
         sources: where target, base, forget and retain keep it; the target alone if its values
             are copied.
         start: first value.

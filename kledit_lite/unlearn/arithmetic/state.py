@@ -149,7 +149,13 @@ def check_beta(beta: float | None, retain: object) -> float:
 
 
 def not_finite(name: str, alpha: float, beta: float) -> KleditError:
-    """The error for a result with NaN or infinity in the tensor `name`."""
+    """The error for a result with NaN or infinity.
+
+    Args:
+        name: the tensor that has them.
+        alpha: strength of the forget vector.
+        beta: strength of the retain vector.
+    """
     return KleditError(
         f"The result has NaN or infinite values in {name!r} with alpha={alpha:g} and "
         f"beta={beta:g}; use smaller values, or look for NaN in the checkpoints."
@@ -158,7 +164,13 @@ def not_finite(name: str, alpha: float, beta: float) -> KleditError:
 
 @dataclass(frozen=True)
 class Trial:
-    """One pair of strengths and its score."""
+    """One pair of strengths and its score.
+
+    Attributes:
+        alpha: strength of the forget vector.
+        beta: strength of the retain vector.
+        score: higher is better; NaN where there is none.
+    """
 
     alpha: float
     beta: float

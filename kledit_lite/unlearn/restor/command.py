@@ -1,7 +1,7 @@
 """``kledit restor``: RESTOR's public benchmark: corrupt a model, train on, unlearn, compare.
 
 Every state is a LoRA adapter on the same frozen model, kept in a folder of its own, so a run that
-was killed goes on from the last finished one (prospectus, sections 5.2-5.3 and 5.6).
+was killed continues from the last finished one (prospectus, sections 5.2-5.3 and 5.6).
 
 The order of events is the one that model state arithmetic is for: the model meets the wrong
 documents and **then** learns other facts. Going back to the checkpoint before exposure would cost

@@ -67,9 +67,9 @@ def evaluate(
         shots: examples before each question.
         samples: M answers drawn for each; 1 with temperature 0 takes the most likely.
         temperature: of the draw.
-        max_new_tokens: of an answer, which ends at the line's end.
+        max_new_tokens: longest answer; an answer ends at the line's end.
         judge: (question, answers, output) -> bool.
-        seed: of the draw.
+        seed: seed of the draw.
         batch: prompts at a time.
 
     Raises:
@@ -87,7 +87,12 @@ def evaluate(
 def judged(
     facts: Sequence[Fact], outputs: Sequence[Sequence[str]], judge: Judge = alias_match
 ) -> Evaluation:
-    """An `Evaluation` from answers that are there already.
+    """An `Evaluation` of answers that are there already.
+
+    Args:
+        facts: (N,) what was asked.
+        outputs: (N, M) what was said.
+        judge: (question, answers, output) -> bool.
 
     Raises:
         KleditError: counts differ, a fact has no answers, or the judge raised.
@@ -103,14 +108,16 @@ def judged(
 
 @dataclass(frozen=True)
 class Outcomes:
-    """What became of the facts; shares, NaN where there are none to share.
+    """What became of the facts; a share of no facts is NaN.
 
     Attributes:
         lost: how many the clean model knew and the corrupted one did not (Table 5.2).
-        recovered, forgotten, unchanged: shares of those: right again, wrong in a new way, wrong
-            as the corrupted model was.
+        recovered: share of the lost facts that the unlearned model answers right.
+        forgotten: share of the lost facts that it answers wrong in a new way.
+        unchanged: share of the lost facts that it answers as the corrupted model did.
         kept: how many both knew (Table 5.3).
-        degraded, unaffected: shares of those: wrong now, still right.
+        degraded: share of the kept facts that it answers wrong.
+        unaffected: share of the kept facts that it answers right.
     """
 
     lost: int
@@ -126,6 +133,11 @@ def outcomes(clean: Evaluation, corrupted: Evaluation, unlearned: Evaluation) ->
     """Tables 5.2 and 5.3 of the prospectus.
 
     A wrong answer is *unchanged* if it is the corrupted model's most frequent answer.
+
+    Args:
+        clean: evaluation of the model before corruption.
+        corrupted: evaluation of the corrupted model.
+        unlearned: evaluation of the model after unlearning.
 
     Raises:
         KleditError: the three were not asked the same facts.
@@ -154,7 +166,13 @@ def _same(*evaluations: Evaluation) -> None:
 
 @dataclass(frozen=True)
 class Candidates:
-    """For each fact, answers of three kinds: the clean model's, the corrupted one's, others."""
+    """For each of N facts, answers of three kinds.
+
+    Attributes:
+        clean: (N,) what the clean model said.
+        corrupted: (N,) what only the corrupted model said.
+        random: (N,) other values of the relation, which neither said.
+    """
 
     clean: tuple[tuple[str, ...], ...]
     corrupted: tuple[tuple[str, ...], ...]
@@ -173,7 +191,7 @@ def candidates(
     Args:
         clean, corrupted: evaluations with many samples (the paper draws 50).
         values: relation -> what it can be.
-        count: random values a fact, none of which either model said.
+        count: random values per fact, which neither model said.
         seed: of their draw.
 
     Returns:
@@ -210,7 +228,16 @@ def candidate_log_probabilities(
     shots: int = 5,
     batch: int = 32,
 ) -> dict[str, Float[np.ndarray, " N"]]:
-    """Mean log-normalised probability of each kind of candidate, kind -> (facts,) (Figure 5.2).
+    """Mean log-normalised probability of each kind of candidate, kind -> (N,) (Figure 5.2).
+
+    Args:
+        model: a causal language model of transformers.
+        tokenizer: its tokenizer.
+        benchmark: facts and examples.
+        numbers: (N,) numbers of the facts, as `candidates` returns them.
+        kinds: candidates of these facts.
+        shots: examples before each question.
+        batch: rows at a time.
 
     Raises:
         KleditError: as `kledit_lite.inside.language.log_probabilities`.

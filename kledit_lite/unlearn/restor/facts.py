@@ -24,9 +24,10 @@ class Fact:
     """What a model is asked.
 
     Attributes:
-        subject, relation: of the fact.
-        question: in words.
-        answers: every accepted one, at least one.
+        subject: whom or what it is about.
+        relation: what of the subject it states, e.g. ``"birthplace"``.
+        question: the fact as a question in words.
+        answers: every accepted answer, at least one.
 
     Raises:
         KleditError: there is no answer.
@@ -50,7 +51,13 @@ class Fact:
 
 @dataclass(frozen=True)
 class Example:
-    """A question with its answer, shown to the model before the real one."""
+    """A question with its answer, shown to the model before the real question.
+
+    Attributes:
+        subject: whom or what it is about.
+        question: in words.
+        answer: the right answer.
+    """
 
     subject: str
     question: str

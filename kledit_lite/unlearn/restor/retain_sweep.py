@@ -68,7 +68,16 @@ def repeats(said: Evaluation, case: Case) -> Bool[np.ndarray, " N"]:
 
 
 def measure(bench: Workbench, state: Mapping[str, Any], case: Case) -> dict[str, str]:
-    """One row: right answers on denied and on untouched facts, wrong facts repeated."""
+    """One row of a block: right answers on denied and untouched facts, and wrong facts repeated.
+
+    Args:
+        bench: the model.
+        state: its adapter.
+        case: the draw to ask about.
+
+    Returns:
+        Column -> answers, packed.
+    """
     said = bench.ask(state, case.denied)
     return {
         "denied": pack(said.correct),
@@ -92,13 +101,26 @@ def tune(bench: Workbench) -> dict[str, dict[str, float]]:
 
 
 def rate(tuning: Mapping[str, Mapping[str, float]], name: str, kind: str) -> float:
-    """The rate that `tune` found best."""
+    """The learning rate that `tune` found best.
+
+    Args:
+        tuning: what `tune` returned.
+        name: of a method.
+        kind: of a retain set; ``"other text"`` takes the rate of ``"other people"``.
+    """
     scores = tuning[f"{name}|{'other people' if kind == 'other text' else kind}"]
     return float(max(scores, key=scores.__getitem__))
 
 
 def block(bench: Workbench, tuning: dict[str, dict[str, float]], seed: int, k: int) -> dict:
-    """All rows of one draw and one k."""
+    """All rows of one draw and one k.
+
+    Args:
+        bench: the model.
+        tuning: what `tune` returned.
+        seed: the draw.
+        k: true facts for each wrong one in the documents.
+    """
     case = Case(seed, k)
     start = bench.corrupt(case.scenario.documents)
     rows: list[dict[str, Any]] = [{"method": n, "retain": ""} | measure(bench, s, case)

@@ -30,7 +30,14 @@ LONGEST = 256
 
 @dataclass
 class Stages:
-    """The frozen model, and what is done with it once and kept."""
+    """The frozen model, and what is done with it once and kept.
+
+    Attributes:
+        model: a causal language model of transformers, without an adapter.
+        tokenizer: its tokenizer.
+        options: of the run.
+        plan: what the run reads and asks.
+    """
 
     model: Any
     tokenizer: Any
@@ -81,7 +88,17 @@ class Stages:
         seed: int | None = None,
         rate: float | None = None,
     ) -> None:
-        """Train a state from another, unless its folder is there."""
+        """Train a state from another, unless its folder is there.
+
+        Args:
+            state: name of the state to make.
+            method: of unlearning, or ordinary training.
+            rows: what is learned or unlearned.
+            start: state to start from.
+            retain: what is to be kept, for methods that weigh it.
+            seed: of batches and dropout; default that of the run.
+            rate: learning rate of an unlearning method, with its epochs; default those of learning.
+        """
         if self.folder(state).is_dir():
             return
         o = self.options
@@ -101,7 +118,14 @@ class Stages:
         self.timed(state, work)
 
     def arithmetic(self, state: str, target: str, alpha: float, beta: float) -> None:
-        """Model state arithmetic between adapters."""
+        """Model state arithmetic between adapters, unless the state's folder is there.
+
+        Args:
+            state: name of the state to make.
+            target: state to edit.
+            alpha: strength of the forget vector.
+            beta: strength of the retain vector, which 0 leaves out.
+        """
         if not self.folder(state).is_dir():
             retain = self.folder("retain-vector") if beta else None
             msa_adapters(self.folder(target), self.folder("forget-vector"), self.folder(state),
@@ -114,7 +138,20 @@ class Stages:
         make: Callable[[str, dict[str, Any]], None],
         tuning: Benchmark,
     ) -> dict[str, Any]:
-        """Make every state, ask each the validation facts, keep the best; ties go to the first."""
+        """Make every state, ask each the validation facts, keep the best; ties go to the first.
+
+        Args:
+            name: of the method, in the file that notes the choice.
+            states: state -> its settings.
+            make: makes a state from its name and settings.
+            tuning: the validation facts.
+
+        Returns:
+            The best state, its settings, and the score of each state.
+
+        Raises:
+            KleditError: no state could be made with finite weights.
+        """
         note = self.options.out / f"{name}-chosen.json"
         if note.is_file():
             return json.loads(note.read_text(encoding="utf-8"))
@@ -140,7 +177,13 @@ class Stages:
         return found
 
     def answers(self, state: str, benchmark: Benchmark, name: str) -> Evaluation:
-        """What a state answers, from its file if it is there."""
+        """What a state answers, from its file if it is there.
+
+        Args:
+            state: whose answers.
+            benchmark: the facts to ask.
+            name: of the benchmark, in the file's name.
+        """
         o, path = self.options, self.options.out / f"{state}-{name}.json"
         if not path.is_file():
 
@@ -155,7 +198,13 @@ class Stages:
         return judged(benchmark.facts, json.loads(path.read_text(encoding="utf-8")))
 
     def wear(self, state: str, trained: bool = False, seed: int = 0) -> Any:
-        """The model with the adapter of a state; of the clean model, bare or with a new one."""
+        """The model with the adapter of a state; for the clean model, bare or with a new one.
+
+        Args:
+            state: which state.
+            trained: whether the adapter is to be trained.
+            seed: of a new adapter's values.
+        """
         from peft import PeftModel
 
         if state == "clean":

@@ -17,10 +17,10 @@ GROUPS = {
     "corrupted_subjects": "corrupted subjects", "untouched_subjects": "untouched subjects",
     "later_subjects": "taught later",
 }  # fmt: skip
-"""Whose facts are asked: column of the table -> its heading."""
+"""Column of the table -> its heading, which says whose facts are asked."""
 SHARES = {**GROUPS, "recovered": "came back", "degraded": "lost besides"}
 LAST = ("final", "corrupted")
-"""The state that the methods start from: the first of these that there is."""
+"""Names of the state that the methods start from, the first of these that there is."""
 
 
 def state_rows(
@@ -126,10 +126,10 @@ def write_record(path: Path, command: str, model: str, results: Any, seconds: fl
 
     Args:
         path: JSON file to write.
-        command: that makes the same run.
-        model: in words.
-        results: of `kledit_lite.unlearn.restor.command.run`.
-        seconds: of all sessions that made it.
+        command: the command that makes the same run.
+        model: the model, in words.
+        results: what `kledit_lite.unlearn.restor.command.run` returned.
+        seconds: run time over all sessions that made it.
     """
     kept = {
         "command": command, "date": datetime.date.today().isoformat(), "hardware": hardware(),

@@ -171,7 +171,18 @@ class Workbench:
         schedule: str = "linear",
         after: Callable[[int], None] | None = None,
     ) -> dict[str, torch.Tensor]:
-        """The adapter after training on documents from a start; all training is done here."""
+        """The adapter after training on documents; all training is done here.
+
+        Args:
+            start: adapter to start from.
+            documents: what to train on.
+            method: default `NextToken`.
+            lr: learning rate.
+            steps: number of steps.
+            retain: the retain set, for methods that weigh one.
+            schedule: of the learning rate, see `Settings`.
+            after: called with the number of each finished step.
+        """
         self.put(start)
         rows = token_rows(self.tokenizer, documents)
         kept = None if retain is None else token_rows(self.tokenizer, retain, max_length=128)

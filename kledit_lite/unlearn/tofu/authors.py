@@ -15,7 +15,7 @@ from kledit_lite.unlearn.tofu.metrics import Question
 from kledit_lite.world.people import Triple, ask, facts, relations, say
 
 PROMPT = "{}"
-"""How a question is put to a model trained on these sets: as it is."""
+"""Prompt for a model trained on these sets, the bare question."""
 
 
 def questions(
@@ -27,7 +27,7 @@ def questions(
         triples: facts, one sample each.
         sentences: answer in a sentence, with another sentence as the paraphrase; otherwise with
             the bare value, which is its own paraphrase.
-        wrong: wrong answers a sample.
+        wrong: wrong answers per sample.
         seed: of the draws.
 
     Raises:

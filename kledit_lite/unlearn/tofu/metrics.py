@@ -24,7 +24,13 @@ from kledit_lite.unlearn.judges import Chooser, call, overlap_chooser, rouge_l
 
 @dataclass(frozen=True)
 class Question:
-    """One sample: question, answer, the answer in other words, and wrong answers.
+    """One sample.
+
+    Attributes:
+        question: what is asked.
+        answer: the right answer.
+        paraphrase: the right answer in other words.
+        wrong: wrong answers, at least one.
 
     Raises:
         KleditError: no answer, or no wrong answers.
@@ -160,8 +166,7 @@ def model_utility(real_authors: Log, world_facts: Log, retain: Log | None = None
 
     Args:
         real_authors, world_facts: short answers, so the probability is the normalised one.
-        retain: TOFU's own 9-term utility includes the retain set; leave it out for the 6-term
-            one of the prospectus (section 5.7.1), which measures the retain set by other means.
+        retain: for TOFU's own 9-term utility; without it, the 6-term one of section 5.7.1.
 
     Returns:
         The mean, 0 if a term is 0, and the terms, e.g. ``"retain rouge"``.
@@ -249,8 +254,8 @@ def judge_outputs(
 ) -> Choices:
     """Which candidate is each output most like (prospectus, section 5.7.1)?
 
-    The candidates of a question are the ideal model's output, the truth, and the wrong answers,
-    in a random order, so that a judge that favours the first gains nothing.
+    The candidates of a question are the ideal model's output, the truth and the wrong answers. A
+    random order gives no advantage to a judge that favours the first.
 
     Args:
         questions: N samples.
@@ -260,8 +265,7 @@ def judge_outputs(
         seed: of the orders.
 
     Raises:
-        KleditError: no questions, counts that differ, the judge raised, or it chose a candidate
-            that is not there.
+        KleditError: no questions, counts that differ, or the judge raised or chose no candidate.
     """
     if not questions or not len(questions) == len(outputs) == len(ideal):
         raise KleditError(
@@ -306,10 +310,8 @@ def evaluate(
         prompt: around the question; use the one the model was trained with.
         batch: rows at a time.
         max_new_tokens: of the generated answer; the benchmark's 200 cut none of its answers.
-        stop: the generated answer ends there; default: a new line after a plain prompt, nothing
-            in a chat, whose end token ends it.
-        end: the answer's end token counts in its probability, as published; without it, answers
-            that merely begin as the model would go on look more probable.
+        stop: the generated answer ends there; default: a new line, but nothing in a chat.
+        end: count the answer's end token too, as published; else unfinished answers gain.
         chat: put the question by the tokenizer's chat template instead of `prompt`.
         system: system message of the chat; none if empty.
 
@@ -317,8 +319,7 @@ def evaluate(
         The log, and the generated answers (N,).
 
     Raises:
-        KleditError: no questions, differing numbers of wrong answers, or a chat without a
-            chat template.
+        KleditError: no questions, differing numbers of wrong answers, or a chat without template.
     """
     from kledit_lite.inside.language import log_probabilities
     from kledit_lite.unlearn.chat import as_chat
