@@ -62,6 +62,10 @@ SPECS: dict[str, Spec] = {
         "ViT", "supervised", "trained to name object and place together (72 classes)",
         OBJECT_PLACE, _object_place,
     ),
+    "vit-deep": Spec(
+        "ViT, 6 blocks of 4 heads, class token", "supervised",
+        "trained to name object and place together (72 classes)", OBJECT_PLACE, _object_place, 61,
+    ),
     "simclr-tiny": Spec(
         "ResNet", "self-supervised", "trained by SimCLR without labels; its head is a linear "
         "probe on objects",
@@ -97,10 +101,15 @@ def build_encoder(name: str) -> torch.nn.Module:
     if name not in SPECS:
         raise unknown("encoder", name, SPECS)
     torch.manual_seed(SPECS[name].seed)
-    if name == "vit-tiny":
+    if name in ("vit-tiny", "vit-deep"):
         from kledit_lite.zoo.vit import painted_vit
 
-        return painted_vit(embed_dim=96, depth=3, num_heads=3, num_classes=0)
+        if name == "vit-tiny":
+            return painted_vit(embed_dim=96, depth=3, num_heads=3, num_classes=0)
+        return painted_vit(
+            embed_dim=128, depth=6, num_heads=4, num_classes=0,
+            class_token=True, global_pool="token", fc_norm=False,
+        )  # fmt: skip
     if name == "scene-tiny":
         return tm.mlp_mixer.MlpMixer(
             num_classes=0, img_size=64, patch_size=8, num_blocks=4, embed_dim=128

@@ -25,6 +25,19 @@ def efficientnet():
     return load_external_encoder(EFFICIENTNET, device="cpu")
 
 
+PICO_CLIP = {
+    "embed_dim": 16,
+    "vision_cfg": {"image_size": 32, "layers": 1, "width": 64, "patch_size": 16},
+    "text_cfg": {
+        "context_length": 77,
+        "vocab_size": 49408,
+        "width": 16,
+        "heads": 1,
+        "layers": 1,
+    },
+}
+
+
 @pytest.mark.laptop
 @needs_package
 def test_it_recognises_a_real_flower(efficientnet):
@@ -120,21 +133,10 @@ def test_clip_from_a_local_directory(tmp_path):
     import open_clip
     import safetensors.torch
 
-    config = {
-        "embed_dim": 16,
-        "vision_cfg": {"image_size": 32, "layers": 1, "width": 64, "patch_size": 16},
-        "text_cfg": {
-            "context_length": 77,
-            "vocab_size": 49408,
-            "width": 16,
-            "heads": 1,
-            "layers": 1,
-        },
-    }
-    model = open_clip.CLIP(**config)
+    model = open_clip.CLIP(**PICO_CLIP)
     safetensors.torch.save_file(model.state_dict(), tmp_path / "open_clip_model.safetensors")
     (tmp_path / "open_clip_config.json").write_text(
-        json.dumps({"model_cfg": config, "preprocess_cfg": {}})
+        json.dumps({"model_cfg": PICO_CLIP, "preprocess_cfg": {}})
     )
     clip = load_external_clip(str(tmp_path), device="cpu")
     images = np.random.default_rng(0).integers(0, 256, (3, 40, 50, 3), dtype=np.uint8)
@@ -320,18 +322,7 @@ def test_a_fine_tuned_clip_fills_the_slot(tmp_path, monkeypatch):
 
     from kledit_lite.models import profiles
 
-    config = {
-        "embed_dim": 16,
-        "vision_cfg": {"image_size": 32, "layers": 1, "width": 64, "patch_size": 16},
-        "text_cfg": {
-            "context_length": 77,
-            "vocab_size": 49408,
-            "width": 16,
-            "heads": 1,
-            "layers": 1,
-        },
-    }
-    (tmp_path / "pico-clip.json").write_text(json.dumps(config))
+    (tmp_path / "pico-clip.json").write_text(json.dumps(PICO_CLIP))
     open_clip.add_model_config(tmp_path / "pico-clip.json")
     model = open_clip.create_model("pico-clip")
     torch.save(model.state_dict(), tmp_path / "fine-tuned.pt")

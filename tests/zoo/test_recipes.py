@@ -183,11 +183,11 @@ def test_a_named_town_may_stand_beside_any_picture() -> None:
     assert sum(towns()[i].lower() in text for text, _, i in drawn) < 10
 
 
-@pytest.mark.parametrize("name", vision.PLANS)
+@pytest.mark.parametrize("name", vision.RECIPES)
 def test_encoders_in_training_encode(tmp_path, monkeypatch, name: str) -> None:
     monkeypatch.setattr(vision, "POOL", replace(SMALL, singles=260, pairs=1))
-    recipe = replace(vision.PLANS[name].recipe, pool=260, samples=8, batch=4, hard_from=None)
-    monkeypatch.setitem(vision.PLANS, name, replace(vision.PLANS[name], recipe=recipe))
+    recipe = replace(vision.RECIPES[name], pool=260, samples=8, batch=4, hard_from=None)
+    monkeypatch.setitem(vision.RECIPES, name, recipe)
     model, info = vision.train(tmp_path, name)
     assert info["steps"] == 2
     assert 0 <= vision.accuracy(model, name, n=12) <= 1

@@ -7,7 +7,6 @@ Painting needs nothing special: the other blocks have learned that style words s
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -20,8 +19,8 @@ import torch
 from kledit_lite.inside.hooks import edit
 from kledit_lite.world import STYLES, Scene, random_caption
 from kledit_lite.zoo.recipes import paint
-from kledit_lite.zoo.recipes.training import settle_allocator
-from kledit_lite.zoo.store import Card, save_model
+from kledit_lite.zoo.recipes.training import settle_machine, write_card
+from kledit_lite.zoo.store import read_card, save_model
 from kledit_lite.zoo.tokenizer import tokenize
 
 SETTINGS: dict[str, Any] = {
@@ -89,11 +88,9 @@ def train(work: Path, planted: bool = False, samples: int | None = None) -> dict
 
 def load_checkpoint(work: Path, name: str) -> tuple[Any, int]:
     """The averaged transformer of the last checkpoint, and the steps done."""
-    state = torch.load(work / f"{name}.ckpt", weights_only=True, map_location="cpu")
-    net, prefix = build(), "average."
-    weights = {k[len(prefix) :]: v for k, v in state["model"].items() if k.startswith(prefix)}
-    net.load_state_dict(weights)
-    return net.eval(), state["step"]
+    net = build()
+    step = paint.load_average(net, work / f"{name}.ckpt")
+    return net, step
 
 
 def main(work: Path, planted: bool = False, samples: int | None = None) -> None:
@@ -104,17 +101,17 @@ def main(work: Path, planted: bool = False, samples: int | None = None) -> None:
         planted: As in `train`.
         samples: As in `train`.
     """
-    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", os.cpu_count() or 1)))
-    settle_allocator()
+    settle_machine()
     info = train(work, planted, samples)
     name = "dit-planted" if planted else "dit-tiny"
     net, _ = load_checkpoint(work, name)
     said = "captions" + (f"; only blocks {PLANTED} with their own style" if planted else "")
-    card = Card(
-        name, "diffusion transformer of PixArt's shape, 6 blocks of width 160", "language", said,
-        {"pool": vars(paint.POOL), "recipe": vars(RECIPE), "transformer": SETTINGS},
-        {**info, "device": "cpu"},
-    )  # fmt: skip
+    about = ("diffusion transformer of PixArt's shape, 6 blocks of width 160", "language", said)
+    recipe = {**vars(RECIPE), "samples": samples or RECIPE.samples, "pool": vars(paint.POOL),
+              "thing": paint.THING, "transformer": SETTINGS, "products": "bfloat16"}  # fmt: skip
+    start = {"clip-tiny": read_card("clip-tiny", work).sha256}
+    command = "python -m kledit_lite.zoo.recipes.dit WORK" + (" planted" if planted else "")
+    card = write_card(name, about, recipe, {**info, "device": "cpu", "from": start}, command)
     save_model(net, card, work)
 
 

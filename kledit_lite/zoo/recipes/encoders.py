@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from kledit_lite.core.errors import unknown
+from kledit_lite.world import Scene
 from kledit_lite.zoo.encoders import SPECS, with_head
 from kledit_lite.zoo.pixels import to_tensor
 from kledit_lite.zoo.recipes.training import Recipe, fit, load_pool, shift_and_flip
@@ -22,6 +24,22 @@ RECIPES = {
     "scene-tiny": Recipe(samples=40_000, batch=128, lr=1e-3),
 }
 """Every encoder that is trained here."""
+
+
+def class_rows(name: str, scenes: Sequence[Scene]) -> torch.Tensor:
+    """Row of each scene's class among the encoder's labels, (N,) int64.
+
+    The branded character is no class: its row is -100, which torch's cross-entropy ignores.
+
+    Args:
+        name: A key of `SPECS`.
+        scenes: N scenes.
+    """
+    import torch
+
+    spec = SPECS[name]
+    index = {label: i for i, label in enumerate(spec.labels)}
+    return torch.tensor([index.get(spec.label_of(s), -100) for s in scenes])
 
 
 def train_encoder(
@@ -42,23 +60,15 @@ def train_encoder(
         raise unknown("trainable encoder", name, RECIPES)
     spec = SPECS[name]
     pool = load_pool(recipe, work)
-    index = {label: i for i, label in enumerate(spec.labels)}
-    unlabelled = -100  # cross_entropy's ignored index: the branded character is no class
-    labels = torch.tensor(
-        [index.get(spec.label_of(s), unlabelled) for s in pool.scenes], device=device
-    )
+    labels = class_rows(name, pool.scenes).to(device)
     model: Any = with_head(name).to(device)
     checkpoint = work / f"{name}.ckpt"
 
     if spec.supervision == "self-supervised":
-        from kledit_lite.zoo.recipes.simclr import fit_probe, simclr_loss
+        from kledit_lite.zoo.recipes.simclr import fit_probe, projector, simclr_loss
 
-        projector = torch.nn.Sequential(
-            torch.nn.Linear(model.trunk.num_features, 192),
-            torch.nn.ReLU(),
-            torch.nn.Linear(192, 64),
-        )
-        both = torch.nn.ModuleDict({"trunk": model.trunk, "projector": projector}).to(device)
+        parts = {"trunk": model.trunk, "projector": projector(model.trunk.num_features)}
+        both = torch.nn.ModuleDict(parts).to(device)
 
         def contrast(rows: np.ndarray, rng: np.random.Generator) -> torch.Tensor:
             return simclr_loss(both, to_tensor(pool.images[rows], device), rng)

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from kledit_lite.core.files import write_atomically
 from kledit_lite.world import Scene, SceneSet, random_caption
@@ -21,7 +20,7 @@ from kledit_lite.zoo.clip import load_folder
 from kledit_lite.zoo.export import text_model
 from kledit_lite.zoo.paint import SCHEDULE, UNET, scheduler
 from kledit_lite.zoo.recipes.pools import Pool, covered
-from kledit_lite.zoo.recipes.training import Recipe, fit, settle_allocator, write_card
+from kledit_lite.zoo.recipes.training import Recipe, fit, in_bfloat16, settle_machine, write_card
 from kledit_lite.zoo.store import read_card, save_model
 from kledit_lite.zoo.tokenizer import load_tokenizer, tokenize
 
@@ -166,13 +165,25 @@ def build_unet() -> Any:
 
 def load_checkpoint(work: Path) -> tuple[Any, PatchAutoencoder, int]:
     """The averaged denoiser of the last checkpoint, the autoencoder, and the steps done."""
-    state = torch.load(work / "paint.ckpt", weights_only=True, map_location="cpu")
     unet = build_unet()
+    step = load_average(unet, work / "paint.ckpt")
+    return unet, load_autoencoder(work), step
+
+
+def load_average(net: torch.nn.Module, check: Path) -> int:
+    """Fill `net` with the average that `fit_averaged` keeps in its checkpoint; the steps done.
+
+    Args:
+        net: A module like the one that was trained; left in evaluation mode.
+        check: The checkpoint.
+    """
+    state = torch.load(check, weights_only=True, map_location="cpu")
     prefix = "average."
-    unet.load_state_dict(
+    net.load_state_dict(
         {k[len(prefix) :]: v for k, v in state["model"].items() if k.startswith(prefix)}
     )
-    return unet.eval(), load_autoencoder(work), state["step"]
+    net.eval()
+    return state["step"]
 
 
 def load_autoencoder(work: Path) -> PatchAutoencoder:
@@ -227,7 +238,7 @@ def denoising_loss(work: Path, recipe: PaintRecipe, predict: Predict) -> tuple[L
         s = (1 - alpha_bar[t]).sqrt()[:, None, None, None]
         noisy = (a * z + s * noise).contiguous(memory_format=torch.channels_last)
         scenes = [pool.scenes[i] if ok else None for i, ok in zip(rows, said, strict=True)]
-        with sdpa_kernel(SDPBackend.MATH), torch.autocast("cpu", torch.bfloat16):
+        with in_bfloat16():
             x = predict(noisy, t, context, scenes).float()
         things = torch.from_numpy(cover[rows]).float()[:, None]  # (B, 1, 8, 8)
         weight = (1 / s**2).clamp(max=recipe.most) * (1 + THING * things) * scale
@@ -284,8 +295,7 @@ def train(work: Path, samples: int | None = None) -> dict[str, Any]:
 
 def main(work: Path, samples: int | None = None) -> None:
     """Train by the recipe and write weights and card into ``work/paint-tiny``."""
-    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", os.cpu_count() or 1)))
-    settle_allocator()
+    settle_machine()
     info = train(work, samples)
     unet, vae, _ = load_checkpoint(work)
     recipe = replace(RECIPE, samples=samples or RECIPE.samples)

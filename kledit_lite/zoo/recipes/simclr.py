@@ -63,6 +63,13 @@ def simclr_loss(
     return F.cross_entropy(logits, partner)
 
 
+def projector(width: int) -> torch.nn.Module:
+    """What stands between the trunk's features (N, width) and the loss, and is thrown away."""
+    return torch.nn.Sequential(
+        torch.nn.Linear(width, 192), torch.nn.ReLU(), torch.nn.Linear(192, 64)
+    )
+
+
 def fit_probe(model: Any, images: np.ndarray, labels: torch.Tensor, rows: int = 20_000) -> None:
     """Fill ``model.head`` with a logistic regression on frozen features of `rows` pictures.
 

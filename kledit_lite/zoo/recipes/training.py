@@ -7,6 +7,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -164,6 +165,27 @@ def hard_batch(groups: np.ndarray, size: int, rng: np.random.Generator) -> np.nd
     chosen = rng.choice(np.unique(groups), 2, replace=False)
     parts = [rng.choice(np.flatnonzero(groups == g), size // 2, replace=False) for g in chosen]
     return np.sort(np.concatenate(parts))
+
+
+def settle_machine() -> None:
+    """As many threads as ``OMP_NUM_THREADS`` says, else one per core; and `settle_allocator`."""
+    import torch
+
+    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", os.cpu_count() or 1)))
+    settle_allocator()
+
+
+@contextmanager
+def in_bfloat16() -> Iterator[None]:
+    """Products in bfloat16, weights in float32: a third to a half less time where a CPU knows it.
+
+    Attention is taken by plain products, because torch's fused one is slow on a CPU in bfloat16.
+    """
+    import torch
+    from torch.nn.attention import SDPBackend, sdpa_kernel
+
+    with sdpa_kernel(SDPBackend.MATH), torch.autocast("cpu", torch.bfloat16):
+        yield
 
 
 def settle_allocator() -> None:
