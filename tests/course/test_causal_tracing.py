@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from graders import is_told, passes
 
 from kledit_lite.course import grade
 
@@ -35,9 +36,7 @@ RIGHT = {"causal-tracing-a": effects, "causal-tracing-b": threshold, "causal-tra
 
 @pytest.mark.parametrize("id", RIGHT)
 def test_right_answers_pass_whatever_the_data(id):
-    for seed in range(25):
-        verdict = grade(id, RIGHT[id], seed)
-        assert verdict.right is True, (seed, verdict.message)
+    passes(id, RIGHT[id])
 
 
 MISTAKES = [
@@ -70,10 +69,7 @@ MISTAKES = [
 
 @pytest.mark.parametrize(("id", "answer", "words"), MISTAKES)
 def test_each_usual_mistake_gets_its_own_sentence(id, answer, words):
-    for seed in range(5):
-        verdict = grade(id, answer, seed)
-        assert verdict.right is False
-        assert words in verdict.message, (seed, verdict.message)
+    is_told(id, answer, words)
 
 
 def test_an_answer_may_be_numpy_or_plain():

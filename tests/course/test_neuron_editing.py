@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-
-from kledit_lite.course import grade
+from graders import is_told, passes
 
 
 def gap(x, y):
@@ -42,9 +41,7 @@ RIGHT = {"neuron-editing-a": z_scores, "neuron-editing-b": hold, "neuron-editing
 
 @pytest.mark.parametrize("id", RIGHT)
 def test_right_answers_pass_whatever_the_data(id):
-    for seed in range(25):
-        verdict = grade(id, RIGHT[id], seed)
-        assert verdict.right is True, (seed, verdict.message)
+    passes(id, RIGHT[id])
 
 
 def both(o):
@@ -93,7 +90,4 @@ MISTAKES = [
 
 @pytest.mark.parametrize(("id", "answer", "words"), MISTAKES)
 def test_each_usual_mistake_gets_its_own_sentence(id, answer, words):
-    for seed in range(5):
-        verdict = grade(id, answer, seed)
-        assert verdict.right is False
-        assert words in verdict.message, (seed, verdict.message)
+    is_told(id, answer, words)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from graders import is_told, passes
 
 from kledit_lite.course import grade
 
@@ -27,9 +28,7 @@ RIGHT = {"restor-a": normalised, "restor-b": shares, "restor-c": npo}
 
 @pytest.mark.parametrize("id", RIGHT)
 def test_right_answers_pass_whatever_the_data(id):
-    for seed in range(25):
-        verdict = grade(id, RIGHT[id], seed)
-        assert verdict.right is True, (seed, verdict.message)
+    passes(id, RIGHT[id])
 
 
 def swapped(a, b, c, s):
@@ -62,10 +61,7 @@ MISTAKES = [
 
 @pytest.mark.parametrize(("id", "answer", "words"), MISTAKES)
 def test_each_usual_mistake_gets_its_own_sentence(id, answer, words):
-    for seed in range(5):
-        verdict = grade(id, answer, seed)
-        assert verdict.right is False
-        assert words in verdict.message, (seed, verdict.message)
+    is_told(id, answer, words)
 
 
 def test_a_missing_factor_is_named():
