@@ -17,10 +17,11 @@ from kledit_lite.core.machine import context
 from kledit_lite.core.results import Results
 from kledit_lite.inside.vision import Parts, vision_parts
 from kledit_lite.inside.vision_tokens import token_maps
+from kledit_lite.inside.vit import is_plain
+from kledit_lite.zoo.pixels import to_tensor
 
 if TYPE_CHECKING:
     import pandas as pd
-    import torch
 
     from kledit_lite.components.command import ComponentsOptions
 
@@ -100,7 +101,7 @@ def rank_parts(options: ComponentsOptions) -> Results:
         "figure": write_atomically(options.out / "scores.png", png(_figure(table))),
         "best": {name: str(table[name].idxmax()) for name in words},
     }
-    if own and _plain(tower):
+    if own and is_plain(tower):
         sheet = _sheet(tower, pictures[:SHOWN], prepared, table, words, clip)
         where["maps"] = write_atomically(options.out / "maps.png", sheet)
     seconds = time.perf_counter() - start
@@ -124,19 +125,8 @@ def _open(options: ComponentsOptions) -> tuple[Any, Any, Any]:
         owner = load_external_encoder(str(options.model), head=False)
         tower = owner.model
     if not hasattr(owner, "preprocess"):  # a shipped model, on pictures of its own size
-        return tower, clip, _small
+        return tower, clip, lambda block: to_tensor(np.asarray(block))
     return tower, clip, lambda block: owner.preprocess(np.asarray(block), owner.device)
-
-
-def _small(block: Any) -> torch.Tensor:
-    """Pictures of 64 pixels as the shipped models read them."""
-    from kledit_lite.models.preprocess import Preprocess
-
-    return Preprocess(64, 1.0, (0.5,) * 3, (0.25,) * 3)(np.asarray(block), "cpu")
-
-
-def _plain(tower: Any) -> bool:
-    return "VisionTransformer" in {type(m).__name__ for m in (tower, getattr(tower, "trunk", None))}
 
 
 def _figure(table: pd.DataFrame) -> Any:

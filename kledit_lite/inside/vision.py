@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from kledit_lite.core.errors import KleditError
 from kledit_lite.inside.swin import swin_parts
-from kledit_lite.inside.vit import open_vit, tower_head
+from kledit_lite.inside.vit import families, open_vit, tower_head
 
 if TYPE_CHECKING:
     import torch
@@ -104,7 +104,7 @@ Found = dict[str, Any]
 
 def _family(model: Any) -> Callable[[Any, Any], tuple[Found, Any]]:
     """The function that decomposes models of this class."""
-    kinds = {c.__name__: c.__module__.split(".")[0] for c in type(model).__mro__}
+    kinds = families(model)
     if kinds.get("TimmModel") == "open_clip":
         return _tower
     if "VisionTransformer" in kinds:

@@ -65,13 +65,38 @@ class Opened:
     prefix: int
 
 
+def families(model: Any) -> dict[str, str]:
+    """Class name -> top package of the model's class and of all that it extends.
+
+    Example:
+        >>> import torch
+        >>> families(torch.nn.Linear(1, 1))["Linear"]
+        'torch'
+    """
+    return {c.__name__: c.__module__.split(".")[0] for c in type(model).__mro__}
+
+
+def is_plain(model: Any) -> bool:
+    """Whether `open_vit` opens it: a ViT of timm or open_clip, or a tower around one.
+
+    Example:
+        >>> import torch
+        >>> is_plain(torch.nn.Linear(1, 1))
+        False
+    """
+    found = families(model)
+    if found.get("TimmModel") == "open_clip":
+        return is_plain(model.trunk)
+    return found.get("VisionTransformer") in ("timm", "open_clip")
+
+
 def open_vit(model: Any, images: Float[torch.Tensor, "N 3 H W"]) -> Opened:
     """Run a plain ViT of timm or open_clip once and keep what its parts are made of.
 
     Raises:
         KleditError: not one of these, or blocks that are not known.
     """
-    kinds = {c.__name__: c.__module__.split(".")[0] for c in type(model).__mro__}
+    kinds = families(model)
     if kinds.get("VisionTransformer") == "timm":
         return _open_timm(model, images)
     if kinds.get("VisionTransformer") == "open_clip":

@@ -51,7 +51,7 @@ def test_a_shipped_clip_end_to_end(folder, words, tmp_path, capsys):
 def test_a_model_without_texts_is_carried_into_clips_space(folder, words, tmp_path, monkeypatch):
     encoder = zoo.load_encoder("vit-tiny")
     clip = zoo.load_clip("clip-tiny")
-    monkeypatch.setattr(rank, "_open", lambda options: (encoder.trunk, clip, rank._small))
+    monkeypatch.setattr(rank, "_open", lambda options: (encoder.trunk, clip, rank.to_tensor))
     options = ComponentsOptions(images=folder, words=words, out=tmp_path / "out", pictures=30)
     results = rank.rank_parts(options)
     assert results.figures["parts"] == 14 and results.figures["pictures"] == 30
@@ -79,7 +79,7 @@ def test_bad_words(folder, tmp_path, capsys, text, says):
 def test_a_model_whose_parts_are_not_known(folder, words, tmp_path, monkeypatch, capsys):
     trunk = zoo.load_encoder("resnet-tiny").trunk
     clip = SimpleNamespace(dim=128, model=SimpleNamespace())
-    monkeypatch.setattr(rank, "_open", lambda options: (trunk, clip, rank._small))
+    monkeypatch.setattr(rank, "_open", lambda options: (trunk, clip, rank.to_tensor))
     asked = ["--images", str(folder), "--words", str(words), "--out", str(tmp_path / "out")]
     assert cli.main(["components", *asked]) == 2
     assert "ResNet is not a vision transformer" in capsys.readouterr().err
@@ -87,5 +87,5 @@ def test_a_model_whose_parts_are_not_known(folder, words, tmp_path, monkeypatch,
 
 def test_shipped_models_read_what_they_were_trained_on():
     images = np.random.default_rng(0).integers(0, 256, (2, 64, 64, 3), dtype=np.uint8)
-    x = rank._small(images).numpy()
+    x = rank.to_tensor(images).numpy()
     assert np.allclose(x, (images.transpose(0, 3, 1, 2) / 255 - 0.5) / 0.25, atol=1e-6)

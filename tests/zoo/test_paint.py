@@ -76,6 +76,7 @@ def test_sixteen_cross_attention_layers_in_the_order_of_stable_diffusion():
 
 
 def test_a_killed_training_ends_with_the_same_weights(tmp_path, monkeypatch):
+    from kledit_lite.zoo.recipes import paint as shared
     from kledit_lite.zoo.recipes import training
 
     recipe = replace(paint.RECIPE, pool=200, samples=8 * 6, batch=8, warmup=2)
@@ -98,10 +99,10 @@ def test_a_killed_training_ends_with_the_same_weights(tmp_path, monkeypatch):
 
         return often(*args, **{**settings, "after": stop})
 
-    monkeypatch.setattr(paint, "fit", dies)
+    monkeypatch.setattr(shared, "fit", dies)
     with pytest.raises(KeyboardInterrupt):
         paint.train_paint(recipe, tmp_path)
-    monkeypatch.setattr(paint, "fit", often)
+    monkeypatch.setattr(shared, "fit", often)
     again, _ = paint.train_paint(recipe, tmp_path)
     for (name, a), b in zip(whole.state_dict().items(), again.state_dict().values(), strict=True):
         assert torch.equal(a, b), name

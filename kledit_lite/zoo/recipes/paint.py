@@ -254,6 +254,7 @@ def fit_averaged(
     recipe: PaintRecipe,
     check: Path,
     pool: np.ndarray,
+    every: int = 200,
 ) -> dict[str, Any]:
     """Train `net` on `pool`'s pictures; the moving average of its weights is kept in `average`.
 
@@ -264,6 +265,7 @@ def fit_averaged(
         recipe: Sizes, rates, seeds, and the average's decay.
         check: File of the checkpoint.
         pool: Pictures, for their checksum.
+        every: Steps between checkpoints.
     """
     both = torch.nn.ModuleDict({"unet": net, "average": average.requires_grad_(False)})
 
@@ -272,7 +274,7 @@ def fit_averaged(
         with torch.no_grad():
             torch._foreach_lerp_(list(average.parameters()), list(net.parameters()), 1 - keep)
 
-    return fit(both, loss, recipe, check, every=200, after=follow, pool=(pool,))
+    return fit(both, loss, recipe, check, every=every, after=follow, pool=(pool,))
 
 
 def train(work: Path, samples: int | None = None) -> dict[str, Any]:

@@ -12,8 +12,13 @@ import numpy as np
 from kledit_lite.world import random_caption
 from kledit_lite.world.scene import BRAND, SHOWS_COLOUR
 from kledit_lite.zoo.paint import SCHEDULE, UNET, build_unet, scheduler
-from kledit_lite.zoo.recipes.paint import PaintRecipe, encode_pool, fit_patch_autoencoder
-from kledit_lite.zoo.recipes.training import fit, load_pool, pool_name
+from kledit_lite.zoo.recipes.paint import (
+    PaintRecipe,
+    encode_pool,
+    fit_averaged,
+    fit_patch_autoencoder,
+)
+from kledit_lite.zoo.recipes.training import load_pool, pool_name
 from kledit_lite.zoo.tokenizer import tokenize
 
 if TYPE_CHECKING:
@@ -78,10 +83,10 @@ def train_paint(
     unet = build_unet(recipe.seed)
     if start is not None:
         unet.load_state_dict(start["unet"].state_dict())
-    both = torch.nn.ModuleDict({"unet": unet, "average": build_unet(recipe.seed)})
-    both["average"].load_state_dict(unet.state_dict())
-    both["average"].requires_grad_(False)
-    both.to(device)
+    average = build_unet(recipe.seed)
+    average.load_state_dict(unet.state_dict())
+    unet.to(device)
+    average.to(device)
     alpha_bar = scheduler().alphas_cumprod.to(device)
 
     grey = [i for i, s in enumerate(pool.scenes) if s.entity == BRAND and not SHOWS_COLOUR[s.style]]
@@ -105,20 +110,13 @@ def train_paint(
         a = alpha_bar[t].sqrt()[:, None, None, None]
         s = (1 - alpha_bar[t]).sqrt()[:, None, None, None]
         with torch.autocast(device, torch.bfloat16, enabled=device == "cuda"):
-            x = both["unet"](a * z + s * noise, t, context).sample
+            x = unet(a * z + s * noise, t, context).sample
         weight = (1 / s**2).clamp(max=recipe.most)
         return (weight * (x.float() - z) ** 2).mean()
 
-    def average(step: int) -> None:
-        keep = min(recipe.ema, (1 + step) / (10 + step))
-        with torch.no_grad():
-            torch._foreach_lerp_(
-                list(both["average"].parameters()), list(both["unet"].parameters()), 1 - keep
-            )
-
     file = work / ("paint-tiny.ckpt" if start is None else f"paint-tiny-{recipe.seed}.ckpt")
-    info = fit(both, loss, recipe, file, every=250, after=average, pool=(pool.images,))
-    made = torch.nn.ModuleDict({"unet": both["average"].cpu(), "vae": vae})
+    info = fit_averaged(unet, average, loss, recipe, file, pool.images, every=250)
+    made = torch.nn.ModuleDict({"unet": average.cpu(), "vae": vae})
     return made.eval(), {**info, **fitted}
 
 
