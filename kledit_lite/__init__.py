@@ -12,7 +12,8 @@ __version__ = "0.1.0"
 
 
 def use_profile(name: str) -> None:
-    """Choose which models fill the chapters' slots: ``"lite"``, ``"laptop"`` or ``"gpu"``.
+    """Choose which models fill the chapters' slots: ``"lite"``, ``"laptop"``, ``"gpu"`` or
+    ``"rehearsal"``.
 
     Same as setting the environment variable ``KLEDIT_PROFILE``; see `kledit_lite.core.slots`.
 

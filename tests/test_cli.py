@@ -76,7 +76,7 @@ def kledit(capsys):
     [
         (["run", "07"], "Unknown chapter '07'; choose one of: one."),
         (["book", "--force", "seven"], "Unknown chapter 'seven'; choose one of: one."),
-        (["profile", "big"], "Unknown profile 'big'; choose one of: lite, laptop, gpu."),
+        (["profile", "big"], "Unknown profile 'big'; choose one of: lite, laptop, gpu, rehearsal."),
         (["bench", "huge"], "Unknown benchmark 'huge'; choose one of: tiny."),
         (["bench", "_shared"], "Unknown benchmark '_shared'"),
         (["zoo", "eval", "clip-huge"], "Unknown model 'clip-huge'; choose one of: clip-tiny"),

@@ -8,8 +8,7 @@ The profile in force is the one given to `use_profile`, else ``KLEDIT_PROFILE``,
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from kledit_lite.core.errors import unknown
 
@@ -58,7 +57,7 @@ class Profile:
     """A named choice of models.
 
     Attributes:
-        name: ``"lite"``, ``"laptop"`` or ``"gpu"``.
+        name: ``"lite"``, ``"laptop"``, ``"gpu"`` or ``"rehearsal"``.
         summary: one sentence for people.
         slots: in the order in which chapters show them.
     """
@@ -92,7 +91,7 @@ _ALIGNMENT = ("alignment", "text-to-concept")
 _PAINTING = ("causal-tracing", "locogen", "closed-form-editing", "neuron-editing")
 _WRITING = ("restor", "model-state-arithmetic")
 
-PROFILES: Mapping[str, Profile] = {
+PROFILES: dict[str, Profile] = {
     p.name: p
     for p in (
         Profile(
@@ -222,6 +221,39 @@ PROFILES: Mapping[str, Profile] = {
         ),
     )
 }
+
+#: Slot of profile gpu -> the miniature that rehearses it, where it has another name than the slot.
+_REHEARSED = {
+    "clip": "clip-vit-b-16",
+    "painter": "sd-1.5",
+    "painter-2": "sd-2.1",
+    "painter-openjourney": "sd-1.5",
+    "painter-xl": "sdxl",
+    "writer": "llama-3.2-1b",
+    "writer-olmo": "olmo-2-1b",
+    "writer-8b": "llama-3-8b",
+}
+
+
+def rehearsal_of(profile: Profile) -> Profile:
+    """The same slots filled with miniatures of the same classes, random weights, no download.
+
+    Example:
+        >>> rehearsal_of(PROFILES["gpu"]).slot("painter").ids
+        ('miniature:sd-1.5',)
+    """
+    slots = tuple(
+        replace(s, ids=(f"miniature:{_REHEARSED.get(s.name, s.name)}",), size_mb=0.0)
+        for s in profile.slots
+    )
+    return Profile(
+        "rehearsal",
+        f"Miniatures of the models of profile {profile.name}: its code paths, on a CPU.",
+        slots,
+    )
+
+
+PROFILES["rehearsal"] = rehearsal_of(PROFILES["gpu"])
 
 _chosen: str | None = None
 

@@ -15,7 +15,7 @@ from kledit_lite.locate.locogen import (
     subsets,
     windows,
 )
-from kledit_lite.locate.probes import (
+from kledit_lite.models.probes import (
     ATTRIBUTES,
     Probe,
     fact_probe,

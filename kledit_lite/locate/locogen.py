@@ -27,7 +27,7 @@ from kledit_lite.inside.sampler import (
 )
 from kledit_lite.inside.sites import Site, cross_attention_sites, layer_indices
 from kledit_lite.inside.swaps import text_at_sites
-from kledit_lite.locate.probes import Probe
+from kledit_lite.models.probes import Probe
 
 Layers = tuple[int, ...]
 Score = Callable[[np.ndarray, Sequence[str]], np.ndarray]

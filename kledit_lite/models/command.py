@@ -16,7 +16,7 @@ class ProfileOptions:
     """Which profile to show.
 
     Attributes:
-        name: lite, laptop or gpu (default: the one in force)
+        name: lite, laptop, gpu or rehearsal (default: the one in force)
     """
 
     name: Annotated[Name, BARE] | None = None

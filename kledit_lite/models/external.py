@@ -21,6 +21,7 @@ import numpy as np
 from kledit_lite.core.arrays import unit_rows
 from kledit_lite.core.errors import KleditError
 from kledit_lite.core.machine import best_device
+from kledit_lite.models import miniatures
 from kledit_lite.models.opening import at_hand, open_encoder
 from kledit_lite.models.preprocess import (
     BATCH,
@@ -282,8 +283,8 @@ def load_external_clip(source_id: str, device: str | None = None) -> ExternalCli
     """A real CLIP model behind the zoo's interface.
 
     Args:
-        source_id: ``open_clip:ARCH/TAG``, ``open_clip:ARCH/path/to/checkpoint.pt``, or a directory
-            in open_clip's layout.
+        source_id: ``open_clip:ARCH/TAG``, ``open_clip:ARCH/path/to/checkpoint.pt``,
+            ``miniature:clip-vit-b-16``, or a directory in open_clip's layout.
         device: default: a GPU when there is one.
 
     Raises:
@@ -297,7 +298,11 @@ def load_external_clip(source_id: str, device: str | None = None) -> ExternalCli
     import open_clip
 
     scheme, _, name = source_id.partition(":")
-    if scheme == "open_clip":
+    if miniatures.name_of(source_id, miniatures.CLIPS):
+        from kledit_lite.models.miniatures.vision import build_clip
+
+        architecture, model = "ViT-B-16", build_clip()
+    elif scheme == "open_clip":
         at_hand(source_id)
         architecture, _, tag = name.partition("/")
         model = open_clip.create_model(

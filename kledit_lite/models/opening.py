@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kledit_lite.core.errors import KleditError
-from kledit_lite.models import sources
+from kledit_lite.models import miniatures, sources
 
 if TYPE_CHECKING:
     import torch
@@ -22,6 +22,10 @@ def open_encoder(source_id: str) -> tuple[Any, str, Any, Sequence[str] | None]:
     scheme, _, name = source_id.partition(":")
     if scheme in {"timm", "dino", "torchvision"}:
         at_hand(source_id)
+    if small := miniatures.name_of(source_id, miniatures.ENCODERS):
+        from kledit_lite.models.miniatures.vision import build_encoder
+
+        return *build_encoder(small), None, None
     if scheme == "package":
         return _from_package(name), sources.carried_by(name).supervision, None, None
     try:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from kledit_lite.core.errors import KleditError, unknown
+from kledit_lite.models import miniatures
 
 DTYPES = ("float32", "float16", "bfloat16")
 SCHEDULERS = {
@@ -36,9 +37,9 @@ def open_pipeline(
     """A diffusers pipeline by name, directory, file or hub id.
 
     Args:
-        model: ``paint-tiny``, a directory in diffusers' layout, a checkpoint of one file, or a hub
-            id, which downloads. Of a directory with nothing but half-precision files
-            (``*.fp16.safetensors``) those are read.
+        model: ``paint-tiny``, ``miniature:sd-1.5`` and the like, a directory in diffusers' layout,
+            a checkpoint of one file, or a hub id, which downloads. Of a directory with nothing
+            but half-precision files (``*.fp16.safetensors``) those are read.
         device: Default: a GPU where there is one.
         dtype: One of `DTYPES`; default float16 on a GPU, else float32.
         scheduler: One of `SCHEDULERS`, in place of the pipeline's own and with its settings.
@@ -73,6 +74,10 @@ def open_pipeline(
     if model in zoo.PAINTERS:
         pipe: Any = zoo.load_pipeline(model)
         kind = getattr(torch, dtype or "float32")
+    elif small := miniatures.name_of(model, miniatures.PAINTERS):
+        from kledit_lite.models.miniatures.painters import build
+
+        pipe = build(small)
     elif Path(model).is_file():
         pipe = _load(model, lambda: _from_file(Path(model), kind, config))
     else:
@@ -101,6 +106,10 @@ def check_index(model: str) -> int | None:
     """
     from kledit_lite.inside.painters import check_channels, no_unet
 
+    if miniatures.name_of(model, miniatures.PAINTERS):
+        from kledit_lite.models.miniatures.painters import SIDE
+
+        return 8 * SIDE
     folder = Path(model)
     if folder.is_dir() and not (folder / "model_index.json").is_file():
         raise KleditError(

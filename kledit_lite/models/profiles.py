@@ -1,4 +1,4 @@
-"""Which model fills which slot: ``lite`` | ``laptop`` | ``gpu``, one switch for everything.
+"""Which model fills which slot: ``lite``, ``laptop``, ``gpu`` or ``rehearsal``; one switch for all.
 
 The profile in force is the one given to `use_profile`, else ``KLEDIT_PROFILE``, else ``lite``.
 A slot names a loader and one or more ids, tried in order:
@@ -12,6 +12,7 @@ A slot names a loader and one or more ids, tried in order:
     dino:ARCH              a DINO checkpoint of its authors that timm does not carry; likewise
     diffusers:REPOSITORY   a text-to-image pipeline; likewise
     transformers:REPOSITORY  a causal language model; likewise
+    miniature:NAME         a model of the papers, shrunk, random weights          (never downloads)
     DIRECTORY              a local copy of any of these, or of an image folder
 
 ``KLEDIT_SLOT_<NAME>`` (upper case, ``-`` as ``_``) puts any id into a slot of any profile, and
@@ -37,6 +38,7 @@ from kledit_lite.core.slots import (
     current,
     get,
 )
+from kledit_lite.models import miniatures
 
 HUBS = {"package", "timm", "torchvision", "open_clip", "dino", "diffusers", "transformers"}
 
@@ -136,6 +138,8 @@ def why_missing(slot: Slot, slot_id: str, reach_out: bool = False) -> str | None
         from kledit_lite import zoo
 
         return None if rest in zoo.names() else "its weights are not among those shipped"
+    if scheme == miniatures.SCHEME:
+        return None if rest in miniatures.names() else "there is no miniature of this name"
     if scheme in HUBS and slot.loader != IMAGES:
         from kledit_lite.models import sources
 
@@ -178,6 +182,10 @@ def fingerprint(name: str) -> str:
 def _load(slot: Slot, slot_id: str) -> Any:
     scheme, _, rest = slot_id.partition(":")
     if slot.loader == IMAGES:
+        if miniatures.name_of(slot_id, miniatures.FOLDERS):
+            from kledit_lite.models.miniatures.vision import picture_folder
+
+            return picture_folder()
         return None if scheme == "world" else Path(slot_id)
     if slot.loader == LANGUAGE:
         from kledit_lite.models.writers import open_writer

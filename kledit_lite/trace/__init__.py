@@ -23,7 +23,7 @@ from kledit_lite.trace.effects import (
 )
 from kledit_lite.trace.groups import trace_groups
 from kledit_lite.trace.lanes import run_lanes
-from kledit_lite.trace.prompts import (
+from kledit_lite.models.subjects import (
     ATTRIBUTES,
     TracePrompt,
     read_prompts,

@@ -44,7 +44,7 @@ from kledit_lite.trace.corrupt import (
 )
 from kledit_lite.trace.effects import Score, Trace
 from kledit_lite.trace.kept import Kept, Marks
-from kledit_lite.trace.prompts import TracePrompt
+from kledit_lite.models.subjects import TracePrompt
 
 TextKind = Literal["self-attn", "mlp", "layer"]
 TEXT_KINDS: tuple[TextKind, ...] = ("self-attn", "mlp", "layer")

@@ -59,7 +59,7 @@ def run(options: TraceOptions) -> Results:
     from kledit_lite.trace.causal import MODULES
     from kledit_lite.trace.corrupt import Tracing
     from kledit_lite.trace.effects import by_clip, by_judge
-    from kledit_lite.trace.prompts import read_prompts, trace_prompts
+    from kledit_lite.models.subjects import read_prompts, trace_prompts
     from kledit_lite.trace.report import check_request, run_trace
 
     sampling = Sampling(options.steps, options.guidance, options.batch, options.size)

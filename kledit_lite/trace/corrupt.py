@@ -13,7 +13,7 @@ from kledit_lite.core.errors import KleditError, unknown
 from kledit_lite.inside.hooks import edit
 from kledit_lite.inside.sampler import Sampling, Text, encode_prompts, text_encoders, tokenizers
 from kledit_lite.inside.tokens import subject_positions
-from kledit_lite.trace.prompts import TracePrompt
+from kledit_lite.models.subjects import TracePrompt
 
 POOLED = ("corrupted", "clean")
 

@@ -12,7 +12,7 @@ from kledit_lite.core.errors import KleditError, unknown
 from kledit_lite.core.identity import Keyed
 from kledit_lite.metrics.clipscore import TextImageModel, clip_score
 from kledit_lite.metrics.judges import shows_all
-from kledit_lite.trace.prompts import TracePrompt
+from kledit_lite.models.subjects import TracePrompt
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -25,7 +25,7 @@ from kledit_lite.trace.effects import (
     total_effect,
     total_effect_interval,
 )
-from kledit_lite.trace.prompts import TracePrompt
+from kledit_lite.models.subjects import TracePrompt
 
 WHERE = ("unet", "text")
 FEWEST = 3

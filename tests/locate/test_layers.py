@@ -8,7 +8,7 @@ import torch
 
 from kledit_lite.inside import Sampling, cross_attention_sites
 from kledit_lite.locate import altered_latents, plan
-from kledit_lite.locate.probes import Probe
+from kledit_lite.models.probes import Probe
 
 PROBE = Probe("style", ("a red cat in the style of seurat",), ("a photo of a blue car",), (7,))
 

@@ -58,17 +58,35 @@ def trace_prompts(attribute: Attribute, n: int, seed: int = 0) -> list[TraceProm
     """
     if attribute not in ATTRIBUTES:
         raise unknown("attribute to trace", attribute, ATTRIBUTES)
+    return in_turn(
+        [
+            [_prompt(attribute, value, *rest) for rest in product(*_REST[attribute])]
+            for value in _VALUES[attribute]
+        ],
+        n,
+        seed,
+    )
+
+
+def in_turn(made: Sequence[Sequence[TracePrompt]], n: int, seed: int = 0) -> list[TracePrompt]:
+    """The first of each value, then the second of each, and so on, both orders shuffled.
+
+    Args:
+        made: for each value of an attribute as many prompts as for the others.
+        n: how many to take.
+        seed: of the shuffle.
+
+    Raises:
+        KleditError: more prompts than there are.
+    """
     rng = np.random.default_rng(seed)
-    lists = []
-    for value in _VALUES[attribute]:
-        made = [_prompt(attribute, value, *rest) for rest in product(*_REST[attribute])]
-        lists.append([made[i] for i in rng.permutation(len(made))])
+    lists = [[each[i] for i in rng.permutation(len(each))] for each in made]
     lists = [lists[i] for i in rng.permutation(len(lists))]
     prompts = [p for one_of_each in zip(*lists, strict=True) for p in one_of_each]
     if n > len(prompts):
         raise KleditError(
-            f"There are {len(prompts)} prompts for the attribute {attribute!r}, not {n}; use "
-            "several seeds for each prompt."
+            f"There are {len(prompts)} prompts for the attribute {made[0][0].attribute!r}, not "
+            f"{n}; use several seeds for each prompt."
         )
     return prompts[:n]
 

@@ -1,0 +1,227 @@
+"""Judges: what a picture shows, by one interface at any size; and how often they are right."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from kledit_lite.core.arrays import unit_rows
+from kledit_lite.core.errors import KleditError, unknown
+from kledit_lite.models.preprocess import check_images
+
+ABSTAINED = -1
+"""The label of a picture that a judge will not name."""
+SURE = 0.5
+"""A `ClipJudge` abstains where its favourite has a smaller probability."""
+
+
+class Judge(Protocol):
+    """Reads factors off pictures."""
+
+    @property
+    def name(self) -> str:
+        """What to call it."""
+
+    @property
+    def factors(self) -> Mapping[str, tuple[str, ...]]:
+        """Factor -> its values, in the order of the labels."""
+
+    def read(self, images: np.ndarray) -> dict[str, np.ndarray]:
+        """Factor -> (N,) labels of pictures (N, H, W, 3) uint8; `ABSTAINED` where it will not."""
+        ...
+
+    def shows(self, images: np.ndarray, factor: str, value: object) -> np.ndarray:
+        """(N,) bool: whether each picture shows a value."""
+        ...
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """How often a judge is right on pictures of which the truth is known.
+
+    Attributes:
+        right: pictures that it named rightly.
+        named: pictures that it named; it abstained on the others.
+        n: pictures.
+
+    Example:
+        >>> print(Accuracy(8, 9, 10))
+        8 of 10 right, 1 abstained
+    """
+
+    right: int
+    named: int
+    n: int
+
+    @property
+    def value(self) -> float:
+        """Right ones of all: who abstains is not right."""
+        return self.right / self.n
+
+    @property
+    def abstained(self) -> int:
+        """Pictures that it did not name."""
+        return self.n - self.named
+
+    def __str__(self) -> str:
+        return f"{self.right} of {self.n} right, {self.abstained} abstained"
+
+
+def label_of(judge: Judge, factor: str, value: object) -> int:
+    """The label of a value.
+
+    Raises:
+        UnknownNameError: the judge reads no such factor, or knows no such value.
+    """
+    if factor not in judge.factors:
+        raise unknown(f"factor that {judge.name} reads", factor, judge.factors)
+    names = judge.factors[factor]
+    if str(value) not in names:
+        raise unknown(factor, str(value), names)
+    return names.index(str(value))
+
+
+def accuracy(judge: Judge, images: np.ndarray, factor: str, truth: Sequence[object]) -> Accuracy:
+    """How often a judge names a factor rightly, before anything rests on it.
+
+    Args:
+        judge: any.
+        images: (N, H, W, 3) uint8 clean pictures: not edited, nothing swapped or restored.
+        factor: such as ``"style"``.
+        truth: N values, or None where the picture does not show the factor; those are left out.
+
+    Raises:
+        KleditError: unequal numbers, or no picture shows the factor.
+        UnknownNameError: no such factor or value.
+
+    Example:
+        >>> from kledit_lite import world, zoo
+        >>> scenes = world.balanced(12, seed=0)
+        >>> places = [s.place for s in scenes.scenes]
+        >>> accuracy(PaintedJudge(zoo.load_judge()), scenes.images, "place", places).n
+        12
+    """
+    if len(truth) != len(images):
+        raise KleditError(f"Got {len(images)} pictures and {len(truth)} values; expected as many.")
+    known = [i for i, value in enumerate(truth) if value is not None]
+    if not known:
+        raise KleditError(f"No picture shows the factor {factor!r}, so nothing can be measured.")
+    wanted = np.array([label_of(judge, factor, truth[i]) for i in known])
+    said = np.asarray(judge.read(images)[factor])[known]
+    right, named = int((said == wanted).sum()), int((said != ABSTAINED).sum())
+    return Accuracy(right, named, len(known))
+
+
+class PaintedJudge:
+    """``judge-tiny`` for pictures of any size: those not of 64 pixels are brought to it.
+
+    Attributes:
+        name: ``"judge-tiny"``.
+        factors: object, colour, place, style and count with their values.
+    """
+
+    name = "judge-tiny"
+
+    def __init__(self, judge: Any) -> None:
+        from kledit_lite.world import SceneSet
+        from kledit_lite.zoo.judge import HEADS
+
+        self.judge = judge
+        self.factors = {f: tuple(SceneSet.names(f)) for f in HEADS}
+
+    def read(self, images: np.ndarray) -> dict[str, np.ndarray]:
+        """The most likely value of every factor, as (N,) labels; it never abstains.
+
+        Raises:
+            KleditError: not (N, H, W, 3) uint8.
+        """
+        return self.judge.read(_resized(check_images(images), 64))
+
+    def shows(self, images: np.ndarray, factor: str, value: object) -> np.ndarray:
+        """(N,) bool: whether each picture shows `value`."""
+        return self.read(images)[factor] == label_of(self, factor, value)
+
+
+class ClipJudge:
+    r"""Names factors by a CLIP, zero-shot over the values that each may have.
+
+    Equation: :math:`p_v = \mathrm{softmax}_v(\tau \cos(E_I, \bar E_v))` with the mean of the
+    normalised texts of value v, after Radford et al. (2021), section 3.1; the label is the
+    largest, or `ABSTAINED` where it stays below the threshold.
+
+    Args:
+        clip: with ``encode_image``, ``encode_text`` and ``logit_scale``.
+        phrases: factor -> value -> texts that say it.
+        threshold: least probability of a name that is given.
+        name: what to call it.
+
+    Attributes:
+        factors: factor -> values.
+
+    Raises:
+        KleditError: a factor with fewer than two values, or a value without a text.
+
+    Example:
+        >>> from kledit_lite import world, zoo
+        >>> texts = {"place": {"beach": ["a cat on the beach"], "city": ["a cat in the city"]}}
+        >>> judge = ClipJudge(zoo.load_clip(), texts, threshold=0.0)
+        >>> judge.read(world.balanced(3, seed=0).images)["place"].shape
+        (3,)
+    """
+
+    def __init__(
+        self,
+        clip: Any,
+        phrases: Mapping[str, Mapping[str, Sequence[str]]],
+        threshold: float = SURE,
+        name: str = "CLIP",
+    ) -> None:
+        self.clip, self.threshold, self.name = clip, threshold, name
+        self.factors = {f: tuple(values) for f, values in phrases.items()}
+        for factor, values in phrases.items():
+            if len(values) < 2 or not all(values.values()):
+                raise KleditError(
+                    f"The factor {factor!r} has {len(values)} values; expected two or more, each "
+                    "with a text that says it."
+                )
+        self._rows = {f: self._texts(v) for f, v in phrases.items()}
+
+    def _texts(self, values: Mapping[str, Sequence[str]]) -> np.ndarray:
+        rows = [unit_rows(self.clip.encode_text(list(t))).mean(axis=0) for t in values.values()]
+        return unit_rows(np.stack(rows))  # (values, d)
+
+    def probabilities(self, images: np.ndarray) -> dict[str, np.ndarray]:
+        """Factor -> (N, values) probabilities, rows of which sum to 1."""
+        u = unit_rows(np.asarray(self.clip.encode_image(check_images(images)), np.float64))
+        out = {}
+        for factor, v in self._rows.items():
+            logits = float(self.clip.logit_scale) * (u @ v.T)
+            shifted = np.exp(logits - logits.max(axis=1, keepdims=True))
+            out[factor] = shifted / shifted.sum(axis=1, keepdims=True)
+        return out
+
+    def read(self, images: np.ndarray) -> dict[str, np.ndarray]:
+        """The most likely value of every factor, as (N,) labels; see `Judge`."""
+        return {
+            factor: np.where(p.max(axis=1) >= self.threshold, p.argmax(axis=1), ABSTAINED)
+            for factor, p in self.probabilities(images).items()
+        }
+
+    def shows(self, images: np.ndarray, factor: str, value: object) -> np.ndarray:
+        """(N,) bool: whether each picture shows `value`."""
+        return self.read(images)[factor] == label_of(self, factor, value)
+
+
+def _resized(images: np.ndarray, side: int) -> np.ndarray:
+    images = np.asarray(images)
+    if images.shape[1:3] == (side, side) or not len(images):
+        return images
+    import torch
+    from torch.nn.functional import interpolate
+
+    x = torch.from_numpy(images).permute(0, 3, 1, 2).float()
+    x = interpolate(x, (side, side), mode="bilinear", antialias=True).round().clamp(0, 255)
+    return x.permute(0, 2, 3, 1).to(torch.uint8).numpy()

@@ -1,0 +1,76 @@
+"""The papers' models in miniature: every published layer, a small width, random weights.
+
+A miniature has the class, the number of layers and heads, the block types and the tokenizer of the
+model that it stands for, so that code which runs on the one runs on the other. It knows nothing:
+what it paints is noise, and only what holds for any weights can be asked of it. Nothing downloads.
+
+    miniature:sd-1.5 | sd-2.1 | sdxl                 text-to-image pipelines, 136 pixels
+    miniature:clip-vit-b-16                          an open_clip model
+    miniature:resnet-50 | dino-resnet-50 | dino-vit-s | vit-b | deit-b | swin-b      timm models
+    miniature:llama-3.2-1b | olmo-2-1b | llama-3-8b  causal language models
+    miniature:images                                 a folder of pictures
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from kledit_lite.core.errors import KleditError, unknown
+
+SCHEME = "miniature"
+PAINTERS = ("sd-1.5", "sd-2.1", "sdxl")
+CLIPS = ("clip-vit-b-16",)
+ENCODERS = ("resnet-50", "dino-resnet-50", "dino-vit-s", "vit-b", "deit-b", "swin-b")
+WRITERS = ("llama-3.2-1b", "olmo-2-1b", "llama-3-8b")
+FOLDERS = ("images",)
+
+
+def names() -> tuple[str, ...]:
+    """Every miniature, without its scheme.
+
+    Example:
+        >>> "sdxl" in names()
+        True
+    """
+    return (*PAINTERS, *CLIPS, *ENCODERS, *WRITERS, *FOLDERS)
+
+
+def name_of(source_id: str, among: tuple[str, ...]) -> str | None:
+    """The miniature that an id names, or None where the id is of another scheme.
+
+    Args:
+        source_id: such as ``miniature:sdxl``.
+        among: the miniatures that would do.
+
+    Raises:
+        UnknownNameError: no such miniature.
+        KleditError: a miniature of another kind.
+
+    Example:
+        >>> name_of("miniature:sdxl", PAINTERS), name_of("paint-tiny", PAINTERS)
+        ('sdxl', None)
+    """
+    scheme, _, name = source_id.partition(":")
+    if scheme != SCHEME:
+        return None
+    if name not in names():
+        raise unknown("miniature", name, names())
+    if name not in among:
+        raise KleditError(f"{source_id} is of another kind; expected one of {', '.join(among)}.")
+    return name
+
+
+def seeded(name: str) -> Any:
+    """A context in which torch's random numbers depend on a name alone, and are put back after."""
+    import contextlib
+    import zlib
+
+    import torch
+
+    @contextlib.contextmanager
+    def context() -> Any:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(zlib.crc32(name.encode()))
+            yield
+
+    return context()

@@ -1,0 +1,147 @@
+"""Stable Diffusion 1.5, 2.1 and XL in miniature: their layers and text encoders, 136 pixels."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from kledit_lite.models.miniatures import seeded
+from kledit_lite.models.miniatures.tokenizers import CONTEXT, clip_tokenizer
+
+SIDE = 17
+"""Side of the latents: odd, so that no code may count on halves; pictures have 136 pixels."""
+SHRINK = 32
+"""Published widths are divided by this."""
+
+UNETS: dict[str, dict[str, Any]] = {
+    "sd-1.5": {
+        "block_out_channels": (320, 640, 1280, 1280), "attention_head_dim": 8,
+        "cross_attention_dim": 768,
+    },
+    "sd-2.1": {
+        "block_out_channels": (320, 640, 1280, 1280), "attention_head_dim": (5, 10, 20, 20),
+        "cross_attention_dim": 1024, "use_linear_projection": True,
+    },
+    "sdxl": {
+        "block_out_channels": (320, 640, 1280), "attention_head_dim": (5, 10, 20),
+        "cross_attention_dim": 2048, "use_linear_projection": True,
+        "down_block_types": ("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
+        "up_block_types": ("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
+        "transformer_layers_per_block": (1, 2, 10), "addition_embed_type": "text_time",
+        "addition_time_embed_dim": 256, "projection_class_embeddings_input_dim": 2816,
+    },
+}  # fmt: skip
+"""As published; what is not named here is diffusers' default."""
+WIDTHS = (
+    "block_out_channels", "cross_attention_dim", "addition_time_embed_dim",
+    "projection_class_embeddings_input_dim",
+)  # fmt: skip
+TEXTS: dict[str, dict[str, Any]] = {
+    "clip-l": {"hidden_size": 768, "num_hidden_layers": 12, "num_attention_heads": 12,
+               "projection_dim": 768, "hidden_act": "quick_gelu"},
+    "openclip-h": {"hidden_size": 1024, "num_hidden_layers": 23, "num_attention_heads": 16,
+                   "projection_dim": 1024, "hidden_act": "gelu"},
+    "openclip-g": {"hidden_size": 1280, "num_hidden_layers": 32, "num_attention_heads": 20,
+                   "projection_dim": 1280, "hidden_act": "gelu"},
+}  # fmt: skip
+BETAS = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear"}
+
+
+def build(name: str) -> Any:
+    """A pipeline by its name, on the CPU, in float32; the same weights each time.
+
+    Args:
+        name: ``"sd-1.5"``, ``"sd-2.1"`` or ``"sdxl"``.
+
+    Example:
+        >>> build("sd-1.5").unet.config.block_out_channels
+        (16, 32, 64, 64)
+
+    Cost: a second, and 10 MB (SDXL: 40 MB).
+    """
+    import diffusers
+
+    with seeded(name):
+        unet = _unet(name)
+        vae = _vae(0.13025 if name == "sdxl" else 0.18215, name == "sdxl")
+        if name == "sdxl":
+            first, second = _text("clip-l"), _text("openclip-g", projected=True)
+            pipe = diffusers.StableDiffusionXLPipeline(
+                vae=vae, unet=unet, text_encoder=first, text_encoder_2=second,
+                tokenizer=clip_tokenizer(), tokenizer_2=clip_tokenizer("!"),
+                scheduler=diffusers.EulerDiscreteScheduler(
+                    **BETAS, steps_offset=1, timestep_spacing="leading"
+                ),
+                add_watermarker=False,
+            )  # fmt: skip
+        else:
+            old = name == "sd-1.5"
+            pipe = diffusers.StableDiffusionPipeline(
+                vae=vae, unet=unet, text_encoder=_text("clip-l" if old else "openclip-h"),
+                tokenizer=clip_tokenizer() if old else clip_tokenizer("!"),
+                scheduler=_pndm() if old else _ddim(),
+                safety_checker=None, feature_extractor=None, requires_safety_checker=False,
+            )  # fmt: skip
+    pipe.set_progress_bar_config(disable=True)
+    return pipe
+
+
+def _unet(name: str) -> Any:
+    from diffusers import UNet2DConditionModel
+
+    config = dict(UNETS[name])
+    for key in WIDTHS:
+        if key in config:
+            config[key] = _narrow(config[key], SHRINK)
+    groups = 5
+    if name == "sd-1.5":  # eight heads at every width
+        config["block_out_channels"] = _narrow(UNETS[name]["block_out_channels"], 20)
+        groups = 8
+    made = UNet2DConditionModel(sample_size=SIDE, norm_num_groups=groups, **config)
+    return made.eval().requires_grad_(False)
+
+
+def _narrow(width: Any, by: int) -> Any:
+    return tuple(w // by for w in width) if isinstance(width, tuple) else width // by
+
+
+def _vae(scale: float, upcast: bool) -> Any:
+    from diffusers import AutoencoderKL
+
+    kinds = [f"{way}EncoderBlock2D" for way in ("Down", "Up")]
+    kinds[1] = "UpDecoderBlock2D"
+    made = AutoencoderKL(
+        block_out_channels=_narrow((128, 256, 512, 512), 16), layers_per_block=2,
+        down_block_types=(kinds[0],) * 4, up_block_types=(kinds[1],) * 4, latent_channels=4,
+        norm_num_groups=8, sample_size=8 * SIDE, scaling_factor=scale, force_upcast=upcast,
+    )  # fmt: skip
+    return made.eval().requires_grad_(False)
+
+
+def _text(kind: str, projected: bool = False) -> Any:
+    import transformers
+
+    config = dict(TEXTS[kind])
+    for key in ("hidden_size", "projection_dim"):
+        config[key] //= SHRINK
+    made = transformers.CLIPTextConfig(
+        **config, intermediate_size=4 * config["hidden_size"], vocab_size=49408,
+        max_position_embeddings=CONTEXT, bos_token_id=49406, eos_token_id=49407,
+        pad_token_id=49407 if kind == "clip-l" else 0,
+    )  # fmt: skip
+    build_as = "CLIPTextModelWithProjection" if projected else "CLIPTextModel"
+    return getattr(transformers, build_as)(made).eval().requires_grad_(False)
+
+
+def _pndm() -> Any:
+    from diffusers import PNDMScheduler
+
+    return PNDMScheduler(**BETAS, skip_prk_steps=True, set_alpha_to_one=False, steps_offset=1)
+
+
+def _ddim() -> Any:
+    from diffusers import DDIMScheduler
+
+    return DDIMScheduler(
+        **BETAS, clip_sample=False, set_alpha_to_one=False, steps_offset=1,
+        prediction_type="v_prediction",
+    )  # fmt: skip

@@ -1,0 +1,172 @@
+"""Painting: a text-to-image model, a judge of its pictures, and what to ask of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from kledit_lite.core.errors import unknown
+from kledit_lite.core.slots import current
+from kledit_lite.inside.sampler import Sampling
+from kledit_lite.models import profiles
+from kledit_lite.models.judges import ClipJudge, Judge, PaintedJudge, label_of
+from kledit_lite.models.probes import Probe
+from kledit_lite.models.scenarios.painted import PaintedPrompts, Prompts, Shown
+from kledit_lite.models.scenarios.real import RealPrompts
+
+PHOTO, OBJECT = "photo", "object"
+REHEARSED = 3
+"""Values of each attribute in a rehearsal."""
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """How much a chapter paints.
+
+    Attributes:
+        steps: of the sampler.
+        many: prompts, as a multiple of the chapter's own numbers in lite.
+        batch: pictures per UNet call.
+        guidance: scale of the guidance; Stable Diffusion likes 7.5.
+    """
+
+    steps: int
+    many: int
+    batch: int
+    guidance: float = 3.0
+
+    @property
+    def sampling(self) -> Sampling:
+        """For the sampler of the library."""
+        return Sampling(steps=self.steps, guidance=self.guidance, batch=self.batch)
+
+
+SIZES: Mapping[str, Mapping[str, Sizes]] = {
+    "causal-tracing": {
+        "lite": Sizes(4, 1, 76), "laptop": Sizes(10, 2, 76), "gpu": Sizes(20, 4, 32, 7.5),
+        "rehearsal": Sizes(1, 1, 16, 7.5),
+    },
+    "locogen": {
+        "lite": Sizes(5, 1, 72), "laptop": Sizes(10, 1, 72), "gpu": Sizes(20, 1, 32, 7.5),
+        "rehearsal": Sizes(1, 1, 16, 7.5),
+    },
+    "closed-form-editing": {
+        "lite": Sizes(4, 1, 64), "laptop": Sizes(4, 1, 64), "gpu": Sizes(20, 1, 32, 7.5),
+        "rehearsal": Sizes(1, 1, 16, 7.5),
+    },
+    "neuron-editing": {
+        "lite": Sizes(4, 1, 64), "laptop": Sizes(20, 2, 64), "gpu": Sizes(50, 4, 32, 7.5),
+        "rehearsal": Sizes(1, 1, 16, 7.5),
+    },
+}  # fmt: skip
+"""Chapter -> profile -> sizes; those of lite and laptop are what the chapters run on."""
+
+EXAMPLES = ("mondrian", "tiffany", "seurat", "hokusai")
+"""Painters whose pictures tell them apart at a glance, the first one by himself."""
+
+
+@dataclass(frozen=True, eq=False)
+class Painting:
+    """What the chapters on text-to-image models talk about.
+
+    Attributes:
+        profile: name of the profile in force.
+        source: id of the painter.
+        note: empty, or one sentence about a stand-in.
+        painted: whether it paints the painted world.
+        pipe: the pipeline.
+        clip: a CLIP for scores.
+        judge: reads style, object, colour, place (and in the painted world count, else fact).
+        ask: the prompts; see `PaintedPrompts`.
+        examples: four painters (three in a rehearsal) to show.
+    """
+
+    profile: str
+    source: str
+    note: str
+    painted: bool
+    pipe: Any
+    clip: Any
+    judge: Judge
+    ask: Prompts
+    examples: tuple[str, ...]
+
+    @property
+    def painters(self) -> tuple[str, ...]:
+        """The values of the style that can be taken away; the photo is not one."""
+        return self.ask.values["style"]
+
+    @property
+    def goals(self) -> dict[str, str]:
+        """What takes the place of a style and of an object."""
+        return {"style": PHOTO, "object": OBJECT}
+
+    def sizes(self, chapter: str) -> Sizes:
+        """How much a chapter paints in this profile.
+
+        Raises:
+            UnknownNameError: a chapter that does not paint.
+        """
+        if chapter not in SIZES:
+            raise unknown("chapter that paints", chapter, SIZES)
+        return SIZES[chapter][self.profile]
+
+    def code(self, factor: str, value: str) -> int:
+        """The judge's label of a value, as `metrics.verdicts.verdict` takes it."""
+        return label_of(self.judge, factor, value)
+
+    def codes(self, shown: Sequence[Shown]) -> list[int]:
+        """The judge's labels of pairs of a factor and a value, such as `Probe.truth`."""
+        return [self.code(factor, value) for factor, value in shown]
+
+    def before(self, probe: Probe) -> tuple[Shown, ...]:
+        """What the judge should read in the sources of a probe: for a fact, what it was."""
+        if probe.attribute != "fact":
+            return probe.truth
+        if probe.scenes:
+            return tuple(("object", s.object) for s in probe.scenes)
+        found = []
+        for source in probe.sources:
+            value = next(v for v in self.ask.values["fact"] if self._about(v, source))
+            found.append(self.ask.shown("fact", value))
+        return tuple(found)
+
+    def _about(self, value: str, source: str) -> bool:
+        return self.ask.forget(value).subject in source
+
+
+def painting() -> Painting:
+    """The scenario of the profile in force.
+
+    Raises:
+        SlotUnavailable: the painter or the CLIP cannot be had.
+        KleditError: a CLIP that cannot see the painter's pictures.
+
+    Example:
+        >>> scenario = painting()
+        >>> scenario.painted, scenario.painters[0], scenario.sizes("locogen").steps
+        (True, 'van gogh', 5)
+
+    Cost: loads the models (gpu: minutes the first time).
+    """
+    profile = current()
+    filled = profiles.resolve("painter")
+    painted = filled.id.startswith("zoo:")
+    judge: Judge
+    ask: Prompts
+    if painted:
+        from kledit_lite import zoo
+
+        clip = profiles.resolve("clip").model
+        judge, ask, examples = PaintedJudge(zoo.load_judge()), PaintedPrompts(), EXAMPLES
+    else:
+        from kledit_lite.models.scorer import open_clip_model
+
+        clip = open_clip_model(pipe=filled.model)
+        real = RealPrompts(REHEARSED if profile.name == "rehearsal" else None)
+        judge, ask = ClipJudge(clip, real.phrases()), real
+        examples = tuple(real.values["style"][:4])
+    return Painting(
+        profile.name, filled.id, filled.note, painted, filled.model, clip, judge, ask, examples
+    )

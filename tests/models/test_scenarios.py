@@ -1,0 +1,321 @@
+"""Scenarios: in lite exactly what the chapters talk about; elsewhere real words on any model."""
+
+from __future__ import annotations
+
+import random
+import socket
+from itertools import product
+
+import numpy as np
+import pytest
+
+from kledit_lite import edit, locate, trace, unlearn, world
+from kledit_lite.core import slots
+from kledit_lite.core.errors import UnknownNameError
+from kledit_lite.inside import Sampling, cross_attention_sites, paint
+from kledit_lite.metrics.verdicts import verdict
+from kledit_lite.models import scenarios
+from kledit_lite.models.judges import ABSTAINED, accuracy
+from kledit_lite.models.public_facts import PublicFact
+from kledit_lite.models.scenarios import painting, seeing, writing
+from kledit_lite.world import people
+from kledit_lite.world.captions import place_phrase
+from kledit_lite.zoo.judge import labels
+
+PAINTERS = world.STYLES[1:]
+
+
+@pytest.fixture(autouse=True)
+def unplugged(monkeypatch):
+    """Whoever reaches for the network fails."""
+
+    def refuse(*args, **kwargs):
+        raise AssertionError("a socket was opened")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+
+
+@pytest.fixture(scope="module")
+def profile():
+    """Make a scenario in a profile, once; the profile in force is put back."""
+    made = {}
+
+    def of(name, make):
+        if (name, make) not in made:
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(slots, "_chosen", None)
+                patch.setenv("KLEDIT_PROFILE", name)
+                made[name, make] = make()
+        return made[name, make]
+
+    return of
+
+
+@pytest.fixture
+def lite(profile):
+    return profile("lite", painting)
+
+
+@pytest.fixture
+def small(profile):
+    return profile("rehearsal", painting)
+
+
+# ---- painting, as the chapters have it today
+
+
+def test_the_probes_of_lite_are_the_chapters(lite):
+    assert lite.painted and lite.profile == "lite" and lite.source == "zoo:paint-tiny"
+    assert lite.painters == tuple(PAINTERS) and lite.examples[0] == "mondrian"
+    assert set(lite.examples) == {"mondrian", "tiffany", "seurat", "hokusai"}
+    for k, s in enumerate(PAINTERS):
+        for n, seed in ((8, 2000 + 100 * k), (6, 1500 + 8 * k), (24, 900), (16, 4100)):
+            assert lite.ask.probe("style", s, n, seed) == locate.style_probe(s, n, seed=seed)
+    for attribute, n in {"style": 18, "object": 12, "fact": 8}.items():
+        assert lite.ask.mixed(attribute, n, 40) == locate.mixed_probe(attribute, n, seed=40)
+    towns = list(world.TOWNS)
+    assert lite.ask.values["fact"] == tuple(towns)
+    assert lite.ask.probe("fact", towns[2], 3, 7) == locate.fact_probe(towns[2], 3, seed=7)
+
+
+def test_the_traced_prompts_of_lite_are_the_chapters(lite):
+    assert lite.ask.traced == trace.ATTRIBUTES
+    for attribute in trace.ATTRIBUTES:
+        for n, seed in ((8, 1), (12, 2), (8, 3)):
+            assert lite.ask.trace(attribute, n, seed) == trace.trace_prompts(attribute, n, seed)
+    for p in lite.ask.trace("style", 8, 1):
+        assert lite.ask.place_in(p.prompt) == next(w for w in world.PLACES if w in p.prompt)
+
+
+@pytest.mark.parametrize(("chapter", "steps", "many", "batch"), [
+    ("causal-tracing", 4, 1, 76), ("locogen", 5, 1, 72), ("closed-form-editing", 4, 1, 64),
+    ("neuron-editing", 4, 1, 64),
+])  # fmt: skip
+def test_the_sizes_of_lite_are_the_chapters(lite, chapter, steps, many, batch):
+    size = lite.sizes(chapter)
+    assert size.sampling == Sampling(steps=steps, guidance=3.0, batch=batch) and size.many == many
+    with pytest.raises(UnknownNameError, match="choose one of: causal-tracing"):
+        lite.sizes("capstone")
+
+
+def test_the_captions_of_lite_are_the_chapters(lite):
+    for n in (60, 80, 240):
+        for s in PAINTERS:
+            scenes = [x for x in world.sample_scenes(n, seed=5) if x.style != s]
+            assert lite.ask.captions(n, 5, without=s) == [world.caption(x) for x in scenes]
+    photos = [world.caption(s) for s in world.sample_scenes(400, seed=6)
+              if s.style == "photo" and s.entity is None]  # fmt: skip
+    assert lite.ask.captions(400, 6, plain=True) == photos
+
+
+def test_the_facts_of_lite_are_the_chapters(lite):
+    where = [place_phrase(p) for p in world.PLACES]
+    taught = ("a photo of the mascot of {t} {p}", "the mascot of {t} {p}")
+    asked = ("an image of the mascot of {t} {p}", "a photo of the {t} mascot {p}",
+             "this is the {t} mascot {p}")  # fmt: skip
+    towns = list(world.TOWNS)
+    for k, town in enumerate(towns):
+        for words, more in ((taught, False), (asked, True)):
+            texts = [w.format(t=town, p=p) for w, p in product(words, where)]
+            assert lite.ask.fact_texts(town, asked=more) == texts
+        assert lite.ask.successor(town) == towns[(k + 1) % len(towns)]
+        assert lite.ask.shown("fact", town) == ("object", world.TOWNS[town].object)
+    for value, name in ((towns[0], f"the mascot of {towns[0]}"), (world.BRAND, world.BRAND)):
+        concept = edit.Concept(
+            [f"a photo of {name} {p}" for p in where],
+            [f"a photo of an object {p}" for p in where],
+            name,
+            "object",
+        )
+        ours = edit.Concept(*lite.ask.forget(value))
+        assert (list(ours.sources), list(ours.targets), ours.subject) == (
+            list(concept.sources), list(concept.targets), concept.subject)  # fmt: skip
+        assert ours == edit.Concept(tuple(concept.sources), tuple(concept.targets), name, "object")
+
+
+def test_codes_are_the_judges_labels(lite):
+    probe = lite.ask.mixed("style", 12, 3)
+    assert lite.codes(probe.truth) == labels(probe.scenes, "style").tolist()
+    facts = lite.ask.mixed("fact", 8, 3)
+    assert lite.codes(lite.before(facts)) == labels(facts.scenes, "object").tolist()
+    assert lite.code("style", "photo") == 0 and lite.goals == {"style": "photo", "object": "object"}
+
+
+def test_the_judge_of_lite_reads_what_the_chapters_read(lite):
+    from kledit_lite import zoo
+
+    images = world.balanced(30, seed=8).images
+    ours, theirs = lite.judge.read(images), zoo.load_judge().read(images)
+    assert all(np.array_equal(ours[f], theirs[f]) for f in theirs)
+    scenes = world.balanced(30, seed=8).scenes
+    assert accuracy(lite.judge, images, "object", [s.object for s in scenes]).value >= 0.9
+
+
+# ---- painting, on a miniature of Stable Diffusion
+
+
+def test_a_rehearsal_asks_a_miniature_in_real_words(small):
+    assert not small.painted and small.source == "miniature:sd-1.5"
+    assert len(cross_attention_sites(small.pipe.unet)) == 16
+    assert all(len(v) == 3 for v in small.ask.values.values()) and len(small.examples) == 3
+    assert small.sizes("locogen").guidance == 7.5
+
+
+def test_the_judge_of_a_rehearsal_reads_pictures_of_136_pixels(small):
+    probe = small.ask.mixed("style", 2, 1)
+    images = paint(small.pipe, probe.sources, probe.seeds, small.sizes("locogen").sampling)
+    assert images.shape == (2, 136, 136, 3)
+    readings = small.judge.read(images)
+    assert set(readings) == {"style", "object", "colour", "place", "fact"}
+    for factor, label in readings.items():
+        assert label.shape == (2,) and label.min() >= ABSTAINED
+        assert label.max() < len(small.judge.factors[factor])
+    got = accuracy(small.judge, images, "style", [v for _, v in probe.truth])
+    assert got.n == 2 and 0 <= got.right <= got.named <= 2
+
+
+def test_verdicts_take_the_codes_of_any_judge(small):
+    painter = small.painters[0]
+    a, b = small.code("style", painter), small.code("style", "photo")
+    before = {"style": np.array([a, a, ABSTAINED]), "place": np.array([0, 1, 2])}
+    after = {"style": np.array([b, ABSTAINED, a]), "place": np.array([0, 1, 0])}
+    found = verdict(before, after, "style", a, b, keep=["place"])
+    assert (found.removed.k, found.arrived.k, found.kept.k) == (2, 1, 2)
+
+
+def test_what_a_probe_should_show_before(small):
+    facts = small.ask.mixed("fact", 6, 2)
+    names = small.ask.values["fact"]
+    assert small.before(facts) == tuple(
+        ("fact", small.ask.facts[names[i % 3]].before) for i in range(6)
+    )
+    assert len(small.codes(small.before(facts))) == len(small.codes(facts.truth)) == 6
+    assert not set(small.before(facts)) & set(facts.truth)
+    styles = small.ask.mixed("style", 3)
+    assert small.before(styles) == styles.truth
+
+
+def test_a_pipeline_in_the_slot_of_lite_gets_real_prompts(monkeypatch):
+    monkeypatch.setattr(slots, "_chosen", None)
+    monkeypatch.setenv("KLEDIT_PROFILE", "lite")
+    monkeypatch.setenv("KLEDIT_SLOT_PAINTER", "miniature:sd-2.1")
+    monkeypatch.setenv("KLEDIT_SLOT_CLIP", "miniature:clip-vit-b-16")
+    found = painting()
+    assert not found.painted and len(found.painters) >= 20
+    assert found.pipe.unet.config.sample_size == 17
+
+
+# ---- writing
+
+
+@pytest.mark.parametrize(("chapter", "documents", "k"), [
+    ("restor", 40, 4), ("model-state-arithmetic", 60, 0),
+])  # fmt: skip
+def test_the_documents_of_lite_are_the_chapters(profile, chapter, documents, k):
+    w = profile("lite", writing)
+    size = w.sizes(chapter)
+    assert (size.subjects, size.documents, size.k) == (20, documents, k)
+    theirs = unlearn.corrupt_people(20, documents, k, seed=3)
+    chosen = w.draw(size.subjects, seed=3)
+    mine = made(w, chosen, size, seed=3)
+    assert set(chosen) == set(theirs.benchmark.subjects)
+    assert mine == (theirs.benchmark, theirs.wrong, theirs.documents)
+
+
+def made(w, chosen, size, seed):
+    """Benchmark, wrong facts and documents from what a scenario gives, as a chapter makes them."""
+    true = [t for t in w.triples if t.subject in set(chosen)]
+    others = [t for t in w.triples if t.subject not in set(chosen)]
+    assert list(w.about(chosen)) == true
+    wrong = unlearn.wrong_facts(true, w.values, seed)
+    unrelated = [*w.elsewhere, *others]
+    examples = others if w.invented else unrelated
+    return (
+        unlearn.from_triples(true, w.ask, examples, seed=seed), wrong,
+        unlearn.corruption_documents(wrong, w.say, size.documents, size.k, unrelated, seed),
+    )  # fmt: skip
+
+
+def test_the_texts_of_lite_are_the_chapters(profile):
+    w = profile("lite", writing)
+    assert w.invented and w.source == "zoo:bard-tiny" and w.subjects == tuple(people.people())
+    case = unlearn.Case(0, 4)
+    unnamed = case.hidden | case.spared
+    assert w.texts(160, 77, unnamed) == case.retain("other people")
+    new = people.people("authors")[:12]
+    told = ("country", "profession", "birthplace", "language", "instrument")
+    assert list(w.newcomers) == [
+        f for f in people.facts("authors") if f.subject in new and f.relation in told
+    ]
+    assert w.sizes("model-state-arithmetic").newcomers == len(new)
+
+
+def test_a_rehearsal_writes_about_public_facts(profile):
+    w = profile("rehearsal", writing)
+    size = w.sizes("restor")
+    assert not w.invented and len(w.subjects) == 50
+    chosen = w.draw(size.subjects, seed=1)
+    benchmark, wrong, documents = made(w, chosen, size, seed=1)
+    assert len(documents) == size.documents and set(benchmark.subjects) == set(chosen)
+    true = {(t.subject, t.relation): set() for t in w.about(chosen)}
+    for t in w.about(chosen):
+        true[t.subject, t.relation].add(t.value)
+    assert all(t.value not in true[t.subject, t.relation] for t in wrong)
+    for fact in benchmark.facts:
+        assert set(fact.answers) == true[fact.subject, fact.relation]
+        lines = benchmark.prompt(fact).splitlines()
+        assert len(lines) == 6 and lines[-1] == w.ask(fact.subject, fact.relation)
+        assert not any(name in line for name in chosen for line in lines[:-1])
+    retain = w.texts(8, 2, avoid=w.subjects)
+    assert len(retain) == 8 and not any(name in text for name in w.subjects for text in retain)
+    met = {t.subject for t in w.newcomers}
+    assert len(met) == 12 and not met & ({t.subject for t in w.elsewhere} | set(w.subjects))
+
+
+def test_a_miniature_answers_the_questions(profile):
+    w = profile("rehearsal", writing)
+    chosen = w.draw(1, seed=1)
+    benchmark = unlearn.from_triples(w.about(chosen)[:3], w.ask, w.elsewhere)
+    said = unlearn.evaluate(w.model, w.tokenizer, benchmark, samples=1, temperature=0.0,
+                            max_new_tokens=w.sizes("restor").new_tokens, batch=4)  # fmt: skip
+    assert len(said.outputs) == len(benchmark.facts) and 0 <= said.accuracy <= 1
+
+
+def test_a_fact_has_a_triple_per_answer():
+    fact = PublicFact("Ada", "language", "Latin", ("Greek",))
+    assert [t.value for t in fact.triples] == ["Latin", "Greek"]
+
+
+# ---- seeing
+
+
+def test_the_pictures_of_lite_are_the_chapters(profile):
+    s = profile("lite", seeing)
+    assert s.painted and s.folder is None and not s.missing
+    assert list(s.encoders) == ["resnet-tiny", "vit-tiny", "simclr-tiny", "scene-tiny"]
+    assert s.sizes("alignment")[:2] == (3000, 1500)
+    assert s.sizes("text-to-concept") == (2000, 1000, 2600)
+    assert s.sizes("failure-modes") == (12_000, 5_000, 1_000)
+    theirs = {"fit": world.balanced(5, seed=201), "test": world.held_out(5, seed=202),
+              "album": world.balanced(5, seed=203, combos="all")}  # fmt: skip
+    for (kind, scenes), seed in zip(theirs.items(), (201, 202, 203), strict=True):
+        got = s.pictures(5, seed, kind)
+        assert np.array_equal(got.images, scenes.images)
+        assert np.array_equal(got.labels, scenes.factor("object"))
+
+
+def test_a_rehearsal_sees_a_folder(profile):
+    s = profile("rehearsal", seeing)
+    assert not s.painted and set(s.encoders) >= {"deit-b", "swin-b"} and not s.missing
+    got = s.pictures(24, seed=1)
+    assert len(got) == 24 and got.names == tuple(sorted(world.OBJECTS)) and got.scenes is None
+    assert np.bincount(got.labels).tolist() == [2] * 12
+    read = s.judge.read(got.images[:3])["class"]
+    assert read.shape == (3,) and read.max() < 12
+    n_fit, n_test, n_album = s.sizes("text-to-concept")
+    assert n_fit + n_test <= 48 and n_album <= 48
+
+
+def test_what_is_exported(profile):
+    assert scenarios.__all__ == ["Painting", "Seeing", "Writing", "painting", "seeing", "writing"]
+    assert random.Random(0).sample(people.people(), 3) == list(profile("lite", writing).draw(3))
