@@ -28,8 +28,8 @@ from kledit_lite.locate.locogen import (
     score_sets,
     windows,
 )
-from kledit_lite.models.probes import ATTRIBUTES, Attribute, Probe
 from kledit_lite.metrics.clipscore import clip_scorer
+from kledit_lite.models.probes import ATTRIBUTES, Attribute, Probe
 from kledit_lite.models.scorer import open_both
 
 

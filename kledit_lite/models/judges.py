@@ -27,14 +27,20 @@ class Judge(Protocol):
 
     @property
     def factors(self) -> Mapping[str, tuple[str, ...]]:
-        """Factor -> its values, in the order of the labels."""
+        """The values of each factor, in the order of the labels."""
 
     def read(self, images: np.ndarray) -> dict[str, np.ndarray]:
-        """Factor -> (N,) labels of pictures (N, H, W, 3) uint8; `ABSTAINED` where it will not."""
+        """Labels (N,) of each factor of pictures (N, H, W, 3) uint8; `ABSTAINED` where unsure."""
         ...
 
     def shows(self, images: np.ndarray, factor: str, value: object) -> np.ndarray:
-        """(N,) bool: whether each picture shows a value."""
+        """Whether each picture shows a value, (N,) bool.
+
+        Args:
+            images: (N, H, W, 3) uint8.
+            factor: one of `factors`.
+            value: one of its values.
+        """
         ...
 
 
@@ -72,6 +78,11 @@ class Accuracy:
 
 def label_of(judge: Judge, factor: str, value: object) -> int:
     """The label of a value.
+
+    Args:
+        judge: any.
+        factor: such as ``"style"``.
+        value: one of its values.
 
     Raises:
         UnknownNameError: the judge reads no such factor, or knows no such value.
@@ -141,8 +152,15 @@ class PaintedJudge:
         return self.judge.read(_resized(check_images(images), 64))
 
     def shows(self, images: np.ndarray, factor: str, value: object) -> np.ndarray:
-        """(N,) bool: whether each picture shows `value`."""
-        return self.read(images)[factor] == label_of(self, factor, value)
+        """Whether each picture shows a value, (N,) bool.
+
+        Args:
+            images: (N, H, W, 3) uint8.
+            factor: one of `factors`.
+            value: one of its values.
+        """
+        wanted = label_of(self, factor, value)
+        return self.read(images)[factor] == wanted
 
 
 class ClipJudge:
@@ -211,8 +229,15 @@ class ClipJudge:
         }
 
     def shows(self, images: np.ndarray, factor: str, value: object) -> np.ndarray:
-        """(N,) bool: whether each picture shows `value`."""
-        return self.read(images)[factor] == label_of(self, factor, value)
+        """Whether each picture shows a value, (N,) bool.
+
+        Args:
+            images: (N, H, W, 3) uint8.
+            factor: one of `factors`.
+            value: one of its values.
+        """
+        wanted = label_of(self, factor, value)
+        return self.read(images)[factor] == wanted
 
 
 def _resized(images: np.ndarray, side: int) -> np.ndarray:

@@ -1,5 +1,11 @@
 """Causal tracing of text-to-image models: which states carry what the words say."""
 
+from kledit_lite.models.subjects import (
+    ATTRIBUTES,
+    TracePrompt,
+    read_prompts,
+    trace_prompts,
+)
 from kledit_lite.trace.causal import MODULES, restore_one, trace_unet
 from kledit_lite.trace.causal_text import (
     ROLES,
@@ -23,12 +29,6 @@ from kledit_lite.trace.effects import (
 )
 from kledit_lite.trace.groups import trace_groups
 from kledit_lite.trace.lanes import run_lanes
-from kledit_lite.models.subjects import (
-    ATTRIBUTES,
-    TracePrompt,
-    read_prompts,
-    trace_prompts,
-)
 
 __all__ = [
     "ATTRIBUTES",

@@ -24,11 +24,11 @@ from kledit_lite.core.errors import KleditError
 from kledit_lite.inside.hooks import edit, read
 from kledit_lite.inside.sampler import Text, counted, decode, latents_for, sample
 from kledit_lite.inside.sites import Kind, Site, check_unet, discover
+from kledit_lite.models.subjects import TracePrompt
 from kledit_lite.trace.corrupt import Tracing, check_inputs, encode_pair
 from kledit_lite.trace.effects import Score, Trace
 from kledit_lite.trace.kept import Kept, Marks
 from kledit_lite.trace.lanes import Group, plan, run_lanes
-from kledit_lite.models.subjects import TracePrompt
 
 MODULES: tuple[Kind, ...] = ("self-attention", "cross-attention", "feed-forward", "resnet")
 """The paper's granularity, 70 modules in SD-1.5."""

@@ -35,6 +35,7 @@ from kledit_lite.inside.sampler import (
     tokenizers,
 )
 from kledit_lite.inside.tokens import end_position, subject_positions, words_of
+from kledit_lite.models.subjects import TracePrompt
 from kledit_lite.trace.corrupt import (
     Noise,
     Tracing,
@@ -44,7 +45,6 @@ from kledit_lite.trace.corrupt import (
 )
 from kledit_lite.trace.effects import Score, Trace
 from kledit_lite.trace.kept import Kept, Marks
-from kledit_lite.models.subjects import TracePrompt
 
 TextKind = Literal["self-attn", "mlp", "layer"]
 TEXT_KINDS: tuple[TextKind, ...] = ("self-attn", "mlp", "layer")

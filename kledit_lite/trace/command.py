@@ -56,10 +56,10 @@ def run(options: TraceOptions) -> Results:
     from kledit_lite.core.files import check_folder
     from kledit_lite.inside.sampler import Sampling
     from kledit_lite.models.scorer import open_both
+    from kledit_lite.models.subjects import read_prompts, trace_prompts
     from kledit_lite.trace.causal import MODULES
     from kledit_lite.trace.corrupt import Tracing
     from kledit_lite.trace.effects import by_clip, by_judge
-    from kledit_lite.models.subjects import read_prompts, trace_prompts
     from kledit_lite.trace.report import check_request, run_trace
 
     sampling = Sampling(options.steps, options.guidance, options.batch, options.size)

@@ -9,10 +9,10 @@ import numpy as np
 
 from kledit_lite.core.errors import KleditError
 from kledit_lite.inside.sampler import counted, decode, latents_for, sample
+from kledit_lite.models.subjects import TracePrompt
 from kledit_lite.trace.causal_text import TextSite, distinct, restored_texts
 from kledit_lite.trace.corrupt import Tracing, check_inputs, draw_noise
 from kledit_lite.trace.effects import Score, Trace
-from kledit_lite.models.subjects import TracePrompt
 
 Groups = Callable[[TracePrompt], Mapping[str, Sequence[TextSite]]]
 """From a prompt to its groups by name, e.g. `text_sites` of some roles; empty ones are skipped."""

@@ -14,9 +14,9 @@ from kledit_lite.core.files import write_atomically
 from kledit_lite.core.identity import key_of, pipeline_key
 from kledit_lite.core.sweep import sweep
 from kledit_lite.inside.sampler import sampling_key
+from kledit_lite.models.subjects import TracePrompt
 from kledit_lite.trace.corrupt import Tracing
 from kledit_lite.trace.effects import Score
-from kledit_lite.models.subjects import TracePrompt
 
 Marks = dict[str, np.ndarray]
 """``rows``, ``naive`` (N,) and, for every score, its marks (N, 2 + S), NaN where sites end."""

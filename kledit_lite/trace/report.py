@@ -14,6 +14,7 @@ from kledit_lite.core.machine import context
 from kledit_lite.core.results import Results
 from kledit_lite.inside.schedulers import check_deterministic
 from kledit_lite.inside.sites import KINDS, Kind, discover
+from kledit_lite.models.subjects import TracePrompt
 from kledit_lite.trace.causal import MODULES, trace_unet
 from kledit_lite.trace.causal_text import trace_text
 from kledit_lite.trace.corrupt import Tracing
@@ -25,7 +26,6 @@ from kledit_lite.trace.effects import (
     total_effect,
     total_effect_interval,
 )
-from kledit_lite.models.subjects import TracePrompt
 
 WHERE = ("unet", "text")
 FEWEST = 3

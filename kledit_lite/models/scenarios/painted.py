@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from kledit_lite.core.errors import unknown
 from kledit_lite.models.probes import Attribute, Probe, fact_probe, mixed_probe, object_probe
@@ -32,38 +32,6 @@ class Lesson(NamedTuple):
     goal: str
 
 
-class Prompts(Protocol):
-    """Prompts about a world: see `PaintedPrompts` for what each of them is."""
-
-    @property
-    def values(self) -> Mapping[str, tuple[str, ...]]: ...
-
-    @property
-    def traced(self) -> tuple[str, ...]: ...
-
-    def probe(self, attribute: Attribute, value: str, n: int, seed: int = 0) -> Probe: ...
-
-    def mixed(self, attribute: Attribute, n: int, seed: int = 0) -> Probe: ...
-
-    def trace(self, attribute: str, n: int, seed: int = 0) -> list[TracePrompt]: ...
-
-    def place_in(self, prompt: str) -> str: ...
-
-    def captions(
-        self, n: int, seed: int, without: str | None = None, plain: bool = False
-    ) -> list[str]: ...
-
-    def shown(self, attribute: Attribute, value: str) -> Shown: ...
-
-    def fact_texts(self, value: str, asked: bool = False) -> list[str]: ...
-
-    def forget(self, value: str) -> Lesson: ...
-
-    def successor(self, value: str) -> str: ...
-
-    def neighbours(self, attribute: Attribute, value: str) -> tuple[str, ...]: ...
-
-
 class PaintedPrompts:
     """Prompts of the painted world.
 
@@ -78,18 +46,37 @@ class PaintedPrompts:
     traced: tuple[str, ...] = ATTRIBUTES
 
     def probe(self, attribute: Attribute, value: str, n: int, seed: int = 0) -> Probe:
-        """N prompt pairs for one value of an attribute."""
+        """N prompt pairs for one value of an attribute.
+
+        Args:
+            attribute: ``"style"``, ``"object"`` or ``"fact"``.
+            value: a painter, an object, or a town.
+            n: how many.
+            seed: of the first scene and of the first noise.
+        """
         make = {"style": painted_style_probe, "object": object_probe, "fact": fact_probe}
         if attribute not in make:
             raise unknown("attribute", attribute, make)
         return make[attribute](value, n, seed)
 
     def mixed(self, attribute: Attribute, n: int, seed: int = 0) -> Probe:
-        """N prompt pairs that go through the values in turn."""
+        """N prompt pairs that go through the values in turn.
+
+        Args:
+            attribute: ``"style"``, ``"object"`` or ``"fact"``.
+            n: how many.
+            seed: of the first scene and of the first noise.
+        """
         return mixed_probe(attribute, n, seed)
 
     def trace(self, attribute: str, n: int, seed: int = 0) -> list[TracePrompt]:
-        """N prompts, each with the subject that says the attribute."""
+        """N prompts, each with the subject that says the attribute.
+
+        Args:
+            attribute: one of `traced`.
+            n: how many.
+            seed: of the shuffle.
+        """
         return trace_prompts(attribute, n, seed)  # type: ignore[arg-type]
 
     def place_in(self, prompt: str) -> str:

@@ -12,7 +12,7 @@ from kledit_lite.inside.sampler import Sampling
 from kledit_lite.models import profiles
 from kledit_lite.models.judges import ClipJudge, Judge, PaintedJudge, label_of
 from kledit_lite.models.probes import Probe
-from kledit_lite.models.scenarios.painted import PaintedPrompts, Prompts, Shown
+from kledit_lite.models.scenarios.painted import PaintedPrompts, Shown
 from kledit_lite.models.scenarios.real import RealPrompts
 
 PHOTO, OBJECT = "photo", "object"
@@ -89,7 +89,7 @@ class Painting:
     pipe: Any
     clip: Any
     judge: Judge
-    ask: Prompts
+    ask: PaintedPrompts | RealPrompts
     examples: tuple[str, ...]
 
     @property
@@ -154,7 +154,7 @@ def painting() -> Painting:
     filled = profiles.resolve("painter")
     painted = filled.id.startswith("zoo:")
     judge: Judge
-    ask: Prompts
+    ask: PaintedPrompts | RealPrompts
     if painted:
         from kledit_lite import zoo
 

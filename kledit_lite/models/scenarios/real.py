@@ -46,6 +46,12 @@ class RealPrompts:
 
         The target is the same scene as a photo (style), the word *object* (object), or the name
         of who or what came next (fact).
+
+        Args:
+            attribute: ``"style"``, ``"object"`` or ``"fact"``.
+            value: a painter, an object, or the name of a fact.
+            n: how many.
+            seed: of the first scene and of the first noise.
         """
         self._check(attribute, value)
         pairs = [self._pair(attribute, value, i, seed) for i in range(n)]
@@ -58,7 +64,13 @@ class RealPrompts:
         )  # fmt: skip
 
     def mixed(self, attribute: Attribute, n: int, seed: int = 0) -> Probe:
-        """N prompt pairs that go through the values in turn."""
+        """N prompt pairs that go through the values in turn.
+
+        Args:
+            attribute: ``"style"``, ``"object"`` or ``"fact"``.
+            n: how many.
+            seed: of the first scene and of the first noise.
+        """
         if attribute not in self.values:
             raise unknown("attribute", attribute, self.values)
         values = self.values[attribute]
@@ -72,6 +84,11 @@ class RealPrompts:
         """N prompts, each with the subject that says the attribute.
 
         A faithful picture of a fact is one of its holder before the year of the change.
+
+        Args:
+            attribute: one of `traced`.
+            n: how many.
+            seed: of the shuffle.
         """
         if attribute not in TRACED:
             raise unknown("attribute to trace", attribute, TRACED)
@@ -84,7 +101,14 @@ class RealPrompts:
     def captions(
         self, n: int, seed: int, without: str | None = None, plain: bool = False
     ) -> list[str]:
-        """What people ask for: photos, and pictures by the painters; see `PaintedPrompts`."""
+        """What people ask for, photos and pictures by the painters, to be kept by an edit.
+
+        Args:
+            n: texts to draw; those that name `without` or are not `plain` are left out.
+            seed: of the draw.
+            without: a painter.
+            plain: photos only.
+        """
         rng = np.random.default_rng(seed)
         kinds = ("photo", *self.values["style"])
         out = []

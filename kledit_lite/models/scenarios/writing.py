@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -120,7 +120,7 @@ class Writing:
             raise unknown("chapter that writes", chapter, SIZES)
         return SIZES[chapter][self.profile]
 
-    def about(self, subjects: Sequence[str]) -> tuple[Triple, ...]:
+    def about(self, subjects: Collection[str]) -> tuple[Triple, ...]:
         """What is true of some people."""
         wanted = set(subjects)
         return tuple(t for t in self.triples if t.subject in wanted)
@@ -129,7 +129,7 @@ class Writing:
         """Some of the people, by the draw of the chapters."""
         return tuple(random.Random(seed).sample(self.subjects, count))
 
-    def texts(self, count: int, seed: int = 0, avoid: Sequence[str] = ()) -> list[str]:
+    def texts(self, count: int, seed: int = 0, avoid: Collection[str] = ()) -> list[str]:
         """True texts that name none of some people: a retain set.
 
         Args:
