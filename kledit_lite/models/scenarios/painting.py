@@ -45,22 +45,26 @@ class Sizes:
 SIZES: Mapping[str, Mapping[str, Sizes]] = {
     "causal-tracing": {
         "lite": Sizes(4, 1, 76), "laptop": Sizes(10, 2, 76), "gpu": Sizes(20, 4, 32, 7.5),
-        "rehearsal": Sizes(1, 1, 16, 7.5),
+        "rehearsal": Sizes(2, 1, 16, 7.5),
     },
     "locogen": {
         "lite": Sizes(5, 1, 72), "laptop": Sizes(10, 1, 72), "gpu": Sizes(20, 1, 32, 7.5),
-        "rehearsal": Sizes(1, 1, 16, 7.5),
+        "rehearsal": Sizes(2, 1, 16, 7.5),
     },
     "closed-form-editing": {
         "lite": Sizes(4, 1, 64), "laptop": Sizes(4, 1, 64), "gpu": Sizes(20, 1, 32, 7.5),
-        "rehearsal": Sizes(1, 1, 16, 7.5),
+        "rehearsal": Sizes(2, 1, 16, 7.5),
     },
     "neuron-editing": {
         "lite": Sizes(4, 1, 64), "laptop": Sizes(20, 2, 64), "gpu": Sizes(50, 4, 32, 7.5),
-        "rehearsal": Sizes(1, 1, 16, 7.5),
+        "rehearsal": Sizes(2, 1, 16, 7.5),
     },
 }  # fmt: skip
-"""Chapter -> profile -> sizes; those of lite and laptop are what the chapters run on."""
+"""Chapter -> profile -> sizes; those of lite and laptop are what the chapters run on.
+
+A rehearsal takes two steps: a schedule of one step, spaced as Stable Diffusion's, starts at the
+quietest timestep, where the text changes nothing.
+"""
 
 EXAMPLES = ("mondrian", "tiffany", "seurat", "hokusai")
 """Painters whose pictures tell them apart at a glance, the first one by himself."""
