@@ -10,6 +10,7 @@ import numpy as np
 
 from kledit_lite.core.arrays import unit_rows
 from kledit_lite.core.errors import KleditError, unknown
+from kledit_lite.core.identity import content_hash
 from kledit_lite.models.preprocess import check_images
 
 ABSTAINED = -1
@@ -64,7 +65,7 @@ class Accuracy:
 
     @property
     def value(self) -> float:
-        """Right ones of all: who abstains is not right."""
+        """Right ones of all, so that who abstains is not right."""
         return self.right / self.n
 
     @property
@@ -129,6 +130,9 @@ def accuracy(judge: Judge, images: np.ndarray, factor: str, truth: Sequence[obje
 class PaintedJudge:
     """``judge-tiny`` for pictures of any size: those not of 64 pixels are brought to it.
 
+    Args:
+        judge: ``zoo.load_judge()``.
+
     Attributes:
         name: ``"judge-tiny"``.
         factors: object, colour, place, style and count with their values.
@@ -142,6 +146,11 @@ class PaintedJudge:
 
         self.judge = judge
         self.factors = {f: tuple(SceneSet.names(f)) for f in HEADS}
+
+    @property
+    def key(self) -> str:
+        """What its answers depend on, for results that are kept in a folder."""
+        return content_hash(self.name, self.judge)
 
     def read(self, images: np.ndarray) -> dict[str, np.ndarray]:
         """The most likely value of every factor, as (N,) labels; it never abstains.
@@ -197,7 +206,7 @@ class ClipJudge:
         threshold: float = SURE,
         name: str = "CLIP",
     ) -> None:
-        self.clip, self.threshold, self.name = clip, threshold, name
+        self.clip, self.threshold, self.name, self.phrases = clip, threshold, name, phrases
         self.factors = {f: tuple(values) for f, values in phrases.items()}
         for factor, values in phrases.items():
             if len(values) < 2 or not all(values.values()):
@@ -210,6 +219,12 @@ class ClipJudge:
     def _texts(self, values: Mapping[str, Sequence[str]]) -> np.ndarray:
         rows = [unit_rows(self.clip.encode_text(list(t))).mean(axis=0) for t in values.values()]
         return unit_rows(np.stack(rows))  # (values, d)
+
+    @property
+    def key(self) -> str:
+        """What its answers depend on, for results that are kept in a folder."""
+        phrases = {f: {v: list(texts) for v, texts in p.items()} for f, p in self.phrases.items()}
+        return content_hash(self.name, self.threshold, phrases, self.clip)
 
     def probabilities(self, images: np.ndarray) -> dict[str, np.ndarray]:
         """Factor -> (N, values) probabilities, rows of which sum to 1."""

@@ -120,3 +120,12 @@ def test_values_that_are_too_few():
         ClipJudge(Plain(), {"colour": {"red": ["red"]}})
     with pytest.raises(KleditError, match="each with a text"):
         ClipJudge(Plain(), {"colour": {"red": ["red"], "blue": []}})
+
+
+def test_what_a_judge_answers_by_is_in_its_key(painted):
+    clip, texts = zoo.load_clip(), {"place": {"beach": ["a beach"], "city": ["a city"]}}
+    key = ClipJudge(clip, texts).key
+    assert key == ClipJudge(zoo.load_clip(), texts).key
+    other = {"place": {"beach": ["a beach"], "city": ["a town"]}}
+    assert len({key, ClipJudge(clip, texts, 0.7).key, ClipJudge(clip, other).key}) == 3
+    assert painted.key == PaintedJudge(zoo.load_judge()).key != key

@@ -8,7 +8,7 @@ from kledit_lite.models.miniatures import seeded
 from kledit_lite.models.miniatures.tokenizers import CONTEXT, clip_tokenizer
 
 SIDE = 17
-"""Side of the latents: odd, so that no code may count on halves; pictures have 136 pixels."""
+"""Side of the latents, odd, so that no code may count on halves; pictures have 136 pixels."""
 SHRINK = 32
 """Published widths are divided by this."""
 

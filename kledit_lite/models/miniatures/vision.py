@@ -20,7 +20,7 @@ ENCODERS: dict[str, tuple[str, str, dict[str, Any]]] = {
 }
 """Miniature -> timm's architecture, kind of training of the published weights, widths."""
 SIZES = ((136, 136), (151, 136), (136, 203))
-"""Height and width of the pictures, in pixels: no two alike, none a power of two."""
+"""Height and width of the pictures, in pixels; no two alike, none a power of two."""
 
 
 def build_encoder(name: str) -> tuple[Any, str]:

@@ -105,8 +105,8 @@ class Seeing:
         if kind == "test":
             scenes = held_out(n, seed=seed, processes=processes)
         else:
-            more = {"combos": "all"} if kind == "album" else {}
-            scenes = balanced(n, seed=seed, processes=processes, **more)
+            combos: Literal["all", "train"] = "all" if kind == "album" else "train"
+            scenes = balanced(n, seed, combos, processes)
         return Pictures(scenes.images, scenes.factor("object"), tuple(OBJECTS), scenes)
 
 
