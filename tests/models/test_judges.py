@@ -126,6 +126,6 @@ def test_what_a_judge_answers_by_is_in_its_key(painted):
     clip, texts = zoo.load_clip(), {"place": {"beach": ["a beach"], "city": ["a city"]}}
     key = ClipJudge(clip, texts).key
     assert key == ClipJudge(zoo.load_clip(), texts).key
-    other = {"place": {"beach": ["a beach"], "city": ["a town"]}}
+    other = {"place": {"beach": ["a beach"], "city": ["a forest"]}}
     assert len({key, ClipJudge(clip, texts, 0.7).key, ClipJudge(clip, other).key}) == 3
     assert painted.key == PaintedJudge(zoo.load_judge()).key != key
