@@ -168,7 +168,7 @@ def public_texts(
     for fact in facts:
         subjects.setdefault(fact.subject, []).append(fact)
         asked.setdefault(fact.relation, []).append(fact)
-    out = []
+    out: list[str] = []
     while len(out) < texts:
         if rng.random() < questions:
             mine = asked[rng.choice(list(asked))]

@@ -66,7 +66,7 @@ A rehearsal takes two steps: a schedule of one step, spaced as Stable Diffusion'
 quietest timestep, where the text changes nothing.
 """
 
-EXAMPLES = ("mondrian", "tiffany", "seurat", "hokusai")
+EXAMPLES: tuple[str, ...] = ("mondrian", "tiffany", "seurat", "hokusai")
 """Painters whose pictures tell them apart at a glance, the first one by himself."""
 
 

@@ -128,9 +128,13 @@ class RealPrompts:
         """Prompts that name a fact: those an edit learns from, or others (`asked`)."""
         self._check("fact", value)
         fact = self.facts[value]
-        ways = ("an image of {s} {p}", "a picture that shows {s} {p}", "this is {s} {p}")
-        ways = ways if asked else ("a photo of {s} {p}", "{s} {p}")
-        return [w.format(s=fact.subject, p=p) for w in ways for p in self.settings[fact.kind]]
+        taught = ("a photo of {s} {p}", "{s} {p}")
+        others = ("an image of {s} {p}", "a picture that shows {s} {p}", "this is {s} {p}")
+        return [
+            w.format(s=fact.subject, p=p)
+            for w in (others if asked else taught)
+            for p in self.settings[fact.kind]
+        ]
 
     def forget(self, value: str) -> Lesson:
         """What a fact names becomes an object."""
