@@ -1,0 +1,213 @@
+"""Exercises: the top by gradient, the L1 projection, a drop with its pairs, and wrong labels."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from kledit_lite.course.checks import Wrong, exercise
+from kledit_lite.course.oracle import call, compare
+
+
+def hardest(gradient: np.ndarray, labels: np.ndarray, k: int) -> np.ndarray:
+    """The k rows of each class with the largest gradient, class by class."""
+    rows = [np.flatnonzero(labels == j) for j in range(int(labels.max()) + 1)]
+    return np.concatenate([r[np.argsort(-gradient[r], kind="stable")[:k]] for r in rows])
+
+
+@exercise(
+    "hard-tasks-a",
+    "One step, in one line",
+    minutes=10,
+    prompt="""
+    `gradient` (M,) is the derivative of the queries' loss in each image's weight, `labels` (M,) the
+    images' classes from 0. Write `hardest(gradient, labels, k)`: the row numbers of the `k` images
+    of each class with the largest gradient, class by class, largest first. Check it:
+    `check("hard-tasks-a", hardest)`.
+    """,
+    hints=(
+        "np.flatnonzero(labels == j) are the rows of class j.",
+        "np.argsort(-gradient[rows]) puts the largest first.",
+        "np.concatenate of rows[np.argsort(-gradient[rows])[:k]] over the classes.",
+    ),
+)
+def check_hardest(answer: Any, rng: np.random.Generator) -> str | None:
+    """Gradients of both signs."""
+    cases = []
+    for _ in range(5):
+        labels = rng.permutation(np.arange(24) % 3)
+        cases.append((rng.normal(size=24), labels, int(rng.integers(2, 6))))
+    compare(answer, hardest, cases, "the rows", {
+        "those are the easiest: the smallest gradients": lambda g, y, k: hardest(-g, y, k),
+        "rank by the gradient, not by its size: a negative one lowers the loss":
+            lambda g, y, k: hardest(np.abs(g), y, k),
+        "largest first within a class, please": lambda g, y, k: hardest(g, y, k)
+            .reshape(-1, k)[:, ::-1].ravel(),
+        "those are positions within the class; map them back to rows of the pool":
+            lambda g, y, k: np.concatenate([
+                np.argsort(-g[y == j], kind="stable")[:k] for j in range(int(y.max()) + 1)]),
+        "k images of each class, not of all of them": lambda g, y, k: np.argsort(
+            -g, kind="stable")[: k * (int(y.max()) + 1)],
+    })  # fmt: skip
+    return None
+
+
+def project(v: np.ndarray, k: float) -> np.ndarray:
+    """Nearest point of the L1 ball of radius k, by sorting."""
+    size = np.abs(v)
+    if size.sum() <= k:
+        return v
+    down = np.sort(size)[::-1]
+    level = (np.cumsum(down) - k) / np.arange(1, len(v) + 1)
+    cut = level[np.flatnonzero(down > level)[-1]]
+    return np.sign(v) * np.maximum(size - cut, 0)
+
+
+@exercise(
+    "hard-tasks-b",
+    "The projection, exactly",
+    difficulty="hard",
+    minutes=30,
+    prompt="""
+    Write `project(v, k)`: the nearest point to `v` (n,) with absolute values that sum to at most
+    `k`. It is soft thresholding, `sign(v) max(|v| - c, 0)`, at the c for which they sum to k; find
+    c by sorting, not by bisection, and leave a point inside the ball alone. Check it:
+    `check("hard-tasks-b", project)`.
+    """,
+    hints=(
+        "If the i largest survive, c is (their sum - k) / i.",
+        "The right i is the last one for which the i-th largest exceeds that c.",
+        "level = (np.cumsum(down) - k) / np.arange(1, n + 1); c = level[down > level][-1].",
+    ),
+)
+def check_project(answer: Any, rng: np.random.Generator) -> str | None:
+    """Points outside the ball and inside, with both signs."""
+    cases = [(rng.normal(size=9) * s, float(rng.uniform(1, 3))) for s in (3, 3, 1, 0.05, 2)]
+    compare(answer, project, cases, "the projection", {
+        "a point inside the ball is its own projection": lambda v, k: _always(v, k),
+        "that is scaling; the nearest point subtracts the same amount from each":
+            lambda v, k: v * min(1.0, k / np.abs(v).sum()),
+        "the signs are lost": lambda v, k: np.abs(project(v, k)),
+        "that cuts at the k-th largest; c makes the absolute values sum to k":
+            lambda v, k: np.sign(v) * np.maximum(
+                np.abs(v) - np.sort(np.abs(v))[::-1][min(int(k), len(v) - 1)], 0),
+    })  # fmt: skip
+    return None
+
+
+def _always(v: np.ndarray, k: float) -> np.ndarray:
+    """The soft threshold without the question whether the point is inside."""
+    down = np.sort(np.abs(v))[::-1]
+    level = (np.cumsum(down) - k) / np.arange(1, len(v) + 1)
+    cut = level[np.flatnonzero(down > level)[-1]]
+    return np.sign(v) * np.maximum(np.abs(v) - cut, 0)
+
+
+def mean_drop(random: np.ndarray, hard: np.ndarray) -> tuple[float, float]:
+    """Mean of the paired differences and its standard error."""
+    lost = random - hard
+    return float(lost.mean()), float(lost.std(ddof=1) / np.sqrt(len(lost)))
+
+
+@exercise(
+    "hard-tasks-c",
+    "A drop over tasks",
+    difficulty="medium",
+    minutes=10,
+    prompt="""
+    `random` and `hard` (T,) are accuracies of the same T tasks with a random and with a hard
+    support. Write `mean_drop(random, hard)`: the mean drop, and its standard error over tasks, as a
+    pair. Tasks differ a lot in difficulty: use that they are the same. Check it:
+    `check("hard-tasks-c", mean_drop)`.
+    """,
+    hints=(
+        "Subtract first, then look at the differences.",
+        "A standard error is the standard deviation (ddof=1) over the root of T.",
+        "lost = random - hard; lost.mean(), lost.std(ddof=1) / np.sqrt(len(lost)).",
+    ),
+)
+def check_mean_drop(answer: Any, rng: np.random.Generator) -> str | None:
+    """Tasks whose difficulty is shared by the two supports."""
+    cases = []
+    for _ in range(5):
+        task = rng.uniform(0.3, 0.9, size=int(rng.integers(8, 40)))
+        cases.append((task + rng.uniform(0, 0.1, len(task)), task - rng.uniform(0, 0.2, len(task))))
+    compare(answer, mean_drop, cases, "the drop and its standard error", {
+        "the drop is random minus hard": lambda a, b: (-mean_drop(a, b)[0], mean_drop(a, b)[1]),
+        "that treats the two as different tasks; take the standard error of the differences":
+            lambda a, b: (mean_drop(a, b)[0],
+                          np.sqrt(a.var(ddof=1) / len(a) + b.var(ddof=1) / len(b))),
+        "that is the standard deviation; divide by the square root of the number of tasks":
+            lambda a, b: (mean_drop(a, b)[0], (a - b).std(ddof=1)),
+        "use ddof=1: the mean was estimated from the same tasks":
+            lambda a, b: (mean_drop(a, b)[0], (a - b).std() / np.sqrt(len(a))),
+    })  # fmt: skip
+    return None
+
+
+def suspects(pool: Any, labels: Any, queries: Any, answers: Any, k: int) -> np.ndarray:
+    """The k images of each class that hurt the queries most: rows of the pool."""
+    from kledit_lite.influence import Task, one_step
+
+    shots = (k,) * (int(labels.max()) + 1)
+    return one_step(Task(pool, labels, queries, answers, shots))
+
+
+def _pool(rng: np.random.Generator) -> tuple[tuple[Any, ...], np.ndarray]:
+    """Painted pictures of four objects read by resnet-tiny, a tenth of the labels wrong."""
+    from kledit_lite.world import OBJECTS, SceneSet, render_many, sample_scenes
+    from kledit_lite.zoo import load_encoder
+
+    drawn = sample_scenes(900, seed=int(rng.integers(1 << 30)), combos="all")
+    scenes = [s for s in drawn if s.object in OBJECTS[:4]][:240]
+    pictures = SceneSet(tuple(scenes), render_many(scenes))
+    z = load_encoder("resnet-tiny").encode(pictures.images).astype(float)
+    z = 3 * (z - z.mean(axis=0)) / np.sqrt(((z - z.mean(axis=0)) ** 2).sum(axis=1).mean())
+    true, asked = pictures.factor("object"), np.arange(len(z)) < 60
+    labels = true[~asked].copy()
+    wrong = rng.random(len(labels)) < 0.1
+    labels[wrong] = (labels[wrong] + rng.integers(1, 4, size=int(wrong.sum()))) % 4
+    return (z[~asked], labels, z[asked], true[asked], 5), wrong
+
+
+@exercise(
+    "hard-tasks-d",
+    "Wrong labels in the pool",
+    difficulty="hard",
+    minutes=25,
+    prompt="""
+    About a tenth of a pool's labels are wrong. Write `suspects(pool, labels, queries, answers, k)`
+    with the library: `k` rows of the pool for each class that are most likely mislabelled, given
+    queries whose `answers` are right. Return row numbers. The checker paints the pictures, reads
+    them with `resnet-tiny` and knows which labels are wrong: at least four times as many of your
+    suspects must be wrong as of the pool. Check it: `check("hard-tasks-d", suspects)`.
+    """,
+    hints=(
+        "A support that makes the queries fail is full of images that belong elsewhere.",
+        "Task(pool, labels, queries, answers, (k,) * number_of_classes) is the task.",
+        "one_step(Task(...)) are the images whose weight raises the queries' loss the most.",
+    ),
+)
+def check_suspects(answer: Any, rng: np.random.Generator) -> str | None:
+    """One painted pool whose wrong labels are known."""
+    case, wrong = _pool(rng)
+    said = call(answer, *case)
+    try:
+        rows = np.asarray(said).astype(int).ravel()
+    except (TypeError, ValueError):
+        raise Wrong("return row numbers of the pool") from None
+    if len(rows) != 20 or len(set(rows.tolist())) != 20:
+        raise Wrong(
+            f"return 5 different rows for each of the 4 classes, 20 in all, not {len(rows)}"
+        )
+    if rows.min() < 0 or rows.max() >= len(wrong):
+        raise Wrong(f"rows of the pool run from 0 to {len(wrong) - 1}")
+    found, base = wrong[rows].mean(), wrong.mean()
+    best = wrong[suspects(*case)].mean()
+    if found < min(4 * base, best):
+        raise Wrong(
+            f"{found:.0%} of your suspects are mislabelled, and {base:.0%} of the pool; select the "
+            "images that raise the loss of the queries"
+        )
+    return None

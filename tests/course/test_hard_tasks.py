@@ -1,0 +1,45 @@
+"""Right answers pass on many seeds; usual mistakes get their own sentence."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from kledit_lite.course import grade
+from kledit_lite.course.chapters.hard_tasks import hardest, mean_drop, project, suspects
+
+RIGHT = {"hard-tasks-a": hardest, "hard-tasks-b": project, "hard-tasks-c": mean_drop}
+
+
+@pytest.mark.parametrize("id", RIGHT)
+def test_right_answers_pass_whatever_the_data(id):
+    for seed in range(25):
+        verdict = grade(id, RIGHT[id], seed)
+        assert verdict.right is True, (seed, verdict.message)
+
+
+def test_one_step_finds_the_wrong_labels():
+    assert grade("hard-tasks-d", suspects, 0).right is True
+
+
+def first_of_each_class(pool, labels, queries, answers, k):
+    return np.concatenate([np.flatnonzero(labels == j)[:k] for j in range(4)])
+
+
+MISTAKES = [
+    ("hard-tasks-a", lambda g, y, k: hardest(-g, y, k), "the easiest"),
+    ("hard-tasks-a", lambda g, y, k: hardest(np.abs(g), y, k), "not by its size"),
+    ("hard-tasks-b", lambda v, k: v * min(1, k / np.abs(v).sum()), "scaling"),
+    ("hard-tasks-c", lambda a, b: (mean_drop(a, b)[0], (a - b).std(ddof=1)), "square root"),
+    ("hard-tasks-c", lambda a, b: (-mean_drop(a, b)[0], mean_drop(a, b)[1]), "random minus hard"),
+    ("hard-tasks-d", lambda *case: [1, 2, 3], "20 in all"),
+    ("hard-tasks-d", lambda *case: np.arange(500, 520), "run from 0"),
+    ("hard-tasks-d", first_of_each_class, "are mislabelled"),
+]
+
+
+@pytest.mark.parametrize(("id", "answer", "words"), MISTAKES)
+def test_each_usual_mistake_gets_its_own_sentence(id, answer, words):
+    verdict = grade(id, answer, 0)
+    assert verdict.right is False
+    assert words in verdict.message
