@@ -191,12 +191,17 @@ def _pool(rng: np.random.Generator) -> tuple[tuple[Any, ...], np.ndarray]:
 )
 def check_suspects(answer: Any, rng: np.random.Generator) -> str | None:
     """One painted pool whose wrong labels are known."""
+    if not callable(answer):
+        call(answer)
     case, wrong = _pool(rng)
     said = call(answer, *case)
     try:
-        rows = np.asarray(said).astype(int).ravel()
+        rows = np.asarray(said, float).ravel()
     except (TypeError, ValueError):
         raise Wrong("return row numbers of the pool") from None
+    if not np.isfinite(rows).all() or (rows != rows.round()).any():
+        raise Wrong("return row numbers of the pool, whole numbers")
+    rows = rows.astype(int)
     if len(rows) != 20 or len(set(rows.tolist())) != 20:
         raise Wrong(
             f"return 5 different rows for each of the 4 classes, 20 in all, not {len(rows)}"
