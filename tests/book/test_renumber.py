@@ -116,8 +116,9 @@ def test_renumbering_breaks_nothing(book):
 
     moved = renumber(book)
     order = [c.slug for c in discover(book)]
-    assert order[1] == "dummy" and len(order) == len(before) + 1
-    assert order.index("locogen") == 4 and order.index("failure-modes") == 6
+    exchanged = {"failure-modes": "locogen", "locogen": "failure-modes"}
+    first, *rest = (exchanged.get(slug, slug) for slug in before)
+    assert order == [first, "dummy", *rest]
     assert {p.stem[3:] for p in moved} == set(order) - {"painted-world"}
     assert broken(book) == []
     check_toc(book, discover(book))
