@@ -7,6 +7,7 @@ import pytest
 
 from kledit_lite.course import grade
 from kledit_lite.course.chapters.hard_tasks import hardest, mean_drop, project, suspects
+from kledit_lite.influence import Task, one_step
 
 RIGHT = {"hard-tasks-a": hardest, "hard-tasks-b": project, "hard-tasks-c": mean_drop}
 
@@ -18,8 +19,21 @@ def test_right_answers_pass_whatever_the_data(id):
         assert verdict.right is True, (seed, verdict.message)
 
 
+def by_the_library(pool, labels, queries, answers, k):
+    return one_step(Task(pool, labels, queries, answers, (k,) * (labels.max() + 1)))
+
+
 def test_one_step_finds_the_wrong_labels():
-    assert grade("hard-tasks-d", suspects, 0).right is True
+    assert grade("hard-tasks-d", by_the_library, 0).right is True
+
+
+def test_the_checker_ranks_as_the_library_does():
+    rng = np.random.default_rng(0)
+    labels, answers = rng.permutation(np.arange(60) % 4), np.arange(20) % 4
+    centres = rng.normal(size=(4, 6))
+    pool, queries = (centres[y] + rng.normal(size=(len(y), 6)) for y in (labels, answers))
+    case = pool, labels, queries, answers, 5
+    assert suspects(*case).tolist() == by_the_library(*case).tolist()
 
 
 def first_of_each_class(pool, labels, queries, answers, k):

@@ -142,16 +142,6 @@ def check_same_decay(answer: Any, rng: np.random.Generator) -> str | None:
     return None
 
 
-def careless(features: Any, labels: Any, who: Any, test: Any, test_labels: Any) -> int:
-    """The labeller without whom the test loss falls the most, by second-order influence."""
-    from kledit_lite.influence import curvature, group_change, loss_change, softmax_head
-
-    at = curvature(softmax_head(features, labels, 0.01))
-    groups = who == np.arange(int(who.max()) + 1)[:, None]
-    change = loss_change(at, group_change(at, groups), test, test_labels, linear=False)
-    return int(change.mean(axis=1).argmin())
-
-
 _PLACES = 6  # the classes of the exercise below
 
 
@@ -206,9 +196,6 @@ def check_careless(answer: Any, rng: np.random.Generator) -> str | None:
             continue
         if not 0 <= said <= case[2].max():
             raise Wrong(f"labellers are numbered 0 to {case[2].max()}, got {said}")
-        at_most = careless(case[0], case[1], case[2], case[3], case[4])
-        if at_most != guilty:  # the method itself can fail on a draw: no one is blamed for that
-            continue
         raise Wrong(
             f"labeller {guilty} guessed and you name {said}; a group that harms has a change below "
             "0, so look for the lowest"
