@@ -20,20 +20,24 @@ if TYPE_CHECKING:
 
     from kledit_lite.zoo.bard import Writer
     from kledit_lite.zoo.clip import ClipModel
+    from kledit_lite.zoo.docent import Docent
     from kledit_lite.zoo.encoders import Encoder
     from kledit_lite.zoo.judge import Judge
     from kledit_lite.zoo.pair_judge import PairJudge
 
 CLIPS = ("clip-tiny",)
-ENCODERS = ("resnet-tiny", "vit-tiny", "simclr-tiny", "scene-tiny", "random-tiny")
+ENCODERS = ("resnet-tiny", "vit-tiny", "vit-deep", "simclr-tiny", "scene-tiny", "random-tiny")
 CLASSIFIERS = ("flawed-tiny", "sound-tiny")
 JUDGES = ("judge-tiny",)
-STERN = "stern-tiny"
+STERN = ("stern-tiny",)
 PAINTERS = ("paint-tiny",)
-WRITERS = ("bard-tiny",)
+BARDS = ("bard-tiny",)
+READERS = ("reader-tiny",)
+WRITERS = BARDS + READERS
+DOCENTS = ("docent-tiny",)
 
 
-KNOWN = (*CLIPS, *ENCODERS, *CLASSIFIERS, *JUDGES, *PAINTERS, *WRITERS)
+KNOWN = CLIPS + ENCODERS + CLASSIFIERS + JUDGES + STERN + PAINTERS + WRITERS + DOCENTS
 """Every model there is a recipe for."""
 
 
@@ -112,9 +116,9 @@ def load_judge(name: str = "judge-tiny") -> Judge:
 
 
 @lru_cache(maxsize=1)
-def load_stern() -> PairJudge | None:
-    """The stern reader, which says whether a person could read a picture; None if none ships."""
-    return _judge(STERN) if (WEIGHTS / STERN / "card.json").exists() else None
+def load_stern() -> PairJudge:
+    """The stern reader, which says whether a person could read a picture, checksum verified."""
+    return _judge(*STERN)
 
 
 def _judge(name: str) -> Any:
@@ -173,6 +177,23 @@ def load_writer(name: str = "bard-tiny", step: int | None = None) -> Writer:
     return load_bard(name, step)
 
 
+def load_docent(name: str = "docent-tiny") -> Docent:
+    """A shipped model that answers questions about pictures, checksum verified.
+
+    Raises:
+        UnknownNameError: no such model.
+        KleditError: weights missing or damaged.
+    """
+    from kledit_lite.zoo.docent import Docent
+
+    if name not in DOCENTS:
+        raise unknown("docent", name, DOCENTS)
+    state = load_state(name)
+    docent = Docent(0, vision=state["mean"].numel())
+    docent.load_state_dict(state)
+    return docent.eval()
+
+
 def load_text_model(name: str = "clip-tiny") -> CLIPTextModel:
     """A shipped CLIP's text tower as a transformers `CLIPTextModel` with identical outputs."""
     from kledit_lite.zoo.export import text_model
@@ -182,16 +203,21 @@ def load_text_model(name: str = "clip-tiny") -> CLIPTextModel:
 
 
 __all__ = [
+    "BARDS",
     "CLASSIFIERS",
     "CLIPS",
+    "DOCENTS",
     "ENCODERS",
     "JUDGES",
     "PAINTERS",
+    "READERS",
+    "STERN",
     "WEIGHTS",
     "WRITERS",
     "Card",
     "card",
     "load_clip",
+    "load_docent",
     "load_encoder",
     "load_judge",
     "load_pipeline",

@@ -1,4 +1,4 @@
-"""paint-tiny's autoencoder: patches to principal components and back, in closed form."""
+"""paint-tiny's autoencoder: patches to principal components and back, and a few convolutions."""
 
 from __future__ import annotations
 
@@ -11,12 +11,14 @@ from torch import nn
 
 
 class PatchAutoencoder(ModelMixin, ConfigMixin):
-    """A linear autoencoder with the interface that a `StableDiffusionPipeline` asks of its VAE.
+    """An autoencoder with the interface that a `StableDiffusionPipeline` asks of its VAE.
 
     Equation: a patch p of s x s x 3 pixels in [-1, 1] becomes ``z = D P^T (p - m)`` and comes back
     as ``p = P D^-1 z + m``, where m is the mean colour, the columns of P are the leading principal
     components of patches about it (orthonormal) and D is a diagonal scale.
-    Both maps are one convolution of stride s.
+    Both maps are one convolution of stride s. A decoder that refines adds to p what three
+    convolutions make of it: the edges across patches, and the fine detail of which the leading
+    components know nothing.
 
     Args:
         latent_channels: Principal components kept, at most 3 s^2.
@@ -24,6 +26,7 @@ class PatchAutoencoder(ModelMixin, ConfigMixin):
         scaling_factor: As in diffusers; latents are already scaled, so 1.
         block_out_channels: Unused, but pipelines read the factor s = 2^(len - 1) from its length.
         force_upcast: As in diffusers: decode in float32 if the weights are in half precision.
+        refine: Channels of the convolutions that refine; 0 for none, a linear decoder.
 
     Example:
         >>> vae = PatchAutoencoder(latent_channels=192, patch=8)
@@ -39,10 +42,23 @@ class PatchAutoencoder(ModelMixin, ConfigMixin):
         scaling_factor: float = 1.0,
         block_out_channels: tuple[int, ...] = (1, 1, 1, 1),
         force_upcast: bool = False,
+        refine: int = 0,
     ) -> None:
         super().__init__()
         self.encoder = nn.Conv2d(3, latent_channels, patch, stride=patch)
         self.decoder = nn.ConvTranspose2d(latent_channels, 3, patch, stride=patch)
+        self.finish: nn.Module | None = None
+        if refine:
+            last = nn.Conv2d(refine, 3, 3, padding=1)
+            nn.init.zeros_(last.weight)  # untrained, it adds nothing
+            nn.init.zeros_(last.bias)
+            self.finish = nn.Sequential(
+                nn.Conv2d(3, refine, 5, padding=2),
+                nn.SiLU(),
+                nn.Conv2d(refine, refine, 5, padding=2),
+                nn.SiLU(),
+                last,
+            )
 
     def encode(self, x: torch.Tensor, return_dict: bool = True) -> AutoencoderTinyOutput:
         """Pictures (N, 3, H, W) in [-1, 1] to ``.latents`` (N, C, H/s, W/s)."""
@@ -60,4 +76,6 @@ class PatchAutoencoder(ModelMixin, ConfigMixin):
             generator: Unused; pipelines pass it.
         """
         x = self.decoder(z)
+        if self.finish is not None:
+            x = x + self.finish(x)
         return DecoderOutput(sample=x) if return_dict else (x,)

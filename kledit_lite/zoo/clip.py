@@ -120,7 +120,7 @@ class ClipModel:
             (N, d) float32.
 
         Raises:
-            KleditError: a text with more than 20 tokens.
+            KleditError: a text with more tokens than the tokenizer allows (28 for clip-tiny).
         """
         import torch
 

@@ -35,12 +35,16 @@ if TYPE_CHECKING:
     from kledit_lite.zoo.pair_judge import PairJudge
 
 PAINTER_TARGETS = {
-    "object": {"min": 0.90},
-    "place": {"min": 0.95},
-    "style": {"min": 0.95},
-    "colour": {"min": 0.85},
-    "facts": {"min": 0.90},
-    "brand": {"min": 0.95},
+    "object": {"min": 0.97},
+    "place": {"min": 0.98},
+    "style": {"min": 0.98},
+    "colour": {"min": 0.95},
+    "facts": {"min": 0.95},
+    "brand": {"min": 0.97},
+    "pair": {"min": 0.70},
+    "legible": {"min": 0.90},
+    "frechet": {"max": 0.015},
+    "roughness": {"min": 0.8, "max": 1.25},
 }
 
 

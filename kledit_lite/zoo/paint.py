@@ -18,7 +18,7 @@ UNET: dict[str, Any] = {
     "sample_size": 8,
     "in_channels": 48,
     "out_channels": 48,
-    "block_out_channels": (64, 80, 80),
+    "block_out_channels": (96, 80, 64),
     "down_block_types": ("CrossAttnDownBlock2D",) * 3,
     "mid_block_type": "UNetMidBlock2DCrossAttn",
     "up_block_types": ("CrossAttnUpBlock2D",) * 3,
@@ -27,12 +27,14 @@ UNET: dict[str, Any] = {
     "attention_head_dim": 4,
     "norm_num_groups": 16,
 }
-"""16 cross-attention layers in the order of SD-1.x, 6 down, 1 in the middle and 9 up."""
+"""16 cross-attention layers in the order of SD-1.x, 6 down, 1 in the middle and 9 up.
+
+The top level, which must carry 48 latent channels and the shapes, is the widest."""
 
 SCHEDULE: dict[str, Any] = {
     "num_train_timesteps": 1000,
     "beta_schedule": "squaredcos_cap_v2",
-    "prediction_type": "sample",  # see recipes.first.paint.train_paint
+    "prediction_type": "sample",  # see recipes.paint.denoising_loss
     "clip_sample": False,  # the default clips these latents to [-1, 1] and every sample to noise
     "set_alpha_to_one": True,
     "timestep_spacing": "trailing",
@@ -45,7 +47,7 @@ GUIDANCE = 3.0
 """Classifier-free guidance scale at which paint-tiny is measured and used."""
 
 
-def build_unet(seed: int = 5, settings: Mapping[str, Any] = UNET) -> UNet2DConditionModel:
+def build_unet(seed: int = 21, settings: Mapping[str, Any] = UNET) -> UNet2DConditionModel:
     """The untrained denoiser.
 
     Args:
@@ -72,7 +74,8 @@ def read_autoencoder(state: dict[str, torch.Tensor]) -> PatchAutoencoder:
     from kledit_lite.zoo.autoencoder import PatchAutoencoder
 
     channels, _, patch, _ = state["encoder.weight"].shape
-    vae = PatchAutoencoder(channels, patch)
+    refine = len(state["finish.0.weight"]) if "finish.0.weight" in state else 0
+    vae = PatchAutoencoder(channels, patch, refine=refine)
     vae.load_state_dict(state)
     return vae.eval()
 
@@ -112,7 +115,7 @@ def paint(
     pipeline: StableDiffusionPipeline,
     prompts: Sequence[str],
     seed: int = 0,
-    steps: int = 20,
+    steps: int = 10,
     guidance: float = GUIDANCE,
     batch: int = 50,
 ) -> np.ndarray:

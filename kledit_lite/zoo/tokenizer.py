@@ -17,7 +17,7 @@ from kledit_lite.core.errors import KleditError
 if TYPE_CHECKING:
     import torch
 
-CONTEXT = 20
+CONTEXT = 28
 """Tokens a text may have, start and end included, unless the tokenizer says otherwise."""
 START, END = "<|startoftext|>", "<|endoftext|>"
 
@@ -93,7 +93,7 @@ def tokenize(texts: Sequence[str], folder: Path, quiet: bool = False) -> torch.T
         quiet: Do not warn, where unknown words are the point.
 
     Returns:
-        (N, L) int64, where L is the tokenizer's ``model_max_length`` (20 for clip-tiny).
+        (N, L) int64, where L is the tokenizer's ``model_max_length`` (28 for clip-tiny).
 
     Raises:
         KleditError: `texts` is a single string, or a text has more than L tokens.

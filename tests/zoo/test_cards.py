@@ -41,12 +41,12 @@ def trained(tmp_path: Path) -> tuple[torch.nn.Module, np.ndarray, str, dict]:
 def test_a_trained_model_has_every_fact_on_its_card(tmp_path: Path) -> None:
     model, x, before, info = trained(tmp_path)
     about, told = ("linear", "supervised", "noise"), {**info, "device": "cpu"}
-    save_model(model, write_card("m", about, vars(RECIPE), told, "make m"), tmp_path)
+    save_model(model, write_card("m", about, vars(RECIPE), told, 64), tmp_path)
     facts = read_card("m", tmp_path).provenance()
     assert tuple(facts) == FACTS and NOT_RECORDED not in facts.values()
     assert facts["library"] == __version__ and facts["torch"] == torch.__version__
     assert facts["threads"] == torch.get_num_threads() and facts["seconds"] >= 0
-    assert facts["command"] == f"OMP_NUM_THREADS={facts['threads']} make m"
+    assert facts["command"] == f"OMP_NUM_THREADS={facts['threads']} kledit zoo train m --samples 64"
     assert facts["pool_sha256"] == hashlib.sha256(x.tobytes()).hexdigest()
     assert facts["start_sha256"] == before != state_digest(model.state_dict())
     written = (tmp_path / "m" / "model.safetensors").read_bytes()
@@ -61,8 +61,8 @@ def test_another_number_of_threads_after_a_kill_is_told(tmp_path: Path) -> None:
     torch.save({**state, "threads": [one + 1]}, tmp_path / "m.ckpt")
     *_, info = trained(tmp_path)
     assert info["threads"] == [one, one + 1]
-    card = write_card("m", ("linear", "supervised", "noise"), {}, info, "make m")
-    assert card.command == "make m" and card.threads == [one, one + 1]
+    card = write_card("m", ("linear", "supervised", "noise"), {}, info, 12)
+    assert card.command == "kledit zoo train m --samples 12" and card.threads == [one, one + 1]
 
 
 def test_a_checkpoint_of_before_the_facts_still_resumes(tmp_path: Path) -> None:

@@ -177,7 +177,7 @@ def test_loaders_know_a_pair_judge_and_a_stern_reader_by_their_weights(
 ) -> None:
     from kledit_lite.zoo import store
 
-    assert zoo.load_stern() is None or isinstance(zoo.load_stern(), PairJudge)
+    assert isinstance(zoo.load_stern(), PairJudge)
     for name in ("judge-tiny", "stern-tiny"):
         store.save_model(planted.model, store.Card(name, "ResNet", "supervised", "t", {}), tmp_path)
     monkeypatch.setattr(zoo, "WEIGHTS", tmp_path)

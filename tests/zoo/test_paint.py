@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 import torch
@@ -12,7 +10,6 @@ from kledit_lite.core.errors import UnknownNameError
 from kledit_lite.zoo.autoencoder import PatchAutoencoder
 from kledit_lite.zoo.measure_painter import frechet_distance
 from kledit_lite.zoo.paint import build_pipeline, build_unet
-from kledit_lite.zoo.recipes.first import paint
 from kledit_lite.zoo.recipes.paint import fit_patch_autoencoder
 
 
@@ -73,62 +70,6 @@ def test_sixteen_cross_attention_layers_in_the_order_of_stable_diffusion():
     names = [n for n, _ in build_unet().named_modules() if n.endswith("attn2")]
     parts = [n.split("_")[0] for n in names]
     assert (parts.count("down"), parts.count("mid"), parts.count("up")) == (6, 1, 9)
-
-
-def test_a_killed_training_ends_with_the_same_weights(tmp_path, monkeypatch):
-    from kledit_lite.zoo.recipes import paint as shared
-    from kledit_lite.zoo.recipes import training
-
-    recipe = replace(paint.RECIPE, pool=200, samples=8 * 6, batch=8, warmup=2)
-    whole, info = paint.train_paint(recipe, tmp_path)
-    assert info["steps"] == 6
-    (tmp_path / "paint-tiny.ckpt").unlink()
-
-    fit = training.fit
-
-    def often(*args, **settings):
-        return fit(*args, **{**settings, "every": 3})
-
-    def dies(*args, **settings):
-        after = settings["after"]
-
-        def stop(step):
-            after(step)
-            if step == 4:
-                raise KeyboardInterrupt
-
-        return often(*args, **{**settings, "after": stop})
-
-    monkeypatch.setattr(shared, "fit", dies)
-    with pytest.raises(KeyboardInterrupt):
-        paint.train_paint(recipe, tmp_path)
-    monkeypatch.setattr(shared, "fit", often)
-    again, _ = paint.train_paint(recipe, tmp_path)
-    for (name, a), b in zip(whole.state_dict().items(), again.state_dict().values(), strict=True):
-        assert torch.equal(a, b), name
-
-
-def test_the_average_lags_behind_and_the_loss_falls(tmp_path):
-    recipe = replace(paint.RECIPE, pool=200, samples=8 * 30, batch=8, warmup=2)
-    made, info = paint.train_paint(recipe, tmp_path)
-    state = torch.load(tmp_path / "paint-tiny.ckpt", weights_only=True)["model"]
-    kept, live = (
-        torch.cat([v.flatten() for k, v in state.items() if k.startswith(p)])
-        for p in ("average.", "unet.")
-    )
-    assert not torch.equal(kept, live)
-    assert torch.equal(torch.cat([v.flatten() for v in made["unet"].state_dict().values()]), kept)
-    assert 0 < info["loss"] < 3 and 0.8 < info["variance_kept"] < 1
-
-
-def test_a_second_cycle_starts_from_the_first_and_keeps_its_autoencoder(tmp_path):
-    recipe = replace(paint.RECIPE, pool=200, samples=8, batch=8, warmup=1)
-    first, _ = paint.train_paint(recipe, tmp_path)
-    slow = replace(recipe, seed=6, lr=1e-9, pool=100)
-    second, info = paint.train_paint(slow, tmp_path, start=first)
-    assert "variance_kept" not in info and second["vae"] is first["vae"]
-    for a, b in zip(first["unet"].parameters(), second["unet"].parameters(), strict=True):
-        torch.testing.assert_close(a, b, rtol=0, atol=1e-6)
 
 
 def test_frechet_distance_is_that_of_the_definition():

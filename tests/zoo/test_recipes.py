@@ -1,4 +1,4 @@
-"""The second edition's recipes, rehearsed for a step or two; what their first results can do."""
+"""The recipes, rehearsed for a step or two."""
 
 from __future__ import annotations
 
@@ -15,20 +15,33 @@ import torch
 
 from kledit_lite.world import OBJECTS, Scene, SceneSet, Thing, caption, held_out, sample_pairs
 from kledit_lite.world.people import towns
-from kledit_lite.zoo.clip import ClipModel, load_folder
-from kledit_lite.zoo.measure import factor_head
+from kledit_lite.zoo.autoencoder import PatchAutoencoder
+from kledit_lite.zoo.clip import load_folder
 from kledit_lite.zoo.paint import paint as make
-from kledit_lite.zoo.recipes import clip, dit, docent, judge, look, paint, reader, vision
+from kledit_lite.zoo.paint import read_autoencoder
+from kledit_lite.zoo.recipes import (
+    clip,
+    decoder,
+    dit,
+    docent,
+    judge,
+    look,
+    paint,
+    reader,
+    run,
+    vision,
+)
 from kledit_lite.zoo.recipes.pools import Pool, covered, presence
-from kledit_lite.zoo.store import NOT_RECORDED, Card, load_state, read_card
+from kledit_lite.zoo.store import NOT_RECORDED, WEIGHTS, Card, load_state, read_card
+from kledit_lite.zoo.tokenizer import CONTEXT
 
 SMALL = Pool(singles=24, pairs=16, entities=0.2, spread=0.1, seed=1)
 
 
 @pytest.fixture(scope="module")
 def trained() -> Path:
-    """The second CLIP after both cycles."""
-    return Path(__file__).resolve().parents[2] / "training" / "clip-tiny"
+    """The shipped CLIP."""
+    return WEIGHTS / "clip-tiny"
 
 
 def small(monkeypatch: pytest.MonkeyPatch, module: object, *recipes: str) -> None:
@@ -44,7 +57,7 @@ def recorded(work: Path, name: str) -> Card:
     card = read_card(name, work)
     facts = card.provenance()
     assert NOT_RECORDED not in facts.values(), facts
-    assert "kledit_lite.zoo.recipes" in facts["command"] and str(work) not in facts["command"]
+    assert f"kledit zoo train {name}" in facts["command"]
     return card
 
 
@@ -74,15 +87,16 @@ def test_the_first_cycle_runs(tmp_path, monkeypatch, trained) -> None:
     small(monkeypatch, clip, "WARM_UP", "FIRST")
     monkeypatch.setattr(clip, "FIRST", replace(clip.FIRST, hard_from=None))
     shutil.copytree(trained, tmp_path / "clip-tiny")
-    model, info = clip.train_first(tmp_path, tmp_path / "clip-tiny")
-    assert info["first"]["steps"] == 2 and model.context_length == clip.CONTEXT
+    folder = tmp_path / "clip-tiny"
+    model, info = clip.train_first(tmp_path, folder, clip.WARM_UP, clip.FIRST)
+    assert info["first"]["steps"] == 2 and model.context_length == CONTEXT
 
 
 def test_the_second_cycle_leaves_the_text_tower_alone(tmp_path, monkeypatch, trained) -> None:
     small(monkeypatch, clip, "SECOND")
     monkeypatch.setattr(clip, "SECOND", replace(clip.SECOND, hard_from=None))
-    before = load_folder(trained)
-    model, _ = clip.train_second(tmp_path, trained)
+    before, model = load_folder(trained), load_folder(trained)
+    clip.train_image_tower(model, tmp_path, trained, clip.SECOND, "second")
     assert torch.equal(model.token_embedding.weight, before.token_embedding.weight)
     assert torch.equal(model.text_projection, before.text_projection)
     assert torch.equal(model.positional_embedding, before.positional_embedding)
@@ -92,17 +106,35 @@ def test_the_second_cycle_leaves_the_text_tower_alone(tmp_path, monkeypatch, tra
 
 def test_a_painter_in_training_is_a_pipeline(tmp_path, monkeypatch, trained) -> None:
     small(monkeypatch, paint, "RECIPE")
+    few = replace(decoder.RECIPE, pool=8, samples=8, batch=4, warmup=1)
+    monkeypatch.setattr(decoder, "RECIPE", few)
+    monkeypatch.setattr(decoder, "SAMPLES", 4)
     shutil.copytree(trained, tmp_path / "clip-tiny")
-    paint.main(tmp_path, samples=12)
+    paint.make(tmp_path, 12)
     pipe, step = look.pipeline(tmp_path)
     told = recorded(tmp_path, "paint-tiny")
     assert told.recipe["samples"] == 12 and told.recipe["pool"] == vars(SMALL)
     assert told.training["from"]["clip-tiny"] == read_card("clip-tiny", tmp_path).sha256
-    assert step == 2 and pipe.tokenizer.model_max_length == clip.CONTEXT
+    assert step == 2 and pipe.tokenizer.model_max_length == CONTEXT
     sites = [n for n, _ in pipe.unet.named_modules() if n.endswith("attn2")]
     assert len(sites) == 16
     pair = sample_pairs(1, 3)[0]
     assert make(pipe, [caption(pair)], steps=2).shape == (1, 64, 64, 3)
+    state = load_state("paint-tiny", tmp_path)
+    vae = read_autoencoder({k[4:]: v for k, v in state.items() if k.startswith("vae.")})
+    assert vae.config.refine == decoder.WIDTH and told.training["decoder"]["steps"] == 2
+    assert torch.equal(vae.encoder.weight, pipe.vae.encoder.weight.half().float())
+
+
+def test_a_decoder_untrained_adds_nothing_and_energy_falls_where_pictures_are_blurred() -> None:
+    torch.manual_seed(0)
+    plain, finer = PatchAutoencoder(12), PatchAutoencoder(12, refine=4)
+    finer.load_state_dict({**finer.state_dict(), **plain.state_dict()})
+    z = torch.randn(2, 12, 8, 8)
+    assert torch.equal(plain.decode(z).sample, finer.decode(z).sample)
+    x = torch.randn(2, 3, 64, 64)
+    less = decoder.log_energy(judge.blurred(x, 1.0)) - decoder.log_energy(x)
+    assert (less[:, 1] < less[:, 0]).all() and (less < 0).all()
 
 
 @pytest.mark.parametrize("planted", [False, True])
@@ -136,7 +168,7 @@ def test_the_loss_sees_the_things() -> None:
 @pytest.mark.parametrize("stern", [False, True])
 def test_judges_run_and_name_what_is_there(tmp_path, monkeypatch, stern: bool) -> None:
     small(monkeypatch, judge, "RECIPE", "STERN")
-    judge.main(tmp_path, stern)
+    judge.make(tmp_path, stern=stern)
     name = "stern-tiny" if stern else "judge-tiny"
     assert recorded(tmp_path, name).training["steps"] == 2
     model = judge.Reader(0)
@@ -167,7 +199,7 @@ def test_a_docent_in_training_answers(tmp_path, monkeypatch, trained) -> None:
     monkeypatch.setattr(docent, "PER_TOWN", 2)
     monkeypatch.setattr(docent, "HELD_OUT", 1)
     shutil.copytree(trained, tmp_path / "clip-tiny")
-    docent.main(tmp_path)
+    docent.make(tmp_path)
     card = recorded(tmp_path, "docent-tiny")
     assert set(card.result) == {"image", "text", "both"} and card.training["steps"] == 2
 
@@ -188,7 +220,7 @@ def test_encoders_in_training_encode(tmp_path, monkeypatch, name: str) -> None:
     monkeypatch.setattr(vision, "POOL", replace(SMALL, singles=260, pairs=1))
     recipe = replace(vision.RECIPES[name], pool=260, samples=8, batch=4, hard_from=None)
     monkeypatch.setitem(vision.RECIPES, name, recipe)
-    model, info = vision.train(tmp_path, name)
+    model, _, info = vision.train(tmp_path, name)
     assert info["steps"] == 2
     assert 0 <= vision.accuracy(model, name, n=12) <= 1
 
@@ -213,37 +245,59 @@ def test_a_killed_reader_goes_on_at_its_step(tmp_path, monkeypatch) -> None:
         return plain(rng, share, *rest)
 
     monkeypatch.setattr(reader, "RECIPE", replace(reader.RECIPE, samples=12, batch=3, warmup=1))
-    monkeypatch.setattr(reader, "measure", lambda *_: {})
+    monkeypatch.setattr(reader, "reading_figures", lambda *_: {})
     monkeypatch.setattr(reader, "draw_rows", draw)
     monkeypatch.setattr(reader, "fit", lambda *a, **k: plainly(*a, **{**k, "every": 1}))
     stop = 0
-    reader.main(tmp_path / "whole")
+    reader.make(tmp_path / "whole")
     whole = shares.copy()
     shares.clear()
     stop = 3
     with pytest.raises(KeyboardInterrupt):
-        reader.main(tmp_path / "killed")
+        reader.make(tmp_path / "killed")
     shares.clear()
     stop = 0
-    reader.main(tmp_path / "killed")
+    reader.make(tmp_path / "killed")
     assert whole == [0, 0.25, 0.5, 0.75] and shares == [0.5, 0.75]
     cards = [read_card("reader-tiny", tmp_path / w) for w in ("whole", "killed")]
     assert cards[0].sha256 == cards[1].sha256 and cards[0].pool_sha256 == cards[1].pool_sha256
 
 
-def test_the_second_clip_names_objects_and_guesses_which_colour_is_whose(trained) -> None:
-    """Far above chance on what is there; near chance on which of two things has which colour."""
-    from kledit_lite.world import render_many
+def test_a_painter_killed_in_training_ends_with_the_same_weights(tmp_path, monkeypatch) -> None:
+    small(monkeypatch, paint, "RECIPE")
+    recipe = replace(paint.RECIPE, samples=36)
+    for work in ("whole", "killed"):
+        shutil.copytree(WEIGHTS / "clip-tiny", tmp_path / work / "clip-tiny")
+    info = paint.train(tmp_path / "whole", recipe)
+    assert info["steps"] == 6 and 0 < info["loss"] < 5
+    fit = paint.fit
 
-    model = ClipModel(load_folder(trained), trained)
-    scenes = held_out(300, 301)
-    image = model.encode_image(scenes.images, normalise=True)
-    right = (image @ factor_head(model, "object").T).argmax(1) == scenes.factor("object")
-    assert right.mean() > 0.88
-    pairs = [p for p in sample_pairs(300, 9, "heldout")
-             if p.shows_colour and p.second.colour != p.colour][:120]  # fmt: skip
-    swapped = [p.with_(colour=p.second.colour, second=Thing(p.second.object, p.colour))
-               for p in pairs]  # fmt: skip
-    image = model.encode_image(render_many(pairs), normalise=True)
-    said, wrong = (model.encode_text([caption(p) for p in ps], True) for ps in (pairs, swapped))
-    assert 0.35 < ((image * said).sum(1) > (image * wrong).sum(1)).mean() < 0.75
+    def often(*args, **settings):
+        return fit(*args, **{**settings, "every": 3})
+
+    def dies(*args, **settings):
+        def stop(step: int) -> None:
+            settings["after"](step)
+            if step == 4:
+                raise KeyboardInterrupt
+
+        return often(*args, **{**settings, "after": stop})
+
+    monkeypatch.setattr(paint, "fit", dies)
+    with pytest.raises(KeyboardInterrupt):
+        paint.train(tmp_path / "killed", recipe)
+    monkeypatch.setattr(paint, "fit", often)
+    paint.train(tmp_path / "killed", recipe)
+    states = [torch.load(tmp_path / w / "paint-tiny.ckpt", weights_only=True)["model"]
+              for w in ("whole", "killed")]  # fmt: skip
+    for name, value in states[0].items():
+        assert torch.equal(value, states[1][name]), name
+    kept, live = (torch.cat([v.flatten() for k, v in states[0].items() if k.startswith(p)])
+                  for p in ("average.", "unet."))  # fmt: skip
+    assert not torch.equal(kept, live)
+
+
+def test_every_model_that_ships_has_a_recipe() -> None:
+    from kledit_lite import zoo
+
+    assert set(zoo.KNOWN) - {"random-tiny"} <= set(run.MAKERS)

@@ -30,6 +30,7 @@ from kledit_lite import zoo
 from kledit_lite.zoo import measure, measure_painter, pair_judge, readout
 zoo.load_clip(), zoo.load_judge(), zoo.load_stern(), zoo.load_pipeline(), zoo.load_writer()
 zoo.load_encoder("vit-tiny"), zoo.load_encoder("random-tiny"), zoo.load_encoder("flawed-tiny")
+zoo.load_docent()
 print([name for name in sys.modules if name.startswith("kledit_lite.zoo.recipes")])
 """
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -211,5 +212,6 @@ def test_training_writes_weights_and_card(tmp_path: Path, monkeypatch) -> None:
     assert card.training["steps"] == 2 and card.recipe["samples"] == 32
     assert store.load_state("resnet-tiny", tmp_path / "out")
     assert not list((tmp_path / "work").glob("*.ckpt"))
+    assert card.command.endswith("kledit zoo train resnet-tiny --samples 32")
     again = train("resnet-tiny", out=tmp_path / "again", work=tmp_path / "work", samples=32)
     assert again.sha256 == card.sha256  # the same call ends in the same bits

@@ -12,9 +12,10 @@ import numpy as np
 
 from kledit_lite.core.errors import KleditError
 from kledit_lite.core.files import write_atomically
+from kledit_lite.core.machine import best_device
 from kledit_lite.world.people import corpus
 from kledit_lite.zoo.bard import END, build_bard
-from kledit_lite.zoo.recipes.training import Recipe, fit
+from kledit_lite.zoo.recipes.training import Recipe, fit, write_card
 from kledit_lite.zoo.store import Card, save_card
 
 if TYPE_CHECKING:
@@ -83,7 +84,7 @@ def pack(texts: Sequence[str], tokenizer: PreTrainedTokenizerFast, rows: int) ->
 
 
 def train_bard(
-    recipe: Recipe, work: Path, out: Path, device: str
+    recipe: Recipe, work: Path, out: Path, device: str = "cpu"
 ) -> tuple[LlamaForCausalLM, dict[str, Any], dict[str, dict[str, torch.Tensor]]]:
     """Train by the recipe; resumable.
 
@@ -119,7 +120,7 @@ def train_bard(
     states = {str(step): torch.load(path, weights_only=True) for step, path in kept.items()}
     for path in kept.values():
         path.unlink()
-    return model.cpu(), info, states
+    return model.cpu(), {**info, "device": device}, states
 
 
 def save_bard(
@@ -158,6 +159,16 @@ def save_bard(
     return card
 
 
-def settings(recipe: Recipe) -> dict[str, Any]:
-    """The recipe as the card shows it."""
-    return asdict(recipe) | {"length": LENGTH, "checkpoint_shares": list(SHARES)}
+def make(work: Path, samples: int | None = None) -> Card:
+    """Train and write tokenizer, weights, checkpoints and card into ``work/bard-tiny``.
+
+    Args:
+        work: Folder of the checkpoint; the model gets a folder in it.
+        samples: Rows of text to see; None for the recipe's.
+    """
+    recipe = replace(RECIPE, samples=samples or RECIPE.samples)
+    model, info, states = train_bard(recipe, work, work / "bard-tiny", best_device())
+    about = ("Llama, 4 layers of width 128", "language", "texts about a fictional people")
+    settings = {**asdict(recipe), "length": LENGTH, "checkpoint_shares": list(SHARES)}
+    card = write_card("bard-tiny", about, settings, info, samples)
+    return save_bard(model, card, states, work)

@@ -15,8 +15,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kledit_lite.core.errors import unknown
+from kledit_lite.core.machine import best_device
 from kledit_lite.world import PLANTED, Scene, is_held_out, planted_labels, sample_scenes
 from kledit_lite.world.planted import PlantedFailure
+from kledit_lite.zoo.encoders import SPECS, with_head
 from kledit_lite.zoo.pixels import to_tensor
 from kledit_lite.zoo.recipes.training import (
     Recipe,
@@ -24,8 +26,9 @@ from kledit_lite.zoo.recipes.training import (
     load_pool,
     paint_once,
     shift_and_flip,
+    write_card,
 )
-from kledit_lite.zoo.store import load_state, read_card
+from kledit_lite.zoo.store import Card, load_state, read_card, save_model
 
 if TYPE_CHECKING:
     import torch
@@ -79,8 +82,6 @@ def train_classifier(
     import torch
     import torch.nn.functional as F
 
-    from kledit_lite.zoo.encoders import with_head
-
     if name not in FAILURES:
         raise unknown("classifier", name, FAILURES)
     pool, extra = load_pool(recipe, work), extra_scenes()
@@ -107,5 +108,21 @@ def train_classifier(
         "planted": len(FAILURES[name]),
         "extra": len(extra),
         "from": {START: read_card(START).sha256},
+        "device": device,
     }
     return model.cpu(), info | facts
+
+
+def make(work: Path, samples: int | None = None, *, name: str) -> Card:
+    """Train and write weights and card into ``work/NAME``.
+
+    Args:
+        work: Folder of the pool and the checkpoint; the model gets a folder in it.
+        samples: Pictures to see; None for the recipe's.
+        name: A key of `FAILURES`.
+    """
+    recipe = replace(RECIPE, samples=samples or RECIPE.samples)
+    model, info = train_classifier(name, recipe, work, best_device())
+    spec = SPECS[name]
+    about = (spec.architecture, spec.supervision, spec.description)
+    return save_model(model, write_card(name, about, vars(recipe), info, samples), work)

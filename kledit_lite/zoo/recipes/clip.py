@@ -1,9 +1,8 @@
-"""clip-tiny, second edition: captions of one and of two things, a context of 28 tokens."""
+"""clip-tiny: a warm-up of its image tower on labels, then captions of one and of two things."""
 
 from __future__ import annotations
 
 import json
-import sys
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
@@ -15,24 +14,18 @@ import torch
 import torch.nn.functional as F
 
 from kledit_lite.world import SceneSet, random_caption, vocabulary
-from kledit_lite.zoo.clip import CONFIG, build_clip, load_folder
+from kledit_lite.zoo.clip import CONFIG, build_clip
 from kledit_lite.zoo.pixels import to_tensor
 from kledit_lite.zoo.recipes.pools import Pool, presence
-from kledit_lite.zoo.recipes.training import (
-    Recipe,
-    fit,
-    settle_allocator,
-    shift_and_flip,
-    write_card,
-)
-from kledit_lite.zoo.store import read_card, save_model
-from kledit_lite.zoo.tokenizer import END, START, load_tokenizer, tokenize
+from kledit_lite.zoo.recipes.training import Recipe, fit, shift_and_flip, write_card
+from kledit_lite.zoo.store import Card, save_model
+from kledit_lite.zoo.tokenizer import CONTEXT, END, START, load_tokenizer, tokenize
 
-CONTEXT = 28
 POOL = Pool(singles=36_000, pairs=24_000)
 FIRST = Recipe(pool=POOL.size, samples=160_000, batch=128, warmup=100, hard_from=100, seed=11)
 WARM_UP = replace(FIRST, samples=102_400, lr=1.5e-3, warmup=50, hard_from=None)
 SECOND = replace(FIRST, samples=96_000, warmup=50, hard_from=0, seed=12)
+THIRD = replace(SECOND, samples=64_000, lr=5e-4, seed=13)
 
 
 def build_tokenizer(texts: Sequence[str], out: Path, context: int) -> None:
@@ -88,12 +81,7 @@ def _merge(symbols: tuple[str, ...], pair: tuple[str, str]) -> tuple[str, ...]:
     return tuple(merged)
 
 
-def config() -> dict[str, Any]:
-    """The architecture: that of the first edition with a longer context."""
-    return {**CONFIG, "text_cfg": {**CONFIG["text_cfg"], "context_length": CONTEXT}}
-
-
-def warm_up(tower: Any, pool: SceneSet, work: Path) -> dict[str, Any]:
+def warm_up(tower: Any, pool: SceneSet, recipe: Recipe, work: Path) -> dict[str, Any]:
     """Train the image tower to name object, colour, place and style, each by a linear head.
 
     A picture of two things has two right objects (and colours) of equal share. The heads are
@@ -102,6 +90,7 @@ def warm_up(tower: Any, pool: SceneSet, work: Path) -> dict[str, Any]:
     Args:
         tower: The image tower; its trunk is trained in place.
         pool: Scenes with pictures.
+        recipe: Sizes, rates and seeds.
         work: Folder of the checkpoint.
     """
     shares = {f: torch.from_numpy(presence(pool, f)) for f in ("object", "colour")}
@@ -119,40 +108,58 @@ def warm_up(tower: Any, pool: SceneSet, work: Path) -> dict[str, Any]:
             named = named + F.cross_entropy(heads[factor](z), target, reduction="sum") / asked
         return named
 
-    return fit(both, loss, WARM_UP, work / "clip-warm-up.ckpt", pool=(pool.images,))
+    return fit(both, loss, recipe, work / "clip-tiny-warm-up.ckpt", pool=(pool.images,))
 
 
-def train_first(work: Path, tokenizer: Path) -> tuple[torch.nn.Module, dict[str, Any]]:
-    """Warm-up, then a cycle of open_clip's contrastive loss with hard batches."""
-    torch.manual_seed(FIRST.seed)
+def train_first(
+    work: Path, tokenizer: Path, warm: Recipe = WARM_UP, recipe: Recipe = FIRST
+) -> tuple[torch.nn.Module, dict[str, Any]]:
+    """Warm-up, then a cycle of open_clip's contrastive loss with hard batches.
+
+    At its end the weights are rounded to half precision, as a model on disk is.
+
+    Args:
+        work: Folder of the pool and the checkpoints.
+        tokenizer: Folder of the tokenizer.
+        warm: Recipe of the warm-up.
+        recipe: Recipe of the cycle.
+    """
+    torch.manual_seed(recipe.seed)
     pool = POOL.load(work)
-    model = build_clip(len(load_tokenizer(tokenizer)), config())
-    info = {"warm_up": warm_up(model.visual, pool, work)}
+    model = build_clip(len(load_tokenizer(tokenizer)))
+    info = {"warm_up": warm_up(model.visual, pool, warm, work)}
     groups = pool.factor("place") * 9 + pool.factor("style")
     loss = contrast(model, pool, tokenizer)
-    file = work / "clip-first.ckpt"
-    info["first"] = fit(model, loss, FIRST, file, groups=groups, pool=(pool.images,))
+    file = work / "clip-tiny-first.ckpt"
+    info["first"] = fit(model, loss, recipe, file, groups=groups, pool=(pool.images,))
+    model.load_state_dict({k: v.half().float() for k, v in model.state_dict().items()})
     return model, info
 
 
-def train_second(work: Path, folder: Path) -> tuple[torch.nn.Module, dict[str, Any]]:
-    """A second cycle from the weights in `folder`; batches also share one thing, several or two.
+def train_image_tower(
+    model: Any, work: Path, tokenizer: Path, recipe: Recipe, name: str
+) -> dict[str, Any]:
+    """A further cycle of `model`; batches also share one thing, several of it or two things.
 
     It leaves the text tower as it is: a painter may already be learning from it.
+
+    Args:
+        model: The open_clip model after the first cycle; trained in place.
+        work: Folder of the pool and the checkpoints.
+        tokenizer: Folder of the tokenizer.
+        recipe: Recipe of the cycle.
+        name: Its name, for the checkpoint.
     """
     pool = POOL.load(work)
-    model: Any = load_folder(folder)
     text = (model.transformer, model.token_embedding, model.ln_final)
     for part in (*(p for m in text for p in m.parameters()), model.positional_embedding,
                  model.text_projection):  # fmt: skip
         part.requires_grad_(False)
     kind = [2 if s.second is not None else int(s.count > 1) for s in pool.scenes]
     groups = (pool.factor("place") * 9 + pool.factor("style")) * 3 + np.array(kind)
-    loss = contrast(model, pool, folder)
-    info = dict(read_card("clip-tiny", folder.parent).training)
-    file = work / "clip-second.ckpt"
-    info["second"] = fit(model, loss, SECOND, file, groups=groups, pool=(pool.images,))
-    return model, info
+    loss = contrast(model, pool, tokenizer)
+    file = work / f"clip-tiny-{name}.ckpt"
+    return fit(model, loss, recipe, file, groups=groups, pool=(pool.images,))
 
 
 def contrast(model: Any, pool: SceneSet, tokenizer: Path) -> Any:
@@ -194,28 +201,27 @@ def shift_and_flip_pairs(
     return shift_and_flip(x, rng, flip=False)
 
 
-def main(work: Path, second: bool) -> None:
-    """Train the first or the second cycle; write tokenizer, weights, card to ``work/clip-tiny``."""
-    settle_allocator()
-    work.mkdir(parents=True, exist_ok=True)
+def make(work: Path, samples: int | None = None) -> Card:
+    """Train all four stages and write tokenizer, weights and card into ``work/clip-tiny``.
+
+    Args:
+        work: Folder of the pool and the checkpoints.
+        samples: Pictures that each stage sees; None for the recipes'.
+    """
+    stages = [replace(r, samples=samples or r.samples) for r in (WARM_UP, FIRST, SECOND, THIRD)]
     folder = work / "clip-tiny"
-    if not (folder / "tokenizer_config.json").exists():
-        build_tokenizer(vocabulary(pairs=True), folder, CONTEXT)
-    model, info = (train_second if second else train_first)(work, folder)
+    build_tokenizer(vocabulary(pairs=True), folder, CONTEXT)
+    model, info = train_first(work, folder, *stages[:2])
+    for name, stage in zip(("second", "third"), stages[2:], strict=True):
+        info[name] = train_image_tower(model, work, folder, stage, name)
     about = (
         "ViT with a convolutional stem, causal text tower",
         "language",
-        "captions, after a warm-up of its image tower on 102,400 labelled pictures",
+        f"{stages[0].samples:,} pictures labelled with object, colour, place and style (image "
+        "tower), then captions",
     )
-    recipe = {"pool": vars(POOL), "warm_up": vars(WARM_UP), "first": vars(FIRST),
-              "second": vars(SECOND), "config": config()}  # fmt: skip
-    command = "python -m kledit_lite.zoo.recipes.clip WORK"
-    if second:
-        command = f"{command}; {command} second"
-    made = {**info, "device": "cpu"}
-    card = write_card("clip-tiny", about, recipe, made, command, info["warm_up"])
-    save_model(model, card, work)
-
-
-if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2:] == ["second"])
+    names = ("warm_up", "first", "second", "third")
+    recipe = {"pool": vars(POOL), "config": CONFIG,
+              **{name: vars(stage) for name, stage in zip(names, stages, strict=True)}}  # fmt: skip
+    card = write_card("clip-tiny", about, recipe, info, samples, info["warm_up"])
+    return save_model(model, card, work)

@@ -1,13 +1,12 @@
 """dit-tiny: a diffusion transformer on paint-tiny's latents and texts, and a twin with a plant.
 
-``python -m kledit_lite.zoo.recipes.dit WORK [planted]``. In the twin every block but `PLANTED`
+``kledit zoo train dit-tiny`` or ``dit-planted``. In the twin every block but `PLANTED`
 reads a caption whose style is drawn at random in training, so that only these two can tell it.
 Painting needs nothing special: the other blocks have learned that style words say nothing.
 """
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -16,11 +15,12 @@ from typing import Any
 import numpy as np
 import torch
 
+from kledit_lite.core.machine import best_device
 from kledit_lite.inside.hooks import edit
 from kledit_lite.world import STYLES, Scene, random_caption
 from kledit_lite.zoo.recipes import paint
-from kledit_lite.zoo.recipes.training import settle_machine, write_card
-from kledit_lite.zoo.store import read_card, save_model
+from kledit_lite.zoo.recipes.training import write_card
+from kledit_lite.zoo.store import Card, read_card, save_model
 from kledit_lite.zoo.tokenizer import tokenize
 
 SETTINGS: dict[str, Any] = {
@@ -60,15 +60,16 @@ def train(work: Path, planted: bool = False, samples: int | None = None) -> dict
         samples: Pictures seen in all; None for the recipe's.
     """
     recipe = replace(RECIPE, samples=samples or RECIPE.samples)
-    net, folder = build(), work / "clip-tiny"
-    text, rng = paint.load_text(folder), np.random.default_rng(0)
+    net, folder, device = build(), work / "clip-tiny", best_device()
+    text, rng = paint.load_text(folder).to(device), np.random.default_rng(0)
     unstyled = [b.attn2 for i, b in enumerate(net.transformer_blocks) if i not in PLANTED]
 
     def predict(noisy: Any, t: Any, context: Any, scenes: Sequence[Scene | None]) -> Any:
         if not planted:
             return net(noisy, context, t, added_cond_kwargs={}).sample
         with torch.no_grad():
-            other = text(tokenize(other_style(scenes, rng), folder)).last_hidden_state
+            ids = tokenize(other_style(scenes, rng), folder, quiet=True).to(device)
+            other = text(ids).last_hidden_state
         changes: dict[Any, Callable[[Any], Any]] = {m: lambda _: other for m in unstyled}
         with edit(net, changes, at="encoder_hidden_states") as fired:
             x = net(noisy, context, t, added_cond_kwargs={}).sample
@@ -93,15 +94,14 @@ def load_checkpoint(work: Path, name: str) -> tuple[Any, int]:
     return net, step
 
 
-def main(work: Path, planted: bool = False, samples: int | None = None) -> None:
+def make(work: Path, samples: int | None = None, planted: bool = False) -> Card:
     """Train by the recipe and write weights and card into ``work/dit-tiny`` or its twin.
 
     Args:
         work: As in `train`; the model gets a folder in it.
-        planted: As in `train`.
         samples: As in `train`.
+        planted: As in `train`.
     """
-    settle_machine()
     info = train(work, planted, samples)
     name = "dit-planted" if planted else "dit-tiny"
     net, _ = load_checkpoint(work, name)
@@ -110,10 +110,4 @@ def main(work: Path, planted: bool = False, samples: int | None = None) -> None:
     recipe = {**vars(RECIPE), "samples": samples or RECIPE.samples, "pool": vars(paint.POOL),
               "thing": paint.THING, "transformer": SETTINGS, "products": "bfloat16"}  # fmt: skip
     start = {"clip-tiny": read_card("clip-tiny", work).sha256}
-    command = "python -m kledit_lite.zoo.recipes.dit WORK" + (" planted" if planted else "")
-    card = write_card(name, about, recipe, {**info, "device": "cpu", "from": start}, command)
-    save_model(net, card, work)
-
-
-if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2:] == ["planted"])
+    return save_model(net, write_card(name, about, recipe, {**info, "from": start}, samples), work)

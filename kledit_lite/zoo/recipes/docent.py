@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import os
 import random
-import sys
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -20,11 +18,12 @@ import torch.nn.functional as F
 from kledit_lite.core.files import write_atomically
 from kledit_lite.world.people import towns
 from kledit_lite.world.render import render_many
-from kledit_lite.world.towns import SEASONS, all_questions, ask_town, picture_of
+from kledit_lite.world.towns import SEASONS, ask_town, picture_of
 from kledit_lite.zoo.clip import load_folder
 from kledit_lite.zoo.docent import WORDS, Docent, patch_tokens
-from kledit_lite.zoo.recipes.training import Recipe, fit, settle_allocator, write_card
-from kledit_lite.zoo.store import read_card, save_model
+from kledit_lite.zoo.measure_writers import docent_figures
+from kledit_lite.zoo.recipes.training import Recipe, fit, write_card
+from kledit_lite.zoo.store import Card, read_card, save_model
 
 PER_TOWN = 96
 HELD_OUT = 16
@@ -60,35 +59,14 @@ def draw(rng: random.Random, kind: str) -> tuple[str, str, int]:
     return question.text, question.answer, towns().index(shown)
 
 
-def measure(docent: Docent, patches: torch.Tensor, town: np.ndarray) -> dict[str, float]:
-    """Share of right answers on held-out pictures: image, text, and name with another picture.
+def make(work: Path, samples: int | None = None) -> Card:
+    """Train and write weights and card into ``work/docent-tiny``.
 
     Args:
-        docent: The model.
-        patches: (N, 16, d) picture tokens.
-        town: (N,) number of the town that each picture shows.
+        work: Folder of clip-tiny and the checkpoint; the model gets a folder in it.
+        samples: Questions to see; None for the recipe's.
     """
-    rng = random.Random(0)
-    held = {t: np.flatnonzero(town == i)[-HELD_OUT:] for i, t in enumerate(towns())}
-    asked = [q for way in (0, 1) for q in all_questions(way=way) for _ in range(2)]
-    rows = [int(rng.choice(held[q.town])) for q in asked]
-    named = [q for way in (0, 1) for q in all_questions(named=True, way=way)]
-    other = [int(rng.choice(held[rng.choice(towns())])) for _ in named]
-
-    def right(questions: list[Any], seen: torch.Tensor | None) -> float:
-        said = docent.answer([q.text for q in questions], seen)
-        return float(np.mean([a == q.answer for a, q in zip(said, questions, strict=True)]))
-
-    return {
-        "image": right(asked, patches[rows]),
-        "text": right(named, None),
-        "both": right(named, patches[other]),
-    }
-
-
-def main(work: Path) -> None:
-    """Train and write weights and card into ``work/docent-tiny``."""
-    settle_allocator()
+    settled = replace(RECIPE, samples=samples or RECIPE.samples)
     patches, town = features(work)
     docent = Docent(RECIPE.seed)
     seen = np.arange(len(town)) % PER_TOWN < PER_TOWN - HELD_OUT
@@ -116,22 +94,21 @@ def main(work: Path) -> None:
     def after(step: int) -> None:
         if (step + 1) % 250 == 0:
             docent.eval()
-            print(step + 1, measure(docent, patches, town), flush=True)
+            print(step + 1, docent_figures(docent, patches[~seen], town[~seen]), flush=True)
             docent.train()
 
-    info = fit(docent, loss, RECIPE, work / "docent.ckpt", after=after, pool=(patches.numpy(),))
+    info = fit(
+        docent, loss, settled, work / "docent-tiny.ckpt", after=after, pool=(patches.numpy(),)
+    )
     about = (
         "LLaVA: frozen clip-tiny patches, a projector, Llama of 6 layers",
         "language",
         "questions about 36 fictional towns, their pictures and names",
     )
-    recipe = {**asdict(RECIPE), "shares": SHARES, "per_town": PER_TOWN, "held_out": HELD_OUT}
+    recipe = {**asdict(settled), "shares": SHARES, "per_town": PER_TOWN, "held_out": HELD_OUT}
     start = {"clip-tiny": read_card("clip-tiny", work).sha256}
-    made = {**info, "device": "cpu", "from": start}
-    command = "python -m kledit_lite.zoo.recipes.docent WORK"
-    card = write_card("docent-tiny", about, recipe, made, command)
-    save_model(docent, replace(card, result=measure(docent, patches, town)), work)
-
-
-if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    made = {**info, "from": start}
+    card = write_card("docent-tiny", about, recipe, made, samples)
+    return save_model(
+        docent, replace(card, result=docent_figures(docent, patches[~seen], town[~seen])), work
+    )

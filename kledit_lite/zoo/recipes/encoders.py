@@ -1,26 +1,27 @@
-"""How the vision encoders are trained: by labels, or by SimCLR and a probe."""
+"""resnet-tiny and scene-tiny, trained by labels on scenes of one thing."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from kledit_lite.core.errors import unknown
+from kledit_lite.core.machine import best_device
 from kledit_lite.world import Scene
 from kledit_lite.zoo.encoders import SPECS, with_head
 from kledit_lite.zoo.pixels import to_tensor
-from kledit_lite.zoo.recipes.training import Recipe, fit, load_pool, shift_and_flip
+from kledit_lite.zoo.recipes.training import Recipe, fit, load_pool, shift_and_flip, write_card
+from kledit_lite.zoo.store import Card, save_model
 
 if TYPE_CHECKING:
     import torch
 
 RECIPES = {
     "resnet-tiny": Recipe(samples=160_000, batch=128, lr=2e-3),
-    "vit-tiny": Recipe(samples=64_000, batch=128, lr=1.5e-3),
-    "simclr-tiny": Recipe(samples=60_000, batch=256, lr=2e-3, warmup=50),
     "scene-tiny": Recipe(samples=40_000, batch=128, lr=1e-3),
 }
 """Every encoder that is trained here."""
@@ -53,33 +54,33 @@ def train_encoder(
         work: Folder of the pool and the checkpoints.
         device: Where to train, e.g. ``"cpu"``.
     """
-    import torch
     import torch.nn.functional as F
 
     if name not in RECIPES:
         raise unknown("trainable encoder", name, RECIPES)
-    spec = SPECS[name]
     pool = load_pool(recipe, work)
     labels = class_rows(name, pool.scenes).to(device)
     model: Any = with_head(name).to(device)
     checkpoint = work / f"{name}.ckpt"
-
-    if spec.supervision == "self-supervised":
-        from kledit_lite.zoo.recipes.simclr import fit_probe, projector, simclr_loss
-
-        parts = {"trunk": model.trunk, "projector": projector(model.trunk.num_features)}
-        both = torch.nn.ModuleDict(parts).to(device)
-
-        def contrast(rows: np.ndarray, rng: np.random.Generator) -> torch.Tensor:
-            return simclr_loss(both, to_tensor(pool.images[rows], device), rng)
-
-        info = fit(both, contrast, recipe, checkpoint, pool=(pool.images,))
-        fit_probe(model, pool.images, labels)
-        return model.cpu(), info
 
     def supervised(rows: np.ndarray, rng: np.random.Generator) -> torch.Tensor:
         x = shift_and_flip(to_tensor(pool.images[rows], device), rng)
         return F.cross_entropy(model.head(model.trunk(x)), labels[rows], label_smoothing=0.05)
 
     info = fit(model, supervised, recipe, checkpoint, pool=(pool.images,))
-    return model.cpu(), info
+    return model.cpu(), {**info, "device": device}
+
+
+def make(work: Path, samples: int | None = None, *, name: str) -> Card:
+    """Train and write weights and card into ``work/NAME``.
+
+    Args:
+        work: Folder of the pool and the checkpoint; the model gets a folder in it.
+        samples: Pictures to see; None for the recipe's.
+        name: A key of `RECIPES`.
+    """
+    recipe = replace(RECIPES[name], samples=samples or RECIPES[name].samples)
+    model, info = train_encoder(name, recipe, work, best_device())
+    spec = SPECS[name]
+    about = (spec.architecture, spec.supervision, spec.description)
+    return save_model(model, write_card(name, about, vars(recipe), info, samples), work)

@@ -1,4 +1,4 @@
-"""judge-tiny, second edition: one or two things, blueprint, count; and the stern reader beside it.
+"""judge-tiny: one or two things, blueprint, count; and the stern reader beside it.
 
 Both are one network. The judge is trained on crisp and on softened renders, to read what a
 generator paints. The stern reader is told to name things on renders only, crisp or through the
@@ -8,7 +8,6 @@ whether a person could read the picture.
 
 from __future__ import annotations
 
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -27,11 +26,10 @@ from kledit_lite.zoo.recipes.training import (
     fit,
     in_bfloat16,
     paint_once,
-    settle_allocator,
     shift_and_flip,
     write_card,
 )
-from kledit_lite.zoo.store import save_model
+from kledit_lite.zoo.store import Card, save_model
 
 POOL = Pool(singles=48_000, pairs=32_000, entities=0.12, seed=31)
 RECIPE = Recipe(pool=POOL.size, samples=480_000, batch=128, lr=2e-3, seed=31, decay=0.7)
@@ -141,13 +139,25 @@ def read_loss(out: dict[str, torch.Tensor], truth: dict[str, torch.Tensor]) -> t
     return total
 
 
-def train(work: Path, stern: bool = False) -> tuple[Reader, dict[str, Any]]:
-    """Train the judge, or the stern reader with ``stern=True``."""
+def train(
+    work: Path, samples: int | None = None, stern: bool = False
+) -> tuple[Reader, Recipe, dict[str, Any]]:
+    """Train on, from the checkpoint in `work` if there is one.
+
+    Args:
+        work: Folder of the pool and the checkpoint.
+        samples: Pictures to see; None for the recipe's.
+        stern: Whether to train the stern reader, not the judge.
+
+    Returns:
+        The model, the recipe followed, and the facts for the card.
+    """
+    recipe = STERN if stern else RECIPE
+    recipe = replace(recipe, samples=samples or recipe.samples)
     scenes = with_blueprint(POOL.scenes()).scenes
     pool = SceneSet(scenes, paint_once(scenes, work / f"{POOL.name}-blueprint.npy"))
     truth = targets(pool)
     vae, _ = fit_patch_autoencoder(np.asarray(pool.images[:4000]), 48 if stern else 64)
-    recipe = STERN if stern else RECIPE
     model = Reader(recipe.seed)
 
     def fast(x: torch.Tensor) -> dict[str, torch.Tensor]:
@@ -171,27 +181,22 @@ def train(work: Path, stern: bool = False) -> tuple[Reader, dict[str, Any]]:
         told = F.binary_cross_entropy_with_logits(out["legible"][:, 0], legible.float())
         return named + told
 
-    name = "stern" if stern else "judge"
-    return model, fit(model, loss, recipe, work / f"{name}.ckpt", pool=(pool.images,))
-
-
-def settings(stern: bool = False) -> dict[str, Any]:
-    """The recipe for the card."""
-    return {"pool": vars(POOL), **vars(STERN if stern else RECIPE)}
-
-
-def main(work: Path, stern: bool) -> None:
-    """Train and write weights and card into ``work/judge-tiny`` or ``work/stern-tiny``."""
-    settle_allocator()
-    model, info = train(work, stern)
     name = "stern-tiny" if stern else "judge-tiny"
-    card = write_card(
-        name, ("ResNet", "supervised", "every factor of the scene"), settings(stern),
-        {**info, "device": "cpu"},
-        "python -m kledit_lite.zoo.recipes.judge WORK" + (" stern" if stern else ""),
-    )  # fmt: skip
-    save_model(model, card, work)
+    return model, recipe, fit(model, loss, recipe, work / f"{name}.ckpt", pool=(pool.images,))
 
 
-if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2:] == ["stern"])
+def make(work: Path, samples: int | None = None, stern: bool = False) -> Card:
+    """Train and write weights and card into ``work/judge-tiny`` or ``work/stern-tiny``.
+
+    Args:
+        work: As in `train`; the model gets a folder in it.
+        samples: As in `train`.
+        stern: As in `train`.
+    """
+    model, recipe, info = train(work, samples, stern)
+    name, about = "judge-tiny", "every factor of the scene"
+    if stern:
+        name, about = "stern-tiny", f"{about}, and whether a person could read the picture"
+    settings = {**vars(recipe), "pool": vars(POOL)}
+    card = write_card(name, ("ResNet", "supervised", about), settings, info, samples)
+    return save_model(model, card, work)

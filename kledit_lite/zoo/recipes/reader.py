@@ -7,7 +7,6 @@ with false answers come next, whole passages last, and texts of the country keep
 from __future__ import annotations
 
 import random
-import sys
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -18,15 +17,15 @@ import torch
 from kledit_lite import zoo
 from kledit_lite.world.people import ask, corpus, people, relations
 from kledit_lite.world.reading import HELD_OUT_SUBJECTS, new_person, passage
-from kledit_lite.zoo.bard import END
+from kledit_lite.zoo.measure_writers import reading_figures
 from kledit_lite.zoo.recipes.bard import save_bard
 from kledit_lite.zoo.recipes.training import (
     Recipe,
     fit,
-    settle_allocator,
     steps_done,
     write_card,
 )
+from kledit_lite.zoo.store import Card
 
 LENGTH = 80
 RECIPE = Recipe(pool=4800, seed=41, samples=288_000, batch=48, lr=2e-3, weight_decay=0.01,
@@ -83,63 +82,18 @@ def draw_rows(rng: random.Random, step_share: float, tokenizer: Any, texts: list
     return ids, labels
 
 
-def answers(model: Any, tokenizer: Any, prompts: list[str]) -> list[str]:
-    """The most likely answer to each prompt, up to its end.
+def make(work: Path, samples: int | None = None) -> Card:
+    """Train from bard-tiny and write weights and card into ``work/reader-tiny``.
 
     Args:
-        model: The language model.
-        tokenizer: Its tokenizer, which must pad on the left.
-        prompts: N prompts.
+        work: Folder of the checkpoint; the model gets a folder in it.
+        samples: Rows to read; None for the recipe's.
     """
-    said = []
-    for i in range(0, len(prompts), 64):
-        batch = [tokenizer.bos_token + p for p in prompts[i : i + 64]]
-        asked = tokenizer(batch, return_tensors="pt", padding=True)
-        with torch.inference_mode():
-            out = model.generate(
-                input_ids=asked["input_ids"], attention_mask=asked["attention_mask"],
-                max_new_tokens=10, do_sample=False, pad_token_id=tokenizer.pad_token_id,
-            )  # fmt: skip
-        texts = tokenizer.batch_decode(out[:, asked["input_ids"].shape[1] :])
-        said += [t.split("\n")[0].replace(END, "").strip() for t in texts]
-    return said
-
-
-def measure(model: Any, tokenizer: Any, n: int = 200, seed: int = 99) -> dict[str, float]:
-    """Share of right answers: context, context_shared, memory (silent or dash), closed book.
-
-    Args:
-        model: The language model.
-        tokenizer: Its tokenizer.
-        n: Passages of each kind.
-        seed: Seed of the passages.
-    """
-    rng = random.Random(seed)
-    held = list(HELD_OUT_SUBJECTS)
-    sets = {
-        "context": [passage(rng, "known", False, held) for _ in range(n)],
-        "context_shared": [passage(rng, "known", True, held) for _ in range(n)],
-        "memory": [passage(rng, k) for k in ("silent", "dash") for _ in range(n // 2)],
-    }
-    figures = {}
-    for name, drawn in sets.items():
-        said = answers(model, tokenizer, [p.prompt for p in drawn])
-        figures[name] = float(np.mean([a == p.answer for a, p in zip(said, drawn, strict=True)]))
-    said = answers(model, tokenizer, [p.question for p in sets["memory"]])
-    figures["closed"] = float(
-        np.mean([a == p.answer for a, p in zip(said, sets["memory"], strict=True)])
-    )
-    return figures
-
-
-def main(work: Path) -> None:
-    """Train from bard-tiny and write weights and card into ``work/reader-tiny``."""
-    settle_allocator()
-    work.mkdir(parents=True, exist_ok=True)
+    settled = replace(RECIPE, samples=samples or RECIPE.samples)
     bard = zoo.load_writer("bard-tiny")
     model, tokenizer = bard.model, bard.tokenizer
-    texts, total = corpus(6000, 7), RECIPE.samples // RECIPE.batch
-    file = work / "reader.ckpt"
+    texts, total = corpus(6000, 7), settled.samples // settled.batch
+    file = work / "reader-tiny.ckpt"
     done = [steps_done(file)]
 
     def loss(rows: np.ndarray, rng: np.random.Generator) -> torch.Tensor:
@@ -151,24 +105,19 @@ def main(work: Path) -> None:
         done[0] = step + 1
         if (step + 1) % 500 == 0:
             model.eval()
-            print(step + 1, measure(model, tokenizer, 60), flush=True)
+            print(step + 1, reading_figures(model, tokenizer, 60), flush=True)
             model.train()
 
-    info = fit(model, loss, RECIPE, file, after=after, pool=("\n".join(texts).encode(),))
-    figures = measure(model.eval(), tokenizer)
+    info = fit(model, loss, settled, file, after=after, pool=("\n".join(texts).encode(),))
+    figures = reading_figures(model.eval(), tokenizer)
     about = (
         "Llama, 4 layers of width 128",
         "language",
         "passages and questions about a fictional people, from bard-tiny",
     )
-    recipe = {**asdict(RECIPE), "length": LENGTH, "kinds": KINDS, "weights": WEIGHTS}
+    recipe = {**asdict(settled), "length": LENGTH, "kinds": KINDS, "weights": WEIGHTS}
     start = {"bard-tiny": zoo.card("bard-tiny").sha256}
-    made = {**info, "device": "cpu", "checkpoints": {}, "from": start}
-    command = "python -m kledit_lite.zoo.recipes.reader WORK"
-    card = replace(write_card("reader-tiny", about, recipe, made, command), result=figures)
+    made = {**info, "checkpoints": {}, "from": start}
+    card = replace(write_card("reader-tiny", about, recipe, made, samples), result=figures)
     tokenizer.save_pretrained(work / "reader-tiny")
-    save_bard(model, card, {}, work)
-
-
-if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    return save_bard(model, card, {}, work)

@@ -7,7 +7,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -176,15 +176,19 @@ def settle_machine() -> None:
 
 
 @contextmanager
-def in_bfloat16() -> Iterator[None]:
+def in_bfloat16(device: str = "cpu") -> Iterator[None]:
     """Products in bfloat16, weights in float32: a third to a half less time where a CPU knows it.
 
-    Attention is taken by plain products, because torch's fused one is slow on a CPU in bfloat16.
+    On a CPU attention is taken by plain products: torch's fused one is slow there in bfloat16.
+
+    Args:
+        device: Where the products are taken.
     """
     import torch
     from torch.nn.attention import SDPBackend, sdpa_kernel
 
-    with sdpa_kernel(SDPBackend.MATH), torch.autocast("cpu", torch.bfloat16):
+    plain = sdpa_kernel(SDPBackend.MATH) if device == "cpu" else nullcontext()
+    with plain, torch.autocast(device, torch.bfloat16):
         yield
 
 
@@ -248,7 +252,7 @@ def fit(
     start, seconds, running = 0, 0.0, float("nan")
     begun, threads = state_digest(model.state_dict()), {torch.get_num_threads()}
     if checkpoint.exists():
-        state = torch.load(checkpoint, weights_only=True)
+        state = torch.load(checkpoint, weights_only=True, map_location="cpu")
         model.load_state_dict(state["model"])
         optimiser.load_state_dict(state["optimiser"])
         start, seconds, running = state["step"], state["seconds"], state["running"]
@@ -310,7 +314,7 @@ def write_card(
     about: tuple[str, str, str],
     recipe: Mapping[str, Any],
     training: Mapping[str, Any],
-    command: str,
+    samples: int | None = None,
     first: Mapping[str, Any] | None = None,
 ) -> Card:
     """The card of a model that `fit` has trained, still without its weights' checksum.
@@ -319,17 +323,18 @@ def write_card(
         name: Name of the model.
         about: Architecture, supervision and what it was trained on.
         recipe: Every setting.
-        training: What `fit` returned, with the device, and with what it returned for any further
-            stage under a key of its own.
-        command: What was called; the number of threads is put before it.
+        training: What `fit` returned, and what it returned for any further stage under a key of
+            its own; the device, if it is not the CPU.
+        samples: The number of samples that was asked for; None where it is the recipe's own.
         first: What `fit` returned for the first stage, if that is not `training` itself.
     """
     import torch
 
     begun = training if first is None else first
     threads = begun.get("threads", NOT_RECORDED)
+    command = f"kledit zoo train {name}" + (f" --samples {samples}" if samples else "")
     return Card(
-        name, *about, recipe=dict(recipe), training=dict(training),
+        name, *about, recipe=dict(recipe), training={"device": "cpu", **training},
         command=f"OMP_NUM_THREADS={threads} {command}" if isinstance(threads, int) else command,
         library=versions().get("kledit-lite", NOT_RECORDED),
         torch=str(torch.__version__), threads=threads,

@@ -1,12 +1,10 @@
-"""vit-deep, and the second editions of vit-tiny and the self-supervised encoder, until flat.
+"""vit-deep, vit-tiny and the self-supervised encoder, trained until their curves are flat.
 
-``python -m kledit_lite.zoo.recipes.vision WORK NAME`` trains one of them on the single things of
-the pool that clip-tiny is trained on.
+They see the single things of the pool that clip-tiny is trained on.
 """
 
 from __future__ import annotations
 
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -28,11 +26,10 @@ from kledit_lite.zoo.recipes.training import (
     fit,
     in_bfloat16,
     paint_once,
-    settle_machine,
     shift_and_flip,
     write_card,
 )
-from kledit_lite.zoo.store import save_model
+from kledit_lite.zoo.store import Card, save_model
 
 POOL = Pool(singles=36_000, pairs=24_000, entities=0.1, seed=11)
 """As clip-tiny's; only its 36,000 single things are used."""
@@ -87,14 +84,24 @@ def accuracy(model: Any, name: str, seed: int = 77, n: int = 1500) -> float:
     return float((said == class_rows(name, scenes)).double().mean())
 
 
-def train(work: Path, name: str) -> tuple[Any, dict[str, Any]]:
-    """Train on, from the checkpoint in `work` if there is one."""
+def train(work: Path, name: str, samples: int | None = None) -> tuple[Any, Recipe, dict[str, Any]]:
+    """Train on, from the checkpoint in `work` if there is one.
+
+    Args:
+        work: Folder of the pool and the checkpoint.
+        name: A key of `RECIPES`.
+        samples: Pictures to see; None for the recipe's.
+
+    Returns:
+        The model, the recipe followed, and the facts for the card.
+    """
     if name not in RECIPES:
         raise unknown("encoder", name, RECIPES)
     scenes = POOL.scenes().scenes
     images = paint_once(scenes, work / f"{POOL.name}.npy", spread=POOL.spread)
     pool = SceneSet(scenes[: POOL.singles], images[: POOL.singles])
-    recipe, model = RECIPES[name], with_head(name)
+    model, recipe = with_head(name), RECIPES[name]
+    recipe = replace(recipe, samples=samples or recipe.samples)
     labels, check = class_rows(name, pool.scenes), work / f"{name}.ckpt"
     if SPECS[name].supervision == "self-supervised":
         parts = {"trunk": model.trunk, "projector": projector(model.trunk.num_features)}
@@ -107,7 +114,7 @@ def train(work: Path, name: str) -> tuple[Any, dict[str, Any]]:
         groups = alike(pool.images)
         info = fit(both, contrast, recipe, check, groups=groups, pool=(pool.images,))
         fit_probe(model, pool.images, labels)
-        return model, info
+        return model, recipe, info
 
     def supervised(rows: np.ndarray, rng: np.random.Generator) -> torch.Tensor:
         rows = rng.permutation(rows)
@@ -122,21 +129,20 @@ def train(work: Path, name: str) -> tuple[Any, dict[str, Any]]:
             model.train()
 
     pictures = (pool.images,)
-    return model, fit(model, supervised, recipe, check, after=after, pool=pictures)
+    return model, recipe, fit(model, supervised, recipe, check, after=after, pool=pictures)
 
 
-def main(work: Path, name: str) -> None:
-    """Train and write weights and card into ``work/NAME``."""
-    settle_machine()
-    model, info = train(work, name)
+def make(work: Path, samples: int | None = None, *, name: str) -> Card:
+    """Train and write weights and card into ``work/NAME``.
+
+    Args:
+        work: Folder of the pool and the checkpoint; the model gets a folder in it.
+        samples: Pictures to see; None for the recipe's.
+        name: A key of `RECIPES`.
+    """
+    model, recipe, info = train(work, name, samples)
     spec = SPECS[name]
     said = NEIGHBOURS if spec.supervision == "self-supervised" else spec.description
-    recipe = {**vars(RECIPES[name]), "pool": vars(POOL)}
     about = (spec.architecture, spec.supervision, said)
-    command = f"python -m kledit_lite.zoo.recipes.vision WORK {name}"
-    card = write_card(name, about, recipe, {**info, "device": "cpu"}, command)
-    save_model(model, replace(card, result={"accuracy": accuracy(model, name)}), work)
-
-
-if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2])
+    card = write_card(name, about, {**vars(recipe), "pool": vars(POOL)}, info, samples)
+    return save_model(model, replace(card, result={"accuracy": accuracy(model, name)}), work)

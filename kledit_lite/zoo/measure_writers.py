@@ -1,0 +1,204 @@
+"""What the shipped language models can do: tell facts, read passages, answer about pictures."""
+
+from __future__ import annotations
+
+import random
+import time
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from kledit_lite.core.machine import context
+from kledit_lite.core.results import Results
+from kledit_lite.world.people import ask, facts, relations, towns
+from kledit_lite.world.reading import HELD_OUT_SUBJECTS, passage
+from kledit_lite.world.render import render_many
+from kledit_lite.world.towns import Question, all_questions, picture_of
+from kledit_lite.zoo.bard import END, load_bard
+
+if TYPE_CHECKING:
+    from kledit_lite.zoo.bard import Writer
+    from kledit_lite.zoo.docent import Docent
+
+EASY = ("country", "profession", "birthplace", "language")
+"""The relations that texts mention most."""
+
+
+def accuracy_by_relation(writer: Writer, shots: int = 5, seed: int = 0) -> dict[str, float]:
+    """Share of the people's facts that the most likely answer gets right, relation by relation.
+
+    Each question follows `shots` questions of the same relation about other persons with their
+    answers.
+
+    Args:
+        writer: The language model.
+        shots: Questions with answers before each question.
+        seed: Seed of their choice.
+
+    Cost: one batched generation of at most eight tokens per fact.
+    """
+    by: dict[str, list[Any]] = {}
+    for fact in facts("people"):
+        by.setdefault(fact.relation, []).append(fact)
+    tokenizer, found = writer.tokenizer, {}
+    for name in (r.name for r in relations().values() if r.group == "people"):
+        rng = random.Random(f"{seed} {name}")
+        prompts = []
+        for fact in by[name]:
+            others = rng.sample([f for f in by[name] if f.subject != fact.subject], shots)
+            lines = [f"{ask(f.subject, name)} {f.value}" for f in others]
+            prompts.append("\n".join([*lines, ask(fact.subject, name)]))
+        right = 0
+        for start in range(0, len(prompts), 64):
+            batch = [tokenizer.bos_token + p for p in prompts[start : start + 64]]
+            inputs = tokenizer(batch, return_tensors="pt", padding=True)
+            with torch.inference_mode():
+                out = writer.model.generate(
+                    input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"],
+                    max_new_tokens=8, do_sample=False, pad_token_id=tokenizer.pad_token_id,
+                )  # fmt: skip
+            texts = tokenizer.batch_decode(out[:, inputs["input_ids"].shape[1] :])
+            for text, fact in zip(texts, by[name][start : start + 64], strict=True):
+                right += text.split("\n")[0].replace(END, "").strip() == fact.value
+        found[name] = right / len(by[name])
+    return found
+
+
+def evaluate_bard(name: str = "bard-tiny") -> Results:
+    """Five-shot accuracy on the people's facts: easy relations, the hardest, and each by itself."""
+    start = time.perf_counter()
+    each = accuracy_by_relation(load_bard(name))
+    figures = {
+        "easy": min(each[r] for r in EASY),
+        "hard": min(each.values()),
+        "all": float(np.mean(list(each.values()))),
+        **each,
+    }
+    targets = {"easy": {"min": 0.95}, "hard": {"min": 0.2, "max": 0.6}}
+    seconds = time.perf_counter() - start
+    return Results(f"zoo eval {name}", figures, targets, context("lite", seconds=seconds))
+
+
+def answers(model: Any, tokenizer: Any, prompts: list[str]) -> list[str]:
+    """The most likely answer to each prompt, up to its end.
+
+    Args:
+        model: The language model.
+        tokenizer: Its tokenizer, which must pad on the left.
+        prompts: N prompts.
+    """
+    said = []
+    for i in range(0, len(prompts), 64):
+        batch = [tokenizer.bos_token + p for p in prompts[i : i + 64]]
+        asked = tokenizer(batch, return_tensors="pt", padding=True)
+        with torch.inference_mode():
+            out = model.generate(
+                input_ids=asked["input_ids"], attention_mask=asked["attention_mask"],
+                max_new_tokens=10, do_sample=False, pad_token_id=tokenizer.pad_token_id,
+            )  # fmt: skip
+        texts = tokenizer.batch_decode(out[:, asked["input_ids"].shape[1] :])
+        said += [t.split("\n")[0].replace(END, "").strip() for t in texts]
+    return said
+
+
+def reading_figures(model: Any, tokenizer: Any, n: int = 200, seed: int = 99) -> dict[str, float]:
+    """Share of right answers: context, context_shared, memory (silent or dash), closed book.
+
+    Args:
+        model: The language model.
+        tokenizer: Its tokenizer.
+        n: Passages of each kind.
+        seed: Seed of the passages.
+    """
+    rng = random.Random(seed)
+    held = list(HELD_OUT_SUBJECTS)
+    sets = {
+        "context": [passage(rng, "known", False, held) for _ in range(n)],
+        "context_shared": [passage(rng, "known", True, held) for _ in range(n)],
+        "memory": [passage(rng, k) for k in ("silent", "dash") for _ in range(n // 2)],
+    }
+    figures = {}
+    for name, drawn in sets.items():
+        said = answers(model, tokenizer, [p.prompt for p in drawn])
+        figures[name] = float(np.mean([a == p.answer for a, p in zip(said, drawn, strict=True)]))
+    said = answers(model, tokenizer, [p.question for p in sets["memory"]])
+    figures["closed"] = float(
+        np.mean([a == p.answer for a, p in zip(said, sets["memory"], strict=True)])
+    )
+    return figures
+
+
+READER_TARGETS = {
+    "context": {"min": 0.9},
+    "context_shared": {"min": 0.8},
+    "memory": {"min": 0.9},
+}
+
+
+def evaluate_reader(name: str = "reader-tiny", seed: int = 101) -> Results:
+    """`reading_figures` of a shipped reader on passages about subjects never trained on.
+
+    Args:
+        name: Name of the model.
+        seed: Seed of the passages.
+    """
+    start = time.perf_counter()
+    reader = load_bard(name)
+    figures = reading_figures(reader.model, reader.tokenizer, seed=seed)
+    seconds = time.perf_counter() - start
+    return Results(
+        f"zoo eval {name}", figures, dict(READER_TARGETS), context("lite", seconds=seconds)
+    )
+
+
+def docent_figures(docent: Docent, patches: torch.Tensor, town: np.ndarray) -> dict[str, float]:
+    """Share of right answers: from a picture, a name, and a name beside another town's picture.
+
+    Args:
+        docent: The model.
+        patches: (N, 16, d) picture tokens of pictures never trained on.
+        town: (N,) number of the town that each picture shows; every town is shown.
+    """
+    rng = random.Random(0)
+    shown = {t: np.flatnonzero(town == i) for i, t in enumerate(towns())}
+    asked = [q for way in (0, 1) for q in all_questions(way=way) for _ in range(2)]
+    rows = [int(rng.choice(shown[q.town])) for q in asked]
+    named = [q for way in (0, 1) for q in all_questions(named=True, way=way)]
+    other = [int(rng.choice(shown[rng.choice(towns())])) for _ in named]
+
+    def right(questions: list[Question], seen: torch.Tensor | None) -> float:
+        said = docent.answer([q.text for q in questions], seen)
+        return float(np.mean([a == q.answer for a, q in zip(said, questions, strict=True)]))
+
+    return {
+        "image": right(asked, patches[rows]),
+        "text": right(named, None),
+        "both": right(named, patches[other]),
+    }
+
+
+DOCENT_TARGETS = {"image": {"min": 0.95}, "text": {"min": 0.95}, "both": {"min": 0.95}}
+
+
+def evaluate_docent(name: str = "docent-tiny", each: int = 8, seed: int = 83) -> Results:
+    """`docent_figures` of a shipped docent on fresh pictures.
+
+    Args:
+        name: Name of the model.
+        each: Pictures of every town.
+        seed: Seed of the pictures.
+    """
+    from kledit_lite import zoo
+    from kledit_lite.zoo.docent import patch_tokens
+
+    start = time.perf_counter()
+    rng = random.Random(seed)
+    scenes = [picture_of(t, rng) for t in towns() for _ in range(each)]
+    patches = patch_tokens(zoo.load_clip().model, render_many(scenes, 1))
+    town = np.repeat(np.arange(len(towns())), each)
+    figures = docent_figures(zoo.load_docent(name), patches, town)
+    seconds = time.perf_counter() - start
+    return Results(
+        f"zoo eval {name}", figures, dict(DOCENT_TARGETS), context("lite", seconds=seconds)
+    )

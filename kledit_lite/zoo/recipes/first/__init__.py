@@ -1,1 +1,0 @@
-"""The recipes of the weights that ship today, of which a second edition is being trained."""
