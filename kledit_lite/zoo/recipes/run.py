@@ -27,7 +27,7 @@ from kledit_lite.zoo.recipes.training import settle_machine
 from kledit_lite.zoo.store import WEIGHTS, Card, save_card
 
 Make = Callable[[Path, int | None], Card]
-"""From a folder to work in and a number of samples (None: the recipe's) to the card written."""
+"""From a folder to work in and a number of samples (None is the recipe's) to the card written."""
 MAKERS: dict[str, Make] = {
     "clip-tiny": clip.make,
     "paint-tiny": paint.make,
