@@ -26,15 +26,15 @@ if TYPE_CHECKING:
     from kledit_lite.zoo.pair_judge import PairJudge
 
 CLIPS = ("clip-tiny",)
-ENCODERS = ("resnet-tiny", "vit-tiny", "vit-deep", "simclr-tiny", "scene-tiny", "random-tiny")
+ENCODERS = ("resnet-tiny", "vit-tiny", "simclr-tiny", "scene-tiny", "random-tiny")
 CLASSIFIERS = ("flawed-tiny", "sound-tiny")
 JUDGES = ("judge-tiny",)
 STERN = ("stern-tiny",)
 PAINTERS = ("paint-tiny",)
 BARDS = ("bard-tiny",)
-READERS = ("reader-tiny",)
+READERS: tuple[str, ...] = ()
 WRITERS = BARDS + READERS
-DOCENTS = ("docent-tiny",)
+DOCENTS: tuple[str, ...] = ()
 
 
 KNOWN = CLIPS + ENCODERS + CLASSIFIERS + JUDGES + STERN + PAINTERS + WRITERS + DOCENTS
