@@ -24,7 +24,7 @@ def trained(tmp_path_factory):
 
     work, root = tmp_path_factory.mktemp("work"), tmp_path_factory.mktemp("weights")
     model, info, states = bard.train_bard(PICO, work, root / "bard-pico", "cpu")
-    card = Card("bard-pico", "Llama", "language", "texts", bard.settings(PICO), training=info)
+    card = Card("bard-pico", "Llama", "language", "texts", vars(PICO), training=info)
     return model, bard.save_bard(model, card, states, root), states, root
 
 

@@ -221,7 +221,8 @@ def make(work: Path, samples: int | None = None) -> Card:
         "tower), then captions",
     )
     names = ("warm_up", "first", "second", "third")
-    recipe = {"pool": vars(POOL), "config": CONFIG,
+    recipe = {"samples": sum(stage.samples for stage in stages), "pool": vars(POOL),
+              "config": CONFIG,
               **{name: vars(stage) for name, stage in zip(names, stages, strict=True)}}  # fmt: skip
     card = write_card("clip-tiny", about, recipe, info, samples, info["warm_up"])
     return save_model(model, card, work)
