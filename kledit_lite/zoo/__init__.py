@@ -34,7 +34,7 @@ PAINTERS = ("paint-tiny",)
 BARDS = ("bard-tiny",)
 READERS: tuple[str, ...] = ()
 WRITERS = BARDS + READERS
-DOCENTS: tuple[str, ...] = ()
+DOCENTS = ("docent-tiny",)
 
 
 KNOWN = CLIPS + ENCODERS + CLASSIFIERS + JUDGES + STERN + PAINTERS + WRITERS + DOCENTS

@@ -30,6 +30,7 @@ from kledit_lite import zoo
 from kledit_lite.zoo import measure, measure_painter, pair_judge, readout
 zoo.load_clip(), zoo.load_judge(), zoo.load_stern(), zoo.load_pipeline(), zoo.load_writer()
 zoo.load_encoder("vit-tiny"), zoo.load_encoder("random-tiny"), zoo.load_encoder("flawed-tiny")
+zoo.load_docent()
 print([name for name in sys.modules if name.startswith("kledit_lite.zoo.recipes")])
 """
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
