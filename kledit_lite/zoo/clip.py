@@ -87,7 +87,7 @@ class ClipModel:
         return float(self.model.logit_scale.detach().exp())
 
     def encode_image(
-        self, images: np.ndarray, normalise: bool = False, batch: int = 256
+        self, images: np.ndarray, normalise: bool = False, batch: int = 128
     ) -> np.ndarray:
         """Embed pictures.
 
@@ -107,7 +107,7 @@ class ClipModel:
         )
 
     def encode_text(
-        self, texts: Sequence[str], normalise: bool = False, batch: int = 1024
+        self, texts: Sequence[str], normalise: bool = False, batch: int = 256
     ) -> np.ndarray:
         """Embed texts.
 

@@ -156,7 +156,7 @@ class Encoder:
                 head.weight.detach().numpy(), head.bias.detach().numpy(), spec.labels
             )
 
-    def encode(self, images: np.ndarray, batch: int = 512) -> np.ndarray:
+    def encode(self, images: np.ndarray, batch: int = 128) -> np.ndarray:
         """Features of pictures (N, 64, 64, 3) uint8: (N, d) float32.
 
         Raises:

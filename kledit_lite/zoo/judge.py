@@ -71,7 +71,7 @@ class Judge:
     def __init__(self, model: torch.nn.Module) -> None:
         self.model: Any = model.eval()
 
-    def logits(self, images: np.ndarray, batch: int = 512) -> dict[str, np.ndarray]:
+    def logits(self, images: np.ndarray, batch: int = 128) -> dict[str, np.ndarray]:
         """Scores (N, values) of every factor's values, in the order of ``SceneSet.names``."""
         z = encode_images(self.model.trunk, images, batch)  # (N, 192)
         weights = {f: (h.weight, h.bias) for f, h in self.model.heads.items()}

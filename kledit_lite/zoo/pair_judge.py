@@ -42,13 +42,13 @@ class PairJudge(Judge):
     A stern one, told what no person could read, says of each picture whether it is `legible`.
     """
 
-    def outputs(self, images: np.ndarray, batch: int = 512) -> dict[str, np.ndarray]:
+    def outputs(self, images: np.ndarray, batch: int = 128) -> dict[str, np.ndarray]:
         """The logits of every head of the `Reader`, (N, values)."""
         joined = encode_images(lambda x: torch.cat(list(self.model(x).values()), 1), images, batch)
         ends = np.cumsum([READS[name] for name in self.model.heads])[:-1]
         return dict(zip(self.model.heads, np.split(joined, ends, axis=1), strict=True))
 
-    def logits(self, images: np.ndarray, batch: int = 512) -> dict[str, np.ndarray]:
+    def logits(self, images: np.ndarray, batch: int = 128) -> dict[str, np.ndarray]:
         """Scores as `Judge.logits` gives them; the colour is that of the clearest object."""
         out = self.outputs(images, batch)
         clearest = out["object"][:, : len(OBJECTS)].argmax(1)
