@@ -126,7 +126,8 @@ def _text_config(width: int, tokenizer: Any) -> Any:
     return CLIPTextConfig(
         vocab_size=len(tokenizer), hidden_size=width, intermediate_size=2 * width,
         projection_dim=width, num_hidden_layers=3, num_attention_heads=2,
-        max_position_embeddings=tokenizer.model_max_length, hidden_act="gelu", bos_token_id=tokenizer.bos_token_id,
+        max_position_embeddings=tokenizer.model_max_length, hidden_act="gelu",
+        bos_token_id=tokenizer.bos_token_id,
         eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id,
     )  # fmt: skip
 
