@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated, Any
 
-from kledit_lite.core.commands import BARE, Command, Name, NoOptions, Positive
+from kledit_lite.core.commands import BARE, Command, Folder, Name, NoOptions, Positive
 from kledit_lite.core.machine import context
 from kledit_lite.core.results import Results, show_bound
 from kledit_lite.core.slots import current
@@ -39,6 +39,17 @@ class RunOptions:
 
     chapter: Annotated[Chapter, BARE]
     force: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class SyncOptions:
+    """Which notebooks to write beside the pairs.
+
+    Attributes:
+        solutions: folder for the same notebooks with the solutions of their exercises
+    """
+
+    solutions: Folder | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,13 +103,15 @@ def report(options: NoOptions) -> Results:
     return measured(root, Cache(root, current().name))
 
 
-def sync(options: NoOptions) -> Results:
-    """Write the ``.ipynb`` pair of every chapter."""
+def sync(options: SyncOptions) -> Results:
+    """Write the ``.ipynb`` pair of every chapter, and their solutions where they are wanted."""
     from kledit_lite.book.discover import find_root
-    from kledit_lite.book.sync import sync_ipynb
+    from kledit_lite.book.sync import sync_ipynb, write_solutions
 
     root = find_root()
     paths = [str(p.relative_to(root)) for p in sync_ipynb(root)]
+    if options.solutions is not None:
+        paths += [str(p) for p in write_solutions(root, options.solutions)]
     return Results("sync", {"written": len(paths)}, {}, context(), {"files": paths})
 
 
@@ -163,7 +176,7 @@ COMMANDS = (
         "report", "show run time, memory and contract of each chapter", NoOptions, report,
         show_chapters,
     ),
-    Command("sync", "write the .ipynb pair of every chapter", NoOptions, sync),
+    Command("sync", "write the .ipynb pair of every chapter", SyncOptions, sync),
     Command("renumber", "number the chapters as _toc.yml orders them", NoOptions, renumber),
     Command("bench", "run a benchmark", BenchOptions, bench),
 )  # fmt: skip

@@ -42,6 +42,7 @@ def book(tmp_path):
         )
     for name in ("_toc.yml", "myst.yml", "pyproject.toml"):
         shutil.copy(ROOT / name, root)
+    (root / "kledit_lite").symlink_to(ROOT / "kledit_lite")  # whose code the pages show
     return root
 
 

@@ -59,6 +59,7 @@ def test_cell_metadata_reach_the_pair(checkout, add):
     sync_ipynb(checkout)
     cell = json.loads(source.with_suffix(".ipynb").read_text())["cells"][1]
     assert cell["metadata"] == {
+        "jupyter": {"source_hidden": True},
         "mystnb": {"image": {"alt": "A red square"}},
         "tags": ["hide-input"],
     }
