@@ -44,6 +44,8 @@ class Plain:
         labels: label -> (title, file of the chapter that has it).
         bibliography: key -> (authors in short, year, the whole entry).
         solutions: whether solutions stay.
+        cited: keys cited so far.
+        equations: labels of the equations met so far, whose numbers are their places.
     """
 
     chapter: Chapter
