@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -76,6 +76,35 @@ class NeuronScores:
             name: best[(best >= first[i]) & (best < first[i + 1])] - int(first[i])
             for i, name in enumerate(names)
         }
+
+    def against(self, others: Sequence[NeuronScores]) -> NeuronScores:
+        r"""The same neurons, scored by how much more they tell this concept than any other.
+
+        Equation: :math:`|z_j| / \max_t |z_j^t|` over the other concepts t. A neuron that tells all
+        of them alike scores 1; one that tells this concept alone scores far more. Means stay.
+
+        Args:
+            others: Scores of other concepts, of the same matrices.
+
+        Raises:
+            KleditError: no others, or scores of other matrices.
+
+        Example:
+            >>> mine = NeuronScores({"a": torch.tensor([9.0, 4.0])}, {}, {})
+            >>> theirs = NeuronScores({"a": torch.tensor([9.0, 1.0])}, {}, {})
+            >>> mine.against([theirs]).z["a"].tolist()
+            [1.0, 4.0]
+        """
+        if not others or any(o.z.keys() != self.z.keys() for o in others):
+            raise KleditError(
+                "Expected scores of at least one other concept, of the same matrices; score them "
+                "with the same layers and projections."
+            )
+        z = {}
+        for name, own in self.z.items():
+            most = torch.stack([o.z[name] for o in others]).max(0).values
+            z[name] = own / most.clamp(min=torch.finfo(own.dtype).eps)
+        return replace(self, z=z)
 
     def table(self, k: int = 10) -> list[dict[str, Any]]:
         """The k neurons with the largest scores, as rows: matrix, neuron, z, and both means."""

@@ -77,6 +77,25 @@ def test_the_top_neurons(scores) -> None:
         scores.top(10**6, across=True)
 
 
+def test_a_neuron_of_every_concept_is_no_neuron_of_one() -> None:
+    """Two concepts share neuron 0; each has one of its own, whatever the scale of its scores."""
+    z = [torch.tensor([50.0, 8.0, 1.0, 0.0]), torch.tensor([60.0, 2.0, 9.0, 0.0])]
+    mine, theirs = (NeuronScores({"a": x}, {"a": x}, {"a": -x}) for x in z)
+    assert mine.top(1)["a"].tolist() == theirs.top(1)["a"].tolist() == [0]
+    apart = mine.against([theirs])
+    torch.testing.assert_close(apart.z["a"], torch.tensor([50 / 60, 4.0, 1 / 9, 0.0]))
+    assert apart.top(1)["a"].tolist() == [1]
+    assert theirs.against([mine]).top(1)["a"].tolist() == [2]
+    assert apart.mean_without is mine.mean_without and apart.mean_with is mine.mean_with
+    # the largest of several others counts, in any order
+    third = NeuronScores({"a": torch.tensor([1.0, 16.0, 1.0, 0.0])}, {}, {})
+    for others in ([theirs, third], [third, theirs]):
+        assert mine.against(others).z["a"][1] == 0.5
+    for bad in ([], [NeuronScores({"b": z[0]}, {}, {})]):
+        with pytest.raises(KleditError, match="at least one other concept"):
+            mine.against(bad)
+
+
 def outputs(pipe, run) -> dict[str, torch.Tensor]:
     """What to_k and to_v of layer 8 give, as the attention sees it."""
     seen: dict[str, torch.Tensor] = {}
@@ -106,7 +125,7 @@ def test_ablated_outputs_are_zero_or_the_mean(pipe, scores, how) -> None:
             value = scores.mean_without[name][chosen].float() if how == "mean" else torch.zeros(6)
             expected = clean[key].clone()
             rows = slice(2 if conditional else 0, None)
-            at = range(20) if positions is None else positions
+            at = range(expected.shape[1]) if positions is None else positions
             for t in at:
                 expected[rows, t, chosen] = value
             # later layers see other pictures but the same text, so the rest is untouched
@@ -147,7 +166,7 @@ def test_bad_input_is_one_clear_sentence(pipe, scores) -> None:
     for call, words in [
         (lambda: neuron_scores(pipe, STYLED[:1], PLAIN, [8]), "at least 2 prompts"),
         (lambda: neuron_scores(pipe, STYLED, "a cat", [8]), "at least 2 prompts"),
-        (lambda: neuron_scores(pipe, STYLED, PLAIN, [8], position=20), "There is no token 20"),
+        (lambda: neuron_scores(pipe, STYLED, PLAIN, [8], position=28), "There is no token 28"),
         (lambda: neuron_scores(pipe, STYLED, PLAIN, [8], subject="dog"), "its tokens are"),
         (lambda: neuron_scores(pipe, STYLED, PLAIN, [99]), "do not exist"),
         (lambda: ablated(pipe, scores.top(2), "mean").__enter__(), "needs the scores"),
