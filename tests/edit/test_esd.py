@@ -83,7 +83,7 @@ def test_bad_input_is_one_clear_sentence(pipe, state, unchanged, monkeypatch) ->
     before = state(pipe)
     with pytest.raises(KleditError, match="steps and the batch must be at least 1"):
         esd_x(pipe, "seurat", recipe=EsdRecipe(steps=0))
-    with pytest.raises(KleditError, match="the text encoder takes 20"):
+    with pytest.raises(KleditError, match="the text encoder takes 28"):
         esd_x(pipe, "cat " * 30, recipe=QUICK)
     monkeypatch.setattr(module, "negative_target", lambda *a, **k: a[0] * float("nan"))
     with pytest.raises(KleditError, match="loss of ESD-x is not finite at step 1"):

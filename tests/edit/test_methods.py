@@ -126,7 +126,7 @@ def test_reading_an_early_layer_stops_there_and_leaves_no_trace(pipe) -> None:
     last = pipe.text_encoder.get_submodule("encoder.layers.3")
     hook = last.register_forward_hook(lambda *_: ran.append(1))
     x = inputs_of(pipe, "text_encoder.encoder.layers.0.self_attn.out_proj.weight", list(SOURCES))
-    assert x.shape == (3, 20, 128) and not ran
+    assert x.shape == (3, 28, 128) and not ran
     encode_prompts(pipe, ["a cat"])
     assert ran
     hook.remove()
@@ -283,11 +283,11 @@ def test_bad_input_is_one_clear_sentence_and_changes_nothing(pipe) -> None:
         ),
         (
             lambda: locoedit(pipe, Concept(("cat " * 30,), ("a car",)), [8]),
-            "32 tokens with start and end, the text encoder takes 20",
+            "32 tokens with start and end, the text encoder takes 28",
         ),
         (
             lambda: diffquickfix(pipe, Concept(("a cat",), ("car " * 30,))),
-            "32 tokens with start and end, the text encoder takes 20",
+            "32 tokens with start and end, the text encoder takes 28",
         ),
     ]:
         with pytest.raises(KleditError, match=words) as raised:
