@@ -1,7 +1,7 @@
 """MyST as the plain Markdown that Jupyter, JupyterLab and Colab show.
 
 A page of the site has badges, admonitions, dropdowns, citations and references. A notebook server
-knows none of them and shows their source. So the pairs get what each would show:
+knows none of them and shows their source. So the pairs get what each would show::
 
     {bdg-light}`lite`, {term}`probe`      code, and the words
     {ref}`locogen`, {cite}`meng2022`      a link to the chapter; author and year, listed at the end
