@@ -33,7 +33,7 @@ def test_a_subject_that_is_not_there_lists_the_tokens(tiny_tokenizer):
 
 
 def test_a_prompt_that_is_too_long(tiny_tokenizer):
-    with pytest.raises(KleditError, match="the text encoder takes 20"):
+    with pytest.raises(KleditError, match="the text encoder takes 28"):
         end_position(tiny_tokenizer, "red " * 30)
 
 
