@@ -8,13 +8,13 @@
     build_book(root)                                build.py      all of it, then the site
 
 A chapter itself needs one thing from here: `record`, with which it writes the figures that its
-contract checks.  Importing this package loads nothing heavy.
+contract checks.  Importing this package loads nothing heavy, and nothing else of it: a chapter is
+executed anew when a module that it loaded has changed.
 """
 
 from __future__ import annotations
 
 from kledit_lite.book.discover import Chapter, discover, find_root
 from kledit_lite.book.record import record
-from kledit_lite.book.sync import out_of_sync, sync_ipynb
 
-__all__ = ["Chapter", "discover", "find_root", "out_of_sync", "record", "sync_ipynb"]
+__all__ = ["Chapter", "discover", "find_root", "record"]

@@ -35,22 +35,38 @@ SOLUTION = "Solution"
 """How the title of a dropdown begins that a learner must not see."""
 
 
+@dataclass(frozen=True)
+class References:
+    """What the words of every chapter may refer to.
+
+    Attributes:
+        labels: label -> (title, file of the chapter that has it).
+        bibliography: key -> (authors in short, year, the whole entry).
+    """
+
+    labels: Mapping[str, tuple[str, str]]
+    bibliography: Mapping[str, tuple[str, str, str]]
+
+    @classmethod
+    def of(cls, root: Path) -> References:
+        """Those of a checkout; reads every chapter and the bibliography once."""
+        return cls(labels(root), bibliography(root / "book" / "references.bib"))
+
+
 @dataclass
 class Plain:
-    """What a chapter's words may refer to, and what they have cited so far.
+    """One chapter's words in plain form, and what they have cited so far.
 
     Attributes:
         chapter: the chapter.
-        labels: label -> (title, file of the chapter that has it).
-        bibliography: key -> (authors in short, year, the whole entry).
+        book: what it may refer to.
         solutions: whether solutions stay.
         cited: keys cited so far.
         equations: labels of the equations met so far, whose numbers are their places.
     """
 
     chapter: Chapter
-    labels: Mapping[str, tuple[str, str]]
-    bibliography: Mapping[str, tuple[str, str, str]]
+    book: References
     solutions: bool = False
     cited: list[str] = field(default_factory=list)
     equations: list[str] = field(default_factory=list)
@@ -67,7 +83,7 @@ class Plain:
         """The entries cited so far, as a list; empty if there are none."""
         if not self.cited:
             return ""
-        entries = sorted(self.bibliography[key][2] for key in dict.fromkeys(self.cited))
+        entries = sorted(self.book.bibliography[key][2] for key in dict.fromkeys(self.cited))
         return "\n".join(["## References", "", *(f"- {entry}" for entry in entries)])
 
     def _blocks(self, lines: Sequence[str]) -> str:
@@ -142,9 +158,9 @@ class Plain:
         if name == "eq":
             return f"({self.equations.index(target) + 1})" if target in self.equations else "above"
         if name == "ref":
-            if target not in self.labels:
+            if target not in self.book.labels:
                 raise self._refused(f"label {target!r}")
-            title, file = self.labels[target]
+            title, file = self.book.labels[target]
             return f"[{title if shown == target else shown}]({file})"
         if name in ("cite", "cite:t", "cite:p"):
             return self._cite(content, in_text=name == "cite:t")
@@ -153,10 +169,10 @@ class Plain:
     def _cite(self, keys: str, in_text: bool) -> str:
         said = []
         for key in (k.strip() for k in keys.split(",")):
-            if key not in self.bibliography:
+            if key not in self.book.bibliography:
                 raise self._refused(f"citation {key!r}")
             self.cited.append(key)
-            who, year, _ = self.bibliography[key]
+            who, year, _ = self.book.bibliography[key]
             said.append(f"{who} ({year})" if in_text else f"{who} {year}")
         return " and ".join(said) if in_text else f"({'; '.join(said)})"
 

@@ -9,19 +9,19 @@ can tell when someone forgot to.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
 from kledit_lite.book.discover import Chapter, discover
-from kledit_lite.book.plain import Plain, bibliography, labels
+from kledit_lite.book.plain import Plain, References
 from kledit_lite.core.files import write_atomically
 
 FOLDED = {"hide-input", "hide-cell", "remove-input", "remove-cell"}
 """Tags of cells whose code the site folds or leaves out; JupyterLab shows it folded."""
-CHECKED = "# The solutions above, checked"
-"""How the cell begins in which the book checks its own solutions."""
-LEFT_OUT = "solved = []  # the book checks its solutions here; yours are checked above"
+ONLY_SOLVED = re.compile(r"^.*# solution\n?", re.MULTILINE)
+"""Lines of code that only make sense beside the solutions."""
 
 
 def read_source(chapter: Chapter) -> Any:
@@ -47,11 +47,12 @@ def read_source(chapter: Chapter) -> Any:
     return notebook
 
 
-def pair(chapter: Chapter, solutions: bool = False) -> Any:
+def pair(chapter: Chapter, book: References, solutions: bool = False) -> Any:
     """The chapter as a notebook to open: `read_source` in plain Markdown.
 
     Args:
         chapter: the chapter.
+        book: what its words may refer to.
         solutions: whether the solutions of the exercises stay.
 
     Raises:
@@ -59,23 +60,21 @@ def pair(chapter: Chapter, solutions: bool = False) -> Any:
     """
     import nbformat
 
-    books = bibliography(chapter.root / "book" / "references.bib")
-    plain = Plain(chapter, labels(chapter.root), books, solutions)
+    plain = Plain(chapter, book, solutions)
     notebook = read_source(chapter)
     kept = []
     for cell in notebook.cells:
         tags = cell.metadata.get("tags", [])
+        if not solutions and "solution" in tags:
+            continue
         if cell.cell_type == "markdown":
             cell.source = plain.markdown(cell.source)
-            if not cell.source:
-                continue
-        elif not solutions and "solution" in tags:
-            continue
-        elif not solutions and cell.source.startswith(CHECKED):
-            cell.source = LEFT_OUT
+        elif not solutions:
+            cell.source = ONLY_SOLVED.sub("", cell.source)
         if FOLDED & set(tags):
             cell.metadata["jupyter"] = {"source_hidden": True}
-        kept.append(cell)
+        if cell.source:
+            kept.append(cell)
     if listed := plain.references():
         digest = hashlib.sha256(listed.encode()).hexdigest()[:10]
         kept.append(nbformat.v4.new_markdown_cell(listed, id=digest))
@@ -83,31 +82,30 @@ def pair(chapter: Chapter, solutions: bool = False) -> Any:
     return notebook
 
 
-def ipynb_text(chapter: Chapter, solutions: bool = False) -> str:
-    """The text of the chapter's ``.ipynb`` pair, or of the same notebook with its solutions."""
+def ipynb_texts(root: Path, solutions: bool = False) -> dict[Chapter, str]:
+    """The text of every chapter's ``.ipynb`` pair, or of the same notebooks with solutions."""
     import nbformat
 
-    notebook = pair(chapter, solutions)
-    nbformat.validate(notebook)
-    return nbformat.writes(notebook, version=nbformat.NO_CONVERT, indent=1).rstrip("\n") + "\n"
+    book, texts = References.of(root), {}
+    for chapter in discover(root):
+        notebook = pair(chapter, book, solutions)
+        nbformat.validate(notebook)
+        text = nbformat.writes(notebook, version=nbformat.NO_CONVERT, indent=1)
+        texts[chapter] = text.rstrip("\n") + "\n"
+    return texts
 
 
 def out_of_sync(root: Path) -> list[Path]:
     """The pairs that are missing or differ from what their source gives; empty when in sync."""
-    return [
-        c.notebook
-        for c in discover(root)
-        if not c.notebook.is_file() or c.notebook.read_text(encoding="utf-8") != ipynb_text(c)
-    ]
+    return sorted(chapter.notebook for chapter in _stale(root))
 
 
 def sync_ipynb(root: Path) -> list[Path]:
     """Write every pair that is not in sync; returns those it wrote."""
-    stale = set(out_of_sync(root))
-    for chapter in discover(root):
-        if chapter.notebook in stale:
-            write_atomically(chapter.notebook, ipynb_text(chapter))
-    return sorted(stale)
+    stale = _stale(root)
+    for chapter, text in stale.items():
+        write_atomically(chapter.notebook, text)
+    return sorted(chapter.notebook for chapter in stale)
 
 
 def write_solutions(root: Path, out: Path) -> list[Path]:
@@ -117,8 +115,16 @@ def write_solutions(root: Path, out: Path) -> list[Path]:
         root: the checkout.
         out: the folder.
     """
-    made = []
-    for chapter in discover(root):
-        made.append(out / chapter.notebook.name)
-        write_atomically(made[-1], ipynb_text(chapter, solutions=True))
-    return made
+    texts = ipynb_texts(root, solutions=True)
+    for chapter, text in texts.items():
+        write_atomically(out / chapter.notebook.name, text)
+    return [out / chapter.notebook.name for chapter in texts]
+
+
+def _stale(root: Path) -> dict[Chapter, str]:
+    """The chapters whose pair is missing or differs, with the text that it should have."""
+    return {
+        chapter: text
+        for chapter, text in ipynb_texts(root).items()
+        if not chapter.notebook.is_file() or chapter.notebook.read_text(encoding="utf-8") != text
+    }

@@ -127,7 +127,26 @@ def accuracy(judge: Judge, images: np.ndarray, factor: str, truth: Sequence[obje
     return Accuracy(right, named, len(known))
 
 
-class PaintedJudge:
+class _Shows:
+    """What every judge makes of `read`."""
+
+    read: Any
+    name: str
+    factors: Mapping[str, tuple[str, ...]]
+
+    def shows(self, images: np.ndarray, factor: str, value: object) -> np.ndarray:
+        """Whether each picture shows a value, (N,) bool.
+
+        Args:
+            images: (N, H, W, 3) uint8.
+            factor: one of `factors`.
+            value: one of its values.
+        """
+        wanted = label_of(self, factor, value)
+        return self.read(images)[factor] == wanted
+
+
+class PaintedJudge(_Shows):
     """``judge-tiny`` for pictures of any size: those not of 64 pixels are brought to it.
 
     Args:
@@ -160,19 +179,8 @@ class PaintedJudge:
         """
         return self.judge.read(_resized(check_images(images), 64))
 
-    def shows(self, images: np.ndarray, factor: str, value: object) -> np.ndarray:
-        """Whether each picture shows a value, (N,) bool.
 
-        Args:
-            images: (N, H, W, 3) uint8.
-            factor: one of `factors`.
-            value: one of its values.
-        """
-        wanted = label_of(self, factor, value)
-        return self.read(images)[factor] == wanted
-
-
-class ClipJudge:
+class ClipJudge(_Shows):
     r"""Names factors by a CLIP, zero-shot over the values that each may have.
 
     Equation: :math:`p_v = \mathrm{softmax}_v(\tau \cos(E_I, \bar E_v))` with the mean of the
@@ -242,17 +250,6 @@ class ClipJudge:
             factor: np.where(p.max(axis=1) >= self.threshold, p.argmax(axis=1), ABSTAINED)
             for factor, p in self.probabilities(images).items()
         }
-
-    def shows(self, images: np.ndarray, factor: str, value: object) -> np.ndarray:
-        """Whether each picture shows a value, (N,) bool.
-
-        Args:
-            images: (N, H, W, 3) uint8.
-            factor: one of `factors`.
-            value: one of its values.
-        """
-        wanted = label_of(self, factor, value)
-        return self.read(images)[factor] == wanted
 
 
 def _resized(images: np.ndarray, side: int) -> np.ndarray:

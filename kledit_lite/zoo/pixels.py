@@ -23,6 +23,13 @@ def to_tensor(images: np.ndarray, device: str = "cpu") -> torch.Tensor:
     return (x.float() / 255 - MEAN) / STD
 
 
+def to_signed(images: np.ndarray) -> torch.Tensor:
+    """Pictures (N, H, W, 3) uint8 as (N, 3, H, W) float32 in [-1, 1], as autoencoders want them."""
+    import torch
+
+    return torch.from_numpy(np.array(images)).permute(0, 3, 1, 2).float() / 127.5 - 1
+
+
 def encode_images(forward: Any, images: np.ndarray, batch: int) -> np.ndarray:
     """Check pictures and run a model on them in normalised batches; returns (N, d) float32.
 

@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 
 from kledit_lite.book.discover import choose, discover, find_root
-from kledit_lite.book.plain import Plain, bibliography, labels
+from kledit_lite.book.plain import Plain, References
 from kledit_lite.book.sync import pair, sync_ipynb, write_solutions
 from kledit_lite.core.errors import KleditError
 
 ROOT = find_root(Path(__file__).parent)
+OURS = References.of(ROOT)
 CHAPTERS = [c.slug for c in discover(ROOT)]
 RAW = re.compile(r"\{[a-z][a-z:-]*\}`|^:::|^```\{|^\([\w-]+\)=$|^:[a-z-]+:", re.MULTILINE)
 """MyST that Jupyter does not know."""
@@ -23,17 +24,18 @@ BOOK = {"a": ("A and B", "2020", "A, B. *On*. 2020."), "c": ("C et al.", "2021",
 @pytest.fixture()
 def plain() -> Plain:
     chapter = choose(discover(ROOT), ["locogen"])[0]
-    return Plain(chapter, {"zoo": ("The zoo", "00.ipynb#The-zoo")}, BOOK)
+    return Plain(chapter, References({"zoo": ("The zoo", "00.ipynb#The-zoo")}, BOOK))
 
 
 @pytest.mark.parametrize("slug", CHAPTERS)
 def test_no_chapter_shows_myst_or_a_solution(slug: str) -> None:
-    notebook = pair(choose(discover(ROOT), [slug])[0])
+    notebook = pair(choose(discover(ROOT), [slug])[0], OURS)
     words = [c.source for c in notebook.cells if c.cell_type == "markdown"]
     said = "\n".join(re.sub(r"^```\w*\n.*?^```$", "", w, flags=re.M | re.S) for w in words)
     assert RAW.findall(said) == []
     code = "\n".join(c.source for c in notebook.cells if c.cell_type == "code")
     assert "<summary>Solution" not in said and "def solution_" not in code
+    assert "solved" not in code and "solutions_right" not in code
     assert not any("solution" in c.metadata.get("tags", []) for c in notebook.cells)
     assert ("## References" in said) == bool(re.search(r"\(\d{4}\)| \d{4}\)", said))
 
@@ -81,11 +83,10 @@ def test_what_has_no_plain_form_is_refused(plain: Plain, myst: str, named: str) 
 
 
 def test_labels_and_entries_of_the_book() -> None:
-    title, file = labels(ROOT)["painted-zoo"]
+    title, file = OURS.labels["painted-zoo"]
     assert title == "The zoo" and file == "00-painted-world.ipynb#The-zoo"
-    who, year, whole = bibliography(ROOT / "book" / "references.bib")["gandikota2023erasing"]
+    who, year, whole = OURS.bibliography["gandikota2023erasing"]
     assert (who, year) == ("Gandikota et al.", "2023") and "Materzyńska" in whole
-    assert bibliography(ROOT / "nowhere.bib") == {}
 
 
 def test_solutions_are_written_where_they_are_wanted(checkout, add, tmp_path, text) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 
 import nbformat
 
@@ -63,3 +65,11 @@ def test_cell_metadata_reach_the_pair(checkout, add):
         "mystnb": {"image": {"alt": "A red square"}},
         "tags": ["hide-input"],
     }
+
+
+def test_a_chapter_loads_no_more_of_the_engine_than_it_needs():
+    """What it loads decides when it is executed anew."""
+    code = "import sys; from kledit_lite.book import record; print(*sorted(sys.modules))"
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = {m for m in said.stdout.split() if m.startswith("kledit_lite.book")}
+    assert loaded == {f"kledit_lite.book{m}" for m in ("", ".contracts", ".discover", ".record")}

@@ -8,7 +8,8 @@ from typing import Any
 
 import yaml
 
-from kledit_lite.book import discover, out_of_sync
+from kledit_lite.book import discover
+from kledit_lite.book.sync import out_of_sync
 
 
 def listed(entry: Any) -> Iterator[str]:

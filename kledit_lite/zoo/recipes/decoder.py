@@ -21,6 +21,7 @@ from kledit_lite.core.files import write_atomically
 from kledit_lite.world import Scene, SceneSet, caption, render_many
 from kledit_lite.zoo.autoencoder import PatchAutoencoder
 from kledit_lite.zoo.paint import GUIDANCE, build_pipeline, scheduler
+from kledit_lite.zoo.pixels import to_signed
 from kledit_lite.zoo.recipes.training import Recipe, fit
 from kledit_lite.zoo.tokenizer import tokenize
 
@@ -117,9 +118,10 @@ def train_decoder(
     folder, file = work / "clip-tiny", work / "paint-tiny-decoder-data.pt"
     rows = np.sort(np.random.default_rng(RECIPE.seed).permutation(len(pool))[: RECIPE.pool])
     scenes = [pool.scenes[i] for i in rows]
+    asked = scenes[:: len(scenes) // SAMPLES][:SAMPLES]
     if not file.exists():
         one = estimates(unet, text, latents[rows], scenes, folder)
-        many = samples(unet, vae, scenes[:: len(scenes) // SAMPLES][:SAMPLES], folder)
+        many = samples(unet, vae, asked, folder)
         write_atomically(file, lambda path: torch.save((one.half(), many.half()), path))
     one, many = torch.load(file, weights_only=True)
     torch.manual_seed(RECIPE.seed)
@@ -127,11 +129,10 @@ def train_decoder(
     made.load_state_dict({**made.state_dict(), **vae.state_dict()})
     for part in (made.encoder, made.decoder):
         part.requires_grad_(False)
-    like = render_many(scenes[:: len(scenes) // SAMPLES][:SAMPLES], os.cpu_count() or 1)
-    goal = log_energy(_pixels(like))
+    goal = log_energy(to_signed(render_many(asked, os.cpu_count() or 1)))
 
     def loss(batch: np.ndarray, rng: np.random.Generator) -> torch.Tensor:
-        x = _pixels(np.asarray(pool.images[rows[batch]]))
+        x = to_signed(pool.images[rows[batch]])
         y = made.decode(one[batch].float()).sample
         drawn = rng.choice(len(many), len(batch), replace=False)
         free = made.decode(many[drawn].float()).sample
@@ -141,8 +142,3 @@ def train_decoder(
 
     info = fit(made, loss, RECIPE, work / "paint-tiny-decoder.ckpt")
     return made, info
-
-
-def _pixels(images: np.ndarray) -> torch.Tensor:
-    """(N, 3, H, H) in [-1, 1]."""
-    return torch.from_numpy(images).permute(0, 3, 1, 2).float() / 127.5 - 1

@@ -19,6 +19,7 @@ from kledit_lite.zoo.autoencoder import PatchAutoencoder
 from kledit_lite.zoo.clip import load_folder
 from kledit_lite.zoo.export import text_model
 from kledit_lite.zoo.paint import SCHEDULE, UNET, build_unet, scheduler
+from kledit_lite.zoo.pixels import to_signed
 from kledit_lite.zoo.recipes.decoder import RECIPE as DECODER
 from kledit_lite.zoo.recipes.decoder import train_decoder
 from kledit_lite.zoo.recipes.pools import Pool, covered
@@ -104,20 +105,21 @@ def fit_patch_autoencoder(
     return vae.eval(), kept
 
 
-def encode_pool(pool: SceneSet, vae: PatchAutoencoder, path: Path) -> np.ndarray:
+def encode_pool(pool: SceneSet, vae: PatchAutoencoder, work: Path) -> np.ndarray:
     """Latents of every picture of the pool, (N, C, 8, 8) float16, kept in a file.
 
     Args:
         pool: N scenes with pictures.
         vae: The autoencoder.
-        path: The file, which is read if it exists.
+        work: Folder of the file, which is read if it exists.
     """
+    path = work / f"{POOL.name}-latents48.npy"
     if not path.exists():
         parts = []
         with torch.inference_mode():
             for i in range(0, len(pool), 1000):
-                x = torch.from_numpy(np.array(pool.images[i : i + 1000])).permute(0, 3, 1, 2)
-                parts.append(vae.encode(x.float() / 127.5 - 1).latents.half().numpy())
+                x = to_signed(pool.images[i : i + 1000])
+                parts.append(vae.encode(x).latents.half().numpy())
         write_atomically(path, lambda whole: np.save(whole, np.concatenate(parts)))
     return np.load(path, mmap_mode="r")
 
@@ -203,7 +205,7 @@ def denoising_loss(work: Path, recipe: PaintRecipe, predict: Predict) -> tuple[L
             scenes to the estimate of the clean latents.
     """
     pool = POOL.load(work)
-    latents = encode_pool(pool, load_autoencoder(work), work / f"{POOL.name}-latents48.npy")
+    latents = encode_pool(pool, load_autoencoder(work), work)
     cover = load_cover(pool, work / f"{POOL.name}-cover.npy", POOL.spread)
     folder, device = work / "clip-tiny", best_device()
     text = load_text(folder).to(device)
@@ -300,7 +302,7 @@ def make(work: Path, samples: int | None = None) -> Card:
     info = train(work, recipe)
     unet, vae, _ = load_checkpoint(work)
     pool = POOL.load(work)
-    latents = encode_pool(pool, vae, work / f"{POOL.name}-latents48.npy")
+    latents = encode_pool(pool, vae, work)
     text = load_text(work / "clip-tiny")
     vae, info["decoder"] = train_decoder(unet, vae, text, pool, latents, work)
     about = ("latent diffusion UNet, 16 cross-attention layers", "language", "captions")
