@@ -92,6 +92,9 @@ def open_pipeline(
             pipe.scheduler.config, **more
         )
     pipe.set_progress_bar_config(disable=True)
+    parts = [m for m in pipe.components.values() if isinstance(m, torch.nn.Module)]
+    if all(part.dtype == kind for part in parts):
+        return pipe.to(device)  # a cast that changes nothing would still warn
     return pipe.to(device, kind)
 
 
