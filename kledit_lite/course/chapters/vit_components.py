@@ -1,0 +1,239 @@
+"""Exercises: a share of a normed sum, a score, a fair ablation, and a planted shortcut."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from kledit_lite.components import directions, scores
+from kledit_lite.course.checks import Wrong, exercise
+from kledit_lite.course.oracle import call, compare
+
+
+def share(part: np.ndarray, whole: np.ndarray, gamma: np.ndarray, eps: float) -> np.ndarray:
+    """What a part of the residual stream is after the LayerNorm of the whole; no beta."""
+    rate = 1 / np.sqrt(whole.var(axis=1, keepdims=True) + eps)
+    return gamma * (part - part.mean(axis=1, keepdims=True)) * rate
+
+
+@exercise(
+    "vit-components-a",
+    "A share of a normed sum",
+    difficulty="medium",
+    minutes=15,
+    prompt="""
+    `whole` (N, D) goes into the final LayerNorm with weights `gamma` (D,), and `part` (N, D) is one
+    summand of it. Write `share(part, whole, gamma, eps)`, (N, D), such that over all parts the
+    shares sum to what the norm makes of `whole`, apart from its bias. Check it:
+    `check("vit-components-a", share)`.
+    """,
+    hints=(
+        "LayerNorm(x) = gamma * (x - mean(x)) / sqrt(var(x) + eps) + beta. Which of these steps are "
+        "linear in x?",
+        "Centring is linear, so each part is centred by its own mean. The root is not: keep the "
+        "one that the whole had.",
+        "gamma * (part - part.mean(1, keepdims=True)) / np.sqrt(whole.var(1, keepdims=True) + eps)",
+    ),
+)
+def check_share(answer: Any, rng: np.random.Generator) -> str | None:
+    """Random streams; the part's own spread and the unbiased variance are the usual mistakes."""
+    cases = [
+        (rng.normal(0.3, 1, (4, 6)), rng.normal(0.5, 3, (4, 6)), rng.uniform(0.5, 2, 6), 1e-3)
+        for _ in range(5)
+    ]
+
+    def centred(x: np.ndarray) -> np.ndarray:
+        return x - x.mean(axis=1, keepdims=True)
+
+    compare(answer, share, cases, "the share", {
+        "that divides by the part's own spread; the shares then do not sum to the whole":
+            lambda p, w, g, e: share(p, p, g, e),
+        "LayerNorm divides by the biased variance, ddof=0, not by the sample's":
+            lambda p, w, g, e: g * centred(p) / np.sqrt(w.var(1, ddof=1, keepdims=True) + e),
+        "centre the part by its own mean, not by the whole's: only then do the means add up":
+            lambda p, w, g, e: g * (p - w.mean(1, keepdims=True))
+            / np.sqrt(w.var(1, keepdims=True) + e),
+        "the norm centres, too: take each row's mean away from the part":
+            lambda p, w, g, e: g * p / np.sqrt(w.var(1, keepdims=True) + e),
+        "the norm's weights gamma are missing": lambda p, w, g, e: share(p, w, np.ones_like(g), e),
+        "take the root of the variance": lambda p, w, g, e: g * centred(p)
+            / (w.var(1, keepdims=True) + e),
+        "statistics are of each picture, over its D numbers: axis=1, not axis=0":
+            lambda p, w, g, e: g * (p - p.mean(0)) / np.sqrt(w.var(0) + e),
+    })  # fmt: skip
+    return None
+
+
+def score(parts: np.ndarray, basis: np.ndarray) -> np.ndarray:
+    """Mean over directions of the correlation of each part with the sum of the parts, (K,)."""
+    return scores(parts, basis)
+
+
+@exercise(
+    "vit-components-b",
+    "Does a part follow the whole?",
+    difficulty="medium",
+    minutes=15,
+    prompt="""
+    `parts` (K, N, D) sum to the representations of N pictures, and `basis` (k, D) has orthonormal
+    rows. For each part and each direction, correlate over the pictures what the part and what the
+    whole have along the direction; average over the directions. Write `score(parts, basis)`, (K,),
+    without the library. Check it: `check("vit-components-b", score)`.
+    """,
+    hints=(
+        "parts @ basis.T is (K, N, k), and parts.sum(0) @ basis.T is (N, k).",
+        "A correlation takes the mean over pictures away first, from both.",
+        "Divide the sum of products by the two norms over pictures, then mean over the last axis.",
+    ),
+)
+def check_score(answer: Any, rng: np.random.Generator) -> str | None:
+    """Random parts with means; no centring and covariances are the usual mistakes."""
+    cases = []
+    for _ in range(5):
+        parts = rng.normal(size=(4, 12, 5)) + rng.normal(size=(4, 1, 5))
+        cases.append((parts, directions(rng.normal(size=(2, 5)))))
+
+    def along(p: np.ndarray, b: np.ndarray, centre: bool = True) -> tuple[np.ndarray, np.ndarray]:
+        each, seen = p @ b.T, p.sum(0) @ b.T
+        return (each - each.mean(1, keepdims=True), seen - seen.mean(0)) if centre else (each, seen)
+
+    def ratio(each: np.ndarray, seen: np.ndarray) -> np.ndarray:
+        product = (each * seen).sum(1)
+        return product / np.linalg.norm(each, axis=1) / np.linalg.norm(seen, axis=0)
+
+    def pooled(p: np.ndarray, b: np.ndarray) -> np.ndarray:
+        each, seen = along(p, b)
+        norms = np.sqrt((each**2).sum((1, 2)) * (seen**2).sum())
+        return (each * seen).sum((1, 2)) / norms
+
+    def covariance(p: np.ndarray, b: np.ndarray) -> np.ndarray:
+        each, seen = along(p, b)
+        return (each * seen).mean(1).mean(1)
+
+    compare(answer, score, cases, "the scores", {
+        "those are cosines: take the mean over pictures away first":
+            lambda p, b: ratio(*along(p, b, False)).mean(1),
+        "those are covariances, which grow with the part: divide by both norms": covariance,
+        "correlate along each direction, then average; you pooled the directions first": pooled,
+        "keep the sign: a part that contradicts the whole scores below 0":
+            lambda p, b: np.abs(ratio(*along(p, b))).mean(1),
+        "average over the directions, do not add them up":
+            lambda p, b: ratio(*along(p, b)).sum(1),
+    })  # fmt: skip
+    return None
+
+
+def ablate(parts: np.ndarray, rows: list[int], fit: np.ndarray) -> np.ndarray:
+    """Representations of the pictures outside `fit`, some parts replaced by their means in it."""
+    test = parts[:, ~fit]
+    return test.sum(0) + (parts[rows][:, fit].mean(1)[:, None] - test[rows]).sum(0)
+
+
+@exercise(
+    "vit-components-c",
+    "A fair ablation",
+    difficulty="medium",
+    minutes=15,
+    prompt="""
+    Write `ablate(parts, rows, fit)`: `parts` (K, N, D), `rows` a list of parts, `fit` (N,) flags.
+    Return the representations (M, D) of the M pictures that are **not** in `fit`, with each part of
+    `rows` replaced by its mean over the pictures that are. Check it:
+    `check("vit-components-c", ablate)`.
+    """,
+    hints=(
+        "The other parts stay: begin with parts[:, ~fit].sum(0).",
+        "For each part of rows, take away what it wrote and add its mean over fit.",
+        "parts[rows][:, fit].mean(1) is (R, D), the same for every picture.",
+    ),
+)
+def check_ablate(answer: Any, rng: np.random.Generator) -> str | None:
+    """Random parts; means of the tested pictures and zeros are the usual mistakes."""
+    cases = []
+    for _ in range(5):
+        fit = rng.permutation(np.arange(14) < int(rng.integers(5, 9)))
+        rows = rng.choice(4, 2, replace=False).tolist()
+        cases.append((rng.normal(1, 1, (4, 14, 3)), rows, fit))
+
+    def filled(p: np.ndarray, r: list[int], f: np.ndarray, means: Any) -> np.ndarray:
+        test = p[:, ~f]
+        return test.sum(0) + (means - test[r]).sum(0)
+
+    compare(answer, ablate, cases, "the representations", {
+        "those are means over the tested pictures themselves; take them from the pictures in fit":
+            lambda p, r, f: filled(p, r, f, p[r][:, ~f].mean(1)[:, None]),
+        "those are means over all pictures, the tested ones included":
+            lambda p, r, f: filled(p, r, f, p[r].mean(1)[:, None]),
+        "that sets the parts to zero, which no picture ever showed; put their means there":
+            lambda p, r, f: filled(p, r, f, 0.0),
+        "that keeps the parts of rows and replaces the others":
+            lambda p, r, f: ablate(p, [k for k in range(len(p)) if k not in r], f),
+        "those are means of what is left; each part has a mean of its own":
+            lambda p, r, f: filled(p, r, f, p[:, f].mean((0, 1))),
+    }, why=lambda p, r, f: {
+        (14, 3): "leave out the pictures in fit",
+        (int(f.sum()), 3): "those are the pictures in fit; the others are asked for",
+        (len(p), int((~f).sum()), 3): "sum over the parts",
+    })  # fmt: skip
+    return None
+
+
+def _planted(rng: np.random.Generator) -> tuple[tuple[np.ndarray, ...], int, int]:
+    """Parts with a shortcut, directions of two words each; the shortcut, and who knows both."""
+    n, d = 80, 6
+    turn = np.linalg.qr(rng.normal(size=(d, d)))[0]
+    what, where = turn[:1], turn[1:2]
+    kind = rng.permutation(np.arange(n) % 2)
+    spot = np.where(rng.random(n) < 0.85, kind, 1 - kind)  # tied, but not quite
+    parts = rng.normal(0, 0.15, size=(5, n, d))
+    shortcut, both, honest = rng.permutation(5)[:3].tolist()
+    parts[shortcut] += (2.0 * spot + 0.25 * rng.normal(size=n))[:, None] * where
+    parts[both] += 4.0 * spot[:, None] * where + 4.0 * kind[:, None] * what
+    parts[honest] += 2.0 * kind[:, None] * what
+    return (parts, what, where), int(shortcut), int(both)
+
+
+@exercise(
+    "vit-components-d",
+    "Find the shortcut",
+    difficulty="hard",
+    minutes=25,
+    prompt="""
+    `parts` (K, N, D) are of pictures in which object and place are tied; `what` and `where` are
+    orthonormal directions (1, D) of the words for the one and the other. One part knows places only,
+    one knows both, one knows objects only, the others nothing. Write `shortcut(parts, what, where)`
+    with the library: the number of the part to switch off, so that the model has to look at the
+    object. The checker plants the parts, so it knows. Check it:
+    `check("vit-components-d", shortcut)`.
+    """,
+    hints=(
+        "scores(parts, where) says who follows the place. Is the highest the right one?",
+        "The part that knows both would take the object with it. What sets the two apart?",
+        "int((scores(parts, where) - scores(parts, what)).argmax()).",
+    ),
+)
+def check_shortcut(answer: Any, rng: np.random.Generator) -> str | None:
+    """Planted parts, a known culprit in each draw."""
+    if not callable(answer):
+        call(answer)
+    for _ in range(6):
+        case, culprit, both = _planted(rng)
+        said = call(answer, *case)
+        try:
+            said = int(said)
+        except (TypeError, ValueError):
+            raise Wrong("return one number, that of the part") from None
+        if said == culprit:
+            continue
+        if not 0 <= said < len(case[0]):
+            raise Wrong(f"parts are numbered 0 to {len(case[0]) - 1}, got {said}")
+        if said == both:
+            raise Wrong(
+                "that part knows the place, and the object, too: without it the model loses both; "
+                "compare the two scores"
+            )
+        raise Wrong(
+            f"the shortcut is part {culprit} and you name {said}; it follows the words for places "
+            "and hardly those for objects"
+        )
+    return None
