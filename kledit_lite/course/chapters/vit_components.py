@@ -29,8 +29,8 @@ def share(part: np.ndarray, whole: np.ndarray, gamma: np.ndarray, eps: float) ->
     `check("vit-components-a", share)`.
     """,
     hints=(
-        "LayerNorm(x) = gamma * (x - mean(x)) / sqrt(var(x) + eps) + beta. Which of these steps are "
-        "linear in x?",
+        "LayerNorm(x) = gamma * (x - mean(x)) / sqrt(var(x) + eps) + beta. Which of these steps "
+        "are linear in x?",
         "Centring is linear, so each part is centred by its own mean. The root is not: keep the "
         "one that the whole had.",
         "gamma * (part - part.mean(1, keepdims=True)) / np.sqrt(whole.var(1, keepdims=True) + eps)",
@@ -200,10 +200,10 @@ def _planted(rng: np.random.Generator) -> tuple[tuple[np.ndarray, ...], int, int
     minutes=25,
     prompt="""
     `parts` (K, N, D) are of pictures in which object and place are tied; `what` and `where` are
-    orthonormal directions (1, D) of the words for the one and the other. One part knows places only,
-    one knows both, one knows objects only, the others nothing. Write `shortcut(parts, what, where)`
-    with the library: the number of the part to switch off, so that the model has to look at the
-    object. The checker plants the parts, so it knows. Check it:
+    orthonormal directions (1, D) of the words for the one and the other. One part knows places
+    only, one knows both, one knows objects only, the others nothing. With the library, write
+    `shortcut(parts, what, where)`: the number of the part to switch off, so that the model has to
+    look at the object. The checker plants the parts, so it knows. Check it:
     `check("vit-components-d", shortcut)`.
     """,
     hints=(
