@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from kledit_lite.zoo.pair_judge import PairJudge
 
 CLIPS = ("clip-tiny",)
-ENCODERS = ("resnet-tiny", "vit-tiny", "simclr-tiny", "scene-tiny", "random-tiny")
+ENCODERS = ("resnet-tiny", "vit-tiny", "vit-deep", "simclr-tiny", "scene-tiny", "random-tiny")
 CLASSIFIERS = ("flawed-tiny", "sound-tiny")
 JUDGES = ("judge-tiny",)
 STERN = ("stern-tiny",)
