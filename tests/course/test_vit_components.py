@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from kledit_lite.components import scores, without
+from kledit_lite.components import directions, scores, without
 from kledit_lite.course import grade
 from kledit_lite.course.chapters.vit_components import ablate, score, share
 
@@ -47,6 +47,12 @@ def test_ablation_is_the_library_s_with_means_of_other_pictures():
     parts, fit = rng.normal(size=(4, 12, 3)), np.arange(12) < 7
     ours = ablate(parts, [0, 2], fit)
     assert np.allclose(ours, without(parts[:, ~fit], [0, 2], parts[:, fit].mean(1)))
+
+
+def test_the_score_is_the_library_s():
+    rng = np.random.default_rng(2)
+    parts, basis = rng.normal(size=(4, 12, 5)), directions(rng.normal(size=(2, 5)))
+    assert np.allclose(score(parts, basis), scores(parts, basis))
 
 
 def slow_score(parts, basis):

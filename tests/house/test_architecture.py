@@ -31,9 +31,6 @@ RECIPES = {"kledit_lite.zoo.command"}
 #: Public, and used by readers rather than by the library: why each is there.
 FOR_READERS = {
     "align.estimator.Aligner": "the alignment as a step of a scikit-learn pipeline",
-    "components.score.true_scores": "what a reader's own parts know of labels, beside `scores`",
-    "components.score.without": "a reader's own model without some of its parts",
-    "components.score.worst_group": "what mean-ablation is for: the group that is worst off",
     "course.checks.hint": "learners call it in their own cells",
     "edit.ridge.ridge": "the solver by itself, for a reader's own closed-form edit",
     "influence.nets.net_product": "exact curvature of a net too large for a matrix",
