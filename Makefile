@@ -31,11 +31,12 @@ $(STAMP): pyproject.toml constraints.txt
 book: $(STAMP) ## Execute the chapters that changed, build the site, print the page to open
 	@$(BIN)/kledit book
 
-# The chapters and the site first, because the tests read them; then the tests, even if that failed.
-test: $(STAMP) ## Execute the chapters, build the site, run every test
+# The chapters, their rehearsals and the site first, because the tests read them; then the tests, even
+# if that failed.
+test: $(STAMP) ## Execute and rehearse the chapters, build the site, run every test
 	@status=0; \
 	bash tests/site/install_chromium.sh || status=$$?; \
-	$(BIN)/kledit book || status=$$?; \
+	$(BIN)/kledit book --rehearse || status=$$?; \
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 $(PYTEST_ARGS) || status=$$?; \
 	exit $$status
 

@@ -5,12 +5,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from kledit_lite.book.cache import Cache
 from kledit_lite.book.contracts import load_contract
 from kledit_lite.book.discover import Chapter, choose, discover
 from kledit_lite.book.execute import Run, Say, execute, to_stderr
 from kledit_lite.book.record import Recorded, refreshed
+from kledit_lite.book.rehearse import (
+    REHEARSAL,
+    badges,
+    complaints,
+    record_run,
+    rehearsable,
+    rehearsed,
+    with_badges,
+)
 from kledit_lite.book.report import checks_of, expected_short, report_page, row, summary
 from kledit_lite.book.site import SiteError, build_site, check_toc, stage
 from kledit_lite.book.sync import out_of_sync
@@ -87,11 +97,12 @@ def build_book(
     jobs: int | None = None,
     say: Say = to_stderr,
     library: Path | None = None,
+    rehearse: bool = False,
 ) -> Built:
     """Execute all chapters that changed, check their contracts, and build the site.
 
     The site is built when every chapter ran, even if a contract is broken: its report page shows
-    which.
+    which.  A page wears the badges that runs and rehearsals have earned it.
 
     Args:
         root: the checkout.
@@ -100,6 +111,7 @@ def build_book(
         jobs: how many chapters to execute at once; default: one per core.
         say: receives progress.
         library: folder whose sources the cache covers; default: the imported package.
+        rehearse: also run the chapters' code for the papers' models, with miniatures of them.
 
     Raises:
         UnknownNameError: a name in ``force`` that no chapter has.
@@ -116,18 +128,33 @@ def build_book(
     runs = run_chapters(cache, chapters, forced, jobs, say)
     rows = [row(chapter, run) for chapter, run in runs.items()]
     failures = [run.failure.describe(c) for c, run in runs.items() if run.failure]
+    rehearsals = _rehearsals(root, chapters, jobs, say, library) if rehearse else []
+    failures += complaints(rehearsals)
     site = None
-    if failures:
+    if any(run.failure for run in runs.values()):
         say("site: not built, because a chapter failed")
     else:
         page = report_page(summary("book", rows, profile, timed=False))
-        source = stage(root, {c: run.notebook for c, run in runs.items()}, page)
+        worn = badges(root, chapters, library)
+        pages = {c: with_badges(run.notebook, worn[c]) for c, run in runs.items()}
+        source = stage(root, pages, page)
         try:
             site = build_site(root, source, say)
         except SiteError as error:
             failures.append(str(error))
-    results = summary("book", rows, profile, timed=False, site=site, failures=failures)
+    passed = len(rehearsed(root, chapters, library))
+    extra = {"site": site, "failures": failures, "rehearsals": rehearsals}
+    results = summary("book", rows, profile, timed=False, rehearsals=passed, extra=extra)
     return Built(results, tuple(failures), site)
+
+
+def _rehearsals(
+    root: Path, chapters: Sequence[Chapter], jobs: int | None, say: Say, library: Path | None
+) -> list[dict[str, Any]]:
+    """A row per chapter that has a rehearsal, from the cache where nothing changed."""
+    cache = Cache(root, REHEARSAL, library)
+    runs = run_chapters(cache, rehearsable(chapters), (), jobs, say)
+    return [row(chapter, run) for chapter, run in runs.items()]
 
 
 def run_chapter(
@@ -137,6 +164,7 @@ def run_chapter(
     force: bool = False,
     say: Say = to_stderr,
     library: Path | None = None,
+    record: bool = False,
 ) -> Results:
     """One chapter: its figures, its contract, its seconds and peak memory.
 
@@ -147,6 +175,7 @@ def run_chapter(
         force: execute it even if nothing changed.
         say: receives progress.
         library: folder whose sources the cache covers; default: the imported package.
+        record: keep the figures in ``notebooks/recorded``, unless the chapter failed.
 
     Raises:
         UnknownNameError: no such chapter; the message lists the valid ones.
@@ -155,6 +184,8 @@ def run_chapter(
     chosen = choose(chapters, [name])
     cache = Cache(root, profile, library)
     ((chapter, run),) = run_chapters(cache, chosen, chosen if force else (), 1, say).items()
+    if record and run.ok:
+        say(f"recorded in {record_run(chapter, run).relative_to(root)}")
     checks = checks_of(chapter, run)
     figures = {
         "executed": int(run.ok),

@@ -22,10 +22,12 @@ class BookOptions:
     Attributes:
         force: execute these chapters even if nothing changed
         jobs: chapters at once (default: one per core)
+        rehearse: also run the code for the papers' models, with miniatures of them
     """
 
     force: tuple[Chapter, ...] = ()
     jobs: Positive | None = None
+    rehearse: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,10 +37,12 @@ class RunOptions:
     Attributes:
         chapter: its slug or number
         force: execute it even if nothing changed
+        record: keep its figures in notebooks/recorded
     """
 
     chapter: Annotated[Chapter, BARE]
     force: bool = False
+    record: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,7 +74,9 @@ def book(options: BookOptions) -> Results:
     from kledit_lite.book.build import build_book
     from kledit_lite.book.discover import find_root
 
-    built = build_book(find_root(), current().name, options.force, options.jobs)
+    built = build_book(
+        find_root(), current().name, options.force, options.jobs, rehearse=options.rehearse
+    )
     for message in built.failures:
         print(f"kledit: {message}", file=sys.stderr)
     results = built.results
@@ -86,7 +92,9 @@ def run(options: RunOptions) -> Results:
     from kledit_lite.book.discover import find_root
 
     profile = current().name
-    results = run_chapter(find_root(), options.chapter, profile, options.force)
+    results = run_chapter(
+        find_root(), options.chapter, profile, options.force, record=options.record
+    )
     error = results.extra["chapter"]["error"]
     if error:
         print(f"kledit: {error}", file=sys.stderr)
@@ -96,11 +104,13 @@ def run(options: RunOptions) -> Results:
 def report(options: NoOptions) -> Results:
     """Run time, memory and contract of each chapter."""
     from kledit_lite.book.cache import Cache
-    from kledit_lite.book.discover import find_root
+    from kledit_lite.book.discover import discover, find_root
+    from kledit_lite.book.rehearse import rehearsed
     from kledit_lite.book.report import report as measured
 
     root = find_root()
-    return measured(root, Cache(root, current().name))
+    passed = len(rehearsed(root, discover(root)))
+    return measured(root, Cache(root, current().name), rehearsals=passed)
 
 
 def sync(options: SyncOptions) -> Results:

@@ -22,7 +22,7 @@ from kledit_lite.core.machine import context
 from kledit_lite.core.results import Results, show_bound
 
 #: Profile -> (seconds that a chapter may take, mean seconds per chapter over the whole book).
-TIME_LIMITS: Mapping[str, tuple[float, float]] = {"lite": (180.0, 160.0)}
+TIME_LIMITS: Mapping[str, tuple[float, float]] = {"lite": (180.0, 160.0), "rehearsal": (60.0, 60.0)}
 
 
 def checks_of(chapter: Chapter, run: Run) -> list[Check]:
@@ -74,7 +74,12 @@ def row(chapter: Chapter, run: Run | None, current: bool = True) -> dict[str, An
 
 
 def summary(
-    name: str, rows: Sequence[Mapping[str, Any]], profile: str, timed: bool, **extra: Any
+    name: str,
+    rows: Sequence[Mapping[str, Any]],
+    profile: str,
+    timed: bool,
+    rehearsals: int | None = None,
+    extra: Mapping[str, Any] | None = None,
 ) -> Results:
     """The `Results` over rows of chapters.
 
@@ -83,7 +88,8 @@ def summary(
         rows: what `row` returned for each chapter.
         profile: the profile in which they ran.
         timed: hold seconds to `TIME_LIMITS`, too.
-        **extra: further top-level keys.
+        rehearsals: how many chapters' rehearsals passed, where that was asked.
+        extra: further top-level keys.
     """
     short = expected_short(rows)
     checks = [check for r in rows for check in r["contract"] if not _is_short(check)]
@@ -94,10 +100,13 @@ def summary(
         "chapters": sum(r["state"] == "executed" for r in rows),
         "total_seconds": round(sum(seconds), 2),
         "slowest_seconds": max(seconds, default=0.0),
+        "peak_mb": max((r["peak_mb"] or 0.0 for r in rows), default=0.0),
         "contracts_met": passed[BOUND],
         "expected_short": len(short),
         "negative_controls_failing": passed[CONTROL],
     }
+    if rehearsals is not None:
+        figures["rehearsals_passed"] = rehearsals
     targets = {
         "chapters": {"min": len(rows)},
         "contracts_met": {"min": totals[BOUND]},
@@ -112,7 +121,7 @@ def summary(
         figures,
         targets,
         context(profile=profile, seconds=figures["total_seconds"]),
-        {**extra, "chapters": list(rows), "expected_short": short},
+        {**(extra or {}), "chapters": list(rows), "expected_short": short},
     )
 
 
@@ -134,7 +143,7 @@ def expected_short(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     ]
 
 
-def report(root: Path, cache: Cache, timed: bool = True) -> Results:
+def report(root: Path, cache: Cache, timed: bool = True, rehearsals: int | None = None) -> Results:
     """The last run of every chapter in the cache's profile, held to its contract.
 
     A chapter that failed or never ran, or whose sources have changed since, does not count as
@@ -144,6 +153,7 @@ def report(root: Path, cache: Cache, timed: bool = True) -> Results:
         root: the checkout.
         cache: runs of the checkout in one profile.
         timed: hold seconds to `TIME_LIMITS`, too.
+        rehearsals: how many chapters' rehearsals passed, where that was asked.
 
     Raises:
         KleditError: a contract is missing or malformed.
@@ -154,7 +164,7 @@ def report(root: Path, cache: Cache, timed: bool = True) -> Results:
     for chapter in discover(root):
         run, current = cache.last(chapter) or (None, False)
         rows.append(row(chapter, run, current))
-    return summary("report", rows, cache.profile, timed)
+    return summary("report", rows, cache.profile, timed, rehearsals)
 
 
 def report_page(results: Results) -> str:

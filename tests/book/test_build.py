@@ -172,6 +172,7 @@ def test_run_one_and_report_all(checkout, add, text, library):
         "chapters",
         "total_seconds",
         "slowest_seconds",
+        "peak_mb",
         "contracts_met",
         "negative_controls_failing",
         "expected_short",
