@@ -7,6 +7,9 @@ Example:
     ('a red boat on the beach in the style of seurat', (64, 64, 3))
 """
 
+from importlib import import_module
+from typing import TYPE_CHECKING
+
 from kledit_lite.world.captions import (
     caption,
     noun_phrase,
@@ -26,7 +29,6 @@ from kledit_lite.world.datasets import (
     shifted,
 )
 from kledit_lite.world.planted import PLANTED, PlantedFailure, planted_labels
-from kledit_lite.world.render import mask, render, render_many
 from kledit_lite.world.scene import (
     BRAND,
     COLOURS,
@@ -44,6 +46,17 @@ from kledit_lite.world.scene import (
     Scene,
     Thing,
 )
+
+if TYPE_CHECKING:
+    from kledit_lite.world.renderer import mask, render, render_many
+
+
+def __getattr__(name: str) -> object:
+    """What draws, on first use: the people and their facts need no picture."""
+    if name not in ("mask", "render", "render_many"):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module("kledit_lite.world.renderer"), name)
+
 
 __all__ = [
     "BRAND",

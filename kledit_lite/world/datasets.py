@@ -11,7 +11,6 @@ import numpy as np
 from kledit_lite.core.errors import KleditError, unknown
 from kledit_lite.world.captions import random_caption
 from kledit_lite.world.objects import AIRBORNE
-from kledit_lite.world.render import render_many
 from kledit_lite.world.scene import (
     BRAND,
     COLOURS,
@@ -149,6 +148,8 @@ class SceneSet:
 
 
 def _collect(scenes: Sequence[Scene], processes: int) -> SceneSet:
+    from kledit_lite.world.renderer import render_many
+
     return SceneSet(tuple(scenes), render_many(scenes, processes))
 
 

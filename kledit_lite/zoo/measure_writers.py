@@ -13,7 +13,7 @@ from kledit_lite.core.machine import context
 from kledit_lite.core.results import Results
 from kledit_lite.world.people import ask, facts, relations, towns
 from kledit_lite.world.reading import HELD_OUT_SUBJECTS, passage
-from kledit_lite.world.render import render_many
+from kledit_lite.world.renderer import render_many
 from kledit_lite.world.towns import Question, all_questions, picture_of
 from kledit_lite.zoo.bard import END, load_bard
 

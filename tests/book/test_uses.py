@@ -91,7 +91,7 @@ def ran(tmp_path_factory):
         ("notebooks/recorded/writer-run.json", {"writer"}),
         ("kledit_lite/world/brush.py", {"painter"}),
         ("kledit_lite/world/pigment.py", {"painter"}),  # by a worker
-        ("kledit_lite/world/render.py", {"painter"}),
+        ("kledit_lite/world/renderer.py", {"painter"}),
         ("kledit_lite/core/uses.py", {"painter", "writer"}),
         ("kledit_lite/__init__.py", {"painter", "writer"}),
         ("kledit_lite/book/record.py", {"painter", "writer"}),
@@ -197,4 +197,4 @@ def test_a_chapter_can_load_the_methods_that_it_is_about_and_no_others(slug, met
     (chapter,) = (c for c in discover(ROOT) if c.slug == slug)
     loaded = closure(chapter)
     assert {m.split(".")[1] for m in loaded if "." in m} & METHODS == methods
-    assert "kledit_lite.world.render" in loaded and "kledit_lite.cli" not in loaded
+    assert "kledit_lite.world.renderer" in loaded and "kledit_lite.cli" not in loaded

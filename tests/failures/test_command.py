@@ -159,7 +159,7 @@ def test_clip_tiny_refuses_words_it_never_learned(tmp_path, capsys, monkeypatch)
 
 def test_a_folder_of_pictures_and_a_model(tmp_path, capsys, monkeypatch):
     from kledit_lite.world import OBJECTS, sample_scenes
-    from kledit_lite.world.render import render
+    from kledit_lite.world.renderer import render
 
     monkeypatch.setenv("KLEDIT_PROFILE", "lite")
     for i, scene in enumerate(sample_scenes(48, 1)):

@@ -17,7 +17,7 @@ import torch.nn.functional as F
 
 from kledit_lite.core.files import write_atomically
 from kledit_lite.world.people import towns
-from kledit_lite.world.render import render_many
+from kledit_lite.world.renderer import render_many
 from kledit_lite.world.towns import SEASONS, ask_town, picture_of
 from kledit_lite.zoo.clip import load_folder
 from kledit_lite.zoo.docent import WORDS, Docent, patch_tokens

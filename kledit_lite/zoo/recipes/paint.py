@@ -14,7 +14,7 @@ import torch
 from kledit_lite.core.files import write_atomically
 from kledit_lite.core.machine import best_device
 from kledit_lite.world import Scene, SceneSet, random_caption
-from kledit_lite.world.render import in_parallel
+from kledit_lite.world.renderer import in_parallel
 from kledit_lite.zoo.autoencoder import PatchAutoencoder
 from kledit_lite.zoo.clip import load_folder
 from kledit_lite.zoo.export import text_model

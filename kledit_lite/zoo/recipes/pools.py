@@ -19,7 +19,7 @@ class Pool:
         singles: Scenes of one thing (or several of it).
         pairs: Scenes of two things.
         entities: Share of mascots and branded characters among the singles.
-        spread: How far things vary in position, size and facing, see `kledit_lite.world.render`.
+        spread: How far things vary in position, size and facing, see `kledit_lite.world.renderer`.
         seed: Seed of the draw.
         most: Singles with a count above this are drawn again.
     """

@@ -18,7 +18,7 @@ import numpy as np
 from kledit_lite.core.files import write_atomically
 from kledit_lite.core.machine import versions
 from kledit_lite.world import Scene, SceneSet, render_many, sample_scenes
-from kledit_lite.world.render import PICTURE
+from kledit_lite.world.renderer import PICTURE
 from kledit_lite.zoo.store import NOT_RECORDED, Card, digest, state_digest
 
 if TYPE_CHECKING:

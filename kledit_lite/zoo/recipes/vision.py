@@ -76,7 +76,7 @@ def accuracy(model: Any, name: str, seed: int = 77, n: int = 1500) -> float:
         seed: Seed of the scenes.
         n: Number of scenes.
     """
-    from kledit_lite.world.render import render_many
+    from kledit_lite.world.renderer import render_many
 
     scenes = [s for s in sample_scenes(n * 2, seed, "heldout", 0.0) if s.count <= 3][:n]
     features = encode_images(model.trunk.eval(), render_many(scenes, 1), 256)

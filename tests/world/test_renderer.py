@@ -16,7 +16,7 @@ from kledit_lite.world import (
     render_many,
     sample_scenes,
 )
-from kledit_lite.world.render import in_parallel
+from kledit_lite.world.renderer import in_parallel
 
 
 def test_same_scene_same_pixels_in_any_process() -> None:
