@@ -30,7 +30,9 @@ PAINTER = """# A painter
 import sys
 from joblib import Parallel, delayed
 from kledit_lite.book import record
+from kledit_lite.world import Scene, render
 from kledit_lite.world.brush import paint
+render(Scene("boat", "red", "beach"))
 painted = Parallel(2)(delayed(paint)(s) for s in ("boat", "cat"))
 alone = "kledit_lite.world.pigment" not in sys.modules
 record("painter", {"painted": len(painted), "alone": alone})
@@ -44,6 +46,7 @@ from importlib.resources import files
 from pathlib import Path
 from kledit_lite.book import record
 from kledit_lite.unlearn import tiny
+from kledit_lite.world.people import facts
 card = (files("kledit_lite") / "zoo" / "weights" / "pen" / "card.json").read_text()
 said = Path("recorded/writer-run.json").read_text()
 record("writer", {"x": tiny.X})
@@ -91,7 +94,9 @@ def ran(tmp_path_factory):
         ("notebooks/recorded/writer-run.json", {"writer"}),
         ("kledit_lite/world/brush.py", {"painter"}),
         ("kledit_lite/world/pigment.py", {"painter"}),  # by a worker
-        ("kledit_lite/world/renderer.py", {"painter"}),
+        ("kledit_lite/world/renderer.py", {"painter"}),  # the writer's people are not drawn
+        ("kledit_lite/world/people.py", {"writer"}),
+        ("kledit_lite/world/scene.py", {"painter", "writer"}),
         ("kledit_lite/core/uses.py", {"painter", "writer"}),
         ("kledit_lite/__init__.py", {"painter", "writer"}),
         ("kledit_lite/book/record.py", {"painter", "writer"}),
