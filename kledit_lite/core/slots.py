@@ -35,7 +35,7 @@ class Slot:
     loader: str
     ids: tuple[str, ...]
     size_mb: float = 0.0
-    chapters: tuple[str, ...] = ("painted-world", "alignment", "text-to-concept")
+    chapters: tuple[str, ...] = ("painted-world", "alignment", "text-to-concept", "hard-tasks")
     optional: bool = False
 
     @property
@@ -87,7 +87,8 @@ def _zoo_encoders(*names: str) -> tuple[Slot, ...]:
     return tuple(Slot(name, ENCODER, (f"zoo:{name}",)) for name in names)
 
 
-_ALIGNMENT = ("alignment", "text-to-concept")
+_ALIGNMENT = ("alignment", "text-to-concept", "hard-tasks")
+_SEEING = (*_ALIGNMENT, "failure-modes", "influence")
 _PAINTING = ("causal-tracing", "locogen", "closed-form-editing", "neuron-editing")
 _WRITING = ("restor", "model-state-arithmetic")
 
@@ -114,7 +115,7 @@ PROFILES: dict[str, Profile] = {
                     CLIP,
                     ("open_clip:ViT-B-32/laion2b_s34b_b79k", "zoo:clip-tiny"),
                     605,
-                    _ALIGNMENT,
+                    _SEEING,
                 ),
                 Slot(
                     "efficientnet-lite0",
@@ -149,8 +150,14 @@ PROFILES: dict[str, Profile] = {
             "gpu",
             "The models of the papers, on a GPU, and ImageNet from a folder.",
             (
-                Slot("clip", CLIP, ("open_clip:ViT-B-16/openai",), 599, _ALIGNMENT),
-                Slot("resnet-50", ENCODER, ("timm:resnet50.tv_in1k",), 103, _ALIGNMENT),
+                Slot("clip", CLIP, ("open_clip:ViT-B-16/openai",), 599, _SEEING),
+                Slot(
+                    "resnet-50",
+                    ENCODER,
+                    ("timm:resnet50.tv_in1k",),
+                    103,
+                    (*_ALIGNMENT, "failure-modes"),
+                ),
                 Slot("dino-resnet-50", ENCODER, ("dino:resnet50",), 94, _ALIGNMENT, True),
                 Slot("dino-vit-s", ENCODER, ("timm:vit_small_patch16_224.dino",), 87, _ALIGNMENT),
                 Slot("vit-b", ENCODER, ("timm:vit_base_patch16_224.augreg_in1k",), 346, _ALIGNMENT),
@@ -216,7 +223,7 @@ PROFILES: dict[str, Profile] = {
                     _WRITING,
                     True,
                 ),
-                Slot("images", IMAGES, ("folder:KLEDIT_IMAGENET",), 6700, _ALIGNMENT),
+                Slot("images", IMAGES, ("folder:KLEDIT_IMAGENET",), 6700, _SEEING),
             ),
         ),
     )

@@ -27,7 +27,7 @@ from kledit_lite.influence.groups import (
     spectral_radius,
 )
 from kledit_lite.influence.heads import Head, fit, ridge_head, softmax_head
-from kledit_lite.influence.problem import Problem
+from kledit_lite.influence.problem import Problem, standardised
 from kledit_lite.influence.project import project_capped_simplex, project_l1
 from kledit_lite.influence.retrain import relative_error, retraining_change
 from kledit_lite.influence.select import (
@@ -69,5 +69,6 @@ __all__ = [
     "score",
     "softmax_head",
     "spectral_radius",
+    "standardised",
     "weight_gradient",
 ]

@@ -268,22 +268,11 @@ def _data(options: Influence) -> tuple[Any, Any, Any, Any, tuple[str, ...], Any]
 
 def _scaled(x: Any, test_x: Any, classes: int, options: Influence) -> tuple[Any, Any]:
     """Standardised features, and as many principal components as the exact Hessian takes."""
-    import numpy as np
-
-    from kledit_lite.influence.problem import LARGEST
+    from kledit_lite.influence.problem import standardised
 
     if test_x.shape[1] != x.shape[1]:
         raise KleditError(f"Test points have {test_x.shape[1]} features, training {x.shape[1]}.")
-    if options.raw:
-        return x, test_x
-    mean, spread = x.mean(axis=0), x.std(axis=0)
-    spread = np.where(spread > 1e-12 * np.abs(x).max(), spread, 1.0)
-    x, test_x = (x - mean) / spread, (test_x - mean) / spread
-    most = LARGEST // (1 if classes == 2 else classes) - 1
-    if x.shape[1] > most:
-        kept = np.linalg.eigh(x.T @ x)[1][:, ::-1][:, :most]
-        x, test_x = x @ kept, test_x @ kept
-    return x, test_x
+    return (x, test_x) if options.raw else standardised(x, test_x, classes)
 
 
 def _codes(words: list[str]) -> tuple[Any, list[str]]:

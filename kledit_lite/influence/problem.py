@@ -173,6 +173,34 @@ def with_ones(x: np.ndarray, intercept: bool) -> np.ndarray:
     return np.concatenate([x, np.ones((len(x), 1))], axis=1) if intercept else x
 
 
+def standardised(x: np.ndarray, other: np.ndarray, classes: int) -> tuple[np.ndarray, np.ndarray]:
+    """Features of mean 0 and variance 1, and no more of them than the exact Hessian takes.
+
+    Args:
+        x: (n, d) features to train on; their mean, spread and principal components are taken.
+        other: (m, d) features to bring to the same scale, such as test points'.
+        classes: of the head, two of which share one vector of weights.
+
+    Returns:
+        (n, d') and (m, d') float64: d' is d, or the leading principal components if a head on d
+        features would have more than `LARGEST` parameters. A constant feature becomes 0.
+
+    Cost O(n d), and O(n d^2 + d^3) with principal components.
+
+    Example:
+        >>> standardised(np.array([[1.0], [3.0]]), np.array([[5.0]]), classes=2)[1].tolist()
+        [[3.0]]
+    """
+    mean, spread = x.mean(axis=0), x.std(axis=0)
+    spread = np.where(spread > 1e-12 * np.abs(x).max(), spread, 1.0)
+    x, other = (x - mean) / spread, (other - mean) / spread
+    most = LARGEST // (1 if classes == 2 else classes) - 1
+    if x.shape[1] > most:
+        kept = np.linalg.eigh(x.T @ x)[1][:, ::-1][:, :most]
+        x, other = x @ kept, other @ kept
+    return x, other
+
+
 def check_targets(loss: Loss, labels: object, rows: int) -> np.ndarray:
     """Labels (rows,) of a softmax, or targets (rows, C) of a ridge regression, checked.
 

@@ -77,7 +77,9 @@ class ImageSample:
         return len(self.images)
 
 
-def load_image_folder(path: Path | str, n: int, seed: int = 0, size: int = 256) -> ImageSample:
+def load_image_folder(
+    path: Path | str, n: int, seed: int = 0, size: int = 256, classes: int | None = None
+) -> ImageSample:
     """Draw ``n`` images, as evenly over the classes as they allow, centre-cropped to squares.
 
     Args:
@@ -85,6 +87,7 @@ def load_image_folder(path: Path | str, n: int, seed: int = 0, size: int = 256) 
         n: how many images to draw; all of them when there are fewer.
         seed: of the draw.
         size: side of the squares, pixels.
+        classes: how many of the classes to draw from, the same whatever the seed; default all.
 
     Raises:
         KleditError: no such folder, or no images in its sub-folders.
@@ -104,9 +107,12 @@ def load_image_folder(path: Path | str, n: int, seed: int = 0, size: int = 256) 
     if not folder.is_dir():
         raise KleditError(f"{folder} is not a folder; expected one sub-folder of images a class.")
     rng = np.random.default_rng(seed)
-    classes = sorted(p for p in folder.iterdir() if p.is_dir())
+    folders = sorted(p for p in folder.iterdir() if p.is_dir())
+    if classes is not None and classes < len(folders):
+        kept = np.random.default_rng(0).choice(len(folders), classes, replace=False)
+        folders = [folders[i] for i in np.sort(kept)]
     queue = []
-    for label, directory in enumerate(classes):
+    for label, directory in enumerate(folders):
         files = sorted(f for f in directory.rglob("*") if f.suffix.lower() in SUFFIXES)
         for turn, i in enumerate(rng.permutation(len(files))):
             queue.append((turn, rng.random(), label, files[i]))
@@ -116,7 +122,7 @@ def load_image_folder(path: Path | str, n: int, seed: int = 0, size: int = 256) 
     return ImageSample(
         FolderImages([file for *_, file in chosen], size),
         np.array([label for *_, label, _ in chosen], dtype=np.int64),
-        _in_words([d.name for d in classes]),
+        _in_words([d.name for d in folders]),
     )
 
 

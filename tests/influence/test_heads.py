@@ -12,7 +12,7 @@ from kledit_lite.core.errors import KleditError
 from kledit_lite.influence import curvature, ridge_head, softmax_head
 from kledit_lite.influence import problem as module
 from kledit_lite.influence.losses import Softmax, Squared
-from kledit_lite.influence.problem import data_hessian, hessian_product
+from kledit_lite.influence.problem import LARGEST, data_hessian, hessian_product, standardised
 
 
 @pytest.mark.parametrize("classes", [2, 3])
@@ -111,3 +111,18 @@ def test_bad_input(change, words):
 def test_a_head_too_large_for_a_hessian():
     with pytest.raises(KleditError, match="4000 parameters; the exact Hessian is for up to 3500"):
         softmax_head(np.eye(40, 100), np.arange(40), l2=0.1, intercept=False)
+
+
+def test_standardised_features_and_no_more_than_the_hessian_takes():
+    rng = np.random.default_rng(0)
+    x, other = rng.normal(size=(40, 5)) * 3 + 1, rng.normal(size=(7, 5))
+    x[:, 2] = 4.0  # a constant feature has no spread
+    own, away = standardised(x, other, classes=3)
+    kept = [0, 1, 3, 4]
+    assert np.allclose(own.mean(axis=0), 0) and np.allclose(own.std(axis=0)[kept], 1)
+    assert (own[:, 2] == 0).all()
+    assert np.allclose(
+        away[:, kept], ((other - x.mean(axis=0)) / x.std(axis=0).clip(1e-9))[:, kept]
+    )
+    wide, narrow = standardised(rng.normal(size=(30, 400)), rng.normal(size=(2, 400)), classes=12)
+    assert wide.shape[1] == narrow.shape[1] == LARGEST // 12 - 1

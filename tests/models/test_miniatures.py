@@ -196,7 +196,7 @@ def test_the_folder_has_pictures_of_odd_sizes():
     for file in files:
         with Image.open(file) as image:
             sizes.add(image.size)
-    assert len(files) == 48 and sizes == {(136, 136), (136, 151), (203, 136)}
+    assert len(files) == 192 and sizes == {(136, 136), (136, 151), (203, 136)}
     assert len({f.parent for f in files}) == 12
 
 

@@ -316,6 +316,40 @@ def test_a_rehearsal_sees_a_folder(profile):
     assert n_fit + n_test <= 48 and n_album <= 48
 
 
+def test_the_data_chapters_of_lite_draw_scenes_one_by_one(profile):
+    s = profile("lite", seeing)
+    assert s.sizes("influence")[:2] == (1600, 400) and s.sizes("hard-tasks") == (1320, 0, 480)
+    got = s.pictures(6, 1800, "drawn")
+    scenes = world.sample_scenes(6, seed=1800, combos="all")
+    assert got.scenes.scenes == tuple(scenes)
+    assert s.factor(got, "style").tolist() == [world.STYLES.index(x.style) for x in scenes]
+    assert s.factors["style"][0] == "photo" and s.factors["place"] == tuple(world.PLACES)
+    away = s.pictures(6, 1800, "shifted").scenes
+    assert {x.style for x in away.scenes} <= set(world.SHIFT_STYLES)
+    assert {x.place for x in away.scenes} <= set(world.SHIFT_PLACES)
+    assert [x.object for x in away.scenes] == [x.object for x in scenes]
+    assert s.counts("hard-tasks")["tasks"] == 40 and s.counts("influence")["net seeds"] == 5
+    assert s.untrained().name == "random-tiny"
+    with pytest.raises(UnknownNameError, match="place, style"):
+        s.factor(got, "weather")
+
+
+def test_the_data_chapters_of_a_rehearsal_have_classes_and_tags_of_a_folder(profile):
+    s = profile("rehearsal", seeing)
+    few, more = s.pictures(12, 1, classes=4), s.pictures(20, 2, classes=4)
+    assert few.names == more.names and len(few.names) == 4 and few.labels.max() == 3
+    seen = s.clip.encode_image(more.images)
+    for name, values in s.factors.items():
+        codes = s.factor(more, name, seen)
+        assert codes.shape == (20,) and 0 <= codes.min() and codes.max() < len(values)
+        assert len(set(codes.tolist())) > 1 and (s.factor(more, name) == codes).all()
+    away = s.pictures(12, 1, "shifted", classes=4)
+    grey = 255 - few.images[:1].astype(float).mean(axis=3)
+    assert np.abs(away.images[:1].mean(axis=3) - grey).max() < 1
+    assert s.counts("hard-tasks")["tasks"] < 40
+    assert s.untrained().encode(few.images[:2]).shape[0] == 2
+
+
 def test_what_is_exported(profile):
     assert scenarios.__all__ == ["Painting", "Seeing", "Writing", "painting", "seeing", "writing"]
     assert random.Random(0).sample(people.people(), 3) == list(profile("lite", writing).draw(3))

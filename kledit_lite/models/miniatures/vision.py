@@ -72,7 +72,7 @@ def build_clip() -> Any:
 
 @functools.cache
 def picture_folder() -> Path:
-    """A folder of 48 pictures in sub-folders named for their objects, written once per process.
+    """A folder of 192 pictures in sub-folders named for their objects, written once per process.
 
     They are painted scenes brought to odd sizes, none of them square by a power of two.
     """
@@ -87,9 +87,9 @@ def picture_folder() -> Path:
     folder = Path(tempfile.mkdtemp(prefix="kledit-images-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     scenes = [
-        world.Scene(name, world.COLOURS[k % 6], world.PLACES[(i + k) % 6], seed=4 * i + k)
+        world.Scene(name, world.COLOURS[k % 6], world.PLACES[(i + k) % 6], seed=16 * i + k)
         for i, name in enumerate(world.OBJECTS)
-        for k in range(4)
+        for k in range(16)
     ]
     for i, (scene, picture) in enumerate(zip(scenes, world.render_many(scenes), strict=True)):
         height, width = SIZES[i % len(SIZES)]

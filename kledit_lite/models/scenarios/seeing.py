@@ -9,14 +9,16 @@ from typing import Any, Literal
 
 import numpy as np
 
+from kledit_lite.core.arrays import unit_rows
 from kledit_lite.core.errors import unknown
 from kledit_lite.core.slots import current
 from kledit_lite.models import profiles
 from kledit_lite.models.image_folder import load_image_folder
 from kledit_lite.models.judges import ClipJudge, Judge, PaintedJudge
+from kledit_lite.models.scenarios.counts import Counts, counts_of
 from kledit_lite.world.captions import article
 
-Kind = Literal["fit", "test", "album"]
+Kind = Literal["fit", "test", "album", "drawn", "shifted"]
 
 SIZES: Mapping[str, Mapping[str, tuple[int, int, int]]] = {
     "alignment": {
@@ -29,10 +31,30 @@ SIZES: Mapping[str, Mapping[str, tuple[int, int, int]]] = {
     },
     "failure-modes": {
         "lite": (12_000, 5_000, 1_000), "laptop": (12_000, 5_000, 1_000),
-        "gpu": (40_000, 20_000, 4_000), "rehearsal": (30, 15, 12),
+        "gpu": (40_000, 20_000, 4_000), "rehearsal": (22, 13, 3),
+    },
+    "influence": {
+        "lite": (1600, 400, 0), "laptop": (1600, 400, 0), "gpu": (6000, 1500, 0),
+        "rehearsal": (72, 24, 0),
+    },
+    "hard-tasks": {
+        "lite": (1320, 0, 480), "laptop": (1320, 0, 480), "gpu": (3000, 0, 1200),
+        "rehearsal": (48, 0, 24),
     },
 }  # fmt: skip
 """Chapter -> profile -> pictures to fit, to test and of the album."""
+FACTORS: Mapping[str, Mapping[str, str]] = {
+    "place": {
+        "indoors": "{} in a room", "street": "{} in a street", "grass": "{} on the grass",
+        "forest": "{} in a forest", "water": "{} at the water", "sky": "{} against the sky",
+    },
+    "style": {
+        "photo": "a good photo of {}", "close-up": "a close-up of {}",
+        "dark": "a dark photo of {}", "bright": "a bright photo of {}",
+        "blurred": "a blurred photo of {}", "grey": "a black and white photo of {}",
+    },
+}  # fmt: skip
+"""Factor of a folder's pictures -> value -> how it is said of a class."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,27 +109,118 @@ class Seeing:
             raise unknown("chapter that looks at pictures", chapter, SIZES)
         return SIZES[chapter][self.profile]
 
-    def pictures(self, n: int, seed: int, kind: Kind = "fit", processes: int = 1) -> Pictures:
+    def counts(self, chapter: str) -> Counts:
+        """How many groups, tasks, draws and nets a chapter takes."""
+        return counts_of(chapter, self.profile)
+
+    def pictures(
+        self,
+        n: int,
+        seed: int,
+        kind: Kind = "fit",
+        processes: int = 1,
+        classes: int | None = None,
+    ) -> Pictures:
         """Draw pictures.
 
         Args:
             n: how many; of a folder all, if it has fewer.
             seed: of the draw.
             kind: of painted scenes: ``"fit"`` balanced ones, ``"test"`` with combinations of
-                factors that no training showed, ``"album"`` balanced with all combinations.
+                factors that no training showed, ``"album"`` balanced with all combinations,
+                ``"drawn"`` each drawn by itself, ``"shifted"`` in styles and places that no
+                training showed; those of a folder are shifted by becoming grey negatives.
             processes: workers for painting.
+            classes: of a folder with more, draw from so many, the same for every seed.
         """
         if self.folder is not None:
-            sample = load_image_folder(self.folder, n, seed)
-            return Pictures(sample.images, sample.labels, sample.names)
+            sample = load_image_folder(self.folder, n, seed, classes=classes)
+            shown = _negatives(sample.images) if kind == "shifted" else sample.images
+            return Pictures(shown, sample.labels, sample.names)
         from kledit_lite.world import OBJECTS, balanced, held_out
 
         if kind == "test":
             scenes = held_out(n, seed=seed, processes=processes)
+        elif kind in ("drawn", "shifted"):
+            scenes = _drawn(n, seed, kind == "shifted", processes)
         else:
             combos: Literal["all", "train"] = "all" if kind == "album" else "train"
             scenes = balanced(n, seed, combos, processes)
         return Pictures(scenes.images, scenes.factor("object"), tuple(OBJECTS), scenes)
+
+    @property
+    def factors(self) -> Mapping[str, tuple[str, ...]]:
+        """What pictures can be grouped by: factor -> its values, of styles the plainest first."""
+        if self.folder is not None:
+            return {name: tuple(values) for name, values in FACTORS.items()}
+        from kledit_lite.world import SceneSet
+
+        return {name: tuple(SceneSet.names(name)) for name in ("place", "style")}
+
+    def factor(self, pictures: Pictures, name: str, features: Any = None) -> np.ndarray:
+        """The value of a factor of each picture, (N,) indices into `factors`.
+
+        Painted scenes know theirs. In a folder the profile's CLIP compares each picture with what
+        is said of its own class, each value's cosines brought to mean 0 and variance 1 over the
+        pictures: a value says what a picture is like *among these*, and none is left empty
+        because CLIP finds its words unlikely.
+
+        Args:
+            pictures: from `pictures`.
+            name: of the factor.
+            features: (N, d) of the profile's CLIP, if they are at hand.
+
+        Raises:
+            UnknownNameError: no such factor.
+        """
+        if name not in self.factors:
+            raise unknown("factor", name, self.factors)
+        if pictures.scenes is not None:
+            return pictures.scenes.factor(name)
+        z = unit_rows(self.clip.encode_image(pictures.images) if features is None else features)
+        cosines = np.empty((len(z), len(self.factors[name])))
+        for label, own in enumerate(pictures.names):
+            said = [text.format(article(own)) for text in FACTORS[name].values()]
+            rows = pictures.labels == label
+            cosines[rows] = z[rows] @ unit_rows(self.clip.encode_text(said)).T
+        spread = cosines.std(axis=0)
+        return ((cosines - cosines.mean(axis=0)) / np.where(spread > 0, spread, 1)).argmax(axis=1)
+
+    def untrained(self) -> Any:
+        """An encoder with random weights, whatever the profile."""
+        if self.painted:
+            from kledit_lite import zoo
+
+            return zoo.load_encoder("random-tiny")
+        from kledit_lite.models.external import load_external_encoder
+
+        return load_external_encoder("miniature:resnet-50")
+
+
+def _drawn(n: int, seed: int, shifted: bool, processes: int) -> Any:
+    """Scenes drawn each by itself, painted; or with a style and a place of the shifted ones."""
+    from kledit_lite.world import (
+        SHIFT_PLACES,
+        SHIFT_STYLES,
+        SceneSet,
+        render_many,
+        sample_scenes,
+    )
+
+    scenes = sample_scenes(n, seed, "all")
+    if shifted:
+        rng = np.random.default_rng((seed, 1))
+        scenes = [
+            s.with_(style=str(rng.choice(SHIFT_STYLES)), place=str(rng.choice(SHIFT_PLACES)))
+            for s in scenes
+        ]
+    return SceneSet(tuple(scenes), render_many(scenes, processes))
+
+
+def _negatives(images: Any) -> np.ndarray:
+    """Grey negatives of pictures (N, H, W, 3) uint8, all of them read."""
+    grey = 255 - np.asarray(images).mean(axis=3, keepdims=True)
+    return np.repeat(grey.round().astype(np.uint8), 3, axis=3)
 
 
 def seeing(chapter: str = "alignment") -> Seeing:
