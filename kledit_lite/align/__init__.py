@@ -57,7 +57,13 @@ from kledit_lite.align.logic import (
     precision_at,
     retrieve,
 )
-from kledit_lite.align.pairs import group_matrix, pair_matrix, pair_table
+from kledit_lite.align.pairs import (
+    best_source,
+    group_matrix,
+    measurable,
+    pair_matrix,
+    pair_table,
+)
 from kledit_lite.align.principal import PrincipalAlignment, principal_alignment
 from kledit_lite.align.sgd import fit_aligner_sgd
 from kledit_lite.align.study import (
@@ -112,6 +118,7 @@ __all__ = [
     "accuracy",
     "aligned_accuracy",
     "attribute_auroc",
+    "best_source",
     "bootstrap_auroc",
     "chance_level",
     "choose_ridge",
@@ -132,6 +139,7 @@ __all__ = [
     "guarded_ranking",
     "head_predict",
     "load_pictures",
+    "measurable",
     "pair_matrix",
     "pair_table",
     "parse",

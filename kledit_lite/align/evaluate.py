@@ -157,7 +157,7 @@ def retained_accuracy(
         labels: (N,) int.
 
     Raises:
-        KleditError: as `aligned_accuracy`, or the target's own accuracy is 0.
+        KleditError: as `aligned_accuracy`, or the target's own accuracy is 0, and not by bad luck.
 
     Example:
         >>> from kledit_lite.align import AffineMap
@@ -166,7 +166,8 @@ def retained_accuracy(
         1.0
     """
     aligned = aligned_accuracy(aligner, source, head, labels)
-    return retained_ratio(aligned, accuracy(head, target, labels), chance_level(head, labels))
+    own, chance = accuracy(head, target, labels), chance_level(head, labels)
+    return retained_ratio(aligned, own, chance, len(labels))
 
 
 def chance_level(head: LinearHead, labels: Int[Any, " N"]) -> float:
@@ -197,21 +198,28 @@ def weakest_target(chance: float) -> float:
     return min(3 * chance, (1 + chance) / 2)
 
 
-def retained_ratio(aligned: float, own: float, chance: float = 0.0) -> float:
+BAD_LUCK = 1e-3
+"""No right answer is laid to chance where guessing gives none at least this often."""
+
+
+def retained_ratio(aligned: float, own: float, chance: float = 0.0, n: int | None = None) -> float:
     """``aligned / own``, or NaN where ``own`` is below `weakest_target` of ``chance``.
 
     Args:
         aligned: accuracy on aligned features.
         own: the target model's accuracy on its own.
         chance: what guessing gets; see `chance_level`.
+        n: pictures that were asked; with few of them no right answer may be bad luck.
 
     Raises:
-        KleditError: the target's own accuracy is 0.
+        KleditError: the target's own accuracy is 0, and not by bad luck.
 
     Example:
         >>> retained_ratio(0.45, 0.9), retained_ratio(0.55, 0.27, chance=0.1)
         (0.5, nan)
     """
+    if own == 0 and n is not None and (1 - chance) ** n > BAD_LUCK:
+        return float("nan")
     if own == 0:
         raise KleditError(
             "The target model's own accuracy is 0, so there is nothing to retain: do the labels "

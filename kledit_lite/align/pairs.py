@@ -83,7 +83,7 @@ def pair_table(
             one = AffineMap(weight, bias)
             aligned = aligned_accuracy(one, held[s], heads[t], truth[t])
             score = float(r2(one, held[s], held[t]))
-            kept = retained_ratio(aligned, own[t], chance[t])
+            kept = retained_ratio(aligned, own[t], chance[t], len(truth[t]))
             rows.append((s, t, score, aligned, own[t], chance[t], kept))
     columns = ["source", "target", "r2", "aligned", "own", "chance", "retained"]
     return pd.DataFrame(rows, columns=columns)
@@ -108,6 +108,33 @@ def _first_seen(pairs: pd.DataFrame) -> list[str]:
     targets = set(pairs["target"])
     ordered = [s for s in pairs["source"].unique() if s in targets]
     return ordered + [t for t in pairs["target"].unique() if t not in ordered]
+
+
+def measurable(pairs: pd.DataFrame) -> str:
+    """``"retained"``; ``"aligned"`` where every target is too weak to retain anything.
+
+    Example:
+        >>> import pandas as pd
+        >>> measurable(pd.DataFrame({"retained": [np.nan, np.nan], "aligned": [0.1, 0.2]}))
+        'aligned'
+    """
+    return "retained" if pairs["retained"].notna().any() else "aligned"
+
+
+def best_source(to_one: pd.DataFrame) -> str:
+    """The source that keeps most of one target; by R2 where the target is too weak.
+
+    Args:
+        to_one: rows of `pair_table` with one target, by source.
+
+    Example:
+        >>> import pandas as pd
+        >>> rows = pd.DataFrame({"retained": [0.9, 0.8], "r2": [0.1, 0.2]}, index=["a", "b"])
+        >>> best_source(rows), best_source(rows.assign(retained=np.nan))
+        ('a', 'b')
+    """
+    by = "retained" if to_one["retained"].notna().any() else "r2"
+    return str(to_one[by].idxmax())
 
 
 def group_matrix(matrix: pd.DataFrame, groups: Mapping[str, str]) -> pd.DataFrame:

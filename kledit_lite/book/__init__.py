@@ -7,14 +7,15 @@
     report(...)                                     report.py     JSON and a page of the book
     build_book(root)                                build.py      all of it, then the site
 
-A chapter itself needs one thing from here: `record`, with which it writes the figures that its
-contract checks.  Importing this package loads nothing heavy, and nothing else of it: a chapter is
-executed anew when a module that it loaded has changed.
+A chapter itself needs two things from here: `record`, with which it writes the figures that its
+contract checks, and `say`, which gives numbers to its prose.  Importing this package loads nothing
+heavy, and nothing else of it: a chapter is executed anew when a module that it loaded has changed.
 """
 
 from __future__ import annotations
 
 from kledit_lite.book.discover import Chapter, discover, find_root
 from kledit_lite.book.record import record
+from kledit_lite.book.say import say
 
-__all__ = ["Chapter", "discover", "find_root", "record"]
+__all__ = ["Chapter", "discover", "find_root", "record", "say"]

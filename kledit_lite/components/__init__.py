@@ -8,14 +8,19 @@ Example:
 """
 
 from kledit_lite.components.align import PartMaps, align_parts
+from kledit_lite.components.readout import block_of, read_object_and_place, take_apart, vision_tower
 from kledit_lite.components.score import directions, scores, true_scores, without, worst_group
 
 __all__ = [
     "PartMaps",
     "align_parts",
+    "block_of",
     "directions",
+    "read_object_and_place",
     "scores",
+    "take_apart",
     "true_scores",
+    "vision_tower",
     "without",
     "worst_group",
 ]

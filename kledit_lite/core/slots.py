@@ -89,6 +89,7 @@ def _zoo_encoders(*names: str) -> tuple[Slot, ...]:
 
 _ALIGNMENT = ("alignment", "text-to-concept", "hard-tasks")
 _SEEING = (*_ALIGNMENT, "failure-modes", "influence")
+_PARTS = ("vit-components",)
 _PAINTING = ("causal-tracing", "locogen", "closed-form-editing", "neuron-editing")
 _WRITING = ("restor", "model-state-arithmetic")
 
@@ -103,6 +104,7 @@ PROFILES: dict[str, Profile] = {
                 Slot("painter", PIPELINE, ("zoo:paint-tiny",), chapters=_PAINTING),
                 Slot("writer", LANGUAGE, ("zoo:bard-tiny",), chapters=_WRITING),
                 *_zoo_encoders("resnet-tiny", "vit-tiny", "simclr-tiny", "scene-tiny"),
+                Slot("vit-deep", ENCODER, ("zoo:vit-deep",), chapters=_PARTS),
                 Slot("images", IMAGES, ("world:painted",)),
             ),
         ),
@@ -134,6 +136,7 @@ PROFILES: dict[str, Profile] = {
                     True,
                 ),
                 *_zoo_encoders("resnet-tiny", "vit-tiny"),
+                Slot("vit-deep", ENCODER, ("zoo:vit-deep",), chapters=_PARTS),
                 Slot("painter", PIPELINE, ("zoo:paint-tiny",), chapters=_PAINTING),
                 Slot(
                     "writer",
@@ -161,13 +164,19 @@ PROFILES: dict[str, Profile] = {
                 Slot("dino-resnet-50", ENCODER, ("dino:resnet50",), 94, _ALIGNMENT, True),
                 Slot("dino-vit-s", ENCODER, ("timm:vit_small_patch16_224.dino",), 87, _ALIGNMENT),
                 Slot("vit-b", ENCODER, ("timm:vit_base_patch16_224.augreg_in1k",), 346, _ALIGNMENT),
-                Slot("deit-b", ENCODER, ("timm:deit_base_patch16_224.fb_in1k",), 346, _ALIGNMENT),
+                Slot(
+                    "deit-b",
+                    ENCODER,
+                    ("timm:deit_base_patch16_224.fb_in1k",),
+                    346,
+                    (*_ALIGNMENT, *_PARTS),
+                ),
                 Slot(
                     "swin-b",
                     ENCODER,
                     ("timm:swin_base_patch4_window7_224.ms_in1k",),
                     353,
-                    _ALIGNMENT,
+                    (*_ALIGNMENT, *_PARTS),
                 ),
                 Slot(
                     "painter",

@@ -177,7 +177,7 @@ class PaintedJudge(_Shows):
         Raises:
             KleditError: not (N, H, W, 3) uint8.
         """
-        return self.judge.read(_resized(check_images(images), 64))
+        return self.judge.read(resized(check_images(images), 64))
 
 
 class ClipJudge(_Shows):
@@ -252,7 +252,13 @@ class ClipJudge(_Shows):
         }
 
 
-def _resized(images: np.ndarray, side: int) -> np.ndarray:
+def resized(images: np.ndarray, side: int) -> np.ndarray:
+    """Pictures (N, H, W, 3) uint8 brought to (N, side, side, 3).
+
+    Example:
+        >>> resized(np.zeros((2, 136, 136, 3), np.uint8), 64).shape
+        (2, 64, 64, 3)
+    """
     images = np.asarray(images)
     if images.shape[1:3] == (side, side) or not len(images):
         return images

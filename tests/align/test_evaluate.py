@@ -239,3 +239,9 @@ def test_a_target_that_hardly_beats_guessing_retains_nothing() -> None:
     assert np.isnan(table.loc["weak", "retained"]) and table.loc["weak", "aligned"] > 0.2
     assert np.isfinite(table.loc["strong", "retained"])
     assert table.loc["weak", "chance"] == chance_level(head, labels)
+
+
+def test_no_right_answer_among_few_may_be_bad_luck():
+    assert np.isnan(retained_ratio(0.5, 0.0, chance=1 / 12, n=15))
+    with pytest.raises(KleditError, match="own accuracy is 0"):
+        retained_ratio(0.5, 0.0, chance=1 / 12, n=200)

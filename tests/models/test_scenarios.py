@@ -350,6 +350,30 @@ def test_the_data_chapters_of_a_rehearsal_have_classes_and_tags_of_a_folder(prof
     assert s.untrained().encode(few.images[:2]).shape[0] == 2
 
 
+def test_everyone_takes_part_in_the_order_of_the_chapters(profile):
+    s = profile("lite", seeing)
+    names = ["resnet-tiny", "vit-tiny", "simclr-tiny", "scene-tiny", "clip-tiny", "random-tiny"]
+    assert list(s.everyone) == names and s.pair == ("boat", "cat") and s.notes == ()
+    small = profile("rehearsal", seeing)
+    assert list(small.everyone)[-2:] == ["clip", "random-tiny"]
+    assert small.pair == tuple(sorted(world.OBJECTS)[:2])
+
+
+def test_the_control_reads_pictures_of_any_size(profile):
+    s = profile("rehearsal", seeing)
+    images = s.pictures(2, seed=1).images
+    assert s.control.encode(images).shape == s.control.encode(s.scenes(2, 1).images).shape
+    assert s.control.head is None
+
+
+def test_scenes_are_painted_in_every_profile(profile):
+    s = profile("rehearsal", lambda: seeing("vit-components"))
+    assert list(s.encoders) == ["deit-b", "swin-b"]
+    theirs = world.balanced(3, seed=5, combos="all")
+    assert np.array_equal(s.scenes(3, 5).images, theirs.images)
+    assert np.array_equal(s.scenes(3, 5, "test").images, world.held_out(3, seed=5).images)
+
+
 def test_what_is_exported(profile):
     assert scenarios.__all__ == ["Painting", "Seeing", "Writing", "painting", "seeing", "writing"]
     assert random.Random(0).sample(people.people(), 3) == list(profile("lite", writing).draw(3))

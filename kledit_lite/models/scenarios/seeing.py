@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -13,12 +14,18 @@ from kledit_lite.core.arrays import unit_rows
 from kledit_lite.core.errors import unknown
 from kledit_lite.core.slots import current
 from kledit_lite.models import profiles
+from kledit_lite.models.any_size import AnySize
 from kledit_lite.models.image_folder import load_image_folder
 from kledit_lite.models.judges import ClipJudge, Judge, PaintedJudge
 from kledit_lite.models.scenarios.counts import Counts, counts_of
 from kledit_lite.world.captions import article
 
+if TYPE_CHECKING:
+    from kledit_lite.world import SceneSet
+
 Kind = Literal["fit", "test", "album", "drawn", "shifted"]
+CONTROL = "random-tiny"
+"""The encoder that was never trained."""
 
 SIZES: Mapping[str, Mapping[str, tuple[int, int, int]]] = {
     "alignment": {
@@ -28,6 +35,10 @@ SIZES: Mapping[str, Mapping[str, tuple[int, int, int]]] = {
     "text-to-concept": {
         "lite": (2000, 1000, 2600), "laptop": (1500, 600, 1500), "gpu": (12_000, 3000, 6000),
         "rehearsal": (30, 15, 12),
+    },
+    "vit-components": {
+        "lite": (500, 500, 1600), "laptop": (500, 500, 1600), "gpu": (1000, 1000, 3200),
+        "rehearsal": (24, 24, 128),
     },
     "failure-modes": {
         "lite": (12_000, 5_000, 1_000), "laptop": (12_000, 5_000, 1_000),
@@ -77,6 +88,13 @@ class Pictures:
         return len(self.images)
 
 
+SHORTCUT: Mapping[str, tuple[str, ...]] = {
+    "object": ("cat", "bird", "fish", "butterfly"),
+    "place": ("forest", "beach", "meadow", "mountains"),
+}
+"""Who is planted where by chapter vit-components."""
+
+
 @dataclass(frozen=True, eq=False)
 class Seeing:
     """What the chapters on vision models talk about.
@@ -89,6 +107,8 @@ class Seeing:
         encoders: name of the slot -> vision encoder.
         missing: name of an optional slot -> why it cannot be had.
         judge: names what the pictures show.
+        clip_name: what to call the CLIP: its own name if it is shipped, else ``"clip"``.
+        notes: a sentence about each stand-in and each optional model that is missing.
     """
 
     profile: str
@@ -98,6 +118,38 @@ class Seeing:
     encoders: Mapping[str, Any]
     missing: Mapping[str, str]
     judge: Judge
+    clip_name: str = "clip"
+    notes: tuple[str, ...] = ()
+
+    @functools.cached_property
+    def control(self) -> AnySize:
+        """The negative control: random weights of `resnet-tiny`'s shape, never trained."""
+        from kledit_lite import zoo
+
+        return AnySize(zoo.load_encoder(CONTROL))
+
+    @property
+    def pair(self) -> tuple[str, str]:
+        """Two classes that tell themselves apart at a glance."""
+        if self.painted:
+            return ("boat", "cat")
+        first, second, *_ = self.judge.factors["class"]
+        return first, second
+
+    @property
+    def shortcut(self) -> Mapping[str, tuple[str, ...]]:
+        """Things and places of which chapter vit-components plants pairs."""
+        return SHORTCUT
+
+    @property
+    def control_name(self) -> str:
+        """What to call the control."""
+        return CONTROL
+
+    @property
+    def everyone(self) -> dict[str, Any]:
+        """The encoders, the CLIP and the control, by name, in the order of the chapters."""
+        return {**self.encoders, self.clip_name: self.clip, CONTROL: self.control}
 
     def sizes(self, chapter: str) -> tuple[int, int, int]:
         """Pictures to fit, to test, and of the album.
@@ -112,6 +164,24 @@ class Seeing:
     def counts(self, chapter: str) -> Counts:
         """How many groups, tasks, draws and nets a chapter takes."""
         return counts_of(chapter, self.profile)
+
+    def scenes(self, n: int, seed: int, kind: Kind = "album", processes: int = 1) -> SceneSet:
+        """Painted scenes, in every profile: for what only a painter knows, such as masks.
+
+        Args:
+            n: how many.
+            seed: of the draw.
+            kind: as in `pictures`.
+            processes: workers for painting.
+        """
+        from kledit_lite.world import balanced, held_out
+
+        if kind == "test":
+            return held_out(n, seed=seed, processes=processes)
+        if kind in ("drawn", "shifted"):
+            return _drawn(n, seed, kind == "shifted", processes)
+        combos: Literal["all", "train"] = "all" if kind == "album" else "train"
+        return balanced(n, seed, combos, processes)
 
     def pictures(
         self,
@@ -137,15 +207,9 @@ class Seeing:
             sample = load_image_folder(self.folder, n, seed, classes=classes)
             shown = _negatives(sample.images) if kind == "shifted" else sample.images
             return Pictures(shown, sample.labels, sample.names)
-        from kledit_lite.world import OBJECTS, balanced, held_out
+        from kledit_lite.world import OBJECTS
 
-        if kind == "test":
-            scenes = held_out(n, seed=seed, processes=processes)
-        elif kind in ("drawn", "shifted"):
-            scenes = _drawn(n, seed, kind == "shifted", processes)
-        else:
-            combos: Literal["all", "train"] = "all" if kind == "album" else "train"
-            scenes = balanced(n, seed, combos, processes)
+        scenes = self.scenes(n, seed, kind, processes)
         return Pictures(scenes.images, scenes.factor("object"), tuple(OBJECTS), scenes)
 
     @property
@@ -246,7 +310,11 @@ def seeing(chapter: str = "alignment") -> Seeing:
     else:
         names = load_image_folder(folder, 10**9, 0).names
         judge = ClipJudge(clip.model, {"class": {n: [f"a photo of {article(n)}"] for n in names}})
+    notes = [f.note for f in (clip, *encoders) if f.note]
+    notes += [f"{name} is left out: {reason}" for name, reason in missing.items()]
+    shipped = clip.id.startswith("zoo:")
     return Seeing(
         current().name, folder is None, folder, clip.model,
         {f.slot.name: f.model for f in encoders}, missing, judge,
+        clip.id.removeprefix("zoo:") if shipped else "clip", tuple(notes),
     )  # fmt: skip
