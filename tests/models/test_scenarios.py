@@ -312,8 +312,7 @@ def test_a_rehearsal_sees_a_folder(profile):
     assert np.bincount(got.labels).tolist() == [2] * 12
     read = s.judge.read(got.images[:3])["class"]
     assert read.shape == (3,) and read.max() < 12
-    n_fit, n_test, n_album = s.sizes("text-to-concept")
-    assert n_fit + n_test <= 48 and n_album <= 48
+    assert sum(s.sizes("alignment")) <= 48
 
 
 def test_the_data_chapters_of_lite_draw_scenes_one_by_one(profile):
@@ -372,6 +371,41 @@ def test_scenes_are_painted_in_every_profile(profile):
     theirs = world.balanced(3, seed=5, combos="all")
     assert np.array_equal(s.scenes(3, 5).images, theirs.images)
     assert np.array_equal(s.scenes(3, 5, "test").images, world.held_out(3, seed=5).images)
+
+
+@pytest.mark.parametrize("chapter", ["painted-world", "text-to-concept", "vit-components"])
+def test_a_chapter_that_plants_needs_no_folder(profile, chapter):
+    s = profile("rehearsal", lambda: seeing(chapter))
+    assert s.painted and s.folder is None and s.clip_name == "clip"
+
+
+def test_what_text_to_concept_asks_is_there_to_be_found():
+    from kledit_lite.models.scenarios import concepts
+
+    values = {f: world.FACTORS[f] for f in ("object", "colour", "place", "style")}
+    assert all(v in values[f] for f, v in zip(values, concepts.PICKED, strict=True))
+    for asked in concepts.PANELS:
+        assert all(v in values[f] and v in asked.phrase for f, v in asked.shows.items())
+    known = {v for vs in values.values() for v in vs}
+    for query, sentence in concepts.QUERIES.items():
+        wanted = [part for part in query.split(" & ") if not part.startswith("~")]
+        assert all(w in known and w in sentence for w in wanted)
+    assert sorted(o for k in concepts.KINDS.values() for o in k) == sorted(world.OBJECTS)
+    assert sorted(s for m in concepts.MEDIA.values() for s in m) == sorted(world.STYLES)
+
+
+def test_a_drift_moves_what_it_says_and_nothing_else():
+    from kledit_lite.models.scenarios import concepts
+
+    scenes, moved = concepts.drifted(600, seed=4)
+    again, _ = concepts.drifted(600, seed=4)
+    assert scenes.scenes == again.scenes
+    assert moved == ("beach", "desert", "photo", "van gogh")
+    places = [s.place for s in scenes]
+    assert places.count("desert") == 0 and abs(places.count("beach") - 200) < 40
+    styles = [s.style for s in scenes]
+    assert styles.count("photo") == 0 and abs(styles.count("van gogh") - 171) < 40
+    assert abs(places.count("city") - 100) < 40 and abs(styles.count("durer") - 86) < 35
 
 
 def test_what_is_exported(profile):

@@ -28,13 +28,17 @@ CONTROL = "random-tiny"
 """The encoder that was never trained."""
 
 SIZES: Mapping[str, Mapping[str, tuple[int, int, int]]] = {
+    "painted-world": {
+        "lite": (0, 2000, 400), "laptop": (0, 2000, 400), "gpu": (0, 2000, 400),
+        "rehearsal": (0, 24, 40),
+    },
     "alignment": {
         "lite": (3000, 1500, 0), "laptop": (2000, 600, 0), "gpu": (20_000, 5000, 0),
         "rehearsal": (30, 15, 0),
     },
     "text-to-concept": {
         "lite": (2000, 1000, 2600), "laptop": (1500, 600, 1500), "gpu": (12_000, 3000, 6000),
-        "rehearsal": (30, 15, 12),
+        "rehearsal": (40, 48, 48),
     },
     "vit-components": {
         "lite": (500, 500, 1600), "laptop": (500, 500, 1600), "gpu": (1000, 1000, 3200),
@@ -88,6 +92,8 @@ class Pictures:
         return len(self.images)
 
 
+ALWAYS_PAINTED = ("painted-world", "text-to-concept", "vit-components")
+"""Chapters whose pictures are painted in every profile: what they plant somebody must know."""
 SHORTCUT: Mapping[str, tuple[str, ...]] = {
     "object": ("cat", "bird", "fish", "butterfly"),
     "place": ("forest", "beach", "meadow", "mountains"),
@@ -299,9 +305,9 @@ def seeing(chapter: str = "alignment") -> Seeing:
 
     Cost: loads the models.
     """
-    clip, images = profiles.resolve("clip"), profiles.resolve("images")
+    clip = profiles.resolve("clip")
     encoders, missing = profiles.resolve_encoders(chapter)
-    folder = images.model
+    folder = None if chapter in ALWAYS_PAINTED else profiles.resolve("images").model
     judge: Judge
     if folder is None:
         from kledit_lite import zoo
