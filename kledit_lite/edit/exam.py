@@ -105,7 +105,8 @@ class Exam:
     ) -> Verdict:
         """Whether the source was removed, the target arrived and the rest kept.
 
-        See `metrics.verdicts.verdict`.
+        See `metrics.verdicts.verdict`; where no picture showed the source, removed and arrived are
+        shares of no pictures.
 
         Args:
             after: Readings of the pictures with the edit, from `read`.
@@ -114,7 +115,7 @@ class Exam:
             target: The value that should come in its place.
             keep: Factors that should stay as they were; not `factor`.
         """
-        return verdict(self.before, after, factor, source, target, keep)
+        return verdict(self.before, after, factor, source, target, keep, must_show=False)
 
     def removed(self, after: Readings, factor: str, source: int) -> Bool[np.ndarray, " n"]:
         """For each of the n pictures that showed the source before: is it gone? (n,) bool.
@@ -133,7 +134,7 @@ class Exam:
     ) -> Share:
         """In how many pictures every one of the factors is read as before the edit."""
         same = np.logical_and.reduce([after[f] == self.before[f] for f in factors])
-        return Share.of(int(same.sum()), len(same))
+        return Share.counted(int(same.sum()), len(same))
 
 
 PARTS = ("removed", "arrived", "kept")
@@ -149,4 +150,4 @@ def pooled(verdicts: Sequence[Verdict]) -> Verdict:
     if not verdicts:
         raise KleditError("Expected at least one verdict, got none.")
     shares = ([getattr(v, part) for v in verdicts] for part in PARTS)
-    return Verdict(*(Share.of(sum(s.k for s in p), sum(s.n for s in p)) for p in shares))
+    return Verdict(*(Share.counted(sum(s.k for s in p), sum(s.n for s in p)) for p in shares))

@@ -57,12 +57,24 @@ class Share:
         low = 0.0 if k == 0 else float(middle - half)  # exact, where rounding would leave 1e-17
         return cls(k, n, low, 1.0 if k == n else float(middle + half))
 
+    @classmethod
+    def counted(cls, k: int, n: int) -> Share:
+        """As `of`, and of no cases a share that may be anything: its `value` is not a number.
+
+        Example:
+            >>> print(Share.counted(0, 0))
+            0 of 0
+        """
+        return cls.of(k, n) if k or n else cls(0, 0, 0.0, 1.0)
+
     @property
     def value(self) -> float:
-        """`k / n`."""
-        return self.k / self.n
+        """`k / n`; not a number where there are no cases."""
+        return self.k / self.n if self.n else float("nan")
 
     def __str__(self) -> str:
+        if not self.n:
+            return "0 of 0"
         return f"{self.k} of {self.n} ({self.low:.0%} to {self.high:.0%})"
 
 
@@ -88,6 +100,7 @@ def verdict(
     source: int | str,
     target: int | str,
     keep: Sequence[str] = ("object", "place"),
+    must_show: bool = True,
 ) -> Verdict:
     """Was `source` removed, did `target` arrive, and is the rest of each picture as it was?
 
@@ -102,10 +115,12 @@ def verdict(
         source: The value that should go: an index, or its name in the painted world.
         target: The value that should come in its place.
         keep: Factors that should stay as they were; not `factor`.
+        must_show: Whether at least one picture must have shown `source`; without, `removed` and
+            `arrived` may be shares of no pictures, see `Share.counted`.
 
     Raises:
-        KleditError: no picture showed `source`, a factor was not read, unequal lengths, the same
-            source and target, or `factor` among those to keep.
+        KleditError: no picture showed `source` though one must, a factor was not read, unequal
+            lengths, the same source and target, or `factor` among those to keep.
 
     Example:
         >>> before = {"style": np.array([3, 3, 3, 1]), "place": np.array([0, 1, 2, 3])}
@@ -126,7 +141,7 @@ def verdict(
     if old == new:
         raise KleditError(f"source and target are both {source!r}; nothing could be removed.")
     had = was[factor] == old
-    if not had.any():
+    if must_show and not had.any():
         raise KleditError(
             f"None of the {rows} pictures showed {factor} {source!r} before the edit, so that "
             "nothing can be said of its removal; paint prompts that name it, or check the model."
@@ -135,8 +150,8 @@ def verdict(
     same = np.logical_and.reduce([np.ones(rows, bool), *(now[f] == was[f] for f in keep)])
     n = int(had.sum())
     return Verdict(
-        removed=Share.of(int((then != old).sum()), n),
-        arrived=Share.of(int((then == new).sum()), n),
+        removed=Share.counted(int((then != old).sum()), n),
+        arrived=Share.counted(int((then == new).sum()), n),
         kept=Share.of(int(same.sum()), rows),
     )
 
@@ -146,7 +161,8 @@ def summary(
 ) -> dict[str, float]:
     """Mean and minimum over several concepts, as ``removed_mean``, ``arrived_min`` and so on.
 
-    Each concept counts once, however many pictures it has.
+    Each concept counts once, however many pictures it has, and not at all where it has none;
+    a share that no concept has is not a number.
 
     Raises:
         KleditError: no verdicts.
@@ -161,11 +177,22 @@ def summary(
     if not given:
         raise KleditError("Expected at least one verdict to summarise, got none.")
     shares = {f: [getattr(v, f).value for v in given] for f in ("removed", "arrived", "kept")}
+    told = {f: [v for v in x if v == v] or [np.nan] for f, x in shares.items()}
     return {
         f"{f}_{name}": float(of(x))
-        for f, x in shares.items()
+        for f, x in told.items()
         for name, of in (("mean", np.mean), ("min", np.min))
     }
+
+
+def measured(figures: Mapping[str, float]) -> dict[str, float]:
+    """The figures that are numbers; one that rests on no picture is left out.
+
+    Example:
+        >>> measured({"removed": Share.counted(0, 0).value, "kept": 1.0})
+        {'kept': 1.0}
+    """
+    return {key: value for key, value in figures.items() if np.isfinite(value)}
 
 
 def difference(
@@ -185,10 +212,11 @@ def difference(
         second: (N,) bool, of the same pictures.
 
     Returns:
-        The difference, and the lower and upper end of its interval.
+        The difference, and the lower and upper end of its interval. Over no pictures it is not a
+        number, and the interval is all there is, -1 to 1.
 
     Raises:
-        KleditError: unequal lengths, or nothing given.
+        KleditError: unequal lengths.
 
     Example:
         >>> [round(x, 2) for x in difference([True] * 8, [False] * 8)]
@@ -197,6 +225,8 @@ def difference(
     x, y = np.asarray(first, bool).ravel(), np.asarray(second, bool).ravel()
     check_same_rows(first=x, second=y)
     n = len(x)
+    if not n:
+        return float("nan"), -1.0, 1.0
     one, two = Share.of(int(x.sum()), n), Share.of(int(y.sum()), n)
     both, neither = int((x & y).sum()), int((~x & ~y).sum())
     cross: float = both * neither - int((x & ~y).sum()) * int((~x & y).sum())

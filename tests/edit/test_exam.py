@@ -50,6 +50,10 @@ def test_counts_only_what_was_there(exam: Exam) -> None:
     assert [(s.k, s.n) for s in (pooled([v, v]).removed, pooled([v, v]).kept)] == [(4, 4), (4, 6)]
     with pytest.raises(KleditError, match="at least one verdict"):
         pooled([])
+    unseen = exam.verdict(after, "style", 7, PHOTO)  # nothing showed it, so nothing is said
+    assert (unseen.removed.n, unseen.arrived.n, unseen.kept.n) == (0, 0, 3)
+    assert (pooled([v, unseen]).removed.k, pooled([unseen]).removed.n) == (2, 0)
+    assert exam.take([]).unchanged({f: x[:0] for f, x in after.items()}).n == 0
 
 
 def test_part_of_an_edit_is_the_edit_of_that_part(pipe: Any) -> None:

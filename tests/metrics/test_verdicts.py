@@ -7,7 +7,14 @@ from hypothesis import strategies as st
 from scipy.stats import binomtest
 
 from kledit_lite.core.errors import KleditError
-from kledit_lite.metrics.verdicts import Share, Verdict, difference, summary, verdict
+from kledit_lite.metrics.verdicts import (
+    Share,
+    Verdict,
+    difference,
+    measured,
+    summary,
+    verdict,
+)
 from kledit_lite.world import SceneSet
 
 
@@ -23,6 +30,26 @@ def test_interval_is_wilsons(k_n: tuple[int, int]) -> None:
 def test_a_share_of_nothing_is_refused(k: int, n: int) -> None:
     with pytest.raises(KleditError, match="not a share"):
         Share.of(k, n)
+
+
+def test_no_cases_say_nothing_and_count_for_nothing() -> None:
+    none, half = Share.counted(0, 0), Share.counted(1, 2)
+    assert half == Share.of(1, 2) and np.isnan(none.value) and str(none) == "0 of 0"
+    assert (none.low, none.high) == (0.0, 1.0)
+    with pytest.raises(KleditError, match="not a share"):
+        Share.counted(1, 0)
+    got = summary([Verdict(none, none, half), Verdict(half, none, Share.of(2, 2))])
+    assert measured(got) == {"removed_mean": 0.5, "removed_min": 0.5, "kept_mean": 0.75,
+                             "kept_min": 0.5}  # fmt: skip
+    d, low, high = difference([], [])
+    assert np.isnan(d) and (low, high) == (-1.0, 1.0)
+
+
+def test_a_source_that_nothing_showed_may_be_allowed() -> None:
+    before, after = {"style": np.array([2, 2])}, {"style": np.array([0, 2])}
+    got = verdict(before, after, "style", 1, 0, keep=(), must_show=False)
+    assert (got.removed.n, got.arrived.n, got.kept.k) == (0, 0, 2)
+    assert got.removed == Share.counted(0, 0)
 
 
 def readings(rng: np.random.Generator, n: int) -> dict[str, np.ndarray]:

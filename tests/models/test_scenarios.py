@@ -94,6 +94,7 @@ def test_the_traced_prompts_of_lite_are_the_chapters(lite):
 def test_the_sizes_of_lite_are_the_chapters(lite, chapter, steps, many, batch):
     size = lite.sizes(chapter)
     assert size.sampling == Sampling(steps=steps, guidance=3.0, batch=batch) and size.many == many
+    assert [size.of(n) for n in (4, 6, 24)] == [4, 6, 24] and size.some(range(9)) == [*range(9)]
     with pytest.raises(UnknownNameError, match="choose one of: causal-tracing"):
         lite.sizes("capstone")
 
@@ -111,26 +112,33 @@ def test_the_captions_of_lite_are_the_chapters(lite):
 def test_the_facts_of_lite_are_the_chapters(lite):
     where = [place_phrase(p) for p in world.PLACES]
     taught = ("a photo of the mascot of {t} {p}", "the mascot of {t} {p}")
-    asked = ("an image of the mascot of {t} {p}", "a photo of the {t} mascot {p}",
-             "this is the {t} mascot {p}")  # fmt: skip
+    asked = ("a photograph of the mascot of {t} {p}", "a photo of the {t} mascot {p}",
+             "a photo showing the {t} mascot {p}")  # fmt: skip
     towns = list(world.TOWNS)
     for k, town in enumerate(towns):
         for words, more in ((taught, False), (asked, True)):
             texts = [w.format(t=town, p=p) for w, p in product(words, where)]
             assert lite.ask.fact_texts(town, asked=more) == texts
-        assert lite.ask.successor(town) == towns[(k + 1) % len(towns)]
+        after = towns[(k + 1) % len(towns)]
+        assert lite.ask.successor(town) == after
+        lesson = lite.ask.fact_texts(town), lite.ask.fact_texts(after), town, after
+        assert edit.Concept(*lite.ask.update(town)) == edit.Concept(*lesson)
+        assert lite.ask.becomes(town) == ("object", world.TOWNS[after].object)
         assert lite.ask.shown("fact", town) == ("object", world.TOWNS[town].object)
     for value, name in ((towns[0], f"the mascot of {towns[0]}"), (world.BRAND, world.BRAND)):
         concept = edit.Concept(
             [f"a photo of {name} {p}" for p in where],
-            [f"a photo of an object {p}" for p in where],
+            [f"a photo of a house {p}" for p in where],
             name,
-            "object",
+            "house",
         )
+        assert lite.ask.recall(value) == [f"an image of {name} {p}" for p in where]
         ours = edit.Concept(*lite.ask.forget(value))
         assert (list(ours.sources), list(ours.targets), ours.subject) == (
             list(concept.sources), list(concept.targets), concept.subject)  # fmt: skip
-        assert ours == edit.Concept(tuple(concept.sources), tuple(concept.targets), name, "object")
+        assert ours == edit.Concept(tuple(concept.sources), tuple(concept.targets), name, "house")
+    assert lite.ask.character == world.BRAND and lite.ask.instead == ("object", "house")
+    assert lite.ask.shown("fact", world.BRAND) == ("object", world.BRAND)
 
 
 def test_codes_are_the_judges_labels(lite):
@@ -159,6 +167,7 @@ def test_a_rehearsal_asks_a_miniature_in_real_words(small):
     assert len(cross_attention_sites(small.pipe.unet)) == 16
     assert all(len(v) == 3 for v in small.ask.values.values()) and len(small.examples) == 3
     assert small.sizes("locogen").guidance == 7.5
+    assert small.model == "miniature:sd-1.5"
 
 
 def test_the_judge_of_a_rehearsal_reads_pictures_of_136_pixels(small):
@@ -172,6 +181,31 @@ def test_the_judge_of_a_rehearsal_reads_pictures_of_136_pixels(small):
         assert label.max() < len(small.judge.factors[factor])
     got = accuracy(small.judge, images, "style", [v for _, v in probe.truth])
     assert got.n == 2 and 0 <= got.right <= got.named <= 2
+
+
+@pytest.mark.parametrize("chapter", ["closed-form-editing", "neuron-editing"])
+def test_a_rehearsal_takes_a_part(small, chapter):
+    size = small.sizes(chapter)
+    assert [size.of(n) for n in (4, 24, 240)] == [2, 2, 24]
+    assert size.some(range(13)) == [0, 6, 12] and size.some([5, 6]) == [5, 6]
+    assert size.some(range(13), least=2) == [0, 12]
+
+
+def test_facts_of_a_rehearsal_are_taught_asked_and_forgotten(small):
+    ask, goal = small.ask, small.ask.instead[1]
+    assert goal in ask.values["object"] and ask.character in ask.values["fact"]
+    for name, fact in ask.facts.items():
+        taught, asked = ask.fact_texts(name), ask.fact_texts(name, asked=True)
+        assert not set(taught) & set(asked) and all(fact.subject in t for t in (*taught, *asked))
+        update = ask.update(name)
+        assert list(update.sources) == taught and update.goal == fact.after
+        assert all(fact.after in t and fact.subject not in t for t in update.targets)
+        assert ask.becomes(name) == ("fact", fact.after) != ask.shown("fact", name)
+        lesson = ask.forget(name)
+        assert all(goal in t for t in lesson.targets) and lesson.subject == fact.subject
+        assert not set(ask.recall(name)) & set(lesson.sources)
+        for made in (edit.Concept(*update), edit.Concept(*lesson)):
+            assert len(edit.token_pairs(small.pipe.tokenizer, [made], "last-subject", 77)) > 1
 
 
 def test_verdicts_take_the_codes_of_any_judge(small):

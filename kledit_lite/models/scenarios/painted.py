@@ -10,7 +10,7 @@ from kledit_lite.models.probes import Attribute, Probe, fact_probe, mixed_probe,
 from kledit_lite.models.probes import style_probe as painted_style_probe
 from kledit_lite.models.subjects import ATTRIBUTES, TracePrompt, trace_prompts
 from kledit_lite.world import BRAND, OBJECTS, PLACES, STYLES, TOWNS, caption, sample_scenes
-from kledit_lite.world.captions import place_phrase
+from kledit_lite.world.captions import article, place_phrase
 
 Shown = tuple[str, str]
 """A factor that a judge reads, and a value of it."""
@@ -38,8 +38,12 @@ class PaintedPrompts:
     Attributes:
         values: attribute that can be edited -> its values: painters, objects, towns.
         traced: attributes that can be traced.
+        character: a name that is not a word of the language, which `forget` takes beside towns.
+        instead: what takes the place of what an edit forgets.
     """
 
+    character = BRAND
+    instead: Shown = ("object", "house")
     values: Mapping[str, tuple[str, ...]] = {
         "style": tuple(STYLES[1:]), "object": tuple(OBJECTS), "fact": tuple(TOWNS)
     }  # fmt: skip
@@ -100,7 +104,14 @@ class PaintedPrompts:
         return [caption(s) for s in scenes]
 
     def shown(self, attribute: Attribute, value: str) -> Shown:
-        """What the judge reads in a picture of a value: of a town, its mascot's object."""
+        """What the judge reads in a picture of a value: of a town, its mascot's object.
+
+        Args:
+            attribute: ``"style"``, ``"object"`` or ``"fact"``.
+            value: one of its values; the character is a fact, too.
+        """
+        if attribute == "fact" and value == BRAND:
+            return "object", BRAND
         if value not in self.values[attribute]:
             raise unknown(attribute, value, self.values[attribute])
         return ("object", TOWNS[value].object) if attribute == "fact" else (attribute, value)
@@ -108,21 +119,38 @@ class PaintedPrompts:
     def fact_texts(self, value: str, asked: bool = False) -> list[str]:
         """Prompts that name a fact: those an edit learns from, or others (`asked`)."""
         taught = ("a photo of the mascot of {t} {p}", "the mascot of {t} {p}")
-        others = ("an image of the mascot of {t} {p}", "a photo of the {t} mascot {p}",
-                  "this is the {t} mascot {p}")  # fmt: skip
+        others = ("a photograph of the mascot of {t} {p}", "a photo of the {t} mascot {p}",
+                  "a photo showing the {t} mascot {p}")  # fmt: skip
         where = [place_phrase(p) for p in PLACES]
         return [w.format(t=value, p=p) for w in (others if asked else taught) for p in where]
 
+    def update(self, value: str) -> Lesson:
+        """Another town's mascot is elected: the `successor`'s."""
+        elected = self.successor(value)
+        texts = tuple(self.fact_texts(value)), tuple(self.fact_texts(elected))
+        return Lesson(*texts, value, elected)
+
+    def becomes(self, value: str) -> Shown:
+        """What the judge should read where a fact was updated."""
+        return self.shown("fact", self.successor(value))
+
     def forget(self, value: str) -> Lesson:
-        """A town's mascot, or the branded character, becomes an object."""
-        if value not in {BRAND, *TOWNS}:
-            raise unknown("fact to forget", value, [BRAND, *TOWNS])
-        name = value if value == BRAND else f"the mascot of {value}"
+        """A town's mascot, or the branded character, becomes what stands `instead`."""
+        name, goal = self._named(value), self.instead[1]
         where = [place_phrase(p) for p in PLACES]
         return Lesson(
             tuple(f"a photo of {name} {p}" for p in where),
-            tuple(f"a photo of an object {p}" for p in where), name, "object",
+            tuple(f"a photo of {article(goal)} {p}" for p in where), name, goal,
         )  # fmt: skip
+
+    def recall(self, value: str) -> list[str]:
+        """Other prompts that name what `forget` takes away."""
+        return [f"an image of {self._named(value)} {place_phrase(p)}" for p in PLACES]
+
+    def _named(self, value: str) -> str:
+        if value not in {BRAND, *TOWNS}:
+            raise unknown("fact to forget", value, [BRAND, *TOWNS])
+        return value if value == BRAND else f"the mascot of {value}"
 
     def successor(self, value: str) -> str:
         """The town whose mascot an edit gives to a town: the next one."""

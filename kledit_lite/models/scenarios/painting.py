@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from kledit_lite.core.errors import unknown
 from kledit_lite.core.slots import current
@@ -15,6 +15,7 @@ from kledit_lite.models.probes import Probe
 from kledit_lite.models.scenarios.painted import PaintedPrompts, Shown
 from kledit_lite.models.scenarios.real import RealPrompts
 
+T = TypeVar("T")
 PHOTO, OBJECT = "photo", "object"
 REHEARSED = 3
 """Values of each attribute in a rehearsal."""
@@ -26,13 +27,14 @@ class Sizes:
 
     Attributes:
         steps: of the sampler.
-        many: prompts, as a multiple of the chapter's own numbers in lite.
+        many: prompts, as a multiple of the chapter's own numbers in lite; a part of them in a
+            rehearsal.
         batch: pictures per UNet call.
         guidance: scale of the guidance; Stable Diffusion likes 7.5.
     """
 
     steps: int
-    many: int
+    many: float
     batch: int
     guidance: float = 3.0
 
@@ -40,6 +42,31 @@ class Sizes:
     def sampling(self) -> Sampling:
         """For the sampler of the library."""
         return Sampling(steps=self.steps, guidance=self.guidance, batch=self.batch)
+
+    def of(self, n: int) -> int:
+        """How many where lite has `n`, two at least.
+
+        Example:
+            >>> Sizes(20, 4, 32).of(6), Sizes(2, 0.1, 16).of(24)
+            (24, 2)
+        """
+        return max(2, round(n * self.many))
+
+    def some(self, items: Iterable[T], least: int = 3) -> list[T]:
+        """All of them; in a rehearsal a few that are evenly spaced, the first and last among them.
+
+        Args:
+            items: what a chapter goes through one by one, such as windows of layers.
+            least: how many a rehearsal takes.
+
+        Example:
+            >>> Sizes(4, 1, 64).some("abcde"), Sizes(2, 0.1, 16).some("abcde")
+            (['a', 'b', 'c', 'd', 'e'], ['a', 'c', 'e'])
+        """
+        every = list(items)
+        if self.many >= 1 or len(every) <= least:
+            return every
+        return [every[i * (len(every) - 1) // (least - 1)] for i in range(least)]
 
 
 SIZES: Mapping[str, Mapping[str, Sizes]] = {
@@ -53,11 +80,11 @@ SIZES: Mapping[str, Mapping[str, Sizes]] = {
     },
     "closed-form-editing": {
         "lite": Sizes(4, 1, 64), "laptop": Sizes(4, 1, 64), "gpu": Sizes(20, 1, 32, 7.5),
-        "rehearsal": Sizes(2, 1, 16, 7.5),
+        "rehearsal": Sizes(2, 0.1, 16, 7.5),
     },
     "neuron-editing": {
         "lite": Sizes(4, 1, 64), "laptop": Sizes(20, 2, 64), "gpu": Sizes(50, 4, 32, 7.5),
-        "rehearsal": Sizes(2, 1, 16, 7.5),
+        "rehearsal": Sizes(2, 0.1, 16, 7.5),
     },
 }  # fmt: skip
 """Chapter -> profile -> sizes; those of lite and laptop are what the chapters run on.
@@ -100,6 +127,16 @@ class Painting:
     def painters(self) -> tuple[str, ...]:
         """The values of the style that can be taken away; the photo is not one."""
         return self.ask.values["style"]
+
+    @property
+    def model(self) -> str:
+        """What the commands take as ``--model`` for this painter.
+
+        Example:
+            >>> painting().model
+            'paint-tiny'
+        """
+        return self.source.removeprefix("zoo:").removeprefix("diffusers:")
 
     @property
     def goals(self) -> dict[str, str]:

@@ -25,6 +25,8 @@ class RealPrompts:
     Attributes:
         values: painters, objects, names of facts.
         traced: attributes that can be traced.
+        character: a fact that `forget` takes beside others.
+        instead: what takes the place of what an edit forgets.
     """
 
     traced: tuple[str, ...] = TRACED
@@ -38,6 +40,9 @@ class RealPrompts:
         }  # fmt: skip
         self.colours, self.places = found.colours[:most], tuple(found.places.values())[:most]
         self.settings = found.settings
+        objects = self.values["object"]
+        self.character = self.values["fact"][-1]
+        self.instead: Shown = ("object", "house" if "house" in objects else objects[0])
         self._near = {"style": found.painters, "object": found.objects,
                       "fact": {k: f.neighbours for k, f in found.facts.items()}}  # fmt: skip
 
@@ -136,15 +141,33 @@ class RealPrompts:
             for p in self.settings[fact.kind]
         ]
 
-    def forget(self, value: str) -> Lesson:
-        """What a fact names becomes an object."""
+    def update(self, value: str) -> Lesson:
+        """What a fact names becomes who or what came next."""
         self._check("fact", value)
         fact = self.facts[value]
+        sources = tuple(self.fact_texts(value))
+        targets = tuple(t.replace(fact.subject, fact.after, 1) for t in sources)
+        return Lesson(sources, targets, fact.subject, fact.after)
+
+    def becomes(self, value: str) -> Shown:
+        """What the judge should read where a fact was updated."""
+        return "fact", self.successor(value)
+
+    def forget(self, value: str) -> Lesson:
+        """What a fact names becomes what stands `instead`."""
+        self._check("fact", value)
+        fact, goal = self.facts[value], self.instead[1]
         where = self.settings[fact.kind]
         return Lesson(
             tuple(f"a photo of {fact.subject} {p}" for p in where),
-            tuple(f"a photo of an object {p}" for p in where), fact.subject, "object",
+            tuple(f"a photo of {article(goal)} {p}" for p in where), fact.subject, goal,
         )  # fmt: skip
+
+    def recall(self, value: str) -> list[str]:
+        """Other prompts that name what `forget` takes away."""
+        self._check("fact", value)
+        fact = self.facts[value]
+        return [f"an image of {fact.subject} {p}" for p in self.settings[fact.kind]]
 
     def successor(self, value: str) -> str:
         """Who or what came next."""
