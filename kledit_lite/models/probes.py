@@ -135,19 +135,23 @@ def fact_probe(town: str, n: int, seed: int = 0, instead: str | None = None) -> 
     )  # fmt: skip
 
 
-def mixed_probe(attribute: Attribute, n: int, seed: int = 0) -> Probe:
-    """A probe whose prompts go through all painters, objects or towns in turn.
+def mixed_probe(
+    attribute: Attribute, n: int, seed: int = 0, values: Sequence[str] | None = None
+) -> Probe:
+    """A probe whose prompts go through painters, objects or towns in turn.
 
     Args:
         attribute: ``style``, ``object`` or ``fact``.
         n: Number of pairs.
         seed: Decides the scenes; it is also the first of the n seeds of the initial noise.
+        values: Which of them; default all.
     """
     if attribute not in ATTRIBUTES:
         raise unknown("attribute", attribute, ATTRIBUTES)
-    values: Sequence[str] = {
+    every: dict[str, Sequence[str]] = {
         "style": STYLES[1:], "object": OBJECTS, "fact": tuple(TOWNS)
-    }[attribute]  # fmt: skip
+    }  # fmt: skip
+    values = values or every[attribute]
     make = {"style": style_probe, "object": object_probe, "fact": fact_probe}[attribute]
     parts = [make(values[i % len(values)], 1, seed + i) for i in range(n)]
     return Probe(

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from kledit_lite.models.subjects import TracePrompt
 if TYPE_CHECKING:
     import pandas as pd
 
+    from kledit_lite.inside.sites import Site
     from kledit_lite.zoo.judge import Judge
 
 Score = Callable[[np.ndarray, TracePrompt], np.ndarray]
@@ -53,6 +54,29 @@ class Trace:
     def by(self) -> tuple[str, ...]:
         """The columns that tell sites apart; `TEXT` where tokens have roles, else `UNET`."""
         return TEXT if "role" in self.restored else UNET
+
+    def at(self, sites: Iterable[Site]) -> Trace:
+        """The same trace with some of its sites, and without its images.
+
+        Args:
+            sites: sites of the UNet that were restored one by one.
+        """
+        names = [s.name for s in sites]
+        return replace(self, restored=self.restored[self.restored["site"].isin(names)], images=())
+
+    def of(self, pictures: Iterable[int]) -> Trace:
+        """The same trace of some of its pictures, and without its images.
+
+        Args:
+            pictures: their rows in `pictures`, which are numbered anew.
+        """
+        rows = list(pictures)
+        mine = self.restored[self.restored["picture"].isin(rows)]
+        number = {row: i for i, row in enumerate(rows)}
+        return replace(
+            self, images=(), pictures=self.pictures.iloc[rows].reset_index(drop=True),
+            restored=mine.assign(picture=mine["picture"].map(number)),
+        )  # fmt: skip
 
 
 def by_clip(clip: TextImageModel) -> Score:

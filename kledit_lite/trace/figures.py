@@ -87,6 +87,52 @@ def effect_bars(
     )
 
 
+@themed
+def loudness(frame: Any, at: float, title: str = "", *, subtitle: str = "") -> Plate:
+    """What corrupted pictures still show, by the scale of the noise.
+
+    Args:
+        frame: a DataFrame with a row per picture: ``attribute``, ``noise`` (0 for clean pictures),
+            ``judge`` (1 where the judge still sees the attribute) and ``clipscore``.
+        at: the scale of which the alternative text speaks.
+        title: bold words above.
+        subtitle: muted words under it.
+
+    Raises:
+        KleditError: no picture at that scale.
+
+    Example:
+        >>> import pandas as pd
+        >>> rows = [("style", n, float(n < 10), 30.0 - n) for n in (0, 10)]
+        >>> columns = ["attribute", "noise", "judge", "clipscore"]
+        >>> loudness(pd.DataFrame(rows, columns=columns), 10).kl_alt
+        'What the judge still sees at a noise of 10 standard deviations: style 0%.'
+    """
+    import seaborn as sns
+
+    last = frame[frame["noise"] == at].groupby("attribute", sort=False)["judge"].mean()
+    if not len(last):
+        raise KleditError(f"No picture has noise of {at:g} standard deviations.")
+    figure, _ = new_figure(3.3, title, subtitle)
+    axes = figure.subplots(1, 2)
+    names = {"judge": "share that the judge still sees it in",
+             "clipscore": "CLIPScore with the prompt"}  # fmt: skip
+    for ax, (column, label) in zip(axes, names.items(), strict=True):
+        sns.pointplot(
+            frame, x="noise", y=column, hue="attribute", errorbar=None, dodge=0.4, markersize=4,
+            linewidth=1.4, markers=list("osD^vX")[: len(last)], palette="colorblind", ax=ax,
+            legend=ax is axes[1],
+        )  # fmt: skip
+        ax.set(xlabel="noise, in sd of the embeddings", ylabel=label)
+        ax.grid(axis="y")
+    axes[1].legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), title=None)
+    return describe(
+        figure,
+        f"What the judge still sees at a noise of {at:g} standard deviations: "
+        f"{join_words([f'{name} {share:.0%}' for name, share in last.items()], 9)}.",
+    )
+
+
 def _part(site: str) -> str:
     first = site.split("_", 1)[0]
     return first if first in ("down", "mid", "up") else ""
@@ -131,4 +177,4 @@ def token_effects(table: Any, title: str = "", *, subtitle: str = "", fmt: str =
     )  # fmt: skip
 
 
-__all__ = ["KIND_COLOURS", "effect_bars", "short_name", "token_effects"]
+__all__ = ["KIND_COLOURS", "effect_bars", "loudness", "short_name", "token_effects"]

@@ -208,7 +208,6 @@ def panel(trace: Trace, best: int = 4, score: str | None = None) -> Any:
         KleditError: no pictures were kept.
     """
     from kledit_lite import viz
-    from kledit_lite.trace.figures import short_name
 
     if not trace.images:
         raise KleditError("The trace kept no pictures; trace with keep=4.")
@@ -219,13 +218,21 @@ def panel(trace: Trace, best: int = 4, score: str | None = None) -> Any:
         order = np.argsort(-mine[score].to_numpy(), kind="stable")[: min(best, len(mine))]
         best_of = mine.iloc[order]
         names = [
-            s.replace(" at ", "\n") if trace.by == TEXT else f"{short_name(s)}\n{kind}"
+            s.replace(" at ", "\n") if trace.by == TEXT else _site_words(s, kind)
             for s, kind in zip(best_of["site"], best_of["kind"], strict=True)
         ]
         shown += [versions[0], versions[1], *versions[2:][order]]
         titles += ["clean", "corrupted", *names]  # a newline breaks the line
         rows.append(trace.pictures["prompt"].iloc[i])
     return viz.contact_sheet(np.stack(shown), titles, rows=rows, title="Restored from a clean run")
+
+
+def _site_words(site: str, kind: str) -> str:
+    """What stands under a picture: the module, or how many were restored together."""
+    from kledit_lite.trace.figures import short_name
+
+    together = site.count(" + ") + 1
+    return f"{together} sites\ntogether" if together > 1 else f"{short_name(site)}\n{kind}"
 
 
 def _versions(trace: Trace, i: int) -> list[str]:

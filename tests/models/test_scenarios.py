@@ -88,11 +88,12 @@ def test_the_traced_prompts_of_lite_are_the_chapters(lite):
 
 
 @pytest.mark.parametrize(("chapter", "steps", "many", "batch"), [
-    ("causal-tracing", 4, 1, 76), ("locogen", 5, 1, 72), ("closed-form-editing", 4, 1, 64),
+    ("causal-tracing", 4, 1, 38), ("locogen", 5, 1, 24), ("closed-form-editing", 4, 1, 64),
     ("neuron-editing", 4, 1, 64),
 ])  # fmt: skip
 def test_the_sizes_of_lite_are_the_chapters(lite, chapter, steps, many, batch):
     size = lite.sizes(chapter)
+    assert lite.painters[: size.painters] == lite.painters and size.of(6, 1) == 6
     assert size.sampling == Sampling(steps=steps, guidance=3.0, batch=batch) and size.many == many
     assert [size.of(n) for n in (4, 6, 24)] == [4, 6, 24] and size.some(range(9)) == [*range(9)]
     with pytest.raises(UnknownNameError, match="choose one of: causal-tracing"):
@@ -147,6 +148,39 @@ def test_codes_are_the_judges_labels(lite):
     facts = lite.ask.mixed("fact", 8, 3)
     assert lite.codes(lite.before(facts)) == labels(facts.scenes, "object").tolist()
     assert lite.code("style", "photo") == 0 and lite.goals == {"style": "photo", "object": "object"}
+
+
+def test_what_arrives_with_a_fact_of_lite_is_the_other_mascot(lite):
+    towns = list(world.TOWNS)
+    probe = lite.ask.mixed("fact", 10, 3)
+    goals = [
+        world.Scene.mascot(towns[(towns.index(s.entity) + 1) % len(towns)], s.place)
+        for s in probe.scenes
+    ]
+    found = lite.arrives(probe)
+    assert list(found) == ["object", "colour"]
+    for factor, codes in found.items():
+        assert np.array_equal(codes, labels(goals, factor))
+
+
+def test_a_probe_may_go_through_some_values(lite, small):
+    for p in (lite, small):
+        some = p.painters[1:3]
+        probe = p.ask.mixed("style", 4, 7, values=some)
+        assert [v for _, v in probe.truth] == [*some, *some]
+        assert probe.sources[1] == p.ask.probe("style", some[1], 1, 8).sources[0]
+        everyone = p.ask.mixed("style", 4, 7, values=p.painters)
+        assert everyone == p.ask.mixed("style", 4, 7)
+
+
+def test_the_judge_of_lite_is_measured_by_factor(lite):
+    scenes = world.balanced(12, seed=8).scenes
+    shown = [(("object", s.object), ("place", s.place)) for s in scenes]
+    shown[0] = shown[0][:1]
+    found = lite.accuracy(world.balanced(12, seed=8).images, shown)
+    assert {f: a.n for f, a in found.items()} == {"object": 12, "place": 11}
+    assert found["place"].right >= 10
+    assert lite.names("place", [0, ABSTAINED]) == [lite.judge.factors["place"][0], "unsure"]
 
 
 def test_the_judge_of_lite_reads_what_the_chapters_read(lite):
@@ -227,6 +261,13 @@ def test_what_a_probe_should_show_before(small):
     assert not set(small.before(facts)) & set(facts.truth)
     styles = small.ask.mixed("style", 3)
     assert small.before(styles) == styles.truth
+
+
+def test_what_arrives_with_a_real_fact_is_who_came_next(small):
+    facts = small.ask.mixed("fact", 4, 2)
+    found = small.arrives(facts)
+    assert found["fact"].tolist() == small.codes(facts.truth)
+    assert found["fact"].tolist() != small.codes(small.before(facts))
 
 
 def test_a_pipeline_in_the_slot_of_lite_gets_real_prompts(monkeypatch):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -121,3 +123,16 @@ def test_scores_of_prompts():
 def test_unknown_score():
     with pytest.raises(UnknownNameError, match="clipscore, judge"):
         aie(made([[1.0]], [[0]]), "fid")
+
+
+def test_a_trace_of_some_sites_and_of_some_pictures():
+    whole = made([[20, 10, 30], [30, 12, 10], [40, 14, 20]], np.zeros((3, 3)))
+    some = whole.at([SimpleNamespace(name=f"mid_block.resnets.{i}") for i in (0, 2)])
+    assert aie(some)["aie"].tolist() == aie(whole)["aie"][[0, 2]].tolist()
+    assert len(some.pictures) == 3
+    part = whole.of(range(1, 3))
+    alone = made([[30, 12, 10], [40, 14, 20]], np.zeros((2, 3)), prompts=["p1", "p2"])
+    assert part.pictures["prompt"].tolist() == ["p1", "p2"]
+    assert part.restored["picture"].tolist() == alone.restored["picture"].tolist()
+    assert aie(part).equals(aie(alone)) and total_effect(part) == total_effect(alone)
+    assert part.images == ()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from kledit_lite.core.errors import unknown
@@ -63,15 +63,18 @@ class PaintedPrompts:
             raise unknown("attribute", attribute, make)
         return make[attribute](value, n, seed)
 
-    def mixed(self, attribute: Attribute, n: int, seed: int = 0) -> Probe:
-        """N prompt pairs that go through the values in turn.
+    def mixed(
+        self, attribute: Attribute, n: int, seed: int = 0, values: Sequence[str] | None = None
+    ) -> Probe:
+        """N prompt pairs that go through values in turn.
 
         Args:
             attribute: ``"style"``, ``"object"`` or ``"fact"``.
             n: how many.
             seed: of the first scene and of the first noise.
+            values: which of them; default all.
         """
-        return mixed_probe(attribute, n, seed)
+        return mixed_probe(attribute, n, seed, values)
 
     def trace(self, attribute: str, n: int, seed: int = 0) -> list[TracePrompt]:
         """N prompts, each with the subject that says the attribute.
@@ -115,6 +118,11 @@ class PaintedPrompts:
         if value not in self.values[attribute]:
             raise unknown(attribute, value, self.values[attribute])
         return ("object", TOWNS[value].object) if attribute == "fact" else (attribute, value)
+
+    def arrives(self, probe: Probe) -> tuple[tuple[Shown, ...], ...]:
+        """What the judge should read in each target of facts: object and colour of the mascot."""
+        towns = [TOWNS[self.successor(s.entity)] for s in probe.scenes]
+        return tuple((("object", t.object), ("colour", t.colour)) for t in towns)
 
     def fact_texts(self, value: str, asked: bool = False) -> list[str]:
         """Prompts that name a fact: those an edit learns from, or others (`asked`)."""

@@ -6,12 +6,23 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+import numpy as np
+
 from kledit_lite.core.errors import unknown
 from kledit_lite.core.slots import current
 from kledit_lite.inside.sampler import Sampling
 from kledit_lite.models import profiles
-from kledit_lite.models.judges import ClipJudge, Judge, PaintedJudge, label_of
+from kledit_lite.models.judges import (
+    ABSTAINED,
+    Accuracy,
+    ClipJudge,
+    Judge,
+    PaintedJudge,
+    accuracy,
+    label_of,
+)
 from kledit_lite.models.probes import Probe
+from kledit_lite.models.remember import Remember
 from kledit_lite.models.scenarios.painted import PaintedPrompts, Shown
 from kledit_lite.models.scenarios.real import RealPrompts
 
@@ -31,26 +42,32 @@ class Sizes:
             rehearsal.
         batch: pictures per UNet call.
         guidance: scale of the guidance; Stable Diffusion likes 7.5.
+        painters: how many painters a chapter goes through at most.
     """
 
     steps: int
     many: float
     batch: int
     guidance: float = 3.0
+    painters: int = 6
 
     @property
     def sampling(self) -> Sampling:
         """For the sampler of the library."""
         return Sampling(steps=self.steps, guidance=self.guidance, batch=self.batch)
 
-    def of(self, n: int) -> int:
+    def of(self, n: int, least: int = 2) -> int:
         """How many where lite has `n`, two at least.
+
+        Args:
+            n: the chapter's own number.
+            least: how many a rehearsal takes at least.
 
         Example:
             >>> Sizes(20, 4, 32).of(6), Sizes(2, 0.1, 16).of(24)
             (24, 2)
         """
-        return max(2, round(n * self.many))
+        return max(least, round(n * self.many))
 
     def some(self, items: Iterable[T], least: int = 3) -> list[T]:
         """All of them; in a rehearsal a few that are evenly spaced, the first and last among them.
@@ -71,12 +88,12 @@ class Sizes:
 
 SIZES: Mapping[str, Mapping[str, Sizes]] = {
     "causal-tracing": {
-        "lite": Sizes(4, 1, 76), "laptop": Sizes(10, 2, 76), "gpu": Sizes(20, 4, 32, 7.5),
-        "rehearsal": Sizes(2, 1, 16, 7.5),
+        "lite": Sizes(4, 1, 38), "laptop": Sizes(10, 2, 38), "gpu": Sizes(20, 4, 32, 7.5),
+        "rehearsal": Sizes(2, 0.1, 16, 7.5, 2),
     },
     "locogen": {
-        "lite": Sizes(5, 1, 72), "laptop": Sizes(10, 1, 72), "gpu": Sizes(20, 1, 32, 7.5),
-        "rehearsal": Sizes(2, 1, 16, 7.5),
+        "lite": Sizes(5, 1, 24), "laptop": Sizes(10, 1, 24), "gpu": Sizes(20, 1, 32, 7.5),
+        "rehearsal": Sizes(2, 0.1, 16, 7.5, 2),
     },
     "closed-form-editing": {
         "lite": Sizes(4, 1, 64), "laptop": Sizes(4, 1, 64), "gpu": Sizes(20, 1, 32, 7.5),
@@ -153,6 +170,38 @@ class Painting:
             raise unknown("chapter that paints", chapter, SIZES)
         return SIZES[chapter][self.profile]
 
+    def names(self, factor: str, labels: Iterable[int]) -> list[str]:
+        """Labels that the judge gave, in words.
+
+        Example:
+            >>> painting().names("style", [0, -1])
+            ['photo', 'unsure']
+        """
+        values = self.judge.factors[factor]
+        return ["unsure" if k == ABSTAINED else values[k] for k in labels]
+
+    def accuracy(self, images: np.ndarray, shown: Sequence[Sequence[Shown]]) -> dict[str, Accuracy]:
+        """How often the judge is right about clean pictures, before anything rests on it.
+
+        Args:
+            images: (N, H, W, 3) uint8 clean pictures.
+            shown: for each what it should show, pairs of a factor and its value.
+
+        Returns:
+            Factor -> its accuracy over the pictures that should show a value of it.
+        """
+        rows = [dict(pairs) for pairs in shown]
+        factors = dict.fromkeys(f for row in rows for f in row)
+        return {f: accuracy(self.judge, images, f, [row.get(f) for row in rows]) for f in factors}
+
+    def arrives(self, probe: Probe) -> dict[str, np.ndarray]:
+        """What the judge should read in the targets of facts, factor -> (N,) labels.
+
+        A fact has arrived where all factors are read so.
+        """
+        rows = [dict(pairs) for pairs in self.ask.arrives(probe)]
+        return {f: np.array([self.code(f, row[f]) for row in rows]) for f in rows[0]}
+
     def code(self, factor: str, value: str) -> int:
         """The judge's label of a value, as `metrics.verdicts.verdict` takes it."""
         return label_of(self.judge, factor, value)
@@ -204,7 +253,7 @@ def painting() -> Painting:
     else:
         from kledit_lite.models.scorer import open_clip_model
 
-        clip = open_clip_model(pipe=filled.model)
+        clip = Remember(open_clip_model(pipe=filled.model))
         real = RealPrompts(REHEARSED if profile.name == "rehearsal" else None)
         judge, ask = ClipJudge(clip, real.phrases()), real
         examples = tuple(real.values["style"][:4])

@@ -68,17 +68,20 @@ class RealPrompts:
             tuple(range(seed, seed + n)), ((factor, goal),) * n,
         )  # fmt: skip
 
-    def mixed(self, attribute: Attribute, n: int, seed: int = 0) -> Probe:
-        """N prompt pairs that go through the values in turn.
+    def mixed(
+        self, attribute: Attribute, n: int, seed: int = 0, values: Sequence[str] | None = None
+    ) -> Probe:
+        """N prompt pairs that go through values in turn.
 
         Args:
             attribute: ``"style"``, ``"object"`` or ``"fact"``.
             n: how many.
             seed: of the first scene and of the first noise.
+            values: which of them; default all.
         """
         if attribute not in self.values:
             raise unknown("attribute", attribute, self.values)
-        values = self.values[attribute]
+        values = values or self.values[attribute]
         parts = [self.probe(attribute, values[i % len(values)], 1, seed + i) for i in range(n)]
         return Probe(attribute, *(
             tuple(getattr(p, field)[0] for p in parts)
@@ -128,6 +131,10 @@ class RealPrompts:
         """What the judge reads in a picture of a value: of a fact, who or what it was before."""
         self._check(attribute, value)
         return (attribute, self.facts[value].before if attribute == "fact" else value)
+
+    def arrives(self, probe: Probe) -> tuple[tuple[Shown, ...], ...]:
+        """What the judge should read in each target of facts: who or what came next."""
+        return tuple((shown,) for shown in probe.truth)
 
     def fact_texts(self, value: str, asked: bool = False) -> list[str]:
         """Prompts that name a fact: those an edit learns from, or others (`asked`)."""
