@@ -168,7 +168,8 @@ def _add(
             how["nargs"] = "?"
         parser.add_argument(name, **how)
         return
-    flags = [f"-{name}"] * (len(name) == 1) + [f"--{name.replace('_', '-')}"]
+    said_name = name.rstrip("_").replace("_", "-")  # `for_` is --for, a word that Python keeps
+    flags = [f"-{name}"] * (len(name) == 1) + [f"--{said_name}"]
     parser.add_argument(*flags, dest=name, required=default is MISSING, **how)
 
 
