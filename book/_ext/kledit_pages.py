@@ -77,6 +77,7 @@ def write_pages(app: Any) -> None:
         "profiles": profiles(),
         "models": models(),
         "cli": cli(),
+        **addresses(source),
     }
     for name, text in texts.items():
         (folder / f"{name}.txt").write_text(text, encoding="utf-8")
@@ -179,6 +180,21 @@ def profiles() -> str:
             rows.append((slot.name, ids, size, "no" if slot.optional else "yes"))
         text += [f"### {name}", "", profile.summary, "", table(rows), ""]
     return "\n".join(text)
+
+
+def addresses(source: Path) -> dict[str, str]:
+    """How to get the book: with the address of a repository if it has one, else without."""
+    from kledit_lite.core.launch import launch
+
+    at = launch(source)
+    kind = "repository" if at.repository else "here"
+    texts = {}
+    for name in ("clone", "elsewhere"):
+        text = (source / "book" / "launch" / f"{name}-{kind}.txt").read_text(encoding="utf-8")
+        for word in ("repository", "branch", "name"):
+            text = text.replace(f"{{{word}}}", getattr(at, word))
+        texts[name] = text
+    return texts
 
 
 def models() -> str:

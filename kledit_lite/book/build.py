@@ -24,6 +24,7 @@ from kledit_lite.book.rehearse import (
 from kledit_lite.book.report import checks_of, expected_short, report_page, row, summary
 from kledit_lite.book.site import SiteError, build_site, check_toc, stage
 from kledit_lite.book.sync import out_of_sync
+from kledit_lite.book.wheel import carry
 from kledit_lite.core.errors import KleditError
 from kledit_lite.core.machine import context
 from kledit_lite.core.results import Results
@@ -140,6 +141,7 @@ def build_book(
         source = stage(root, pages, page)
         try:
             site = build_site(root, source, say)
+            carry(root, site.parent, say)
         except SiteError as error:
             failures.append(str(error))
     passed = len(rehearsed(root, chapters, library))

@@ -28,6 +28,7 @@ from kledit_lite.book.execute import Say, to_stderr
 from kledit_lite.book.sources import tree_digest
 from kledit_lite.core.errors import KleditError
 from kledit_lite.core.files import publish, write_atomically
+from kledit_lite.core.launch import launch
 from kledit_lite.core.machine import versions
 
 REPORT = Path("book/run-report.md")
@@ -57,6 +58,7 @@ def stage(root: Path, notebooks: Mapping[Chapter, str], report_text: str) -> Pat
         Path("_config.yml"): _config(root).encode(),
         Path("_toc.yml"): (root / "_toc.yml").read_bytes(),
         REPORT_TEXT: report_text.encode(),
+        Path("pyproject.toml"): (root / "pyproject.toml").read_bytes(),
     }
     for path in _prose_and_sources(root):
         wanted[path.relative_to(root)] = path.read_bytes()
@@ -174,6 +176,8 @@ def _config(root: Path) -> str:
     patterns = [p for p in config.get("exclude_patterns", []) if not p.endswith(".ipynb")]
     config["exclude_patterns"] = patterns
     config["only_build_toc_files"] = True
+    for key, value in launch(root).config().items():  # what the file itself says goes before
+        config[key] = {**value, **config.get(key, {})}
     return yaml.safe_dump(config, sort_keys=False, allow_unicode=True)
 
 

@@ -1,8 +1,9 @@
 """``NN-slug.ipynb`` beside every ``NN-slug.md``: the output-free pair that Jupyter and Colab open.
 
-The pair is what a learner opens: plain Markdown (see `kledit_lite.book.plain`), code that the site
-folds is folded, and the solutions of the exercises are left out. It is a pure function of the
-chapters: cell ids come from the cells' text, so generating it twice gives the same bytes and a test
+The pair is what a learner opens: a first cell that installs the library where it is missing, plain
+Markdown (see `kledit_lite.book.plain`), code that the site folds is folded, and the solutions of
+the exercises are left out. It is a pure function of the chapters and of ``[tool.kledit]``: cell ids
+come from the cells' text, so generating it twice gives the same bytes and a test
 can tell when someone forgot to.
 """
 
@@ -17,6 +18,7 @@ from typing import Any
 from kledit_lite.book.discover import Chapter, discover
 from kledit_lite.book.plain import Plain, References
 from kledit_lite.core.files import write_atomically
+from kledit_lite.core.launch import launch
 
 FOLDED = {"hide-input", "hide-cell", "remove-input", "remove-cell"}
 """Tags of cells whose code the site folds or leaves out; JupyterLab shows it folded."""
@@ -62,7 +64,8 @@ def pair(chapter: Chapter, book: References, solutions: bool = False) -> Any:
 
     plain = Plain(chapter, book, solutions)
     notebook = read_source(chapter)
-    kept = []
+    first = launch(chapter.root).bootstrap()
+    kept = [nbformat.v4.new_code_cell(first, id="bootstrap")]
     for cell in notebook.cells:
         tags = cell.metadata.get("tags", [])
         if not solutions and "solution" in tags:

@@ -12,12 +12,14 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Sequence
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
 
 from kledit_lite.core.errors import KleditError
 from kledit_lite.core.files import check_folder, whole_folder, write_atomically
+from kledit_lite.core.launch import launch
 from kledit_lite.course.assignments import Assignment, Part
 from kledit_lite.course.marking import seed_of
 
@@ -76,6 +78,8 @@ def build(
     check_folder(out)
     if grader == "otter" and find_spec("otter") is None:
         raise KleditError("otter-grader is not installed: pip install 'otter-grader==7.0.0'.")
+    first = launch(Path.cwd()).bootstrap()
+    found = [_after(first, assignment) for assignment in found]
     with whole_folder(out) as folder:
         for assignment in found:
             place = folder / assignment.slug
@@ -95,6 +99,15 @@ def build(
                 path = course / "source" / assignment.slug / f"{assignment.slug}.ipynb"
                 write_atomically(path, text(nbgrader_source(assignment, seed)))
     return sorted(p for p in out.rglob("*") if p.is_file())
+
+
+def _after(first: str, assignment: Assignment) -> Assignment:
+    """An assignment whose notebook begins with a cell that finds the library."""
+    import nbformat
+
+    notebook = copy.deepcopy(assignment.notebook)
+    notebook.cells.insert(0, nbformat.v4.new_code_cell(first, id="bootstrap"))
+    return replace(assignment, notebook=notebook)
 
 
 def text(notebook: Any) -> str:

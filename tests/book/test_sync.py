@@ -29,7 +29,7 @@ def test_the_pair_is_valid_and_has_no_outputs(checkout, add, text):
     notebook = nbformat.read(source.with_suffix(".ipynb"), as_version=4)
     nbformat.validate(notebook)
     code = [c for c in notebook.cells if c.cell_type == "code"]
-    assert len(code) == 2
+    assert len(code) == 3 and code[0].id == "bootstrap"
     assert all(c.outputs == [] and c.execution_count is None for c in code)
     ids = [c.id for c in notebook.cells]
     assert len(set(ids)) == len(ids)
@@ -59,7 +59,7 @@ def test_cell_metadata_reach_the_pair(checkout, add):
         "tags: [hide-input]\n---\n1\n```\n",
     )
     sync_ipynb(checkout)
-    cell = json.loads(source.with_suffix(".ipynb").read_text())["cells"][1]
+    cell = json.loads(source.with_suffix(".ipynb").read_text())["cells"][2]
     assert cell["metadata"] == {
         "jupyter": {"source_hidden": True},
         "mystnb": {"image": {"alt": "A red square"}},
