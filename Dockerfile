@@ -13,14 +13,14 @@ RUN apt-get update \
     && rm -rf /var/lib/apt/lists/*
 RUN useradd --create-home reader
 
-WORKDIR /home/reader/book
+WORKDIR /srv/book
 COPY pyproject.toml constraints.txt README.md LICENSE ./
 COPY kledit_lite kledit_lite
 RUN python -m pip install --constraint constraints.txt --editable '.[book,lab]'
 COPY _config.yml _toc.yml Makefile ./
 COPY book book
 COPY notebooks notebooks
-RUN chown -R reader:reader /home/reader
+RUN chown -R reader:reader /srv/book
 
 USER reader
 EXPOSE 8888

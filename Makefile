@@ -4,29 +4,47 @@ PYTHON  ?= python3
 PYTEST_ARGS ?=
 BIN     := .venv/bin
 STAMP   := .venv/.kledit-installed
+STARTED := .venv/.kledit-started
+
+define check_python
+$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))' || { \
+	echo "KLEdit-Lite needs Python 3.10 to 3.13: make PYTHON=/path/to/python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
+endef
+define make_venv
+test -x $(BIN)/python || $(PYTHON) -m venv .venv || { \
+	rm -rf .venv; \
+	echo "$(PYTHON) cannot create a virtual environment; on Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }
+endef
 
 # One switch for the chapters, the tests and the CLI: lite (shipped models, CPU), laptop or gpu.
 export KLEDIT_PROFILE ?= lite
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install book test lint spell types format links clean distclean
+.PHONY: help start install book test lint spell types format links clean distclean
 
 help: ## Show this list
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | \
 		while IFS="$$(printf '\t')" read -r name words; do printf '  make %-10s %s\n' "$$name" "$$words"; done
 
+start: $(STARTED) ## Install what the first chapter needs, run it, open its page: minutes after a clone
+	@$(BIN)/kledit start
+
+$(STARTED): pyproject.toml constraints.txt
+	@$(check_python)
+	@$(make_venv)
+	@echo "Installing the tested versions into .venv; torch is the largest."
+	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[book]'
+	@touch $@
+
 install: $(STAMP) ## Create .venv with the tested versions and the project in it
 
 $(STAMP): pyproject.toml constraints.txt
-	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))' || { \
-		echo "KLEdit-Lite needs Python 3.10 to 3.13: make PYTHON=/path/to/python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
-	@test -x $(BIN)/python || $(PYTHON) -m venv .venv || { \
-		rm -rf .venv; \
-		echo "$(PYTHON) cannot create a virtual environment; on Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }
+	@$(check_python)
+	@$(make_venv)
 	@echo "Installing the tested versions into .venv: several gigabytes, once."
 	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[book,test,laptop]'
-	@touch $@
+	@touch $@ $(STARTED)
 
 book: $(STAMP) ## Execute the chapters that changed, build the site, print the page to open
 	@$(BIN)/kledit book

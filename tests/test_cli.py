@@ -212,7 +212,7 @@ def test_no_command_that_texts_name_is_lost():
     assert set(PARSERS) >= {
         "book", "run", "report", "sync", "bench", "profile", "prime", "trace", "locogen", "edit",
         "apply", "unedit", "msa", "restor", "tofu", "influence", "hard-tasks", "zoo list",
-        "zoo eval", "zoo train", "components", "renumber", "course build", "grade",
+        "zoo eval", "zoo train", "components", "renumber", "course build", "grade", "start",
     }  # fmt: skip
 
 

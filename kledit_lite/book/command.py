@@ -46,6 +46,17 @@ class RunOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
+class StartOptions:
+    """Which chapter to begin with.
+
+    Attributes:
+        chapter: its slug or number (default: the first of the book)
+    """
+
+    chapter: Annotated[Chapter, BARE] = ""
+
+
+@dataclass(frozen=True, kw_only=True)
 class SyncOptions:
     """Which notebooks to write beside the pairs.
 
@@ -101,6 +112,14 @@ def run(options: RunOptions) -> Results:
     return results
 
 
+def start(options: StartOptions) -> Results:
+    """Execute one chapter, build its page, and open it where there is a browser."""
+    from kledit_lite.book.discover import find_root
+    from kledit_lite.book.start import start as begin
+
+    return begin(find_root(), current().name, options.chapter)
+
+
 def report(options: NoOptions) -> Results:
     """Run time, memory and contract of each chapter."""
     from kledit_lite.book.cache import Cache
@@ -150,6 +169,12 @@ def show_book(results: Results) -> None:
         print(f"Open {results.extra['site']}")
 
 
+def show_start(results: Results) -> None:
+    """The figures, and where the page is."""
+    results.print()
+    print(f"Open {results.extra['page']}")
+
+
 def show_chapters(results: Results) -> None:
     """The figures, the chapters, and whatever is not as expected."""
     results.print()
@@ -181,6 +206,7 @@ def _print_marked(checks: Sequence[Mapping[str, Any]]) -> None:
 
 COMMANDS = (
     Command("book", "execute what changed, check it, build the site", BookOptions, book, show_book),
+    Command("start", "execute one chapter and open its page", StartOptions, start, show_start),
     Command("run", "execute one chapter and check its contract", RunOptions, run, show_run),
     Command(
         "report", "show run time, memory and contract of each chapter", NoOptions, report,

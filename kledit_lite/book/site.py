@@ -40,7 +40,13 @@ class SiteError(KleditError):
     """Jupyter Book failed or warned; the message holds its warnings and the log's path."""
 
 
-def stage(root: Path, notebooks: Mapping[Chapter, str], report_text: str) -> Path:
+def stage(
+    root: Path,
+    notebooks: Mapping[Chapter, str],
+    report_text: str,
+    place: Path | None = None,
+    toc: str | None = None,
+) -> Path:
     """Mirror the book's sources into ``_build/site-src``; touches only files that changed.
 
     Args:
@@ -48,15 +54,17 @@ def stage(root: Path, notebooks: Mapping[Chapter, str], report_text: str) -> Pat
         notebooks: chapter -> executed notebook, as JSON text.
         report_text: of the run-report page; it becomes ``book/_generated/run-report.txt``, which
             ``book/run-report.md`` includes, or that page itself where the checkout has none.
+        place: folder of the build; default: ``_build``.
+        toc: the table of contents; default: that of the checkout.
 
     Raises:
         KleditError: no ``_config.yml`` or ``_toc.yml``, or a chapter that the latter does not list.
     """
     check_toc(root, notebooks)
-    target = root / "_build" / "site-src"
+    target = (place or root / "_build") / "site-src"
     wanted = {
         Path("_config.yml"): _config(root).encode(),
-        Path("_toc.yml"): (root / "_toc.yml").read_bytes(),
+        Path("_toc.yml"): toc.encode() if toc else (root / "_toc.yml").read_bytes(),
         REPORT_TEXT: report_text.encode(),
         Path("pyproject.toml"): (root / "pyproject.toml").read_bytes(),
     }
@@ -91,28 +99,37 @@ def check_toc(root: Path, chapters: Iterable[Chapter]) -> None:
             raise KleditError(f"{path} does not list {page}; add it where the chapter belongs.")
 
 
-def build_site(root: Path, source: Path, say: Say = to_stderr) -> Path:
+def build_site(
+    root: Path,
+    source: Path,
+    say: Say = to_stderr,
+    place: Path | None = None,
+    strict: bool = True,
+) -> Path:
     """Build the staged book with warnings as errors; returns the page to open.
 
     Args:
         root: the checkout.
         source: the staged book, as `stage` returns it.
         say: receives progress.
+        place: folder of the build; default: ``_build``.
+        strict: whether a warning is an error.
 
     Raises:
         SiteError: any warning or error; the previous site stays.
 
     Cost: nothing when ``source`` is as at the last build, else a full build (tens of seconds).
     """
-    html, stamp = root / "_build" / "html", root / "_build" / "site.json"
+    place = place or root / "_build"
+    html, stamp = place / "html", place / "site.json"
     digest = hashlib.sha256(json.dumps([tree_digest(source), versions()]).encode()).hexdigest()
     if (html / "index.html").is_file() and _read_stamp(stamp) == digest:
         say("site: nothing changed")
         return html / "index.html"
     say("site: building")
-    fresh = root / "_build" / "site-new"
+    fresh = place / "site-new"
     shutil.rmtree(fresh, ignore_errors=True)
-    log = root / "_build" / "site.log"
+    log = place / "site.log"
     command = [
         sys.executable,
         "-c",
@@ -122,8 +139,7 @@ def build_site(root: Path, source: Path, say: Say = to_stderr) -> Path:
         "--path-output",
         str(fresh),
         "--all",
-        "-W",
-        "--keep-going",
+        *(["-W", "--keep-going"] if strict else []),
     ]
     done = subprocess.run(
         command,

@@ -15,6 +15,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from kledit_lite import __version__
 from kledit_lite.book.discover import Chapter, discover
 from kledit_lite.book.plain import Plain, References
 from kledit_lite.core.files import write_atomically
@@ -64,7 +65,7 @@ def pair(chapter: Chapter, book: References, solutions: bool = False) -> Any:
 
     plain = Plain(chapter, book, solutions)
     notebook = read_source(chapter)
-    first = launch(chapter.root).bootstrap()
+    first = launch(chapter.root).bootstrap(__version__)
     kept = [nbformat.v4.new_code_cell(first, id="bootstrap")]
     for cell in notebook.cells:
         tags = cell.metadata.get("tags", [])

@@ -12,13 +12,16 @@ import sys
 import tempfile
 from pathlib import Path
 
+from kledit_lite import __version__
 from kledit_lite.book.discover import discover
 from kledit_lite.book.execute import Say, to_stderr
 from kledit_lite.book.sources import tree_digest
 from kledit_lite.core.errors import KleditError
 from kledit_lite.core.files import write_atomically
-from kledit_lite.core.launch import WHEEL, WHEELS
+from kledit_lite.core.launch import WHEELS, wheel
 
+WHEEL = wheel(__version__)
+"""File name of the wheel."""
 SOURCES = ("pyproject.toml", "README.md", "LICENSE", "kledit_lite")
 
 
@@ -37,7 +40,8 @@ def carry(root: Path, html: Path, say: Say = to_stderr) -> None:
     """
     for chapter in discover(root):
         if chapter.notebook.is_file():
-            shutil.copyfile(chapter.notebook, html / "notebooks" / chapter.notebook.name)
+            place = html / "notebooks" / chapter.notebook.name
+            write_atomically(place, chapter.notebook.read_bytes())
     if not (root / "kledit_lite").is_dir():  # a book of its own over an installed library
         return
     kept = root / "_build" / "wheel"

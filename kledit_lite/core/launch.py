@@ -19,11 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kledit_lite import __version__
 from kledit_lite.core.errors import KleditError
 
-WHEEL = f"kledit_lite-{__version__}-py3-none-any.whl"
-"""File name of the library's wheel."""
 WHEELS = "_static/wheels"
 """Folder of the site that serves it."""
 SETTINGS = ("repository", "branch", "site")
@@ -67,14 +64,27 @@ class Launch:
             "html": {"use_repository_button": True, "use_issues_button": True},
         }
 
-    def bootstrap(self) -> str:
+    def bootstrap(self, version: str) -> str:
         """The first cell of a notebook: import the library, else install the site's wheel.
 
         Without an address of the site, the wheel is looked for where the site's own folder has it,
         seen from a notebook in it.
+
+        Args:
+            version: of the library.
         """
         place = f"{self.site.rstrip('/') or '..'}/{WHEELS}"
-        return BOOTSTRAP.format(place=place, wheel=WHEEL)
+        return BOOTSTRAP.format(place=place, wheel=wheel(version))
+
+
+def wheel(version: str) -> str:
+    """File name of the library's wheel.
+
+    Example:
+        >>> wheel("0.1.0")
+        'kledit_lite-0.1.0-py3-none-any.whl'
+    """
+    return f"kledit_lite-{version}-py3-none-any.whl"
 
 
 def launch(root: Path) -> Launch:

@@ -17,6 +17,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
 
+from kledit_lite import __version__
 from kledit_lite.core.errors import KleditError
 from kledit_lite.core.files import check_folder, whole_folder, write_atomically
 from kledit_lite.core.launch import launch
@@ -78,7 +79,7 @@ def build(
     check_folder(out)
     if grader == "otter" and find_spec("otter") is None:
         raise KleditError("otter-grader is not installed: pip install 'otter-grader==7.0.0'.")
-    first = launch(Path.cwd()).bootstrap()
+    first = launch(Path.cwd()).bootstrap(__version__)
     found = [_after(first, assignment) for assignment in found]
     with whole_folder(out) as folder:
         for assignment in found:

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from kledit_lite.book.wheel import carry, make
+from kledit_lite.book.wheel import WHEEL, carry, make
 from kledit_lite.core.errors import KleditError
-from kledit_lite.core.launch import WHEEL, WHEELS
+from kledit_lite.core.launch import WHEELS
 
 ROOT = Path(__file__).parents[2]
 RUN = """

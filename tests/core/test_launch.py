@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from kledit_lite.core.errors import KleditError
-from kledit_lite.core.launch import WHEEL, Launch, launch
+from kledit_lite.core.launch import Launch, launch, wheel
 
 SET = """[project]
 name = "x"
@@ -50,7 +50,7 @@ def test_buttons_come_with_a_repository_and_only_then():
 def test_the_first_cell_imports_or_else_installs_the_sites_wheel(site, place, monkeypatch):
     from IPython.core.inputtransformer2 import TransformerManager
 
-    source = TransformerManager().transform_cell(Launch(site=site).bootstrap())
+    source = TransformerManager().transform_cell(Launch(site=site).bootstrap("1.2"))
     asked = []
 
     class Shell:
@@ -61,4 +61,4 @@ def test_the_first_cell_imports_or_else_installs_the_sites_wheel(site, place, mo
     assert asked == []
     monkeypatch.setitem(sys.modules, "kledit_lite", None)
     exec(source, {"get_ipython": Shell})
-    assert asked == [("pip", f"install --quiet {place}/{WHEEL}")]
+    assert asked == [("pip", f"install --quiet {place}/{wheel('1.2')}")]

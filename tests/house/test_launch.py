@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from kledit_lite import __version__
 from kledit_lite.core.launch import Launch, launch
 
 INVENTED = re.compile(
@@ -96,7 +97,7 @@ def test_pages_name_a_clone_a_rocket_and_colab_only_with_a_repository(root, monk
 
 
 def test_every_notebook_begins_with_the_first_cell_of_the_setting(root):
-    first = launch(root).bootstrap()
+    first = launch(root).bootstrap(__version__)
     pairs = sorted((root / "notebooks").glob("*.ipynb"))
     assert pairs
     for path in pairs:
