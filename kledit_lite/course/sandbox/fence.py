@@ -51,7 +51,6 @@ READABLE = (
     "/etc",
     "/dev",
     "/sys",
-    "/opt/homebrew",
     "/System",
     "/Library",
 )
