@@ -213,6 +213,7 @@ def test_no_command_that_texts_name_is_lost():
         "book", "run", "report", "sync", "bench", "profile", "prime", "trace", "locogen", "edit",
         "apply", "unedit", "msa", "restor", "tofu", "influence", "hard-tasks", "zoo list",
         "zoo eval", "zoo train", "components", "renumber", "course build", "grade", "start",
+        "progress",
     }  # fmt: skip
 
 

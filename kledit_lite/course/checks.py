@@ -30,6 +30,7 @@ from typing import Any
 import numpy as np
 
 from kledit_lite.core.errors import unknown
+from kledit_lite.course import state
 
 Checker = Callable[[Any, np.random.Generator], str | None]
 
@@ -82,7 +83,6 @@ class Verdict:
 
 
 REGISTRY: dict[str, Exercise] = {}
-_given: dict[str, int] = {}
 
 
 def exercise(
@@ -213,6 +213,8 @@ def check(id: str, answer: Any, seed: int | None = None) -> None:
         ○ alignment-a The aligner's bias: put your answer in place of the dots, then run ...
     """
     e, verdict = get(id), grade(id, answer, seed)
+    if verdict.right is not None:
+        state.tried(id, verdict.right)
     mark, colour = {
         True: ("✓", "--pst-color-success,#00795a"),
         False: ("✗", "--pst-color-danger,#c2410c"),
@@ -222,7 +224,7 @@ def check(id: str, answer: Any, seed: int | None = None) -> None:
 
 
 def hint(id: str, number: int | None = None) -> None:
-    """Print the next hint of an exercise, or one by its number.
+    """Print the next hint of an exercise, or one by its number; the next one is remembered.
 
     Raises:
         UnknownNameError: no such exercise, or no hint of that number.
@@ -234,10 +236,10 @@ def hint(id: str, number: int | None = None) -> None:
     e = get(id)
     n = len(e.hints)
     if number is None:
-        number = min(_given.get(id, 0) + 1, n)
-        _given[id] = number
+        number = min(state.load().get(id, state.NEW).hints + 1, n)
     if not 1 <= number <= n:
         raise unknown("hint number", number, range(1, n + 1))
+    state.hinted(id, number)
     head = f"{e.id} hint {number} of {n}"
     _say("→", head, e.hints[number - 1], "--pst-color-info,#0b6aa8")
 

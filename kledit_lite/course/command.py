@@ -1,4 +1,4 @@
-"""``kledit course build`` and ``kledit grade``: assignments to hand out, and marks for a class."""
+"""``kledit course build``, ``kledit grade``, ``kledit progress``: a class, and one learner."""
 
 from __future__ import annotations
 
@@ -55,6 +55,17 @@ class GradeOptions:
     seconds: Positive = 20
     memory: Positive = 2000
     sources: Folder = SOURCES
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProgressOptions:
+    """Whose exercises to list.
+
+    Attributes:
+        chapter: slug of one chapter (default: every chapter)
+    """
+
+    chapter: Annotated[str, BARE, "CHAPTER"] = ""
 
 
 def build(options: BuildOptions) -> Results:
@@ -132,6 +143,26 @@ def grade(options: GradeOptions) -> Results:
     )
 
 
+def progress(options: ProgressOptions) -> Results:
+    """Which exercises are solved, after how many tries and hints."""
+    from kledit_lite.course.progress import Standing, standings
+
+    found = standings(options.chapter or None)
+    figures = {name: sum(getattr(s, name) for s in found) for name in Standing.COUNTS}
+    rows = {s.chapter: {name: getattr(s, name) for name in Standing.COUNTS} for s in found}
+    return Results("progress", figures, {}, context(), {"chapters": rows})
+
+
+def show_progress(results: Results) -> None:
+    """A line for each chapter, then all together."""
+    rows = {**results.extra["chapters"], "together": results.figures}
+    width = max(map(len, rows))
+    print(f"{'':<{width}}  solved  tried  hints")
+    for name, row in rows.items():
+        solved = f"{row['solved']} of {row['exercises']}"
+        print(f"{name:<{width}}  {solved:>7}{row['tried']:>6}{row['hints']:>7}")
+
+
 def _say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
@@ -140,4 +171,7 @@ GROUP = "the graded assignments"
 COMMANDS = (
     Command("course build", "write the graded assignments for a class", BuildOptions, build),
     Command("grade", "mark a class's submissions", GradeOptions, grade),
+    Command(
+        "progress", "show which exercises you have solved", ProgressOptions, progress, show_progress
+    ),
 )

@@ -5,12 +5,16 @@ Every helper raises `Wrong` with one sentence that says what was expected and wh
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
 from kledit_lite.course.checks import Wrong
+
+SHOWN = 12
+"""Entries of an array that a message shows in full."""
 
 
 def call(function: Any, *args: Any) -> Any:
@@ -92,10 +96,13 @@ def compare(
         tolerance: largest error allowed, relative to the largest value.
 
     Raises:
-        Wrong: the function fails on a case, or its result is off by more than the tolerance.
+        Wrong: the function fails on a case, or its result is off by more than the tolerance. Where
+            no usual mistake explains that, the message shows the smallest case that fails.
     """
+    failing: list[tuple[int, str]] = []
     for case in cases:
-        expected = np.asarray(truth(*case), float)
+        right = np.asarray(truth(*case))
+        expected = right.astype(float)
         got = call(function, *case)
         shapes = {} if why is None else {k: v for k, v in why(*case).items() if k != expected.shape}
         value = array_of(got, expected.shape, what, shapes)
@@ -105,11 +112,42 @@ def compare(
             w = _attempt(wrong, case)
             if w is not None and w.shape == value.shape and close(value, w, tolerance):
                 raise Wrong(sentence)
-        off = float(np.abs(value - expected).max())
-        raise Wrong(
-            f"{what} is off by up to {off:.3g} on fresh data, where values reach "
-            f"{float(np.abs(expected).max()):.3g}"
-        )
+        size = sum(np.size(a) for a in case)
+        failing.append((size, _differs(what, truth, case, right, value)))
+    if failing:
+        raise Wrong(min(failing)[1])
+
+
+def _differs(
+    what: str, truth: Mistake, case: tuple[Any, ...], right: np.ndarray, value: np.ndarray
+) -> str:
+    """One sentence: how far off, and the case itself, with what was expected and what it got."""
+    given = ", ".join(
+        f"{name} = {_shown(a)}"
+        for name, a in zip(inspect.signature(truth).parameters, case, strict=False)
+    )
+    place = ""
+    if right.shape and right.size > SHOWN:  # the entry that is furthest off stands for the others
+        at = np.unravel_index(int(np.abs(value - right).argmax()), right.shape)
+        place = f" at [{', '.join(map(str, at))}]"
+        right, value = right[at], value[at]
+    both = f"for {given}, expected {_shown(right)}{place}, got {_shown(value)}"
+    if right.dtype.kind in "iub":  # a number, an index or flags: near is as wrong as far
+        return f"{what} is not the right one: {both}"
+    off, most = float(np.abs(value - right).max()), float(np.abs(right).max())
+    return f"{what} is off by up to {off:.3g} on fresh data, where values reach {most:.3g}: {both}"
+
+
+def _shown(value: Any) -> str:
+    """A value in a sentence: a small array in full, of a large one its shape."""
+    if isinstance(value, np.ndarray | np.generic):
+        if value.size > SHOWN:
+            return f"an array of shape {value.shape}"
+        entries = value.astype(int) if np.all(np.mod(value, 1) == 0) else value
+        text = np.array2string(np.asarray(entries), precision=3, separator=", ", max_line_width=999)
+        return " ".join(text.split())
+    text = f"{value:.4g}" if isinstance(value, float) else repr(value)
+    return " ".join(text.split())[:60]
 
 
 def _attempt(function: Mistake, case: tuple[Any, ...]) -> np.ndarray | None:

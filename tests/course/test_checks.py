@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import io
+import json
+import subprocess
 import sys
 
 import numpy as np
 import pytest
 
+from kledit_lite import cli
 from kledit_lite.core.errors import KleditError, UnknownNameError
-from kledit_lite.course import check, checks, exercises, get, grade, hint
+from kledit_lite.course import check, exercises, get, grade, hint, progress, state
 
 
 def test_three_exercises_a_chapter_each_complete():
@@ -52,8 +55,7 @@ def test_check_prints_the_verdict(capsys):
     assert wrong.startswith("✗ alignment-a The aligner's bias: ") and 'hint("alignment-a")' in wrong
 
 
-def test_hints_come_one_after_another_and_the_last_stays(capsys, monkeypatch):
-    monkeypatch.setattr(checks, "_given", {})
+def test_hints_come_one_after_another_and_the_last_stays(capsys):
     for _ in range(5):
         hint("alignment-b")
     lines = capsys.readouterr().out.splitlines()
@@ -117,3 +119,64 @@ def test_any_odd_answer_gets_one_sentence(id, answer):
     verdict = grade(id, answer, seed=0)
     assert verdict.right is False
     assert len(verdict.message) > 20 and "\n" not in verdict.message
+
+
+def test_hints_are_remembered_by_the_next_kernel(capsys, tmp_path, monkeypatch):
+    hint("alignment-b")
+    hint("alignment-b", 3)
+    code = 'from kledit_lite.course import hint; hint("alignment-a"); hint("alignment-a")'
+    for _ in range(2):
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+    assert "hint 3 of 3" in done.stdout.splitlines()[0]
+    assert state.load()["alignment-b"].hints == 3
+
+
+def test_progress_counts_tries_and_keeps_what_is_solved(capsys):
+    for answer in (lambda w, s, t: t - s, lambda w, s, t: t - w.T @ s, lambda w, s, t: t, ...):
+        check("alignment-a", answer)
+    grade("alignment-b", lambda t, p: 1 - ((t - p) ** 2).mean(0) / t.var(0))
+    hint("alignment-c")
+    assert state.load() == {
+        "alignment-a": state.Record(3, True, 0), "alignment-c": state.Record(0, False, 1)
+    }  # fmt: skip
+    shown = progress("alignment")
+    assert repr(shown) == "alignment: 1 of 3 solved, 1 tried, 1 hints"
+    assert "| alignment | 1 of 3 | 1 | 1 |" in shown._repr_markdown_()
+    assert {r.chapter for r in progress().rows} == {e.chapter for e in exercises()}
+
+
+def test_the_command_shows_the_same(capsys):
+    check("alignment-a", lambda w, s, t: t - w.T @ s)
+    capsys.readouterr()
+    assert cli.main(["progress", "alignment"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1].split() == ["alignment", "1", "of", "3", "1", "0"]
+    assert cli.main(["progress", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["figures"]["solved"] == 1
+    assert cli.main(["progress", "no-such"]) == 2
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{", '{"alignment-a": 3}', '{"alignment-a": {}}'])
+def test_a_damaged_file_is_a_new_one(text, capsys):
+    state.path().parent.mkdir(parents=True, exist_ok=True)
+    state.path().write_text(text)
+    assert state.load() == {}
+    check("alignment-a", lambda w, s, t: t)
+    assert state.load()["alignment-a"].tries == 1
+
+
+def test_where_nothing_can_be_written_nothing_fails(monkeypatch, capsys):
+    monkeypatch.setenv("KLEDIT_STATE", "/dev/null/state")
+    hint("alignment-a")
+    check("alignment-a", lambda w, s, t: t)
+    assert state.load() == {} and "hint 1 of 3" in capsys.readouterr().out
+
+
+def test_the_file_is_in_the_users_state_folder(monkeypatch, tmp_path):
+    monkeypatch.delenv("KLEDIT_STATE")
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    assert state.path() == tmp_path / "kledit" / "progress.json"
+    monkeypatch.delenv("XDG_STATE_HOME")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert state.path() == tmp_path / ".local" / "state" / "kledit" / "progress.json"
