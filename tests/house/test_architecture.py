@@ -33,6 +33,7 @@ FOR_READERS = {
     "align.estimator.Aligner": "the alignment as a step of a scikit-learn pipeline",
     "course.alone.grade_alone": "the hidden tests that otter-grader and nbgrader run call it",
     "course.checks.hint": "learners call it in their own cells",
+    "course.progress.progress": "learners call it in their own cells",
     "edit.ridge.ridge": "the solver by itself, for a reader's own closed-form edit",
     "influence.nets.net_product": "exact curvature of a net too large for a matrix",
     "influence.solvers.lissa": "the stochastic solver that the fragility study uses",
