@@ -50,7 +50,7 @@ from kledit_lite.failures.tagging import (
     scene_prompts,
     scene_tags,
 )
-from kledit_lite.failures.truth import Recovery, recover
+from kledit_lite.failures.truth import Planted, Recovery, planted_of, recover
 
 if TYPE_CHECKING:
     from kledit_lite.failures.failure_search import FailureSearch
@@ -74,6 +74,7 @@ __all__ = [
     "FailureSearch",
     "Group",
     "Modes",
+    "Planted",
     "Quality",
     "Recovery",
     "TagTable",
@@ -98,6 +99,7 @@ __all__ = [
     "load_album",
     "neighbour_tags",
     "on_generated",
+    "planted_of",
     "planted_tags",
     "prime_groups",
     "recover",

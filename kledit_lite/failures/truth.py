@@ -16,12 +16,36 @@ import pandas as pd
 
 from kledit_lite.core.errors import unknown
 from kledit_lite.failures.evaluate import Group
+from kledit_lite.failures.table import TagTable
 from kledit_lite.failures.tagging import planted_tags
 from kledit_lite.world import FACTORS, Scene
 from kledit_lite.world.planted import PlantedFailure
 
 OVERLAP = 0.5
 """Share of images from which on a group and a planted failure count as the same."""
+
+
+@dataclass(frozen=True)
+class Planted:
+    """A planted failure in the words of a table: which pictures, however they came to be wrong.
+
+    Attributes:
+        label: the class.
+        tags: names of a table's tags that must all hold.
+    """
+
+    label: str
+    tags: tuple[str, ...]
+
+
+def planted_of(failures: Sequence[PlantedFailure]) -> tuple[Planted, ...]:
+    """Planted failures of the painted world in the words of `SCENE_TAGS`.
+
+    Example:
+        >>> planted_of([PlantedFailure("fish", (("count", "1"),), "rare", 0.0)])
+        (Planted(label='fish', tags=('one',)),)
+    """
+    return tuple(Planted(f.label, planted_tags(f)) for f in failures)
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,21 +69,23 @@ class Recovery:
 
 
 def recover(
-    groups: Sequence[Group], failures: Sequence[PlantedFailure], scenes: Sequence[Scene]
+    groups: Sequence[Group],
+    failures: Sequence[PlantedFailure] | Sequence[Planted],
+    truth: Sequence[Scene] | TagTable,
 ) -> Recovery:
     """Compare found groups with planted failures, image by image.
 
     Args:
-        groups: Their ``rows`` are indices into `scenes`.
-        failures: What was planted.
-        scenes: Ground truth of the images the groups were found in.
+        groups: Their ``rows`` are indices into `truth`.
+        failures: What was planted; `Planted` ones for a table.
+        truth: Of the images the groups were found in: their scenes, or a table of true tags.
 
     Returns:
         Recall, precision and the two tables; precision is NaN without groups, recall without
         failures.
 
     Raises:
-        KleditError: a failure with a factor that scenes do not have.
+        KleditError: a failure with a factor that scenes, or a tag that the table, does not have.
 
     Cost O(groups x failures x images).
 
@@ -70,15 +96,15 @@ def recover(
         >>> recover([found], [plant], scenes).recall
         1.0
     """
-    covers = _covers(failures, scenes)
+    covers = _covers(failures, truth)
     inside = []
     for g in groups:
-        mask = np.zeros(len(scenes), bool)
+        mask = np.zeros(len(truth), bool)
         mask[g.rows] = True
         inside.append(mask)
     rows = []
     for failure, mask in zip(failures, covers, strict=True):
-        tags, best, found_as, named = planted_tags(failure), 0.0, "", False
+        tags, best, found_as, named = _words(failure), 0.0, "", False
         for g, own in zip(groups, inside, strict=True):
             if g.label != failure.label:
                 continue
@@ -108,8 +134,24 @@ def recover(
     )  # fmt: skip
 
 
-def _covers(failures: Sequence[PlantedFailure], scenes: Sequence[Scene]) -> list[np.ndarray]:
-    """For each failure, (N,) bool: `PlantedFailure.covers`, for all scenes at once."""
+def _words(failure: PlantedFailure | Planted) -> tuple[str, ...]:
+    return failure.tags if isinstance(failure, Planted) else planted_tags(failure)
+
+
+def _covers(
+    failures: Sequence[PlantedFailure] | Sequence[Planted], truth: Sequence[Scene] | TagTable
+) -> list[np.ndarray]:
+    """For each failure, (N,) bool: which images are of its class and have all its tags."""
+    if isinstance(truth, TagTable):
+        return [np.isin(np.arange(len(truth)), truth.rows(f.label, _words(f))) for f in failures]
+    planted = [f for f in failures if isinstance(f, PlantedFailure)]
+    return _scenes_covered(planted, truth)
+
+
+def _scenes_covered(
+    failures: Sequence[PlantedFailure], scenes: Sequence[Scene]
+) -> list[np.ndarray]:
+    """`PlantedFailure.covers`, for all scenes at once."""
     factors = {"object", *(factor for f in failures for factor, _ in f.tags)}
     lacking = factors - set(FACTORS)
     if lacking:

@@ -11,6 +11,7 @@ from scipy import stats
 from kledit_lite.core.errors import KleditError
 from kledit_lite.failures import (
     Group,
+    Planted,
     TagTable,
     by_number_of_tags,
     chance,
@@ -22,6 +23,7 @@ from kledit_lite.failures import (
     interval,
     neighbour_tags,
     on_generated,
+    planted_of,
     prime_groups,
     recover,
     scene_tags,
@@ -129,6 +131,11 @@ def test_recovery_counts_images_and_names():
         assert mask.tolist() == [plant.covers(s) for s in scenes]
     with pytest.raises(KleditError, match="factor 'mood'"):
         recover(exact, (PlantedFailure("cat", (("mood", "sad"),), "rare", 0.0),), scenes)
+    for found in (exact, [group("cat", "desert"), group("boat", "city", "one")]):
+        one, two = recover(found, plants, scenes), recover(found, planted_of(plants), t)
+        assert one.planted.equals(two.planted) and one.groups.equals(two.groups)
+    with pytest.raises(KleditError, match="no tag 'sad'"):
+        recover(exact, (Planted("cat", ("sad",)),), t)
     r = recover([group("fish", "city")], plants, scenes)
     assert (r.recall, r.precision) == (0.0, 0.0)
     assert np.isnan(recover([], plants, scenes).precision)

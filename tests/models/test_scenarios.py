@@ -397,7 +397,9 @@ def test_the_data_chapters_of_lite_draw_scenes_one_by_one(profile):
     scenes = world.sample_scenes(6, seed=1800, combos="all")
     assert got.scenes.scenes == tuple(scenes)
     assert s.factor(got, "style").tolist() == [world.STYLES.index(x.style) for x in scenes]
-    assert s.factors["style"][0] == "photo" and s.factors["place"] == tuple(world.PLACES)
+    assert s.factors["style"][0] == "photo" and s.factors["place"] == tuple(
+        world.SceneSet.names("place")
+    )
     away = s.pictures(6, 1800, "shifted").scenes
     assert {x.style for x in away.scenes} <= set(world.SHIFT_STYLES)
     assert {x.place for x in away.scenes} <= set(world.SHIFT_PLACES)
