@@ -256,16 +256,6 @@ class Seeing:
         spread = cosines.std(axis=0)
         return ((cosines - cosines.mean(axis=0)) / np.where(spread > 0, spread, 1)).argmax(axis=1)
 
-    def untrained(self) -> Any:
-        """An encoder with random weights, whatever the profile."""
-        if self.painted:
-            from kledit_lite import zoo
-
-            return zoo.load_encoder("random-tiny")
-        from kledit_lite.models.external import load_external_encoder
-
-        return load_external_encoder("miniature:resnet-50")
-
 
 def _drawn(n: int, seed: int, shifted: bool, processes: int) -> Any:
     """Scenes drawn each by itself, painted; or with a style and a place of the shifted ones."""
