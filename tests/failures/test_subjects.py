@@ -18,7 +18,7 @@ from kledit_lite.failures import (
     scene_tags,
 )
 from kledit_lite.failures import folder_subject as module
-from kledit_lite.failures.subject import subject
+from kledit_lite.failures.subjects import subject
 from kledit_lite.models.scenarios import seeing
 
 

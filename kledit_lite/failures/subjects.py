@@ -1,0 +1,115 @@
+"""What the chapter on failure modes searches, in the profile in force: `subject`.
+
+In the painted world the shipped albums: what ``flawed-tiny`` and its twin say of 60,000 scenes, and
+the first of them painted anew where pixels are needed. With a folder of images two heads on the
+features of the profile's first encoder, one fitted on wrong labels for certain combinations of
+tags, which the profile's CLIP gives: see `kledit_lite.failures.folder_subject`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from kledit_lite.failures.album import Album, load_album
+from kledit_lite.failures.folder_subject import folder_subject
+from kledit_lite.failures.subject import Limits, Subject
+from kledit_lite.failures.tagging import COUNT_WORDS, SCENE_GROUPS, scene_prompts, scene_tags
+from kledit_lite.failures.truth import planted_of
+from kledit_lite.models.scenarios import Seeing
+from kledit_lite.world import OBJECTS, PLANTED, Scene, caption, render_many, sample_scenes
+
+NEW_SCENES = 960
+"""Scenes painted anew for the mending, at most."""
+
+
+class PaintedSubject(Subject):
+    """Of the painted world."""
+
+    @cached_property
+    def _model(self) -> Any:
+        from kledit_lite import zoo
+
+        return zoo.load_encoder(self.names[0])
+
+    def features(self, images: Any) -> np.ndarray:
+        return self._model.encode(images)
+
+    def probabilities(self, features: np.ndarray) -> np.ndarray:
+        logits = self._model.head(features)
+        e = np.exp(logits - logits.max(axis=1, keepdims=True))
+        return e / e.sum(axis=1, keepdims=True)
+
+    def sentence(self, label: str, tags: Sequence[str]) -> str:
+        kind = {self.groups[t]: t for t in tags}
+        count = COUNT_WORDS.index(kind.get("count", "one")) + 1
+        scene = Scene(label, kind.get("colour", "red"), kind.get("place", "beach"),
+                      kind.get("style", "photo"), count)  # fmt: skip
+        return caption(scene, 0, {f for f in ("colour", "place", "style") if f not in kind})
+
+    def scenes(self, label: str, tags: Sequence[str], n: int, seed: int = 304) -> list[Scene]:
+        """Scenes of a class with the tags; what the tags leave open is drawn."""
+        numbers = {w: i for i, w in enumerate(COUNT_WORDS, start=1)}
+        fixed: dict[str, Any] = {self.groups[t]: numbers.get(t, t) for t in tags}
+        drawn = (s.with_(object=label, **fixed) for s in sample_scenes(20 * n, seed, "all"))
+        return [s for s in drawn if "colour" not in fixed or s.shows_colour][:n]
+
+    def paint(self, label: str, tags: Sequence[str], n: int) -> Any:
+        from kledit_lite import zoo
+        from kledit_lite.zoo.paint import paint
+
+        texts = [caption(s) for s in self.scenes(label, tags, n)]
+        return paint(zoo.load_pipeline(self.painter), texts, seed=304)
+
+    def more(
+        self, groups: Sequence[tuple[str, Sequence[str]]], each: int, seed: int
+    ) -> tuple[Any, np.ndarray]:
+        scenes = [s for label, tags in groups for s in self.scenes(label, tags, each, seed)]
+        return _painted(scenes[:NEW_SCENES])
+
+    def more_of_all(self, n: int, seed: int) -> tuple[Any, np.ndarray]:
+        return _painted(sample_scenes(n, seed, "all"))
+
+
+def subject(scenario: Seeing) -> Subject:
+    """What there is to search in the profile in force.
+
+    Args:
+        scenario: ``seeing("failure-modes")``.
+
+    Raises:
+        KleditError: the folder has too few pictures; an album that is missing or out of date.
+
+    Cost: paints or reads the pictures, a minute or two of one core in profile lite.
+    """
+    if not scenario.painted:
+        return folder_subject(scenario)
+    from kledit_lite.world import balanced
+
+    n_seen, n_unseen, n_split = scenario.sizes("failure-modes")
+    seen, unseen = load_album("seen"), load_album("unseen")
+    names = ("flawed-tiny", "sound-tiny")
+    flawed = names[0]
+    split = balanced(n_split, seed=305, combos="all", processes=2)
+    images = {
+        "seen": _first(seen, n_seen), "unseen": _first(unseen, n_unseen), "split": split.images,
+    }  # fmt: skip
+    return PaintedSubject(
+        names, seen.table(flawed), seen.table(names[1]), unseen.table(flawed),
+        seen.table(flawed, n_seen), unseen.table(flawed, n_unseen), images,
+        seen.guesses[flawed][:n_seen], scene_tags(split.scenes)[1], planted_of(PLANTED),
+        SCENE_GROUPS, scene_prompts(), Limits(30, 0.30, 0.10, max(12, n_seen // 1000)),
+        "paint-tiny", 16,
+    )  # fmt: skip
+
+
+def _first(album: Album, n: int) -> np.ndarray:
+    return render_many(list(album.scenes[:n]), processes=2)
+
+
+def _painted(scenes: Sequence[Scene]) -> tuple[np.ndarray, np.ndarray]:
+    labels = np.array([OBJECTS.index(s.object) for s in scenes], np.int64)
+    return render_many(list(scenes), processes=2), labels
