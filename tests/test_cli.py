@@ -214,6 +214,7 @@ def test_no_command_that_texts_name_is_lost():
         "apply", "unedit", "msa", "restor", "tofu", "influence", "hard-tasks", "zoo list",
         "zoo eval", "zoo train", "components", "renumber", "course build", "grade", "start",
         "progress",
+        "vlm-trace", "vlm-edit",
     }  # fmt: skip
 
 

@@ -15,6 +15,7 @@ from kledit_lite.core.errors import unknown
 DEFAULT = "lite"
 """The profile where nothing else is said."""
 ENCODER, CLIP, IMAGES, PIPELINE, LANGUAGE = "encoder", "clip", "images", "pipeline", "language"
+SEER = "seer"
 
 
 @dataclass(frozen=True)
@@ -23,8 +24,8 @@ class Slot:
 
     Attributes:
         name: of the slot, e.g. ``"clip"`` or ``"resnet-50"``.
-        loader: what fills it: ``"encoder"``, ``"clip"``, ``"images"``, ``"pipeline"`` or
-            ``"language"``.
+        loader: what fills it: ``"encoder"``, ``"clip"``, ``"images"``, ``"pipeline"``,
+            ``"language"`` or ``"seer"``.
         ids: tried in order; a later id is the stand-in for one that cannot be had.
         size_mb: of the download of the first id; 0 when it is shipped.
         chapters: slugs of the chapters that use it.
@@ -92,6 +93,7 @@ _SEEING = (*_ALIGNMENT, "failure-modes", "influence")
 _PARTS = ("vit-components",)
 _PAINTING = ("causal-tracing", "locogen", "closed-form-editing", "neuron-editing")
 _WRITING = ("restor", "model-state-arithmetic")
+_ASKING = ("multimodal-editing",)
 
 PROFILES: dict[str, Profile] = {
     p.name: p
@@ -103,6 +105,7 @@ PROFILES: dict[str, Profile] = {
                 Slot("clip", CLIP, ("zoo:clip-tiny",)),
                 Slot("painter", PIPELINE, ("zoo:paint-tiny",), chapters=_PAINTING),
                 Slot("writer", LANGUAGE, ("zoo:bard-tiny",), chapters=_WRITING),
+                Slot("seer", SEER, ("zoo:docent-tiny",), chapters=_ASKING),
                 *_zoo_encoders("resnet-tiny", "vit-tiny", "simclr-tiny", "scene-tiny"),
                 Slot("vit-deep", ENCODER, ("zoo:vit-deep",), chapters=_PARTS),
                 Slot("images", IMAGES, ("world:painted",)),
@@ -146,6 +149,7 @@ PROFILES: dict[str, Profile] = {
                     _WRITING,
                     True,
                 ),
+                Slot("seer", SEER, ("zoo:docent-tiny",), chapters=_ASKING),
                 Slot("images", IMAGES, ("world:painted",)),
             ),
         ),
@@ -232,6 +236,9 @@ PROFILES: dict[str, Profile] = {
                     _WRITING,
                     True,
                 ),
+                Slot(
+                    "seer", SEER, ("transformers:llava-hf/llava-1.5-7b-hf",), 14100, _ASKING, True
+                ),
                 Slot("images", IMAGES, ("folder:KLEDIT_IMAGENET",), 6700, _SEEING),
             ),
         ),
@@ -248,6 +255,7 @@ _REHEARSED = {
     "writer": "llama-3.2-1b",
     "writer-olmo": "olmo-2-1b",
     "writer-8b": "llama-3-8b",
+    "seer": "smolvlm-256m",
 }
 
 

@@ -17,9 +17,9 @@ into that model, bit for bit. Both show pictures only if given prompts.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Literal
 
-from kledit_lite.core.commands import Command, File, Name, Positive
+from kledit_lite.core.commands import Command, File, Folder, Name, Positive
 from kledit_lite.core.results import Results
 from kledit_lite.models.painting import Painting
 
@@ -106,6 +106,33 @@ class UneditOptions(Showing):
     prompts: File | None = None
 
 
+@dataclass(frozen=True, kw_only=True)
+class VlmEditOptions:
+    """Which answers of which model that sees to change.
+
+    Attributes:
+        model: docent-tiny, or a folder of transformers, such as LLaVA's or SmolVLM's
+        questions: JSON list of {image, question, constraints, answer, new_answer, paraphrase, keep}
+        out: folder for edit.safetensors and answers.csv; new or empty
+        layer: whose MLP is rewritten
+        where: token whose key and value are taken: last or last-constraint
+        keep_weight: importance of the questions to keep
+        strength: how much the matrix clings to what it was
+        steps: of the search for values
+        dtype: float32, float16 or bfloat16 (default: bfloat16 on a GPU, else float32)
+    """
+
+    model: Annotated[str, "DIR"]
+    questions: File
+    out: Folder
+    layer: int
+    where: Literal["last", "last-constraint"] = "last"
+    keep_weight: float = 1.0
+    strength: float = 0.01
+    steps: Positive = 25
+    dtype: Name | None = None
+
+
 def edit(options: EditOptions) -> Results:
     """Solve, show, judge and save an edit; see `edit.files.run_edit`."""
     from kledit_lite.edit import files
@@ -127,8 +154,16 @@ def unedit(options: UneditOptions) -> Results:
     return files.run_unedit(options)
 
 
+def vlm_edit(options: VlmEditOptions) -> Results:
+    """Change answers about pictures; see `edit.vlm.edit_file`."""
+    from kledit_lite.edit.vlm import edit_file
+
+    return edit_file(options)
+
+
 COMMANDS = (
     Command("edit", "edit a text-to-image model in closed form", EditOptions, edit),
     Command("apply", "write a saved edit into a model", ApplyOptions, apply),
     Command("unedit", "undo an edit that was written into a model", UneditOptions, unedit),
+    Command("vlm-edit", "change what a model that sees answers", VlmEditOptions, vlm_edit),
 )

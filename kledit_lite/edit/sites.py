@@ -11,6 +11,7 @@ import torch
 
 from kledit_lite.core.errors import KleditError, unknown
 from kledit_lite.inside import Site, cross_attention_sites
+from kledit_lite.inside.multimodal import decoder
 from kledit_lite.inside.sites import check_unet, layer_indices
 
 ENCODERS = ("text_encoder", "text_encoder_2")
@@ -47,9 +48,12 @@ def fingerprint(pipe: Any) -> Shapes:
 
     Returns:
         Name to shape, of every cross-attention ``to_k`` and ``to_v`` of the UNet and every
-        self-attention ``out_proj`` of the text encoders. The names do not depend on the version
-        of transformers.
+        self-attention ``out_proj`` of the text encoders; of a language model, which is a module
+        and no pipeline, of every ``mlp.down_proj``. The names do not depend on the version of
+        transformers.
     """
+    if isinstance(pipe, torch.nn.Module):
+        return {n: tuple(w.shape) for n, w in down_projections(pipe).items()}
     shapes: Shapes = {}
     for part in ("unet", *ENCODERS):
         module = getattr(pipe, part, None)
@@ -66,6 +70,26 @@ def fingerprint(pipe: Any) -> Shapes:
             "SDXL pipeline with a `unet` and a `text_encoder`."
         )
     return shapes
+
+
+def down_projections(model: torch.nn.Module) -> dict[str, torch.nn.Parameter]:
+    """The last matrix of each layer's MLP in a language model, first layer to last.
+
+    Raises:
+        KleditError: a model without such layers or matrices, or one that hooks do not reach.
+    """
+    whole = decoder(model)
+    names = {id(m): n for n, m in model.named_modules()}
+    found = {}
+    for layer in whole.layers:
+        matrix = getattr(layer.mlp, "down_proj", None)
+        if matrix is None:
+            raise KleditError(
+                f"{type(layer.mlp).__name__} has no down_proj; edits of this kind are for models "
+                "whose MLP is gated as Llama's."
+            )
+        found[f"{names[id(matrix)]}.weight"] = matrix.weight
+    return found
 
 
 def check_same(expected: Mapping[str, Sequence[int]], pipe: Any, what: str = "edit") -> None:

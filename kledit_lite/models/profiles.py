@@ -11,7 +11,7 @@ A slot names a loader and one or more ids, tried in order:
     open_clip:ARCH/FILE    an open_clip architecture with weights of your own, such as fine-tuned.pt
     dino:ARCH              a DINO checkpoint of its authors that timm does not carry; likewise
     diffusers:REPOSITORY   a text-to-image pipeline; likewise
-    transformers:REPOSITORY  a causal language model; likewise
+    transformers:REPOSITORY  a causal language model, or one that sees; likewise
     miniature:NAME         a model of the papers, shrunk, random weights          (never downloads)
     DIRECTORY              a local copy of any of these, or of an image folder
 
@@ -33,6 +33,7 @@ from kledit_lite.core.slots import (
     IMAGES,
     LANGUAGE,
     PIPELINE,
+    SEER,
     Profile,
     Slot,
     current,
@@ -191,6 +192,10 @@ def _load(slot: Slot, slot_id: str) -> Any:
         from kledit_lite.models.writers import open_writer
 
         return open_writer(rest if scheme in {"zoo", "transformers"} else slot_id)
+    if slot.loader == SEER:
+        from kledit_lite.models.multimodal import open_seer
+
+        return open_seer(rest if scheme in {"zoo", "transformers"} else slot_id)
     if slot.loader == PIPELINE:
         from kledit_lite.models.pipelines import open_pipeline
 
@@ -220,6 +225,7 @@ def _unavailable(slot: Slot, slot_id: str, reason: str) -> SlotUnavailable:
         else ("connect to the model hub once so that it can be downloaded and kept")
     )
     shipped = {CLIP: "zoo:clip-tiny", PIPELINE: "zoo:paint-tiny", LANGUAGE: "zoo:bard-tiny"}
+    shipped[SEER] = "zoo:docent-tiny"
     stand_in = shipped.get(slot.loader, "zoo:resnet-tiny")
     return SlotUnavailable(
         f"Slot {slot.name!r} needs {slot_id} (about {slot.size_mb:g} MB): {reason}; {install}, "

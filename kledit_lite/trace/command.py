@@ -1,12 +1,12 @@
-"""``kledit trace``: causal tracing, from a model's name and a file of prompts to a folder."""
+"""``kledit trace`` and ``vlm-trace``: causal tracing, from a model and a file to a folder."""
 
 from __future__ import annotations
 
 import sys
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-from kledit_lite.core.commands import Command, File, Name, Positive
+from kledit_lite.core.commands import Command, File, Folder, Name, Positive
 from kledit_lite.core.errors import KleditError
 from kledit_lite.core.results import Results
 from kledit_lite.models.painting import Measuring
@@ -88,9 +88,51 @@ def run(options: TraceOptions) -> Results:
     )  # fmt: skip
 
 
+@dataclass(frozen=True, kw_only=True)
+class VlmTraceOptions:
+    """Which model that sees to trace, on which questions, and how each is corrupted.
+
+    Attributes:
+        model: docent-tiny, or a folder of transformers, such as LLaVA's or SmolVLM's
+        questions: JSON list of {image, question, constraints, answer, replacements, swap}
+        out: folder for pairs.csv, sites.csv and a figure per kind; new or empty
+        corruption: replace the constraint's words, or swap the picture
+        constraint: which constraint is replaced, from 0
+        kinds: attention, mlp or layer
+        window: layers restored together
+        noising: copy from the corrupted run into the clean one
+        first_token: score the answer's first token alone
+        batch: lanes per forward pass
+        dtype: float32, float16 or bfloat16 (default: bfloat16 on a GPU, else float32)
+    """
+
+    model: Annotated[str, "DIR"]
+    questions: File
+    out: Folder
+    corruption: Literal["replacement", "image-swap"] = "replacement"
+    constraint: int = 0
+    kinds: tuple[Annotated[str, "KIND"], ...] = ("attention", "mlp")
+    window: Positive = 1
+    noising: bool = False
+    first_token: bool = False
+    batch: Positive = 32
+    dtype: Name | None = None
+
+
+def run_vlm(options: VlmTraceOptions) -> Results:
+    """Trace a user's own questions; see `trace.vlm.trace_file`."""
+    from kledit_lite.trace.vlm import trace_file
+
+    return trace_file(options)
+
+
 COMMANDS = (
     Command(
         "trace", "find which states of a text-to-image model carry what the words say",
         TraceOptions, run,
+    ),
+    Command(
+        "vlm-trace", "find which layers of a model that sees bring a picture's fact to the answer",
+        VlmTraceOptions, run_vlm,
     ),
 )  # fmt: skip

@@ -8,6 +8,7 @@ what it paints is noise, and only what holds for any weights can be asked of it.
     miniature:clip-vit-b-16                          an open_clip model
     miniature:resnet-50 | dino-resnet-50 | dino-vit-s | vit-b | deit-b | swin-b      timm models
     miniature:llama-3.2-1b | olmo-2-1b | llama-3-8b  causal language models
+    miniature:llava-1.5-7b | smolvlm-256m            language models that see
     miniature:images                                 a folder of pictures
 """
 
@@ -22,6 +23,7 @@ PAINTERS = ("sd-1.5", "sd-2.1", "sdxl")
 CLIPS = ("clip-vit-b-16",)
 ENCODERS = ("resnet-50", "dino-resnet-50", "dino-vit-s", "vit-b", "deit-b", "swin-b")
 WRITERS = ("llama-3.2-1b", "olmo-2-1b", "llama-3-8b")
+SEERS = ("llava-1.5-7b", "smolvlm-256m")
 FOLDERS = ("images",)
 
 
@@ -32,7 +34,7 @@ def names() -> tuple[str, ...]:
         >>> "sdxl" in names()
         True
     """
-    return (*PAINTERS, *CLIPS, *ENCODERS, *WRITERS, *FOLDERS)
+    return (*PAINTERS, *CLIPS, *ENCODERS, *WRITERS, *SEERS, *FOLDERS)
 
 
 def name_of(source_id: str, among: tuple[str, ...]) -> str | None:

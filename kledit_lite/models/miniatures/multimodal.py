@@ -1,0 +1,97 @@
+"""LLaVA 1.5 and SmolVLM in miniature: every published layer and image token, a small width."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from kledit_lite.models.miniatures import seeded
+from kledit_lite.models.miniatures.tokenizers import byte_tokenizer
+
+if TYPE_CHECKING:
+    from kledit_lite.models.seers import FolderSeer
+
+SHRINK = 32
+"""LLaVA's published widths are divided by this; SmolVLM's, which are small, by twelve."""
+IMAGE = "<image>"
+
+
+def build(name: str) -> FolderSeer:
+    """A miniature by its name, on the CPU, in float32; the same weights each time.
+
+    Example:
+        >>> config = build("smolvlm-256m").model.config.text_config
+        >>> config.num_hidden_layers, config.num_attention_heads, config.num_key_value_heads
+        (30, 9, 3)
+    """
+    from kledit_lite.models.seers import FolderSeer
+
+    tokenizer = byte_tokenizer()
+    make = {"llava-1.5-7b": _llava, "smolvlm-256m": _smolvlm}[name]
+    with seeded(name):
+        model, processor = make(tokenizer)
+    return FolderSeer(model.eval(), processor, f"miniature:{name}")
+
+
+def _llava(tokenizer: Any) -> tuple[Any, Any]:
+    """Llama's 32 layers of 32 heads behind CLIP ViT-L/14 at 336 pixels: 576 image tokens."""
+    import transformers as t
+
+    tokenizer.add_special_tokens({"additional_special_tokens": [IMAGE]})
+    vision = t.CLIPVisionConfig(
+        hidden_size=32, intermediate_size=128, num_hidden_layers=24, num_attention_heads=16,
+        image_size=336, patch_size=14, projection_dim=24,
+    )  # fmt: skip
+    text = t.LlamaConfig(
+        hidden_size=4096 // SHRINK, intermediate_size=11008 // SHRINK, num_hidden_layers=32,
+        num_attention_heads=32, num_key_value_heads=32, max_position_embeddings=4096,
+        vocab_size=len(tokenizer), bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id,
+    )  # fmt: skip
+    config = t.LlavaConfig(
+        vision_config=vision, text_config=text,
+        image_token_index=tokenizer.convert_tokens_to_ids(IMAGE),
+        vision_feature_layer=-2, vision_feature_select_strategy="default",
+    )  # fmt: skip
+    reading = t.CLIPImageProcessor(
+        size={"shortest_edge": 336}, crop_size={"height": 336, "width": 336}
+    )
+    processor = t.LlavaProcessor(
+        reading, tokenizer, patch_size=14, vision_feature_select_strategy="default",
+        image_token=IMAGE, num_additional_image_tokens=1,
+    )  # fmt: skip
+    return t.LlavaForConditionalGeneration(config), processor
+
+
+def _smolvlm(tokenizer: Any) -> tuple[Any, Any]:
+    """SmolLM2's 30 layers of 9 query and 3 value heads behind SigLIP: 64 image tokens."""
+    import transformers as t
+
+    marks = [IMAGE, "<fake_token_around_image>", "<global-img>", "<end_of_utterance>"]
+    tokenizer.add_special_tokens({"additional_special_tokens": marks})
+    vision = t.models.smolvlm.SmolVLMVisionConfig(
+        hidden_size=24, intermediate_size=96, num_hidden_layers=12, num_attention_heads=12,
+        image_size=512, patch_size=16,
+    )  # fmt: skip
+    text = t.LlamaConfig(
+        hidden_size=72, intermediate_size=192, num_hidden_layers=30, num_attention_heads=9,
+        num_key_value_heads=3, max_position_embeddings=8192, vocab_size=len(tokenizer),
+        bos_token_id=tokenizer.bos_token_id, eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+    )  # fmt: skip
+    config = t.SmolVLMConfig(
+        image_token_id=tokenizer.convert_tokens_to_ids(IMAGE), vision_config=vision,
+        text_config=text, scale_factor=4, pad_token_id=tokenizer.pad_token_id,
+    )  # fmt: skip
+    reading = t.Idefics3ImageProcessor(
+        size={"longest_edge": 512}, max_image_size={"longest_edge": 512}, do_image_splitting=False
+    )
+    template = (
+        "<|im_start|>{% for m in messages %}{{ m['role'] | capitalize }}:"
+        "{% for c in m['content'] %}{% if c['type'] == 'image' %}<image>"
+        "{% else %}{{ c['text'] }}{% endif %}{% endfor %}<end_of_utterance>\n{% endfor %}"
+        "{% if add_generation_prompt %}Assistant:{% endif %}"
+    )
+    processor = t.Idefics3Processor(  # SmolVLM's own for pictures; its name asks for num2words
+        reading, tokenizer, image_seq_len=64, chat_template=template
+    )
+    return t.SmolVLMForConditionalGeneration(config), processor
