@@ -17,6 +17,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 # Page of the API -> module or package of the library.
 API = {
     "world": ("world",),
@@ -77,6 +79,7 @@ def write_pages(app: Any) -> None:
         "profiles": profiles(),
         "models": models(),
         "cli": cli(),
+        "expected": expected(source),
         **addresses(source),
     }
     for name, text in texts.items():
@@ -163,6 +166,36 @@ def exercises(source: Path) -> str:
         rows.append((label, e.title, e.difficulty, str(e.minutes)))
         total += e.minutes
     rows.append(("All", f"{len(rows) - 1} exercises", "", str(total)))
+    return table(rows)
+
+
+def expected(source: Path) -> str:
+    """What each chapter takes, and how many statements its run is held to."""
+    from kledit_lite.course import exercises as every
+
+    theirs: dict[str, list[int]] = {}
+    for e in every():
+        theirs.setdefault(e.chapter, []).append(e.minutes)
+    rows = [
+        ("Chapter", "Minutes", "Exercises", "Their minutes", "Bounds", "Controls that must fail")
+    ]
+    pages = {page.stem: page for page in (source / "notebooks").glob("[0-9][0-9]-*.*")}
+    for page in (pages[stem] for stem in sorted(pages)):
+        slug = page.stem[3:]
+        contract = source / "notebooks" / "contracts" / f"{slug}.yml"
+        if not contract.is_file():
+            continue
+        said = yaml.safe_load(contract.read_text(encoding="utf-8"))
+        minutes = re.search(r"⏱ *(\d+)", page.read_text(encoding="utf-8").replace("\\u23f1", "⏱"))
+        asked = theirs.get(slug, [])
+        rows.append((
+            f"[{slug}](../notebooks/{page.stem})",
+            minutes[1] if minutes else "",
+            str(len(asked)),
+            str(sum(asked)),
+            str(len(said.get("bounds", {}))),
+            str(len(said.get("negative_controls", {}))),
+        ))  # fmt: skip
     return table(rows)
 
 

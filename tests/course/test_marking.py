@@ -10,6 +10,7 @@ from pathlib import Path
 
 import answers
 import classroom
+import marked_example
 import pytest
 
 from kledit_lite import cli
@@ -149,6 +150,16 @@ def test_a_pdf_an_empty_folder_and_a_broken_archive(tmp_path):
     for name, words in (("a.pdf", "no notebook"), ("b", "no notebook"), ("c.zip", "damaged")):
         with pytest.raises(submissions.Unreadable, match=words):
             submissions.read(tmp_path / name)
+
+
+def test_the_books_example_of_a_marked_submission_is_what_the_grader_writes():
+    page = (ROOT / "book" / "marked-submission.md").read_text()
+    shown = page.partition("```text\n")[2].partition("\n```\n")[0]
+    assert shown == marked_example.page().rstrip("\n")
+    by_hand = [int(p) for p in re.findall(r"^\| (\d+) of \d+ \| \w", page, re.MULTILINE)]
+    assert len(by_hand) == 8
+    by_machine, together = 25, int(re.search(r"by hand, (\d+) of 100", page)[1])
+    assert by_machine + sum(by_hand) == together
 
 
 def test_no_cell_of_the_table_is_a_formula():
