@@ -1,4 +1,4 @@
-"""The submission whose marking `book/marked-submission.md` shows, and what the grader says of it."""
+"""The submission whose marking `book/marked-submission.md` shows, and the grader's page on it."""
 
 from __future__ import annotations
 
