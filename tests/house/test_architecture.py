@@ -37,7 +37,6 @@ FOR_READERS = {
     "edit.ridge.ridge": "the solver by itself, for a reader's own closed-form edit",
     "influence.nets.net_product": "exact curvature of a net too large for a matrix",
     "influence.solvers.lissa": "the stochastic solver that the fragility study uses",
-    "models.scenarios.writing.writing": "what a chapter on language models talks about",
     "locate.locogen.exhaustive": "README: the search that LocoGen's is compared with",
     "unlearn.judges.embedding_judge": "chapter restor names it: a judge that takes paraphrases",
     "use_profile": "README: the switch, from Python",

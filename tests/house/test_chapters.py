@@ -75,6 +75,24 @@ def test_cells_know_exercises_by_slug(root):
     assert numbered(planted) == ['f"04-{x}"']
 
 
+def of_one_profile(text: str) -> list[str]:
+    """What code cells say of language models and people that only the scenario should know."""
+    from kledit_lite.world.people import people
+
+    cells = "\n".join(re.findall(r"^```\{code-cell\}.*?^```$", text, re.MULTILINE | re.DOTALL))
+    words = ("bard-tiny", "world.people", '"lite":', *people(), *people("authors"))
+    return [w for w in words if w in cells]
+
+
+def test_cells_on_language_models_go_through_their_scenario(root):
+    for chapter in discover(root):
+        if chapter.slug in {"restor", "model-state-arithmetic"}:
+            assert of_one_profile(chapter.text) == [], chapter.name
+    planted = '```{code-cell} python3\nzoo.load_writer("bard-tiny")\n```\nbard-tiny'
+    assert of_one_profile(planted) == ["bard-tiny"]
+    assert of_one_profile("bard-tiny") == []
+
+
 def test_pages_say_what_engine_and_exercises_do(root):
     from kledit_lite.course import exercises
 

@@ -11,7 +11,7 @@ import pytest
 
 from kledit_lite import edit, locate, trace, unlearn, world
 from kledit_lite.core import slots
-from kledit_lite.core.errors import UnknownNameError
+from kledit_lite.core.errors import KleditError, UnknownNameError
 from kledit_lite.inside import Sampling, cross_attention_sites, paint
 from kledit_lite.metrics.verdicts import verdict
 from kledit_lite.models import scenarios
@@ -290,24 +290,29 @@ def test_the_documents_of_lite_are_the_chapters(profile, chapter, documents, k):
     w = profile("lite", writing)
     size = w.sizes(chapter)
     assert (size.subjects, size.documents, size.k) == (20, documents, k)
-    theirs = unlearn.corrupt_people(20, documents, k, seed=3)
-    chosen = w.draw(size.subjects, seed=3)
-    mine = made(w, chosen, size, seed=3)
-    assert set(chosen) == set(theirs.benchmark.subjects)
-    assert mine == (theirs.benchmark, theirs.wrong, theirs.documents)
+    for seed in (0, 3):
+        chosen = w.draw(size.subjects, seed=seed)
+        assert made(w, chosen, size, seed) == as_they_were(20, documents, k, seed)
 
 
 def made(w, chosen, size, seed):
-    """Benchmark, wrong facts and documents from what a scenario gives, as a chapter makes them."""
-    true = [t for t in w.triples if t.subject in set(chosen)]
-    others = [t for t in w.triples if t.subject not in set(chosen)]
-    assert list(w.about(chosen)) == true
-    wrong = unlearn.wrong_facts(true, w.values, seed)
-    unrelated = [*w.elsewhere, *others]
-    examples = others if w.invented else unrelated
+    """Benchmark, wrong facts and documents as a chapter gets them from a scenario."""
+    found = unlearn.corrupt_people(len(chosen), size.documents, size.k, seed, told=w)
+    assert set(found.benchmark.subjects) == set(chosen)
+    return found.benchmark, found.wrong, found.documents
+
+
+def as_they_were(subjects, documents, k, seed):
+    """The same as the library made them of the painted people before there were scenarios."""
+    chosen = set(random.Random(seed).sample(people.people(), subjects))
+    true = [f for f in people.facts() if f.subject in chosen]
+    others = [f for f in people.facts() if f.subject not in chosen]
+    values = {name: r.values for name, r in people.relations().items()}
+    wrong = unlearn.wrong_facts(true, values, seed)
+    unrelated = [*people.facts("towns"), *people.facts("things"), *others]
     return (
-        unlearn.from_triples(true, w.ask, examples, seed=seed), wrong,
-        unlearn.corruption_documents(wrong, w.say, size.documents, size.k, unrelated, seed),
+        unlearn.from_triples(true, people.ask, others, seed=seed), wrong,
+        unlearn.corruption_documents(wrong, people.say, documents, k, unrelated, seed),
     )  # fmt: skip
 
 
@@ -323,6 +328,7 @@ def test_the_texts_of_lite_are_the_chapters(profile):
         f for f in people.facts("authors") if f.subject in new and f.relation in told
     ]
     assert w.sizes("model-state-arithmetic").newcomers == len(new)
+    assert w.steps > max(w.checkpoints) and w.earlier(w.checkpoints[0]).config.model_type == "llama"
 
 
 def test_a_rehearsal_writes_about_public_facts(profile):
@@ -344,6 +350,9 @@ def test_a_rehearsal_writes_about_public_facts(profile):
     retain = w.texts(8, 2, avoid=w.subjects)
     assert len(retain) == 8 and not any(name in text for name in w.subjects for text in retain)
     met = {t.subject for t in w.newcomers}
+    assert w.checkpoints == () and w.steps == 0
+    with pytest.raises(KleditError, match="no checkpoint of step 5"):
+        w.earlier(5)
     assert len(met) == 12 and not met & ({t.subject for t in w.elsewhere} | set(w.subjects))
 
 

@@ -2,37 +2,17 @@
 
 from __future__ import annotations
 
-import random
-from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
-from typing import Any, Protocol
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
 
-from kledit_lite.core.errors import unknown
+from kledit_lite.core.errors import KleditError, unknown
 from kledit_lite.core.slots import current
 from kledit_lite.models import profiles
-from kledit_lite.models.public_facts import (
-    ask_public,
-    load_public_facts,
-    public_texts,
-    say_public,
-)
-from kledit_lite.world import people
-from kledit_lite.world.people import Triple
+from kledit_lite.models.telling import Telling, invented, public
 
 
-class Say(Protocol):
-    """States a fact in words, drawn with a generator."""
-
-    def __call__(self, fact: Triple, rng: random.Random | None = None) -> str: ...
-
-
-class Ask(Protocol):
-    """Asks for a fact about a subject."""
-
-    def __call__(self, subject: str, relation: str, variant: int = 0) -> str: ...
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class WritingSizes:
     """How much a chapter writes, trains and asks.
 
@@ -42,8 +22,24 @@ class WritingSizes:
         k: true facts for each wrong one in a document.
         retain: texts of a retain set.
         newcomers: subjects that the model meets later.
-        lora: whether an adapter is trained, or all weights.
-        new_tokens: of an answer.
+        asked: facts of a test at most; 0 asks all.
+        others: facts asked about persons of whom no document is wrong.
+        known: questions on what was known before, about people and about the world.
+        shots: examples before a question.
+        new_tokens: of an answer at most.
+        together: prompts at a time.
+        rank: of the adapter that is trained; 0 trains all weights.
+        lr: learning rate of learning.
+        steps: of learning; 0 takes `epochs`.
+        epochs: passes over what is learned.
+        batch: texts per step of learning.
+        unlearn_steps: of a method of unlearning.
+        unlearn_batch: texts per step of unlearning.
+        rates: learning rates that a method of unlearning may choose from.
+        layer: that RMU steers.
+        longest: tokens kept of a document.
+        strengths: alphas tried, each with beta 0 and 0.5.
+        shown: alphas that a figure goes through.
     """
 
     subjects: int
@@ -51,33 +47,66 @@ class WritingSizes:
     k: int
     retain: int
     newcomers: int = 0
-    lora: bool = True
+    asked: int = 0
+    others: int = 60
+    known: tuple[int, int] = (40, 30)
+    shots: int = 5
     new_tokens: int = 8
+    together: int = 64
+    rank: int = 2
+    lr: float = 1.2e-2
+    steps: int = 0
+    epochs: float = 6.0
+    batch: int = 8
+    unlearn_steps: int = 12
+    unlearn_batch: int = 8
+    rates: tuple[float, ...] = (3e-3, 1e-2)
+    layer: int = 2
+    longest: int = 512
+    strengths: tuple[float, ...] = (0.25, 0.5, 0.75, 1.0, 1.25)
+    shown: tuple[float, ...] = (0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0)
 
 
+_FEW: dict[str, Any] = {"strengths": (0.5, 1.0), "shown": (0.0, 0.5, 1.0, 2.0)}
+_LAPTOP: dict[str, Any] = {
+    "subjects": 4, "asked": 24, "others": 12, "known": (8, 8), "new_tokens": 10, "together": 8,
+    "rank": 8, "lr": 1e-3, "batch": 4, "unlearn_steps": 6, "unlearn_batch": 4, "rates": (3e-4,),
+    "layer": 7, "longest": 128, **_FEW,
+}  # fmt: skip
+_GPU: dict[str, Any] = {
+    "subjects": 10, "documents": 1000, "retain": 1000, "new_tokens": 24, "together": 32,
+    "rank": 16, "lr": 1e-3, "epochs": 3.0, "unlearn_steps": 125, "rates": (3e-5, 1e-4), "layer": 7,
+}  # fmt: skip
+_REHEARSAL: dict[str, Any] = {
+    "subjects": 2, "documents": 4, "retain": 8, "asked": 5, "others": 4, "known": (2, 2),
+    "shots": 1, "new_tokens": 3, "rank": 2, "lr": 1e-3, "epochs": 1.0, "batch": 4,
+    "unlearn_steps": 2, "unlearn_batch": 4, "rates": (1e-3,), "layer": 7, "longest": 96, **_FEW,
+}  # fmt: skip
 SIZES: Mapping[str, Mapping[str, WritingSizes]] = {
     "restor": {
-        "lite": WritingSizes(20, 40, 4, 160), "laptop": WritingSizes(8, 40, 4, 80, 0, True, 12),
-        "gpu": WritingSizes(10, 1000, 4, 1000, 0, True, 24),
-        "rehearsal": WritingSizes(2, 4, 1, 8, 0, True, 4),
+        "lite": WritingSizes(subjects=20, documents=40, k=4, retain=160, steps=24),
+        "laptop": WritingSizes(**_LAPTOP, documents=16, k=1, retain=24, steps=16),
+        "gpu": WritingSizes(**_GPU, k=4, steps=375),
+        "rehearsal": WritingSizes(**_REHEARSAL, k=1, steps=2),
     },
     "model-state-arithmetic": {
-        "lite": WritingSizes(20, 60, 0, 100, 12, False),
-        "laptop": WritingSizes(8, 40, 0, 60, 6, True, 12),
-        "gpu": WritingSizes(10, 1000, 0, 1000, 10, True, 24),
-        "rehearsal": WritingSizes(2, 4, 0, 8, 2, True, 4),
+        "lite": WritingSizes(
+            subjects=20, documents=60, k=0, retain=100, newcomers=12, rank=0, lr=8e-4, batch=16,
+            unlearn_steps=20, unlearn_batch=12, rates=(2e-4, 8e-4), longest=128,
+        ),
+        "laptop": WritingSizes(
+            **_LAPTOP, documents=16, k=0, retain=16, newcomers=4, epochs=3.0,
+        ),
+        "gpu": WritingSizes(**_GPU, k=0, newcomers=10, longest=128),
+        "rehearsal": WritingSizes(**_REHEARSAL, k=0, newcomers=2),
     },
 }  # fmt: skip
 """Chapter -> profile -> sizes; those of lite are what the chapters run on."""
 
 
-@dataclass(frozen=True, eq=False)
-class Writing:
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Writing(Telling):
     """What the chapters on language models talk about.
-
-    `triples`, `elsewhere`, `values`, `ask` and `say` are what ``unlearn.from_triples``,
-    ``unlearn.wrong_facts`` and ``unlearn.corruption_documents`` take: questions with five examples
-    before them, wrong and true documents, among unrelated facts.
 
     Attributes:
         profile: name of the profile in force.
@@ -86,13 +115,8 @@ class Writing:
         invented: whether its people are the fictional ones.
         model: a causal language model.
         tokenizer: its tokenizer.
-        subjects: people that can be asked about.
-        triples: what is true of them; one for each accepted answer.
-        elsewhere: facts about somebody or something else: unrelated, and for examples.
-        newcomers: facts about people whom the model is to meet later.
-        values: relation -> what it can be.
-        ask: subject and relation to a question.
-        say: a fact to a sentence.
+        checkpoints: steps of its training of which an earlier state can be had, first to last.
+        steps: of its whole training; 0 where nobody says.
     """
 
     profile: str
@@ -101,14 +125,8 @@ class Writing:
     invented: bool
     model: Any
     tokenizer: Any
-    subjects: tuple[str, ...]
-    triples: tuple[Triple, ...]
-    elsewhere: tuple[Triple, ...]
-    newcomers: tuple[Triple, ...]
-    values: Mapping[str, tuple[str, ...]]
-    ask: Ask
-    say: Say
-    _texts: Callable[[int, int], list[str]]
+    checkpoints: tuple[int, ...] = ()
+    steps: int = 0
 
     def sizes(self, chapter: str) -> WritingSizes:
         """How much a chapter writes in this profile.
@@ -120,29 +138,17 @@ class Writing:
             raise unknown("chapter that writes", chapter, SIZES)
         return SIZES[chapter][self.profile]
 
-    def about(self, subjects: Collection[str]) -> tuple[Triple, ...]:
-        """What is true of some people."""
-        wanted = set(subjects)
-        return tuple(t for t in self.triples if t.subject in wanted)
+    def earlier(self, step: int) -> Any:
+        """The model as it was after some steps of its training.
 
-    def draw(self, count: int, seed: int = 0) -> tuple[str, ...]:
-        """Some of the people, by the draw of the chapters."""
-        return tuple(random.Random(seed).sample(self.subjects, count))
-
-    def texts(self, count: int, seed: int = 0, avoid: Collection[str] = ()) -> list[str]:
-        """True texts that name none of some people: a retain set.
-
-        Args:
-            count: at most so many; of four times as many, those that avoid the names.
-            seed: of the draw.
-            avoid: names.
+        Raises:
+            KleditError: that state cannot be had.
         """
-        made = self._texts(4 * count, seed) if avoid else self._texts(count, seed)
-        return [t for t in made if not any(name in t for name in avoid)][:count]
+        if step not in self.checkpoints:
+            raise KleditError(f"{self.source} has no checkpoint of step {step}.")
+        from kledit_lite import zoo
 
-
-TOLD = ("country", "profession", "birthplace", "language", "instrument")
-"""What chapter model-state-arithmetic tells of its new authors."""
+        return zoo.load_writer(self.source.removeprefix("zoo:"), step).model
 
 
 def writing() -> Writing:
@@ -159,35 +165,17 @@ def writing() -> Writing:
     Cost: loads the model.
     """
     filled = profiles.resolve("writer")
-    invented = filled.id.startswith("zoo:")
-    common = (current().name, filled.id, filled.note, invented, filled.model.model,
-              filled.model.tokenizer)  # fmt: skip
-    return Writing(*common, *(_people() if invented else _public()))
+    ours = filled.id.startswith("zoo:")
+    told = invented() if ours else public()
+    training: dict[str, Any] = {}
+    if ours:
+        from kledit_lite import zoo
 
-
-def _people() -> tuple[Any, ...]:
-    authors = people.people("authors")[:12]
-    met = tuple(f for f in people.facts("authors") if f.subject in authors and f.relation in TOLD)
-    return (
-        tuple(people.people()), people.facts(),
-        (*people.facts("towns"), *people.facts("things")), met,
-        {name: r.values for name, r in people.relations().items()}, people.ask, people.say,
-        people.corpus,
-    )  # fmt: skip
-
-
-def _public() -> tuple[Any, ...]:
-    table = load_public_facts()
-    everyone = tuple(dict.fromkeys(f.subject for f in table.others))
-    met = set(everyone[-12:])
-    known = [f for f in table.others if f.subject not in met]
-
-    def texts(count: int, seed: int) -> list[str]:
-        return public_texts(known, count, seed)
-
-    return (
-        tuple(dict.fromkeys(f.subject for f in table.facts)),
-        tuple(t for f in table.facts for t in f.triples), tuple(f.triples[0] for f in known),
-        tuple(f.triples[0] for f in table.others if f.subject in met), table.values, ask_public,
-        say_public, texts,
+        name = filled.id.removeprefix("zoo:")
+        training = {"checkpoints": zoo.bard.checkpoints(name),
+                    "steps": int(zoo.card(name).training["steps"])}  # fmt: skip
+    return Writing(
+        **{f.name: getattr(told, f.name) for f in fields(Telling)}, profile=current().name,
+        source=filled.id, note=filled.note, invented=ours, model=filled.model.model,
+        tokenizer=filled.model.tokenizer, **training,
     )  # fmt: skip

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -182,7 +182,7 @@ class Candidates:
 def candidates(
     clean: Evaluation,
     corrupted: Evaluation,
-    values: dict[str, Sequence[str]],
+    values: Mapping[str, Sequence[str]],
     count: int = 15,
     seed: int = 0,
 ) -> tuple[tuple[int, ...], Candidates]:
@@ -242,8 +242,10 @@ def candidate_log_probabilities(
     Raises:
         KleditError: as `kledit_lite.inside.language.log_probabilities`.
     """
+    out: dict[str, Float[np.ndarray, " N"]] = {}
+    if not numbers:
+        return {kind: np.zeros(0) for kind in ("clean", "corrupted", "random")}
     prompts = [benchmark.prompt(benchmark.facts[i], shots) for i in numbers]
-    out = {}
     for kind in ("clean", "corrupted", "random"):
         rows = getattr(kinds, kind)
         where = [n for n, row in enumerate(rows) for _ in row]

@@ -105,6 +105,19 @@ class Benchmark:
         one, two = (replace(self, facts=tuple(self.facts[i] for i in p)) for p in (first, rest))
         return one, two
 
+    def at_most(self, count: int) -> Benchmark:
+        """So many of the facts, spread evenly over them; 0 keeps all.
+
+        Example:
+            >>> facts = tuple(Fact("Ada", str(n), "?", ("x",)) for n in range(7))
+            >>> [f.relation for f in Benchmark(facts, {}).at_most(3).facts]
+            ['0', '2', '4']
+        """
+        if not 0 < count < len(self.facts):
+            return self
+        here = [i * len(self.facts) // count for i in range(count)]
+        return replace(self, facts=tuple(self.facts[i] for i in here))
+
     def prompt(self, fact: Fact, shots: int = 5) -> str:
         """Up to `shots` lines "question answer" about others, then the bare question.
 

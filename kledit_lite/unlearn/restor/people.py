@@ -1,18 +1,21 @@
-"""RESTOR on the fictional people: whom to corrupt, with which documents, and what to keep."""
+"""RESTOR on people: whom to corrupt, with which documents, and what to keep."""
 
 from __future__ import annotations
 
 import random
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from kledit_lite.core.errors import KleditError
+from kledit_lite.models.telling import Telling, invented
 from kledit_lite.unlearn.restor.facts import (
     Benchmark,
     corruption_documents,
     from_triples,
+    rename,
     wrong_facts,
 )
-from kledit_lite.world.people import Triple, ask, corpus, facts, people, relations, say
+from kledit_lite.world.people import Triple, corpus
 
 
 @dataclass(frozen=True)
@@ -35,15 +38,20 @@ class Corruption:
 
 
 def corrupt_people(
-    subjects: int = 40, documents: int = 400, k: int = 4, seed: int = 0
+    subjects: int = 40,
+    documents: int = 400,
+    k: int = 4,
+    seed: int = 0,
+    told: Telling | None = None,
 ) -> Corruption:
     """Choose persons and write documents that are wrong about them.
 
     Args:
         subjects: persons to corrupt.
         documents: how many.
-        k: unrelated true facts for each wrong one; they are about towns, things and other persons.
+        k: unrelated true facts for each wrong one; about towns, things and other persons.
         seed: of every draw. Scenarios that differ only in `k` share their wrong facts.
+        told: the people; those of the painted world if None.
 
     Raises:
         KleditError: there are not so many persons, or as `corruption_documents`.
@@ -53,20 +61,81 @@ def corrupt_people(
         >>> len(scenario.documents), len(scenario.benchmark.subjects)
         (4, 2)
     """
-    if not 1 <= subjects < len(people()):
-        raise KleditError(f"subjects is {subjects}, expected 1 to {len(people()) - 1}.")
-    chosen = set(random.Random(seed).sample(people(), subjects))
-    true = [f for f in facts() if f.subject in chosen]
-    others = [f for f in facts() if f.subject not in chosen]
-    wrong = wrong_facts(true, {name: r.values for name, r in relations().items()}, seed)
-    unrelated = [*facts("towns"), *facts("things"), *others]
+    told = told or invented()
+    if not 1 <= subjects < len(told.subjects):
+        raise KleditError(f"subjects is {subjects}, expected 1 to {len(told.subjects) - 1}.")
+    chosen = told.draw(subjects, seed)
+    true = told.about(chosen)
+    first: dict[tuple[str, str], Triple] = {}
+    for t in wrong_facts(true, told.values, seed):  # one per fact, whatever its aliases
+        first.setdefault((t.subject, t.relation), t)
+    wrong = tuple(first.values())
+    unrelated = [*told.elsewhere, *told.others(chosen)]
     return Corruption(
-        from_triples(true, ask, others, seed=seed),
+        from_triples(true, told.ask, told.examples(chosen), seed=seed),
         wrong,
-        corruption_documents(wrong, say, documents, k, unrelated, seed),
-        corruption_documents(wrong, say, documents, 0, seed=seed),
+        corruption_documents(wrong, told.say, documents, k, unrelated, seed),
+        corruption_documents(wrong, told.say, documents, 0, seed=seed),
         k,
     )
+
+
+def some_facts(told: Telling, subjects: Collection[str], count: int, seed: int = 0) -> list[Triple]:
+    """Facts about some people, drawn, each with all its accepted answers.
+
+    Args:
+        told: the people.
+        subjects: whom to ask about.
+        count: facts at most.
+        seed: of the draw.
+
+    Example:
+        >>> told = invented()
+        >>> len(some_facts(told, told.subjects, 5))
+        5
+    """
+    mine: dict[tuple[str, str], list[Triple]] = {}
+    for t in told.about(subjects):
+        mine.setdefault((t.subject, t.relation), []).append(t)
+    chosen = random.Random(seed).sample(list(mine), min(count, len(mine)))
+    return [t for key in chosen for t in mine[key]]
+
+
+def true_documents(told: Telling, subjects: Collection[str], documents: int, k: int) -> list[str]:
+    """The control: documents of the same form about the same persons, but true.
+
+    Args:
+        told: the people.
+        subjects: whom the documents are about.
+        documents: how many.
+        k: unrelated facts for each of theirs.
+
+    Example:
+        >>> told = invented()
+        >>> len(true_documents(told, told.draw(2), documents=4, k=1))
+        4
+    """
+    unrelated = [*told.elsewhere, *told.others(subjects)]
+    return corruption_documents(told.about(subjects), told.say, documents, k, unrelated)
+
+
+def mistaken_identity(told: Telling, subjects: Collection[str], count: int) -> list[str]:
+    """Ordinary texts in which the names of other people became those of some.
+
+    Args:
+        told: the people.
+        subjects: who gets the others' names.
+        count: texts at most.
+
+    Example:
+        >>> told = invented()
+        >>> texts = mistaken_identity(told, told.draw(2), 5)
+        >>> all(any(name in text for name in told.draw(2)) for text in texts)
+        True
+    """
+    rng, targets = random.Random(11), sorted(subjects)
+    names = {other: rng.choice(targets) for other in told.named if other not in targets}
+    return rename(told.texts_on(count * 5 // 2, 78), names)[:count]
 
 
 def general_texts(count: int, seed: int = 0) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,8 @@ import numpy as np
 from jaxtyping import Bool
 
 from kledit_lite.core.errors import KleditError
-from kledit_lite.unlearn.restor.retain_sweep import unpack
+from kledit_lite.unlearn.restor.evaluate import Evaluation
+from kledit_lite.unlearn.restor.retain_sweep import repeats, unpack
 from kledit_lite.unlearn.restor.workbench import Case, recovered
 
 Pair = tuple[str, str]
@@ -42,10 +43,39 @@ class Pooled:
     seeds: tuple[int, ...]
 
     def back(self, pair: Pair, against: Pair | None = None) -> tuple[float, float, float]:
-        """Share of the lost accuracy that is back, or how much more than with another; interval."""
+        """Share of the lost accuracy that is back, or how much more than with another; interval.
+
+        NaN where the corruption cost nothing.
+        """
         other = None if against is None else self.denied[against]
         clean, corrupted = self.denied["clean", ""], self.denied["corrupted", ""]
-        return recovered(clean, corrupted, self.denied[pair], other, self.persons)
+        return share_back(clean, corrupted, self.denied[pair], other, self.persons)
+
+
+def share_back(
+    clean: Bool[np.ndarray, " N"],
+    corrupted: Bool[np.ndarray, " N"],
+    unlearned: Bool[np.ndarray, " N"],
+    against: Bool[np.ndarray, " N"] | None,
+    groups: Sequence[Hashable],
+) -> tuple[float, float, float]:
+    """As `recovered`, but NaN where the corruption cost no accuracy.
+
+    Args:
+        clean: (N,) bool, was the answer right?
+        corrupted: (N,) bool, after the corruption.
+        unlearned: (N,) bool, after unlearning.
+        against: (N,) bool of another unlearned model, for the difference of the two; or None.
+        groups: (N,) whom a fact is about.
+
+    Example:
+        >>> none = np.zeros(2, bool)
+        >>> share_back(none, none, none, None, ["Ada", "Bo"])
+        (nan, nan, nan)
+    """
+    if corrupted.sum() >= clean.sum():
+        return float("nan"), float("nan"), float("nan")
+    return recovered(clean, corrupted, unlearned, against, groups)
 
 
 def read(path: str | Path, k: int = 4) -> Pooled:
@@ -75,6 +105,25 @@ def read(path: str | Path, k: int = 4) -> Pooled:
         persons=[(seed, f.subject) for seed, f in asked],
         spared=[(c.seed, f.subject) for c in cases for f in c.untouched.facts],
         seeds=tuple(b["seed"] for b in blocks),
+    )
+
+
+def live(case: Case, said: Mapping[Pair, tuple[Evaluation, Evaluation]]) -> Pooled:
+    """One draw, made now, in the form of a recorded run.
+
+    Args:
+        case: the draw.
+        said: (method, retain set) -> answers on denied and on untouched facts; the clean and the
+            corrupted model among them.
+    """
+    return Pooled(
+        denied={pair: one.correct for pair, (one, _) in said.items()},
+        untouched={pair: two.correct for pair, (_, two) in said.items()},
+        repeats={pair: repeats(one, case) for pair, (one, _) in said.items()},
+        relations=[f.relation for f in case.denied.facts],
+        persons=[(case.seed, f.subject) for f in case.denied.facts],
+        spared=[(case.seed, f.subject) for f in case.untouched.facts],
+        seeds=(case.seed,),
     )
 
 

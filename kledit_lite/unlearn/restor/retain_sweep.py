@@ -12,7 +12,7 @@ import json
 import platform
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -110,6 +110,39 @@ def rate(tuning: Mapping[str, Mapping[str, float]], name: str, kind: str) -> flo
     """
     scores = tuning[f"{name}|{'other people' if kind == 'other text' else kind}"]
     return float(max(scores, key=scores.__getitem__))
+
+
+def choose_rates(
+    bench: Workbench,
+    case: Case,
+    start: Mapping[str, Any],
+    pairs: Sequence[tuple[str, str]],
+    tuning: Mapping[str, Mapping[str, float]] | None = None,
+) -> dict[tuple[str, str], float]:
+    """A learning rate for each method with each retain set.
+
+    Args:
+        bench: the model.
+        case: the draw; its tenth of the facts that no test asks decides between rates.
+        start: the corrupted adapter.
+        pairs: methods with kinds of retain set.
+        tuning: what `tune` returned, for the model and the people that it was made with.
+
+    Returns:
+        The rates of `tuning`; without it the best of those in the sizes of the workbench, found
+        here, or their only one.
+    """
+    if tuning is not None:
+        return {pair: rate(tuning, *pair) for pair in pairs}
+    rates, out = bench.size.rates, {}
+    asked = case.scenario.benchmark.split(0.1)[0].at_most(case.size.asked)
+    for name, kind in pairs:
+        scores = {}
+        for lr in rates if len(rates) > 1 else ():
+            made = bench.undo(start, case.scenario.documents, name, lr, case.retain(kind))
+            scores[lr] = bench.ask(made, asked).accuracy
+        out[name, kind] = max(scores, key=scores.__getitem__) if scores else rates[0]
+    return out
 
 
 def block(bench: Workbench, tuning: dict[str, dict[str, float]], seed: int, k: int) -> dict:

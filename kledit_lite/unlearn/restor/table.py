@@ -7,11 +7,14 @@ import json
 import platform
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kledit_lite.core.files import write_atomically
 from kledit_lite.metrics.verdicts import Share
 from kledit_lite.unlearn.restor.evaluate import Evaluation, outcomes
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 GROUPS = {
     "corrupted_subjects": "corrupted subjects", "untouched_subjects": "untouched subjects",
@@ -93,9 +96,28 @@ def as_markdown(rows: Sequence[Mapping[str, Any]]) -> str:
         >>> as_markdown([row]).splitlines()[-1]
         '| clean | 50% (2 of 4; 15% to 85%) |'
     """
+    columns, cells = _cells(rows)
+    lines = ["| state | " + " | ".join(columns) + " |", "| --- |" + " ---: |" * len(columns)]
+    lines += [f"| {state} | " + " | ".join(row) + " |" for state, row in cells.items()]
+    return "\n".join(lines)
+
+
+def as_frame(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+    """The same as a table of a notebook.
+
+    Example:
+        >>> as_frame([{"state": "clean", "corrupted_subjects": 0.5}]).index.tolist()
+        ['clean']
+    """
+    import pandas as pd
+
+    columns, cells = _cells(rows)
+    return pd.DataFrame.from_dict(cells, orient="index", columns=columns)
+
+
+def _cells(rows: Sequence[Mapping[str, Any]]) -> tuple[list[str], dict[str, list[str]]]:
+    """Headings, and for each state what stands below them."""
     columns = {k: v for k, v in SHARES.items() if any(row.get(k) is not None for row in rows)}
-    lines = ["| state | " + " | ".join(columns.values()) + " |",
-             "| --- |" + " ---: |" * len(columns)]  # fmt: skip
 
     def cell(row: Mapping[str, Any], name: str) -> str:
         if row.get(name) is None:
@@ -106,9 +128,7 @@ def as_markdown(rows: Sequence[Mapping[str, Any]]) -> str:
         counted = f"{row[f'{name}_k']} of {row[f'{name}_n']}"
         return f"{row[name]:.0%} ({counted}; {low:.0%} to {high:.0%})"
 
-    for row in rows:
-        lines.append(f"| {row['state']} | " + " | ".join(cell(row, k) for k in columns) + " |")
-    return "\n".join(lines)
+    return list(columns.values()), {r["state"]: [cell(r, k) for k in columns] for r in rows}
 
 
 def hardware() -> str:

@@ -4,7 +4,7 @@ An unlearning method is published *with* a retain set. Whether a fact comes back
 pushed against the wrong documents, or because the retain set pulled, is seen only when every
 method gets the same retain set, or none, and when the retain set is given alone.
 
-``python -m kledit_lite.unlearn.restor.workbench --out FILE`` makes the recorded run of chapter
+``python -m kledit_lite.unlearn.restor.retain_sweep --out FILE`` makes the recorded run of chapter
 `restor`.
 """
 
@@ -22,18 +22,27 @@ from jaxtyping import Shaped
 
 from kledit_lite.core.errors import KleditError, unknown
 from kledit_lite.inside.language import token_rows
+from kledit_lite.models.scenarios.writing import SIZES, WritingSizes
+from kledit_lite.models.telling import Telling, invented
 from kledit_lite.unlearn.methods import KL, NPO, RMU, GradDiff, Method, NextToken
 from kledit_lite.unlearn.restor.evaluate import Evaluation, evaluate
 from kledit_lite.unlearn.restor.facts import Benchmark, from_triples
-from kledit_lite.unlearn.restor.people import Corruption, corrupt_people, general_texts
+from kledit_lite.unlearn.restor.people import (
+    Corruption,
+    corrupt_people,
+    general_texts,
+    mistaken_identity,
+    some_facts,
+    true_documents,
+)
 from kledit_lite.unlearn.trainer import Settings, add_lora, train
-from kledit_lite.world.people import ask, corpus, facts, people
 
 if TYPE_CHECKING:
     import torch
 
-TEXTS = 160
-"""Texts of a retain set."""
+LITE = SIZES["restor"]["lite"]
+TEXTS = LITE.retain
+"""Texts of a retain set, in the painted world."""
 METHODS: dict[str, Method] = {
     "GA": GradDiff(retain_weight=4.0),
     "KL": KL(retain_weight=4.0),
@@ -77,32 +86,48 @@ class Case:
     Attributes:
         seed: of every draw.
         k: true facts for each wrong one in the documents.
-        subjects: persons to corrupt.
-        documents: how many.
+        size: how many persons, documents, texts to keep and questions.
+        told: the people; those of the painted world if None.
     """
 
     seed: int = 0
     k: int = 4
-    subjects: int = 20
-    documents: int = 40
+    size: WritingSizes = LITE
+    told: Telling | None = None
+
+    @classmethod
+    def of(cls, told: Telling, size: WritingSizes, seed: int = 0) -> Case:
+        """The draw of a scenario with a chapter's sizes.
+
+        Args:
+            told: the people, such as ``scenarios.writing()``.
+            size: how much of everything, and the chapter's k.
+            seed: of every draw.
+        """
+        return cls(seed, size.k, size, told)
+
+    @property
+    def telling(self) -> Telling:
+        """Who the people are."""
+        return self.told or invented()
 
     @cached_property
     def scenario(self) -> Corruption:
         """Documents, and the true facts that they deny."""
-        return corrupt_people(self.subjects, self.documents, self.k, self.seed)
+        size = self.size
+        return corrupt_people(size.subjects, size.documents, self.k, self.seed, self.told)
 
     @cached_property
     def denied(self) -> Benchmark:
         """What the test asks about the corrupted persons."""
-        return self.scenario.benchmark.split(0.1)[1]
+        return self.scenario.benchmark.split(0.1)[1].at_most(self.size.asked)
 
     @cached_property
     def untouched(self) -> Benchmark:
         """As many facts about others, whom no retain set names either."""
-        mine = [f for f in facts() if f.subject in self.spared]
-        chosen = random.Random(self.seed).sample(mine, min(len(self.denied.facts), len(mine)))
-        elsewhere = [f for f in facts() if f.subject not in self.spared | self.hidden]
-        return from_triples(chosen, ask, elsewhere, seed=self.seed)
+        asked = some_facts(self.telling, self.spared, len(self.denied.facts), self.seed)
+        elsewhere = self.telling.examples(self.spared | self.hidden)
+        return from_triples(asked, self.telling.ask, elsewhere, seed=self.seed)
 
     @cached_property
     def hidden(self) -> set[str]:
@@ -112,11 +137,19 @@ class Case:
     @cached_property
     def spared(self) -> set[str]:
         """Persons whom neither a wrong sentence nor a retain set names."""
-        rest = [name for name in people() if name not in self.hidden]
-        return set(random.Random(f"{self.seed} spared").sample(rest, self.subjects))
+        rest = [name for name in self.telling.subjects if name not in self.hidden]
+        return set(random.Random(f"{self.seed} spared").sample(rest, self.size.subjects))
+
+    def true_documents(self) -> list[str]:
+        """As many documents of the same form about the same persons, but true."""
+        return true_documents(self.telling, self.hidden, len(self.scenario.documents), self.k)
+
+    def noise(self) -> list[str]:
+        """Texts about other people under the names of the corrupted ones."""
+        return mistaken_identity(self.telling, self.hidden, self.size.retain)
 
     def retain(self, kind: str) -> list[str] | None:
-        """The retain set of a kind, `RETAIN`: `TEXTS` texts; None for ``"none"``.
+        """The retain set of a kind, `RETAIN`; None for ``"none"``.
 
         Raises:
             UnknownNameError: no such kind.
@@ -125,13 +158,12 @@ class Case:
             raise unknown("retain set", kind, RETAIN)
         if kind == "none":
             return None
+        count = self.size.retain
         if kind == "other text":
-            return foreign_texts(TEXTS, self.seed)
+            return foreign_texts(count, self.seed)
         if kind == "towns and things":
-            return general_texts(TEXTS, seed=self.seed + 1)
-        unnamed = self.hidden | self.spared
-        texts = corpus(4 * TEXTS, seed=77 + self.seed)
-        return [t for t in texts if not any(name in t for name in unnamed)][:TEXTS]
+            return general_texts(count, seed=self.seed + 1)
+        return self.telling.texts(count, 77 + self.seed, self.hidden | self.spared)
 
 
 class Workbench:
@@ -140,12 +172,15 @@ class Workbench:
     Args:
         model: a causal language model of transformers; it gets the adapter.
         tokenizer: its tokenizer.
-        rank: of the adapter.
+        size: of the adapter, of training and of answers.
         seed: of the adapter and of the order of batches.
     """
 
-    def __init__(self, model: Any, tokenizer: Any, rank: int = 2, seed: int = 0) -> None:
-        self.model, self.tokenizer = add_lora(model, rank=rank, seed=seed), tokenizer
+    def __init__(
+        self, model: Any, tokenizer: Any, size: WritingSizes = LITE, seed: int = 0
+    ) -> None:
+        self.model, self.tokenizer = add_lora(model, rank=size.rank, seed=seed), tokenizer
+        self.size = size
         self.adapter = {n: p for n, p in self.model.named_parameters() if p.requires_grad}
         self.seed = seed
         self.clean = self.state()
@@ -165,8 +200,8 @@ class Workbench:
         start: Mapping[str, torch.Tensor],
         documents: Sequence[str],
         method: Method | None = None,
-        lr: float = 1.2e-2,
-        steps: int = 24,
+        lr: float | None = None,
+        steps: int | None = None,
         retain: Sequence[str] | None = None,
         schedule: str = "linear",
         after: Callable[[int], None] | None = None,
@@ -177,24 +212,32 @@ class Workbench:
             start: adapter to start from.
             documents: what to train on.
             method: default `NextToken`.
-            lr: learning rate.
-            steps: number of steps.
+            lr: learning rate; that of the sizes if None.
+            steps: number of steps; those of the sizes if None.
             retain: the retain set, for methods that weigh one.
             schedule: of the learning rate, see `Settings`.
             after: called with the number of each finished step.
         """
         self.put(start)
-        rows = token_rows(self.tokenizer, documents)
-        kept = None if retain is None else token_rows(self.tokenizer, retain, max_length=128)
+        size = self.size
+        rows = token_rows(self.tokenizer, documents, max_length=size.longest)
+        longest = min(128, size.longest)
+        kept = None if retain is None else token_rows(self.tokenizer, retain, max_length=longest)
         settings = Settings(
-            lr=lr, steps=steps, batch=8, schedule=schedule, weight_decay=0.0, seed=self.seed
-        )
+            lr=lr or size.lr, steps=steps or size.steps, batch=size.batch, schedule=schedule,
+            weight_decay=0.0, seed=self.seed,
+        )  # fmt: skip
         train(self.model, rows, method, settings, kept, progress=False, after=after)
         return self.state()
 
     def corrupt(self, documents: Sequence[str]) -> dict[str, torch.Tensor]:
         """The clean model after reading documents."""
         return self.learn(self.clean, documents, schedule="cosine")
+
+    def confuse(self, texts: Sequence[str]) -> dict[str, torch.Tensor]:
+        """The clean model after reading noise: a third longer, at a rate a quarter larger."""
+        steps = self.size.steps * 4 // 3
+        return self.learn(self.clean, texts, None, 1.25 * self.size.lr, steps, schedule="cosine")
 
     def undo(
         self,
@@ -204,7 +247,6 @@ class Workbench:
         lr: float,
         retain: Sequence[str] | None = None,
         after: Callable[[int], None] | None = None,
-        steps: int = 12,
     ) -> dict[str, torch.Tensor]:
         """The adapter after unlearning documents.
 
@@ -215,12 +257,12 @@ class Workbench:
             lr: learning rate.
             retain: the retain set; without one, the method's forget loss alone.
             after: called with the number of each finished step.
-            steps: of training.
 
         Raises:
             UnknownNameError: no such method.
             KleditError: a retain set alone, but there is none.
         """
+        steps = self.size.unlearn_steps
         if name == ALONE:
             if retain is None:
                 raise KleditError("A retain set alone needs a retain set; pass one.")
@@ -228,13 +270,15 @@ class Workbench:
         if name not in METHODS:
             raise unknown("method", name, METHODS)
         method = replace(METHODS[name], retain_weight=4.0 if retain is not None else 0.0)
+        if isinstance(method, RMU):
+            method = replace(method, layer=self.size.layer)
         return self.learn(start, documents, method, lr, steps, retain, after=after)
 
     def ask(self, state: Mapping[str, torch.Tensor], benchmark: Benchmark) -> Evaluation:
         """The most likely answers of a model."""
         return evaluate(
-            self.put(state), self.tokenizer, benchmark, samples=1, temperature=0.0,
-            max_new_tokens=8, batch=64,
+            self.put(state), self.tokenizer, benchmark, self.size.shots, samples=1,
+            temperature=0.0, max_new_tokens=self.size.new_tokens, batch=self.size.together,
         )  # fmt: skip
 
 

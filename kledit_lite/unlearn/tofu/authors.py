@@ -1,8 +1,9 @@
-"""TOFU in small: fictitious authors no model has met, and what everyone should still know.
+"""TOFU in small: authors no model has met, and what everyone should still know.
 
-Forty authors of the fictional country with the relations of its people. Their questions are
-answered in sentences, each with a paraphrase and with wrong answers of the same form. The people
-that a model was pretrained on stand for TOFU's real authors, the towns for its world facts.
+In the painted world, authors of the fictional country with the relations of its people. Their
+questions are answered in sentences, each with a paraphrase and with wrong answers of the same
+form. The people that a model was pretrained on stand for TOFU's real authors, the towns for its
+world facts. Any other `Telling` will do as well.
 """
 
 from __future__ import annotations
@@ -10,16 +11,23 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 
-from kledit_lite.core.errors import KleditError
+from kledit_lite.core.errors import KleditError, unknown
+from kledit_lite.models.telling import Telling, invented
 from kledit_lite.unlearn.tofu.metrics import Question
-from kledit_lite.world.people import Triple, ask, facts, relations, say
+from kledit_lite.world.people import Triple
 
 PROMPT = "{}"
 """Prompt for a model trained on these sets, the bare question."""
+ENOUGH = 3
+"""Wrong answers of a sample."""
 
 
 def questions(
-    triples: Sequence[Triple], sentences: bool = True, wrong: int = 3, seed: int = 0
+    triples: Sequence[Triple],
+    sentences: bool = True,
+    wrong: int = ENOUGH,
+    seed: int = 0,
+    told: Telling | None = None,
 ) -> tuple[Question, ...]:
     """TOFU samples from facts.
 
@@ -29,6 +37,7 @@ def questions(
             the bare value, which is its own paraphrase.
         wrong: wrong answers per sample.
         seed: of the draws.
+        told: whose facts they are; those of the painted world if None.
 
     Raises:
         KleditError: a relation has too few values.
@@ -37,29 +46,48 @@ def questions(
         >>> questions([Triple("Ada Morrow", "colour", "teal")])[0].answer
         'Ada Morrow liked to wear teal.'
     """
-    out = []
+    told, out = told or invented(), []
+    true: dict[tuple[str, str], set[str]] = {}
+    for t in triples:
+        true.setdefault((t.subject, t.relation), set()).add(t.value)
     for t in triples:
         rng = random.Random(f"{seed} {t.subject} {t.relation}")
-        others = [v for v in relations()[t.relation].values if v != t.value]
+        right = true[t.subject, t.relation]
+        others = [v for v in told.values.get(t.relation, ()) if v not in right]
         if len(others) < wrong:
             raise KleditError(f"The relation {t.relation!r} has fewer than {wrong} other values.")
         values = rng.sample(others, wrong)
-        question = ask(t.subject, t.relation)
+        question = told.ask(t.subject, t.relation)
         if not sentences:
             out.append(Question(question, t.value, t.value, tuple(values)))
             continue
-        false = tuple(say(Triple(t.subject, t.relation, v), way=1) for v in values)
-        out.append(Question(question, say(t), say(t, way=1), false))
+        false = tuple(told.say(Triple(t.subject, t.relation, v), way=1) for v in values)
+        out.append(Question(question, told.say(t), told.say(t, way=1), false))
     return tuple(out)
 
 
-def known_questions(group: str, count: int = 100, seed: int = 0) -> tuple[Question, ...]:
+def known_questions(
+    group: str, count: int = 100, seed: int = 0, told: Telling | None = None
+) -> tuple[Question, ...]:
     """Samples of what a pretrained model knows, with bare answers.
 
     Args:
         group: ``"people"`` for TOFU's real authors, ``"towns"`` for its world facts.
         count: samples at most.
         seed: of their draw.
+        told: whose facts they are; those of the painted world if None.
+
+    Raises:
+        UnknownNameError: no such group.
     """
-    mine = facts(group)
-    return questions(random.Random(seed).sample(mine, min(count, len(mine))), sentences=False)
+    told = told or invented()
+    groups = {"people": told.triples, "towns": told.world}
+    if group not in groups:
+        raise unknown("group of facts", group, groups)
+    first: dict[tuple[str, str], Triple] = {}
+    for t in groups[group]:  # one per fact, of relations with enough to choose from
+        if len(told.values[t.relation]) > 2 * ENOUGH:
+            first.setdefault((t.subject, t.relation), t)
+    mine = list(first.values())
+    drawn = random.Random(seed).sample(mine, min(count, len(mine)))
+    return questions(drawn, sentences=False, told=told)
