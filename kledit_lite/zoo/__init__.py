@@ -32,7 +32,7 @@ JUDGES = ("judge-tiny",)
 STERN = ("stern-tiny",)
 PAINTERS = ("paint-tiny",)
 BARDS = ("bard-tiny",)
-READERS: tuple[str, ...] = ()
+READERS = ("reader-tiny",)
 WRITERS = BARDS + READERS
 DOCENTS = ("docent-tiny",)
 
