@@ -24,7 +24,7 @@ COUNTS: Mapping[str, Counts] = {
         "asked": 6,
     },
 }  # fmt: skip
-"""Chapter -> what -> how many, in every profile but rehearsal."""
+"""Chapter -> what -> how many, in every profile but rehearsal; drop and certain are in points."""
 SMALL: Mapping[str, Counts] = {
     "failure-modes": {
         "classes": 4, "support": 2, "drop": 10, "certain": -100, "small": 2, "painted": 2,
