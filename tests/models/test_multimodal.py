@@ -201,3 +201,22 @@ def test_bad_models_and_pictures(docent, tmp_path):
     seer.model.config.image_token_id = 3
     with pytest.raises(KleditError, match="puts no image tokens"):
         seer.read([image], [ask("? this", ["this"], "x")])
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_a_folder_of_transformers_opens_and_reads_alike(name, tmp_path):
+    made = open_seer(f"miniature:{name}")
+    made.model.save_pretrained(tmp_path)
+    made.processor.save_pretrained(tmp_path)
+    opened = open_seer(str(tmp_path), "cpu", "float32")
+    assert opened.name == str(tmp_path)
+    image = np.random.default_rng(1).integers(0, 256, (136, 203, 3), dtype=np.uint8)
+    asked = ask("What river flows through this town?", ["this town"], "Olt")
+    (ours,), (theirs,) = made.read([image], [asked]), opened.read([image], [asked])
+    assert ours.spans == theirs.spans and torch.equal(ours.answer, theirs.answer)
+    assert torch.allclose(ours.embeds, theirs.embeds, atol=1e-5)
+    (alone,) = opened.read([None], [asked])
+    assert not alone.image.any()
+    assert "".join(alone.tokens[slice(*alone.spans[0])]).replace("Ġ", " ") == "this town"
+    with pytest.raises(KleditError, match="dtype"):
+        open_seer(str(tmp_path), "cpu", "int8")

@@ -19,7 +19,7 @@ from kledit_lite.models.seers import Seer
 from kledit_lite.models.vqa import Asked, ask
 
 How = Literal["replacement", "image swap", "blank", "text"]
-SEED = 2300
+SEED = 2500
 """Of the pictures; picture number `shot` of each thing is drawn with SEED + shot."""
 
 
