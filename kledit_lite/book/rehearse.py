@@ -94,6 +94,8 @@ def recorded(root: Path, profile: str) -> set[str]:
 def record_run(chapter: Chapter, run: Run) -> Path:
     """Keep a run's figures, and what they were measured with, under ``notebooks/recorded``.
 
+    The models are those that were at hand, stand-ins included.
+
     Args:
         chapter: the chapter that ran.
         run: what it gave.
@@ -101,11 +103,17 @@ def record_run(chapter: Chapter, run: Run) -> Path:
     Returns:
         The file, ``SLUG-PROFILE.json``.
     """
-    slots = {s.name: s.choices[0] for s in PROFILES[run.profile].slots if s.choices}
+    from kledit_lite.models.profiles import table
+
+    used = {
+        r["slot"]: r["uses"]
+        for r in table(PROFILES[run.profile])
+        if r["available"] and chapter.slug in r["chapters"]
+    }
     data = {
         "chapter": chapter.slug,
         "profile": run.profile,
-        "models": slots,
+        "models": used,
         "date": date.today().isoformat(),
         "device": device(),
         "seconds": round(run.seconds, 1),

@@ -10,7 +10,8 @@ from kledit_lite.book import build
 from kledit_lite.book.build import build_book, run_chapter
 from kledit_lite.book.cache import Cache
 from kledit_lite.book.discover import discover
-from kledit_lite.book.rehearse import badges, rehearsable, rehearsed, with_badges
+from kledit_lite.book.execute import Run
+from kledit_lite.book.rehearse import badges, record_run, rehearsable, rehearsed, with_badges
 from kledit_lite.book.report import report
 
 BADGES = "{bdg-primary}`lite` {bdg-success}`laptop` {bdg-secondary}`gpu` {bdg-light}`1 minute`"
@@ -99,3 +100,13 @@ def test_what_has_no_bounds_is_not_rehearsed(chapter, text, checkout, library):
 def test_a_page_without_badges_stays():
     page = json.dumps({"cells": [{"cell_type": "markdown", "source": ["# Words\n", "`gpu`\n"]}]})
     assert with_badges(page, ["lite"]) == page
+
+
+def test_a_record_names_the_models_that_were_at_hand(chapter, text, checkout):
+    chapter("01-alignment", text.CONTRACT)
+    (found,) = discover(checkout)
+    kept = json.loads(record_run(found, Run("alignment", "lite", 1.0, 1.0, {}, {})).read_text())
+    assert kept["models"]["clip"] == "zoo:clip-tiny" and kept["models"]["images"] == "world:painted"
+    assert "painter" not in kept["models"]
+    stood_in = json.loads(record_run(found, Run("alignment", "gpu", 1.0, 1.0, {}, {})).read_text())
+    assert "images" not in stood_in["models"]  # no folder of images here
