@@ -18,7 +18,7 @@ from kledit_lite.world import BRAND, COLOURS, OBJECTS, PLACES, STYLES, TOWNS
 
 NOT_YET = {
     "painted-world", "alignment", "text-to-concept", "vit-components", "failure-modes",
-    "influence", "hard-tasks", "closed-form-editing", "locogen", "neuron-editing",
+    "influence", "hard-tasks", "closed-form-editing", "neuron-editing",
     "qa-circuits",
 }  # fmt: skip
 """Chapters still to be converted; a slug leaves when its cells pass."""
