@@ -140,10 +140,10 @@ def identities(
         forget: the checkpoint after the forget set.
 
     Returns:
-        ``rollback_differ``: share of the weights that do not come back to the bit.
-        ``rollback_roundings``: the largest error, in units of what two roundings may do; at most
-        1. ``cancelled_roundings``: the same of the second case. ``alpha_zero_differ``: share of
-        the weights that the third case moves, 0.
+        Four figures. ``rollback_differ`` is the share of the weights that do not come back to
+        the bit, ``rollback_roundings`` the largest error in units of what two roundings may do,
+        at most 1, ``cancelled_roundings`` the same of the second case, and ``alpha_zero_differ``
+        the share of the weights that the third case moves, 0.
 
     Cost: three results in memory.
 

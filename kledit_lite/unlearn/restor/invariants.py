@@ -32,12 +32,13 @@ def invariants(
         rate: learning rate for unlearning twice.
 
     Returns:
-        ``wrong_is_true``: wrong facts that are true, 0. ``wrong_in_context``: share of the
-        documents that hold the wrong sentences of their targeted ones, 1. ``retain_names``:
-        texts to keep that name a corrupted or an untouched person, 0. ``bare_apart``: largest
-        difference of the predictions of the clean adapter from those without any, 0.
-        ``rmu_above_moved``: largest change of the adapter above the layer that RMU steers, 0.
-        ``again_apart``: largest difference between two runs of one unlearning, 0.
+        Six figures, of which the second is 1 and all others are 0. In ``wrong_is_true`` stand
+        the wrong facts that are true, in ``wrong_in_context`` the share of the documents that
+        hold the wrong sentences of their targeted ones, in ``retain_names`` the texts to keep
+        that name a corrupted or an untouched person, in ``bare_apart`` the largest difference of
+        the predictions of the clean adapter from those without any, in ``rmu_above_moved`` the
+        largest change of the adapter above the layer that RMU steers, and in ``again_apart`` the
+        largest difference between two runs of one unlearning.
 
     Cost: two trainings on the retain set.
     """
