@@ -78,7 +78,9 @@ def build(
     """
     check_folder(out)
     if grader == "otter" and find_spec("otter") is None:
-        raise KleditError("otter-grader is not installed: pip install 'otter-grader==7.0.0'.")
+        raise KleditError(
+            "otter-grader is not installed: pip install -c constraints.txt -e '.[graders]'."
+        )
     first = launch(Path.cwd()).bootstrap(__version__)
     found = [_after(first, assignment) for assignment in found]
     with whole_folder(out) as folder:
