@@ -247,7 +247,20 @@ PROFILES: dict[str, Profile] = {
                     True,
                 ),
                 Slot(
-                    "seer", SEER, ("transformers:llava-hf/llava-1.5-7b-hf",), 14100, _ASKING, True
+                    "seer",
+                    SEER,
+                    ("transformers:HuggingFaceTB/SmolVLM-256M-Instruct",),
+                    513,
+                    _ASKING,
+                    True,
+                ),
+                Slot(
+                    "seer-llava",
+                    SEER,
+                    ("transformers:llava-hf/llava-1.5-7b-hf",),
+                    14100,
+                    _ASKING,
+                    True,
                 ),
                 Slot(
                     "reader",
@@ -274,6 +287,7 @@ _REHEARSED = {
     "writer-8b": "llama-3-8b",
     "seer": "smolvlm-256m",
     "reader": "llama-3.2-1b",
+    "seer-llava": "llava-1.5-7b",
 }
 
 

@@ -286,8 +286,10 @@ def asking(seer: Seer | None = None) -> Asking:
     rehearsed = current().name == "rehearsal"
     layers = (0, depth // 2, depth - 1) if rehearsed else tuple(range(depth))
     names = tuple(sample.names)[: 4 if rehearsed else None]
-    few, steps = (names[:2], 4) if rehearsed else (names[:12], 60)
+    few, planted, seeds, steps = names[:12], layers[:3], (0, 1, 2), 60
+    if rehearsed:
+        few, planted, seeds, steps = names[:2], layers[1:2], (0,), 4
     return Asking(
-        current().name, False, seer, names, tuple(_Folder.FORMS), layers, few, layers[:3],
-        (0,) if rehearsed else (0, 1, 2), steps, _Folder(sample),
+        current().name, False, seer, names, tuple(_Folder.FORMS), layers, few, planted, seeds,
+        steps, _Folder(sample),
     )  # fmt: skip
