@@ -286,10 +286,9 @@ def asking(seer: Seer | None = None) -> Asking:
     rehearsed = current().name == "rehearsal"
     layers = (0, depth // 2, depth - 1) if rehearsed else tuple(range(depth))
     names = tuple(sample.names)[: 4 if rehearsed else None]
-    few, planted, seeds, steps = names[:12], layers[:3], (0, 1, 2), 60
-    if rehearsed:
-        few, planted, seeds, steps = names[:2], layers[1:2], (0,), 4
+    few, planted = (names[:2], layers[1:2]) if rehearsed else (names[:12], layers[:3])
+    draws, steps = (1, 4) if rehearsed else (3, 60)
     return Asking(
-        current().name, False, seer, names, tuple(_Folder.FORMS), layers, few, planted, seeds,
-        steps, _Folder(sample),
+        current().name, False, seer, names, tuple(_Folder.FORMS), layers, few, planted,
+        tuple(range(draws)), steps, _Folder(sample),
     )  # fmt: skip
