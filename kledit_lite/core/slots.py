@@ -94,6 +94,8 @@ _PARTS = ("vit-components",)
 _PAINTING = ("causal-tracing", "locogen", "closed-form-editing", "neuron-editing")
 _WRITING = ("restor", "model-state-arithmetic")
 _ASKING = ("multimodal-editing",)
+_SMOLVLM = "transformers:HuggingFaceTB/SmolVLM-256M-Instruct"
+_LLAVA = "transformers:llava-hf/llava-1.5-7b-hf"
 _READING = ("qa-circuits",)
 
 PROFILES: dict[str, Profile] = {
@@ -246,22 +248,8 @@ PROFILES: dict[str, Profile] = {
                     _WRITING,
                     True,
                 ),
-                Slot(
-                    "seer",
-                    SEER,
-                    ("transformers:HuggingFaceTB/SmolVLM-256M-Instruct",),
-                    513,
-                    _ASKING,
-                    True,
-                ),
-                Slot(
-                    "seer-llava",
-                    SEER,
-                    ("transformers:llava-hf/llava-1.5-7b-hf",),
-                    14100,
-                    _ASKING,
-                    True,
-                ),
+                Slot("seer", SEER, (_SMOLVLM,), 513, _ASKING, True),
+                Slot("seer-llava", SEER, (_LLAVA,), 14100, _ASKING, True),
                 Slot(
                     "reader",
                     LANGUAGE,
