@@ -169,10 +169,10 @@ def tilt_attention(
         first = torch.as_tensor(since, device=query.device).reshape(-1, 1, 1, 1)
         here = torch.arange(length, device=query.device) + key.shape[2] - length
         added = torch.where(here[:, None] >= first, added, 0.0)  # (N, H or 1, T, Tk)
-        call["attn_mask"] = (mask.float() + added).expand(n, -1, -1, -1).to(query.dtype)
+        mask = (mask.float() + added).expand(n, -1, -1, -1).to(query.dtype)
         # one key and value per query head: a mask of each head's own does not go with groups
-        call |= {"key": key, "value": _keys(call, "value"), "enable_gqa": False, "is_causal": False}
-        return call
+        each = {"key": key, "value": _keys(call, "value"), "enable_gqa": False}
+        return {**call, **each, "attn_mask": mask, "is_causal": False}
 
     with _around(model, dict.fromkeys(chosen, push)) as ran:
         yield
@@ -191,6 +191,18 @@ def _keys(call: Call, which: str = "key") -> Any:
     """Keys or values, one per query head: (N, H, Tk, hd)."""
     key, heads = call[which], call["query"].shape[1]
     return key if key.shape[1] == heads else key.repeat_interleave(heads // key.shape[1], 1)
+
+
+def _unpacked(call: Call, heads: int | None) -> Call:
+    """One axis per head: for a single query, transformers packs a group's heads as its rows."""
+    query, mask = call["query"], call["attn_mask"]
+    n, groups, rows, width = query.shape
+    if heads is None or groups == heads or groups * rows != heads:
+        return call
+    if mask is not None and mask.shape[-2] == rows:
+        one = mask.shape[1] == 1
+        mask = mask[..., :1, :] if one else mask.reshape(len(mask), heads, 1, mask.shape[-1])
+    return {**call, "query": query.reshape(n, heads, 1, width), "attn_mask": mask}
 
 
 def _mask(call: Call) -> Any:
@@ -216,6 +228,7 @@ def _around(model: Any, changes: Mapping[int, Callable[[int, Call], Call]]) -> I
 
     check_hookable(model)
     every, inside, ran = list(blocks(model)), [-1], []
+    count = getattr(model.config, "num_attention_heads", None)
 
     class Around(TorchFunctionMode):
         def __torch_function__(
@@ -226,9 +239,10 @@ def _around(model: Any, changes: Mapping[int, Callable[[int, Call], Call]]) -> I
                 call = dict.fromkeys(NAMES) | {"dropout_p": 0.0, "is_causal": False}
                 call |= dict(zip(NAMES, args, strict=False)) | kwargs
                 ran.append(inside[0])
-                call = changes[inside[0]](inside[0], call)
-                call["enable_gqa"] = bool(call["enable_gqa"])
-                return func(**call)
+                call = _unpacked(call, count)
+                changed = changes[inside[0]](inside[0], call)
+                if changed is not call:
+                    return func(**changed)
             return func(*args, **kwargs)
 
     with ExitStack() as stack:
