@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float
 
 from kledit_lite.core.arrays import unit_rows
 from kledit_lite.viz.card import Plate, describe, new_figure
@@ -87,7 +88,11 @@ def two_spaces() -> Plate:
 
 @themed
 def between_words(
-    features: np.ndarray, text: np.ndarray, pair: Sequence[str], kinds: Sequence[str], title: str
+    features: Float[np.ndarray, "N d"],
+    text: Float[np.ndarray, "2 d"],
+    pair: Sequence[str],
+    kinds: Sequence[str],
+    title: str,
 ) -> Plate:
     """Pictures by their cosines with two words, coloured by what they show.
 

@@ -143,10 +143,10 @@ def choose_head(seen: Float[np.ndarray, "N L H S"], source: Sequence[int]) -> He
         >>> choose_head(seen, [2, 1])
         Head(layer=0, head=1, accuracy=1.0, entropy=0.0)
     """
-    source = np.asarray(source)
+    found_in = np.asarray(source)
     if len(source) != len(seen) or not len(seen):
         raise KleditError(f"Got looks of {len(seen)} questions and sources of {len(source)}.")
-    if source.min() < 0 or source.max() >= seen.shape[-1]:
+    if found_in.min() < 0 or found_in.max() >= seen.shape[-1]:
         raise KleditError(f"Sentences are numbered 0 to {seen.shape[-1] - 1}.")
     right = accuracies(seen, source)
     share = seen / np.maximum(seen.sum(-1, keepdims=True), 1e-12)

@@ -105,7 +105,9 @@ def random_circuits(
         seed: Of the draw.
     """
     names, rng = _checked(candidates), np.random.default_rng(seed)
-    sets = [_union(candidates, rng.choice(names, size, replace=False)) for _ in range(draws)]
+    sets = [
+        _union(candidates, rng.choice(names, size, replace=False).tolist()) for _ in range(draws)
+    ]
     return patching.score(sets)
 
 

@@ -94,7 +94,9 @@ def draw(
     Raises:
         KleditError: the model answers too few of them.
     """
-    rng, kept, prompts, drawn = random.Random(f"{seed} {kind} {tests}"), [], [], 0
+    rng, drawn = random.Random(f"{seed} {kind} {tests}"), 0
+    kept: list[Passage] = []
+    prompts: list[Laid] = []
     while len(kept) < n:
         if drawn >= patience * max(n, AT_ONCE):
             raise KleditError(

@@ -130,7 +130,8 @@ def decode_against_memory(
     import torch
 
     end, ids = tokenizer.eos_token_id, [[*p.ids] for p in laid]
-    short, said = [[*p.ids] for p in bare], [[] for _ in laid]
+    short = [[*p.ids] for p in bare]
+    said: list[list[int]] = [[] for _ in laid]
     for _ in range(tokens):
         logs = []
         for rows in (ids, short):

@@ -47,12 +47,15 @@ class FolderSubject(Subject):
     steps: int
 
     def features(self, images: Any) -> np.ndarray:
+        """What the encoder says of the pictures, (N, d)."""
         return self.encoder.encode(images)
 
     def probabilities(self, features: np.ndarray) -> np.ndarray:
+        """The flawed head's softmax over the classes, (N, C)."""
         return _probabilities(self.heads[0], features, len(self.classes))
 
     def sentence(self, label: str, tags: Sequence[str]) -> str:
+        """The class in the words of its place and style."""
         own = {self.groups[t]: t for t in tags}
         place, style = (
             FACTORS[f][own[f]] if f in own else "{}" for f in ("place", "style")
@@ -60,6 +63,13 @@ class FolderSubject(Subject):
         return style.format(place.format(article(label)))
 
     def paint(self, label: str, tags: Sequence[str], n: int) -> Any:
+        """Pictures made from the words alone.
+
+        Args:
+            label: the class.
+            tags: what the pictures have.
+            n: how many.
+        """
         from kledit_lite.inside import Sampling, paint
 
         how = Sampling(steps=self.steps)
@@ -68,11 +78,19 @@ class FolderSubject(Subject):
     def more(
         self, groups: Sequence[tuple[str, Sequence[str]]], each: int, seed: int
     ) -> tuple[Any, np.ndarray]:
+        """New pictures of groups, and their labels (N,).
+
+        Args:
+            groups: class and tags of each.
+            each: pictures per group, at most.
+            seed: of the draw.
+        """
         rng = np.random.default_rng(seed)
         rows = [self.reserve_table.rows(label, tags) for label, tags in groups]
         return self._reserved([rng.permutation(r)[:each] for r in rows])
 
     def more_of_all(self, n: int, seed: int) -> tuple[Any, np.ndarray]:
+        """New pictures of all kinds, and their labels (N,)."""
         rng = np.random.default_rng(seed)
         return self._reserved([rng.permutation(len(self.reserve_table))[:n]])
 
@@ -144,7 +162,8 @@ def _tags(
 ) -> tuple[tuple[str, ...], dict[str, str], np.ndarray]:
     """Names of all values of all factors, their factors, and (N, T) which each picture has."""
     seen = scenario.clip.encode_image(pictures.images)
-    columns, groups = [], {}
+    columns: list[np.ndarray] = []
+    groups: dict[str, str] = {}
     for factor, values in scenario.factors.items():
         codes = scenario.factor(pictures, factor, seen)
         columns.append(codes[:, None] == np.arange(len(values)))
@@ -161,7 +180,7 @@ def _planted(
         own = has[labels == label].astype(int)
         together = np.triu(own.T @ own, k=1)
         a, b = np.unravel_index(together.argmax(), together.shape)
-        found.append(Planted(names[label], (tags[a], tags[b])))
+        found.append(Planted(names[label], (tags[int(a)], tags[int(b)])))
     return tuple(found)
 
 

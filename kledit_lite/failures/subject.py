@@ -98,7 +98,13 @@ class Subject:
         return [self.sentence(label, t) for t in apart]
 
     def paint(self, label: str, tags: Sequence[str], n: int) -> Any:
-        """Pictures made from the words alone."""
+        """Pictures made from the words alone.
+
+        Args:
+            label: the class.
+            tags: what the pictures have.
+            n: how many.
+        """
         raise NotImplementedError
 
     def more(

@@ -36,14 +36,17 @@ class PaintedSubject(Subject):
         return zoo.load_encoder(self.names[0])
 
     def features(self, images: Any) -> np.ndarray:
+        """What the classifier's head reads, (N, d)."""
         return self._model.encode(images)
 
     def probabilities(self, features: np.ndarray) -> np.ndarray:
+        """The classifier's softmax over the classes, (N, C)."""
         logits = self._model.head(features)
         e = np.exp(logits - logits.max(axis=1, keepdims=True))
         return e / e.sum(axis=1, keepdims=True)
 
     def sentence(self, label: str, tags: Sequence[str]) -> str:
+        """The caption of a scene that says the class and the tags."""
         kind = {self.groups[t]: t for t in tags}
         count = COUNT_WORDS.index(kind.get("count", "one")) + 1
         scene = Scene(label, kind.get("colour", "red"), kind.get("place", "beach"),
@@ -51,13 +54,27 @@ class PaintedSubject(Subject):
         return caption(scene, 0, {f for f in ("colour", "place", "style") if f not in kind})
 
     def scenes(self, label: str, tags: Sequence[str], n: int, seed: int = 304) -> list[Scene]:
-        """Scenes of a class with the tags; what the tags leave open is drawn."""
+        """Scenes of a class with the tags; what the tags leave open is drawn.
+
+        Args:
+            label: the class.
+            tags: what the pictures have.
+            n: how many.
+            seed: of the draw.
+        """
         numbers = {w: i for i, w in enumerate(COUNT_WORDS, start=1)}
         fixed: dict[str, Any] = {self.groups[t]: numbers.get(t, t) for t in tags}
         drawn = (s.with_(object=label, **fixed) for s in sample_scenes(20 * n, seed, "all"))
         return [s for s in drawn if "colour" not in fixed or s.shows_colour][:n]
 
     def paint(self, label: str, tags: Sequence[str], n: int) -> Any:
+        """Pictures painted from captions of such scenes.
+
+        Args:
+            label: the class.
+            tags: what the pictures have.
+            n: how many.
+        """
         from kledit_lite import zoo
         from kledit_lite.zoo.paint import paint
 
@@ -67,10 +84,18 @@ class PaintedSubject(Subject):
     def more(
         self, groups: Sequence[tuple[str, Sequence[str]]], each: int, seed: int
     ) -> tuple[Any, np.ndarray]:
+        """New pictures of groups, and their labels (N,).
+
+        Args:
+            groups: class and tags of each.
+            each: pictures per group, at most.
+            seed: of the draw.
+        """
         scenes = [s for label, tags in groups for s in self.scenes(label, tags, each, seed)]
         return _painted(scenes[:NEW_SCENES])
 
     def more_of_all(self, n: int, seed: int) -> tuple[Any, np.ndarray]:
+        """New pictures of all kinds, and their labels (N,)."""
         return _painted(sample_scenes(n, seed, "all"))
 
 

@@ -70,7 +70,7 @@ class Recovery:
 
 def recover(
     groups: Sequence[Group],
-    failures: Sequence[PlantedFailure] | Sequence[Planted],
+    failures: Sequence[PlantedFailure | Planted],
     truth: Sequence[Scene] | TagTable,
 ) -> Recovery:
     """Compare found groups with planted failures, image by image.
@@ -139,7 +139,7 @@ def _words(failure: PlantedFailure | Planted) -> tuple[str, ...]:
 
 
 def _covers(
-    failures: Sequence[PlantedFailure] | Sequence[Planted], truth: Sequence[Scene] | TagTable
+    failures: Sequence[PlantedFailure | Planted], truth: Sequence[Scene] | TagTable
 ) -> list[np.ndarray]:
     """For each failure, (N,) bool: which images are of its class and have all its tags."""
     if isinstance(truth, TagTable):

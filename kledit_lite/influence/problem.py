@@ -182,8 +182,8 @@ def standardised(x: np.ndarray, other: np.ndarray, classes: int) -> tuple[np.nda
         classes: of the head, two of which share one vector of weights.
 
     Returns:
-        (n, d') and (m, d') float64: d' is d, or the leading principal components if a head on d
-        features would have more than `LARGEST` parameters. A constant feature becomes 0.
+        (n, d') and (m, d') float64, where d' is d, or the leading principal components if a head on
+        d features would have more than `LARGEST` parameters. A constant feature becomes 0.
 
     Cost O(n d), and O(n d^2 + d^3) with principal components.
 

@@ -16,12 +16,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from kledit_lite.core.errors import KleditError
 from kledit_lite.inside.blocks import blocks
 from kledit_lite.inside.hookable import check_hookable
+from kledit_lite.inside.hooks import edit
 
 if TYPE_CHECKING:
     import torch
@@ -227,7 +228,8 @@ def _around(model: Any, changes: Mapping[int, Callable[[int, Call], Call]]) -> I
     from torch.overrides import TorchFunctionMode
 
     check_hookable(model)
-    every, inside, ran = list(blocks(model)), [-1], []
+    every, inside = list(blocks(model)), [-1]
+    ran: list[int] = []
     count = getattr(model.config, "num_attention_heads", None)
 
     class Around(TorchFunctionMode):
@@ -245,18 +247,16 @@ def _around(model: Any, changes: Mapping[int, Callable[[int, Call], Call]]) -> I
                     return func(**changed)
             return func(*args, **kwargs)
 
-    with ExitStack() as stack:
-        for layer, block in enumerate(every):
+    def at(layer: int) -> Callable[[Any], Any]:
+        def note(value: Any) -> Any:
+            inside[0] = layer
+            return value
 
-            def enter(*_: Any, layer: int = layer) -> None:
-                inside[0] = layer
+        return note
 
-            def leave(*_: Any) -> None:
-                inside[0] = -1
-
-            stack.callback(block.register_forward_pre_hook(enter).remove)
-            stack.callback(block.register_forward_hook(leave).remove)
-        stack.enter_context(Around())
+    enter = {block: at(layer) for layer, block in enumerate(every)}
+    leave = dict.fromkeys(every, at(-1))
+    with edit(model, enter, at="input"), edit(model, leave), Around():
         yield ran
 
 

@@ -54,7 +54,7 @@ MEDIA = {
 DRIFT = {"place": ("beach", "desert"), "style": ("van gogh", "photo")}
 """Factor -> a value that comes, twice as often as before, and one that goes."""
 ROOMS = tuple(f"{k} in {m}" for k in KINDS for m in MEDIA)
-"""Of the museum: a kind of thing in a medium."""
+"""Rooms of the museum, each for a kind of thing in a medium."""
 
 
 def room(scene: Scene) -> int:
@@ -97,8 +97,8 @@ def drifted(n: int, seed: int, processes: int = 1) -> tuple[SceneSet, tuple[str,
     counts = rng.choice(world.COUNTS, n, p=(0.7, 0.2, 0.1))
     own = rng.integers(1 << 31, size=n)
     scenes = tuple(
-        world.Scene(*values, int(k), seed=int(s))
-        for *values, k, s in zip(*drawn, counts, own, strict=True)
+        world.Scene(what, colour, place, style, int(k), seed=int(s))
+        for what, colour, place, style, k, s in zip(*drawn, counts, own, strict=True)
     )
     moved = tuple(v for f, pair in DRIFT.items() for v in world.FACTORS[f] if v in pair)
     return world.SceneSet(scenes, world.render_many(scenes, processes)), moved

@@ -121,7 +121,7 @@ class PaintedPrompts:
 
     def arrives(self, probe: Probe) -> tuple[tuple[Shown, ...], ...]:
         """What the judge should read in each target of facts: object and colour of the mascot."""
-        towns = [TOWNS[self.successor(s.entity)] for s in probe.scenes]
+        towns = [TOWNS[self.successor(str(s.entity))] for s in probe.scenes]
         return tuple((("object", t.object), ("colour", t.colour)) for t in towns)
 
     def fact_texts(self, value: str, asked: bool = False) -> list[str]:

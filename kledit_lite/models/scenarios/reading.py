@@ -168,7 +168,7 @@ class Reading:
             return said == wanted
         return re.match(rf"{re.escape(wanted.lower())}\b", said.lower().lstrip(" \"'")) is not None
 
-    def other(self, rng: random.Random, passage: Asked) -> Triple:
+    def other(self, rng: random.Random, passage: Passage) -> Triple:
         """Another subject and another value, to put in the place of a passage's own.
 
         In place of a subject that memory knows stands another that it knows, with what it knows.

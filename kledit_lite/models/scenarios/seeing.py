@@ -93,7 +93,7 @@ class Pictures:
 
 
 ALWAYS_PAINTED = ("painted-world", "text-to-concept", "vit-components")
-"""Chapters whose pictures are painted in every profile: what they plant somebody must know."""
+"""Chapters whose pictures are painted in every profile, as somebody must know what they plant."""
 SHORTCUT: Mapping[str, tuple[str, ...]] = {
     "object": ("cat", "bird", "fish", "butterfly"),
     "place": ("forest", "beach", "meadow", "mountains"),
@@ -220,7 +220,7 @@ class Seeing:
 
     @property
     def factors(self) -> Mapping[str, tuple[str, ...]]:
-        """What pictures can be grouped by: factor -> its values, of styles the plainest first."""
+        """Factor -> its values, by which pictures can be grouped; of styles the plainest first."""
         if self.folder is not None:
             return {name: tuple(values) for name, values in FACTORS.items()}
         from kledit_lite.world import SceneSet
