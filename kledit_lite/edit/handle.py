@@ -87,6 +87,19 @@ class Edit:
 
     __repr__ = __str__
 
+    def same(self, other: Edit) -> bool:
+        """Whether another edit changes the same parameters by the same numbers, bit for bit.
+
+        Example:
+            >>> one, two = (Edit("none", {"a": Change(x * torch.ones(1, 1))}, {}) for x in (1, 2))
+            >>> one.same(one), one.same(two)
+            (True, False)
+        """
+        return self.changes.keys() == other.changes.keys() and all(
+            torch.equal(change.delta(), other.changes[name].delta())
+            for name, change in self.changes.items()
+        )
+
     @property
     def norm(self) -> float:
         """Frobenius norm of the whole change."""

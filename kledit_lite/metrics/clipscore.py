@@ -78,6 +78,31 @@ def clip_scorer(clip: TextImageModel) -> Keyed:
     return Keyed(lambda images, texts: clip_score(clip, images, texts), "CLIPScore", clip)
 
 
+def margin_scorer(clip: TextImageModel, sources: Sequence[str], targets: Sequence[str]) -> Keyed:
+    """CLIPScore with a source prompt minus that with its target: ``score(images, texts)``.
+
+    A picture that fits neither does not pass for one that fits the target.
+
+    Args:
+        clip: The model.
+        sources: N prompts, among which the texts to score by are.
+        targets: N prompts, each its source's.
+
+    Example:
+        >>> from kledit_lite import world, zoo
+        >>> score = margin_scorer(zoo.load_clip(), ["a cat"], ["a dog"])
+        >>> score(world.balanced(2, seed=0).images, ["a cat"] * 2).shape
+        (2,)
+    """
+    goal = dict(zip(sources, targets, strict=True))
+
+    def score(images: np.ndarray, texts: Sequence[str]) -> np.ndarray:
+        goals = [goal[text] for text in texts]
+        return clip_score(clip, images, texts) - clip_score(clip, images, goals)
+
+    return Keyed(score, "CLIPScore margin", clip, list(sources), list(targets))
+
+
 def _unit(z: np.ndarray, what: str) -> np.ndarray:
     z = np.asarray(z, np.float64)
     bad = np.flatnonzero(~np.isfinite(z).all(axis=1))

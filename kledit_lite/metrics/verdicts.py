@@ -67,6 +67,17 @@ class Share:
         """
         return cls.of(k, n) if k or n else cls(0, 0, 0.0, 1.0)
 
+    @classmethod
+    def among(cls, flags: object) -> Share:
+        """The share of (N,) flags that are set, as `counted`.
+
+        Example:
+            >>> print(Share.among([True, False, True, True]))
+            3 of 4 (30% to 95%)
+        """
+        x = np.asarray(flags, bool).ravel()
+        return cls.counted(int(x.sum()), len(x))
+
     @property
     def value(self) -> float:
         """`k / n`; not a number where there are no cases."""

@@ -292,8 +292,8 @@ def data_uri(item: Any, width: int | None = None) -> tuple[str, int, int]:
     """A figure or picture as (data URI, width, height in CSS pixels), the smallest of PNG and WebP.
 
     Figures are drawn at two device pixels per CSS pixel, as WebP (lossless or quality 80); small
-    art keeps its own pixels, losslessly, and the page enlarges them sharply; larger pictures are
-    WebP at quality 88.
+    art keeps its own pixels, losslessly, and the page enlarges them sharply; larger pictures have
+    at most two pixels per CSS pixel, and are WebP at quality 88.
 
     Example:
         >>> import numpy as np
@@ -310,6 +310,7 @@ def data_uri(item: Any, width: int | None = None) -> tuple[str, int, int]:
         image = Image.fromarray(as_images(item)[0])
         art = image.width <= 256
         css = (256 if art else min(image.width, 760)) if width is None else width
+        image.thumbnail((max(2 * css, 256), image.height), Image.Resampling.BOX)
         found = [("png", _encode(image, "PNG", optimize=True))]
         options = {"lossless": True} if art else {"quality": 88}
         found.append(("webp", _encode(image, "WEBP", method=4, **options)))

@@ -65,6 +65,8 @@ def test_part_of_an_edit_is_the_edit_of_that_part(pipe: Any) -> None:
     for name in names:
         assert torch.equal(part.changes[name].delta(), direct.changes[name].delta())
     assert [r["name"] for r in part.rows] == names
+    assert part.same(direct) and not part.same(locoedit(pipe, concept, [3, 8]))
+    assert not part.same(locoedit(pipe, concept, [3, 9], strength=1.0))
     for wrong in (["unet.no.weight"], []):
         with pytest.raises(KleditError, match="The edit does not change"):
             part.only(wrong)

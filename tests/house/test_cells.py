@@ -17,8 +17,7 @@ from kledit_lite.book import discover
 from kledit_lite.world import BRAND, COLOURS, OBJECTS, PLACES, STYLES, TOWNS
 
 NOT_YET = {
-    "painted-world", "alignment", "text-to-concept", "vit-components", "closed-form-editing",
-    "neuron-editing", "qa-circuits",
+    "painted-world", "alignment", "text-to-concept", "vit-components", "qa-circuits",
 }  # fmt: skip
 """Chapters still to be converted; a slug leaves when its cells pass."""
 

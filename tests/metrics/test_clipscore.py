@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from kledit_lite.core.errors import KleditError
-from kledit_lite.metrics.clipscore import clip_score, clip_scorer
+from kledit_lite.metrics.clipscore import clip_score, clip_scorer, margin_scorer
 from kledit_lite.metrics.judges import shows_all
 from kledit_lite.world import Scene, SceneSet
 from kledit_lite.zoo.judge import HEADS, labels
@@ -45,6 +45,16 @@ def test_one_text_serves_all_and_each_text_is_encoded_once():
     )
     assert clip.texts == 2
     assert clip_score(clip, IMAGES[:0], []).shape == (0,)
+
+
+def test_a_margin_is_the_sources_score_minus_the_targets():
+    clip, sources, targets = Clip(), ["a", "bcd"], ["xy", "z"]
+    score, texts = margin_scorer(clip, sources, targets), ["a", "bcd", "bcd", "a"]
+    theirs = clip_score(clip, IMAGES, ["xy", "z", "z", "xy"])
+    np.testing.assert_array_equal(score(IMAGES, texts), clip_score(clip, IMAGES, texts) - theirs)
+    assert score(IMAGES, texts).any()
+    with pytest.raises(ValueError, match="zip"):
+        margin_scorer(clip, sources, targets[:1])
 
 
 def test_bad_input():

@@ -34,6 +34,7 @@ def test_a_share_of_nothing_is_refused(k: int, n: int) -> None:
 
 def test_no_cases_say_nothing_and_count_for_nothing() -> None:
     none, half = Share.counted(0, 0), Share.counted(1, 2)
+    assert Share.among([0, 1]) == half and Share.among([]) == none
     assert half == Share.of(1, 2) and np.isnan(none.value) and str(none) == "0 of 0"
     assert (none.low, none.high) == (0.0, 1.0)
     with pytest.raises(KleditError, match="not a share"):

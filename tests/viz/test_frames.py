@@ -148,6 +148,17 @@ def test_small_art_keeps_its_pixels():
     assert (width, height) == (256, 256)
 
 
+def test_a_large_picture_has_two_pixels_per_pixel_of_the_page():
+    import base64
+    import io
+
+    from PIL import Image
+
+    uri, width, height = data_uri(np.zeros((300, 1800, 3), np.uint8), 300)
+    back = Image.open(io.BytesIO(base64.b64decode(uri.split(",")[1])))
+    assert back.size == (600, 100) and (width, height) == (300, 50)
+
+
 def test_widget_is_linked_in_the_browser(monkeypatch):
     import ipywidgets
 
