@@ -12,7 +12,6 @@ learned nothing, so those are exact invariants: they hold for any weights.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Collection, Iterable, Sequence
 from datetime import date
 from pathlib import Path
@@ -22,6 +21,7 @@ from kledit_lite.book.cache import Cache
 from kledit_lite.book.contracts import load_contract
 from kledit_lite.book.discover import Chapter
 from kledit_lite.book.execute import Run
+from kledit_lite.book.plain import BADGES
 from kledit_lite.book.report import row
 from kledit_lite.core.files import write_atomically
 from kledit_lite.core.machine import device
@@ -34,7 +34,6 @@ LEVELS: tuple[tuple[str, str], ...] = (
     ("secondary", "gpu"),
 )
 """Colour and name of the badges for profiles, in the order in which a page shows them."""
-_BADGES = re.compile(r"^(?:\{bdg-\w+\}`(?:lite|laptop|gpu)` +)+(?=\{bdg-light\}`)", re.MULTILINE)
 
 
 def rehearsable(chapters: Iterable[Chapter]) -> list[Chapter]:
@@ -146,8 +145,8 @@ def with_badges(notebook: str, levels: Collection[str]) -> str:
     data = json.loads(notebook)
     for cell in data["cells"]:
         text = "".join(cell["source"])
-        if cell["cell_type"] == "markdown" and _BADGES.search(text):
-            cell["source"] = _BADGES.sub(line, text, count=1)
+        if cell["cell_type"] == "markdown" and BADGES.search(text):
+            cell["source"] = BADGES.sub(line, text, count=1)
             return json.dumps(data, indent=1)
     return notebook
 

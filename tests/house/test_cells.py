@@ -1,7 +1,7 @@
 """Cells of chapters: they ask their scenario, show no plumbing, and print no prose.
 
 Each rule is a function from a chapter's cells to its complaints; a test holds every chapter to all
-of them that is not in `NOT_YET`, and another sees each rule speak up about a cell that breaks it.
+of them but those of `NOT_YET`, and another sees each rule speak up about a cell that breaks it.
 """
 
 from __future__ import annotations
@@ -17,9 +17,13 @@ from kledit_lite.book import discover
 from kledit_lite.world import BRAND, COLOURS, OBJECTS, PLACES, STYLES, TOWNS
 
 NOT_YET = {
-    "painted-world", "alignment", "text-to-concept", "vit-components", "qa-circuits",
-}  # fmt: skip
-"""Chapters still to be converted; a slug leaves when its cells pass."""
+    "painted-world": {"painted_values", "painted_models", "prose", "too_much_hidden"},
+    "alignment": {"painted_values", "painted_models", "bare_sizes", "too_much_hidden"},
+    "text-to-concept": {"painted_models", "tall_cells", "too_much_hidden"},
+    "vit-components": {"painted_models", "prose"},
+    "qa-circuits": {"prose", "wide_lines", "tall_cells", "too_much_hidden"},
+}
+"""Rules that a chapter's cells still break; painted-world is about the painted world."""
 
 NAMES = (*STYLES[1:], *OBJECTS, *TOWNS, BRAND)
 """Painted values that a string must not mention; of colours and places, which are words of
@@ -57,10 +61,11 @@ def cells_of(text: str) -> list[Cell]:
     """The code cells of a chapter, without the solutions of its exercises."""
     found = []
     for body in re.findall(r"^```\{code-cell\}[^\n]*\n(.*?)^```$", text, re.MULTILINE | re.DOTALL):
-        tags = re.match(r":tags: \[([^\]]*)\]\n", body)
-        names = frozenset(t.strip() for t in tags[1].split(",")) if tags else frozenset()
+        head = re.match(r":tags: \[([^\]]*)\]\n|---\n.*?^tags: \[([^\]]*)\].*?^---\n", body,
+                        re.DOTALL | re.MULTILINE)  # fmt: skip
+        names = frozenset(t.strip() for t in (head[1] or head[2]).split(",")) if head else {}
         if "solution" not in names:
-            found.append(Cell(body[tags.end() :] if tags else body, names))
+            found.append(Cell(body[head.end() :] if head else body, frozenset(names)))
     return found
 
 
@@ -129,15 +134,17 @@ RULES: tuple[Callable[[Sequence[Cell]], list[str]], ...] = (
 )  # fmt: skip
 
 
-def test_cells_of_converted_chapters_keep_the_rules(root):
-    chapters = {c.slug: c for c in discover(root)}
-    converted = {s: cells_of(c.text) for s, c in chapters.items() if s not in NOT_YET}
-    assert converted and all(len(cells) > 10 for cells in converted.values())
+def test_cells_keep_the_rules(root):
+    cells = {c.slug: cells_of(c.text) for c in discover(root)}
+    assert cells and all(len(own) > 10 for own in cells.values())
     broken = {
-        f"{slug}: {rule.__name__}": found
-        for slug, cells in converted.items() for rule in RULES if (found := rule(cells))
-    }  # fmt: skip
-    assert broken == {}
+        slug: {rule.__name__: found for rule in RULES if (found := rule(own))}
+        for slug, own in cells.items()
+    }
+    new = {s: {k: v for k, v in b.items() if k not in NOT_YET.get(s, ())}
+           for s, b in broken.items()}  # fmt: skip
+    assert {slug: found for slug, found in new.items() if found} == {}
+    assert {slug: set(found) for slug, found in broken.items() if found} == NOT_YET, "one is mended"
 
 
 @pytest.mark.parametrize(("code", "rule"), [
