@@ -26,6 +26,7 @@ API = {
     "align": ("align",),
     "components": ("components",),
     "failures": ("failures",),
+    "circuits": ("circuits",),
     "influence": ("influence",),
     "trace": ("trace",),
     "locate": ("locate",),
