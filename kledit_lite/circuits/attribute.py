@@ -58,6 +58,7 @@ def looks(
 
     Example:
         >>> from kledit_lite import zoo
+        >>> from kledit_lite.circuits.prompts import lay_out
         >>> w = zoo.load_writer()
         >>> laid = lay_out(w.tokenizer, ["Ada was a baker.", "Bo was a judge."], "Who was Bo?")
         >>> looks(w.model, w.tokenizer, [laid], ["a judge"]).shape

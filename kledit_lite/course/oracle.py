@@ -33,7 +33,9 @@ def call(function: Any, *args: Any) -> Any:
     except Wrong:  # a function in a process of its own that did not end
         raise
     except Exception as error:  # whatever the student's code raises belongs in the message
-        shapes = ", ".join(str(a.shape) if hasattr(a, "shape") else repr(a)[:40] for a in args)
+        shapes = ", ".join(
+            str(a.shape) if hasattr(a, "shape") else " ".join(repr(a)[:40].split()) for a in args
+        )
         said = " ".join(str(error).split()).rstrip(".")
         raise Wrong(
             f"{name} raised {type(error).__name__} ({said}) when called with arguments of "

@@ -90,7 +90,7 @@ def margin_scorer(clip: TextImageModel, sources: Sequence[str], targets: Sequenc
 
     Example:
         >>> from kledit_lite import world, zoo
-        >>> score = margin_scorer(zoo.load_clip(), ["a cat"], ["a dog"])
+        >>> score = margin_scorer(zoo.load_clip(), ["a cat"], ["a boat"])
         >>> score(world.balanced(2, seed=0).images, ["a cat"] * 2).shape
         (2,)
     """

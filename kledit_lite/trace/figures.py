@@ -119,10 +119,19 @@ def loudness(frame: Any, at: float, title: str = "", *, subtitle: str = "") -> P
              "clipscore": "CLIPScore with the prompt"}  # fmt: skip
     for ax, (column, label) in zip(axes, names.items(), strict=True):
         sns.pointplot(
-            frame, x="noise", y=column, hue="attribute", errorbar=None, dodge=0.4, markersize=4,
-            linewidth=1.4, markers=list("osD^vX")[: len(last)], palette="colorblind", ax=ax,
+            frame,
+            x="noise",
+            y=column,
+            hue="attribute",
+            errorbar=None,
+            dodge=0.4 if len(last) > 1 else False,
+            markersize=4,
+            linewidth=1.4,
+            markers=list("osD^vX")[: len(last)],
+            palette="colorblind",
+            ax=ax,
             legend=ax is axes[1],
-        )  # fmt: skip
+        )
         ax.set(xlabel="noise, in sd of the embeddings", ylabel=label)
         ax.grid(axis="y")
     axes[1].legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), title=None)

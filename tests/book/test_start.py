@@ -59,7 +59,12 @@ def test_an_unknown_chapter_and_one_that_fails(staged, add):
 
 
 def test_make_start_installs_less_and_starts():
-    done = subprocess.run(["make", "-n", "-B", "start"], cwd=ROOT, capture_output=True, text=True)
+    done = subprocess.run(
+        ["make", "--no-print-directory", "-n", "-B", "start"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
     assert done.returncode == 0, done.stderr
     assert re.search(r"pip install .*--constraint constraints.txt .*'\.\[book\]'", done.stdout)
     assert done.stdout.rstrip().endswith(".venv/bin/kledit start")

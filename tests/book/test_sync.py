@@ -72,4 +72,5 @@ def test_a_chapter_loads_no_more_of_the_engine_than_it_needs():
     code = "import sys; from kledit_lite.book import record; print(*sorted(sys.modules))"
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     loaded = {m for m in said.stdout.split() if m.startswith("kledit_lite.book")}
-    assert loaded == {f"kledit_lite.book{m}" for m in ("", ".contracts", ".discover", ".record")}
+    needed = ("", ".contracts", ".discover", ".record", ".say")
+    assert loaded == {f"kledit_lite.book{m}" for m in needed}
