@@ -131,12 +131,13 @@ def build_book(
     failures = [run.failure.describe(c) for c, run in runs.items() if run.failure]
     rehearsals = _rehearsals(root, chapters, jobs, say, library) if rehearse else []
     failures += complaints(rehearsals)
+    passed = rehearsed(root, chapters, library)
     site = None
     if any(run.failure for run in runs.values()):
         say("site: not built, because a chapter failed")
     else:
         page = report_page(summary("book", rows, profile, timed=False))
-        worn = badges(root, chapters, library)
+        worn = badges(root, chapters, passed)
         pages = {c: with_badges(run.notebook, worn[c]) for c, run in runs.items()}
         source = stage(root, pages, page)
         try:
@@ -144,9 +145,8 @@ def build_book(
             carry(root, site.parent, say)
         except SiteError as error:
             failures.append(str(error))
-    passed = len(rehearsed(root, chapters, library))
     extra = {"site": site, "failures": failures, "rehearsals": rehearsals}
-    results = summary("book", rows, profile, timed=False, rehearsals=passed, extra=extra)
+    results = summary("book", rows, profile, timed=False, rehearsals=len(passed), extra=extra)
     return Built(results, tuple(failures), site)
 
 

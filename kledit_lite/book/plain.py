@@ -31,8 +31,6 @@ FENCE = re.compile(r"^(:{3,}|`{3,})(?:\{([\w:-]+)\})?[ \t]*(.*)$")
 ROLE = re.compile(r"\{([\w:-]+)\}`([^`]+)`")
 LABEL = re.compile(r"^\(([\w-]+)\)=\n+(?:#+ +(.+))?", re.MULTILINE)
 NUMBERED = re.compile(r"^\$\$ *\(([\w-]+)\) *$", re.MULTILINE)
-BADGES = re.compile(r"^(?:\{bdg-\w+\}`(?:lite|laptop|gpu)` +)+(?=\{bdg-light\}`)", re.MULTILINE)
-"""The badges for profiles in the text of a cell."""
 SOLUTION = "Solution"
 """How the title of a dropdown begins that a learner must not see."""
 
@@ -74,13 +72,12 @@ class Plain:
     equations: list[str] = field(default_factory=list)
 
     def markdown(self, text: str) -> str:
-        """A cell of MyST as plain Markdown, without the badges that only a build can award.
+        """A cell of MyST as plain Markdown.
 
         Raises:
             KleditError: a directive or role that has no plain form, an unknown label or key.
         """
-        lines = BADGES.sub("", text).splitlines()
-        return re.sub(r"\n{3,}", "\n\n", self._blocks(lines)).strip("\n")
+        return re.sub(r"\n{3,}", "\n\n", self._blocks(text.splitlines())).strip("\n")
 
     def references(self) -> str:
         """The entries cited so far, as a list; empty if there are none."""

@@ -12,6 +12,7 @@ learned nothing, so those are exact invariants: they hold for any weights.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Collection, Iterable, Sequence
 from datetime import date
 from pathlib import Path
@@ -21,7 +22,6 @@ from kledit_lite.book.cache import Cache
 from kledit_lite.book.contracts import load_contract
 from kledit_lite.book.discover import Chapter
 from kledit_lite.book.execute import Run
-from kledit_lite.book.plain import BADGES
 from kledit_lite.book.report import row
 from kledit_lite.core.files import write_atomically
 from kledit_lite.core.machine import device
@@ -34,6 +34,7 @@ LEVELS: tuple[tuple[str, str], ...] = (
     ("secondary", "gpu"),
 )
 """Colour and name of the badges for profiles, in the order in which a page shows them."""
+_BADGES = re.compile(r"^(?=\{bdg-light\}`)", re.MULTILINE)
 
 
 def rehearsable(chapters: Iterable[Chapter]) -> list[Chapter]:
@@ -133,10 +134,11 @@ def with_badges(notebook: str, levels: Collection[str]) -> str:
         levels: of `LEVELS`.
 
     Returns:
-        The notebook; one without a line of badges as it was.
+        The notebook, with their badges before that of the chapter's minutes; one without that as
+        it was.
 
     Example:
-        >>> cell = {"cell_type": "markdown", "source": "{bdg-primary}`lite` {bdg-light}`1 minute`"}
+        >>> cell = {"cell_type": "markdown", "source": "{bdg-light}`1 minute`"}
         >>> shown = with_badges(json.dumps({"cells": [cell]}), ["lite", "gpu"])
         >>> json.loads(shown)["cells"][0]["source"]
         '{bdg-primary}`lite` {bdg-secondary}`gpu` {bdg-light}`1 minute`'
@@ -145,23 +147,23 @@ def with_badges(notebook: str, levels: Collection[str]) -> str:
     data = json.loads(notebook)
     for cell in data["cells"]:
         text = "".join(cell["source"])
-        if cell["cell_type"] == "markdown" and BADGES.search(text):
-            cell["source"] = BADGES.sub(line, text, count=1)
+        if cell["cell_type"] == "markdown" and _BADGES.search(text):
+            cell["source"] = _BADGES.sub(line, text, count=1)
             return json.dumps(data, indent=1)
     return notebook
 
 
 def badges(
-    root: Path, chapters: Sequence[Chapter], library: Path | None = None
+    root: Path, chapters: Sequence[Chapter], passed: Collection[str]
 ) -> dict[Chapter, list[str]]:
     """The profiles whose badge each chapter may wear.
 
     Args:
         root: the checkout.
         chapters: chapters that ran in profile lite.
-        library: folder of the library's sources; default: that of the imported package.
+        passed: slugs of those whose rehearsal passed, of `rehearsed`.
     """
-    backed = {"laptop": recorded(root, "laptop"), "gpu": rehearsed(root, chapters, library)}
+    backed = {"laptop": recorded(root, "laptop"), "gpu": passed}
     return {c: ["lite", *(name for name in backed if c.slug in backed[name])] for c in chapters}
 
 

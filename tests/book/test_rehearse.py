@@ -14,7 +14,7 @@ from kledit_lite.book.execute import Run
 from kledit_lite.book.rehearse import badges, record_run, rehearsable, rehearsed, with_badges
 from kledit_lite.book.report import report
 
-BADGES = "{bdg-primary}`lite` {bdg-success}`laptop` {bdg-secondary}`gpu` {bdg-light}`1 minute`"
+BADGES = "{bdg-light}`1 minute`"
 REHEARSAL = "profiles: {rehearsal: {bounds: {r2: {min: 0.8}}}}\n"
 
 
@@ -87,7 +87,10 @@ def test_a_rehearsal_that_does_not_pass_fails_the_build(
     (message,) = built.failures
     assert message.startswith("rehearsal of 01-good:") and says in message
     assert shown(checkout, "01-good") == ["lite"]
-    assert badges(checkout, discover(checkout), library) == {discover(checkout)[0]: ["lite"]}
+    chapters = discover(checkout)
+    assert badges(checkout, chapters, rehearsed(checkout, chapters, library)) == {
+        chapters[0]: ["lite"]
+    }
 
 
 def test_what_has_no_bounds_is_not_rehearsed(chapter, text, checkout, library):

@@ -49,6 +49,12 @@ def test_chapter_names_are_lower_case_with_hyphens(root):
         assert re.fullmatch(r"[a-z0-9-]+(/[a-z0-9-]+)*", page)
 
 
+def test_sources_claim_no_profile(root):
+    """A badge for a profile is awarded by the build."""
+    claimed = re.compile(r"\{bdg-\w+\}`(lite|laptop|gpu)`")
+    assert [c.slug for c in discover(root) if claimed.search(c.text)] == []
+
+
 def test_pairs_are_in_sync(root):
     assert out_of_sync(root) == [], "run `kledit sync`"
 
