@@ -15,7 +15,6 @@ from __future__ import annotations
 import random
 import statistics
 import time
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -24,6 +23,7 @@ import torch
 from kledit_lite import circuits
 from kledit_lite.circuits.attribute import Head
 from kledit_lite.circuits.baselines import log_probability
+from kledit_lite.core.bench import timed
 from kledit_lite.core.machine import context
 from kledit_lite.core.results import Results
 from kledit_lite.inside.hooks import edit
@@ -44,13 +44,6 @@ def build(quick: bool) -> Any:
     small = {"num_hidden_layers": 10, "vocab_size": 8192} if quick else {}
     torch.manual_seed(0)
     return LlamaForCausalLM(LlamaConfig(**{**SHAPE, **small})).eval()
-
-
-def timed(call: Callable[[], Any]) -> float:
-    """Seconds of a call."""
-    start = time.perf_counter()
-    call()
-    return time.perf_counter() - start
 
 
 @torch.no_grad()

@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable
 from typing import Any
 
 import torch
 
 from kledit_lite import zoo
+from kledit_lite.core.bench import timed
 from kledit_lite.core.machine import context
 from kledit_lite.core.results import Results
 from kledit_lite.inside.hooks import read
@@ -53,13 +53,6 @@ def one_part(tower: Any, images: torch.Tensor, name: str) -> torch.Tensor:
         for b in trunk.blocks:
             part = part + through(b.attn.proj.bias.expand_as(stream))
     return part @ project
-
-
-def timed(call: Callable[[], Any]) -> float:
-    """Seconds of a call."""
-    start = time.perf_counter()
-    call()
-    return time.perf_counter() - start
 
 
 @torch.no_grad()

@@ -11,7 +11,7 @@ from kledit_lite.circuits.prompts import Laid, lay_out, with_answers
 from kledit_lite.core.arrays import unit_rows
 from kledit_lite.core.errors import KleditError
 from kledit_lite.inside.hooks import read
-from kledit_lite.inside.language import token_log_probs
+from kledit_lite.inside.language import scores_of_rows, token_log_probs
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -46,16 +46,7 @@ def log_probability(
         answers: N answers.
         batch: Prompts at a time.
     """
-    import torch
-
-    found = []
-    for start in range(0, len(laid), batch):
-        part = slice(start, start + batch)
-        rows = with_answers(tokenizer, laid[part], answers[part]).to(model.device)
-        with torch.inference_mode():
-            logits = model(input_ids=rows.ids, attention_mask=rows.mask, use_cache=False).logits
-        found.append(token_log_probs(logits, rows.labels)[0].sum(1).double().cpu().numpy())
-    return np.concatenate(found)
+    return scores_of_rows(model, with_answers(tokenizer, laid, answers), batch).total
 
 
 def leave_one_out(

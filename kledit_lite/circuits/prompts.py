@@ -181,9 +181,19 @@ def generate(model: Any, tokenizer: Any, laid: Sequence[Laid], tokens: int = 10)
             input_ids=rows.ids, attention_mask=rows.mask, max_new_tokens=tokens, do_sample=False,
             pad_token_id=pad_id(tokenizer),
         )  # fmt: skip
-    said = tokenizer.batch_decode(out[:, rows.ids.shape[1] :], skip_special_tokens=False)
+    return first_lines(tokenizer, out[:, rows.ids.shape[1] :])
+
+
+def first_lines(tokenizer: Any, said: Any) -> list[str]:
+    """Tokens as texts, each up to its first line's end or the end token.
+
+    Args:
+        tokenizer: Of transformers.
+        said: N rows of tokens.
+    """
     end = tokenizer.eos_token or "\n"
-    return [s.split("\n")[0].split(end)[0].strip() for s in said]
+    texts = tokenizer.batch_decode(said, skip_special_tokens=False)
+    return [s.split("\n")[0].split(end)[0].strip() for s in texts]
 
 
 def swapped(text: str, swap: Mapping[str, str]) -> str:

@@ -10,9 +10,10 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
-from kledit_lite.circuits.prompts import Laid, padded
+from kledit_lite.circuits.prompts import Laid, first_lines, padded
 from kledit_lite.core.errors import KleditError
 from kledit_lite.inside.attention import tilt_attention
 from kledit_lite.inside.blocks import hidden_of
@@ -129,24 +130,21 @@ def decode_against_memory(
     """
     import torch
 
-    end, ids = tokenizer.eos_token_id, [[*p.ids] for p in laid]
-    short = [[*p.ids] for p in bare]
+    asked = [list(laid), list(bare)]
     said: list[list[int]] = [[] for _ in laid]
     for _ in range(tokens):
         logs = []
-        for rows in (ids, short):
-            width = max(map(len, rows))
-            block = torch.tensor([[0] * (width - len(r)) + r for r in rows], device=model.device)
-            mask = torch.tensor([[0] * (width - len(r)) + [1] * len(r) for r in rows])
-            place = (mask.cumsum(1) - 1).clamp(min=0).to(model.device)
+        for prompts in asked:
+            rows = padded(tokenizer, prompts)[0].to(model.device)
+            place = (rows.mask.cumsum(1) - 1).clamp(min=0)
             with torch.inference_mode():
-                out = model(input_ids=block, attention_mask=mask.to(model.device),
-                            position_ids=place, use_cache=False).logits[:, -1]  # fmt: skip
+                out = model(input_ids=rows.ids, attention_mask=rows.mask, position_ids=place,
+                            use_cache=False).logits[:, -1]  # fmt: skip
             logs.append(out.float().log_softmax(-1))
         best = ((1 + alpha) * logs[0] - alpha * logs[1]).argmax(-1).tolist()
-        for i, token in enumerate(best):
-            said[i].append(token)
-            ids[i].append(token)
-            short[i].append(token)
-    texts = tokenizer.batch_decode([s[: s.index(end)] if end in s else s for s in said])
-    return [t.split("\n")[0].strip() for t in texts]
+        said = [[*s, token] for s, token in zip(said, best, strict=True)]
+        asked = [
+            [replace(p, ids=(*p.ids, token)) for p, token in zip(prompts, best, strict=True)]
+            for prompts in asked
+        ]
+    return first_lines(tokenizer, said)

@@ -7,7 +7,8 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +66,21 @@ def run(root: Path, name: str, quick: bool = False) -> Results:
     if not isinstance(results, Results):
         raise KleditError(f"{path}: run() returned {type(results).__name__}; expected a Results.")
     return results
+
+
+def timed(call: Callable[[], Any]) -> float:
+    """Wall-clock seconds of a call.
+
+    Args:
+        call: what is timed, once.
+
+    Example:
+        >>> timed(lambda: None) >= 0
+        True
+    """
+    start = time.perf_counter()
+    call()
+    return time.perf_counter() - start
 
 
 def in_fresh_process(script: str, job: Sequence[object], threads: int) -> dict[str, Any]:

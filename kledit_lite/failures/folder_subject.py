@@ -27,7 +27,7 @@ SHARES = {"fit": 0.3, "seen": 0.35, "unseen": 0.2, "split": 0.05, "reserve": 0.1
 
 
 @dataclass(frozen=True, eq=False)
-class FolderSubject(Subject):
+class _FolderSubject(Subject):
     """Of a folder of images.
 
     Attributes:
@@ -47,15 +47,12 @@ class FolderSubject(Subject):
     steps: int
 
     def features(self, images: Any) -> np.ndarray:
-        """What the encoder says of the pictures, (N, d)."""
         return self.encoder.encode(images)
 
     def probabilities(self, features: np.ndarray) -> np.ndarray:
-        """The flawed head's softmax over the classes, (N, C)."""
         return _probabilities(self.heads[0], features, len(self.classes))
 
     def sentence(self, label: str, tags: Sequence[str]) -> str:
-        """The class in the words of its place and style."""
         own = {self.groups[t]: t for t in tags}
         place, style = (
             FACTORS[f][own[f]] if f in own else "{}" for f in ("place", "style")
@@ -63,13 +60,6 @@ class FolderSubject(Subject):
         return style.format(place.format(article(label)))
 
     def paint(self, label: str, tags: Sequence[str], n: int) -> Any:
-        """Pictures made from the words alone.
-
-        Args:
-            label: the class.
-            tags: what the pictures have.
-            n: how many.
-        """
         from kledit_lite.inside import Sampling, paint
 
         how = Sampling(steps=self.steps)
@@ -78,19 +68,11 @@ class FolderSubject(Subject):
     def more(
         self, groups: Sequence[tuple[str, Sequence[str]]], each: int, seed: int
     ) -> tuple[Any, np.ndarray]:
-        """New pictures of groups, and their labels (N,).
-
-        Args:
-            groups: class and tags of each.
-            each: pictures per group, at most.
-            seed: of the draw.
-        """
         rng = np.random.default_rng(seed)
         rows = [self.reserve_table.rows(label, tags) for label, tags in groups]
         return self._reserved([rng.permutation(r)[:each] for r in rows])
 
     def more_of_all(self, n: int, seed: int) -> tuple[Any, np.ndarray]:
-        """New pictures of all kinds, and their labels (N,)."""
         rng = np.random.default_rng(seed)
         return self._reserved([rng.permutation(len(self.reserve_table))[:n]])
 
@@ -99,7 +81,7 @@ class FolderSubject(Subject):
         return self.reserve[chosen], self.reserve_table.labels[chosen]
 
 
-def folder_subject(scenario: Seeing) -> FolderSubject:
+def folder_subject(scenario: Seeing) -> Subject:
     """Cut the folder in parts, tag it, plant failures, and fit both heads.
 
     Args:
@@ -143,7 +125,7 @@ def folder_subject(scenario: Seeing) -> FolderSubject:
         return TagTable(pictures.names, truth, said == truth, tags, has[rows])
 
     seen, unseen, reserve = (table(p, heads[0]) for p in ("seen", "unseen", "reserve"))
-    return FolderSubject(
+    return _FolderSubject(
         (f"flawed head of {name}", f"sound head of {name}"),
         seen, table("seen", heads[1]), unseen, seen, unseen,
         {p: pictures.images[parts[p]] for p in ("seen", "unseen", "split")},

@@ -26,7 +26,7 @@ NEW_SCENES = 960
 """Scenes painted anew for the mending, at most."""
 
 
-class PaintedSubject(Subject):
+class _PaintedSubject(Subject):
     """Of the painted world."""
 
     @cached_property
@@ -36,17 +36,14 @@ class PaintedSubject(Subject):
         return zoo.load_encoder(self.names[0])
 
     def features(self, images: Any) -> np.ndarray:
-        """What the classifier's head reads, (N, d)."""
         return self._model.encode(images)
 
     def probabilities(self, features: np.ndarray) -> np.ndarray:
-        """The classifier's softmax over the classes, (N, C)."""
         logits = self._model.head(features)
         e = np.exp(logits - logits.max(axis=1, keepdims=True))
         return e / e.sum(axis=1, keepdims=True)
 
     def sentence(self, label: str, tags: Sequence[str]) -> str:
-        """The caption of a scene that says the class and the tags."""
         kind = {self.groups[t]: t for t in tags}
         count = COUNT_WORDS.index(kind.get("count", "one")) + 1
         scene = Scene(label, kind.get("colour", "red"), kind.get("place", "beach"),
@@ -68,13 +65,6 @@ class PaintedSubject(Subject):
         return [s for s in drawn if "colour" not in fixed or s.shows_colour][:n]
 
     def paint(self, label: str, tags: Sequence[str], n: int) -> Any:
-        """Pictures painted from captions of such scenes.
-
-        Args:
-            label: the class.
-            tags: what the pictures have.
-            n: how many.
-        """
         from kledit_lite import zoo
         from kledit_lite.zoo.paint import paint
 
@@ -84,18 +74,10 @@ class PaintedSubject(Subject):
     def more(
         self, groups: Sequence[tuple[str, Sequence[str]]], each: int, seed: int
     ) -> tuple[Any, np.ndarray]:
-        """New pictures of groups, and their labels (N,).
-
-        Args:
-            groups: class and tags of each.
-            each: pictures per group, at most.
-            seed: of the draw.
-        """
         scenes = [s for label, tags in groups for s in self.scenes(label, tags, each, seed)]
         return _painted(scenes[:NEW_SCENES])
 
     def more_of_all(self, n: int, seed: int) -> tuple[Any, np.ndarray]:
-        """New pictures of all kinds, and their labels (N,)."""
         return _painted(sample_scenes(n, seed, "all"))
 
 
@@ -122,7 +104,7 @@ def subject(scenario: Seeing) -> Subject:
     images = {
         "seen": _first(seen, n_seen), "unseen": _first(unseen, n_unseen), "split": split.images,
     }  # fmt: skip
-    return PaintedSubject(
+    return _PaintedSubject(
         names, seen.table(flawed), seen.table(names[1]), unseen.table(flawed),
         seen.table(flawed, n_seen), unseen.table(flawed, n_unseen), images,
         seen.guesses[flawed][:n_seen], scene_tags(split.scenes)[1], planted_of(PLANTED),

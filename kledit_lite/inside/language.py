@@ -205,9 +205,22 @@ def log_probabilities(
 
     Cost: one forward pass over all tokens.
     """
+    rows = token_rows(tokenizer, prompts, answers, max_length, end, space)
+    return scores_of_rows(model, rows, batch)
+
+
+def scores_of_rows(model: Any, rows: Encoded, batch: int = 32) -> Scores:
+    """Log probability of the labels of token rows, each after what stands before it.
+
+    Args:
+        model: a causal language model of transformers.
+        rows: N prompts with their answers, whose tokens are the labels.
+        batch: rows at a time.
+
+    Cost: one forward pass over all tokens.
+    """
     import torch
 
-    rows = token_rows(tokenizer, prompts, answers, max_length, end, space)
     order = np.argsort(-rows.mask.sum(1).numpy(), kind="stable")  # like lengths together
     total, tokens = np.empty(len(rows)), np.empty(len(rows), np.int64)
     training = model.training

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from graders import is_told, passes
 
 from kledit_lite.course import grade
 from kledit_lite.course.chapters.qa_circuits import patched, smallest, tilted
@@ -13,9 +14,7 @@ RIGHT = {"qa-circuits-a": patched, "qa-circuits-b": tilted, "qa-circuits-c": sma
 
 @pytest.mark.parametrize("id", RIGHT)
 def test_right_answers_pass_whatever_the_data(id):
-    for seed in range(40):
-        verdict = grade(id, RIGHT[id], seed)
-        assert verdict.right is True, (seed, verdict.message)
+    passes(id, RIGHT[id], 40)
 
 
 def test_one_part_patched_is_the_library_s():
@@ -66,9 +65,7 @@ MISTAKES = [
 
 @pytest.mark.parametrize(("id", "answer", "words"), MISTAKES)
 def test_each_usual_mistake_gets_its_own_sentence(id, answer, words):
-    verdict = grade(id, answer, 0)
-    assert verdict.right is False
-    assert words in verdict.message
+    is_told(id, answer, words, 1)
 
 
 def test_a_head_is_defended():

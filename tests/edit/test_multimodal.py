@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from llamas import small_llama
 
 from kledit_lite.core.errors import KleditError, UnknownNameError
 from kledit_lite.edit.handle import Edit
@@ -23,19 +24,8 @@ from kledit_lite.inside.multimodal import Reading, answered, module_of
 
 @pytest.fixture(scope="module")
 def model():
-    """A Llama of three layers."""
-    from transformers import LlamaConfig, LlamaForCausalLM
-
-    torch.manual_seed(3)
-    config = LlamaConfig(
-        vocab_size=11, hidden_size=16, intermediate_size=24, num_hidden_layers=3,
-        num_attention_heads=4, num_key_value_heads=2, max_position_embeddings=32,
-    )  # fmt: skip
-    made = LlamaForCausalLM(config).eval()
-    with torch.no_grad():
-        for p in made.parameters():
-            p.mul_(6)
-    return made
+    """Llama's shape."""
+    return small_llama(3, 6)
 
 
 def reading(seed, length=8):

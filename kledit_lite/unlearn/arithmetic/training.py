@@ -159,7 +159,8 @@ class OneAdapter(AllWeights):
 
     def weights(self, state: State) -> dict[str, torch.Tensor]:
         """Every weight with the adapter's update added, under the names of the bare model."""
-        found, scale = {}, 2.0  # as `add_lora` sets it
+        lora = self.model.peft_config["default"]
+        found, scale = {}, lora.lora_alpha / lora.r
         for name, tensor in self.model.get_base_model().state_dict().items():
             if ".lora_" in name:
                 continue
