@@ -184,8 +184,15 @@ class Plain:
 
 
 def labels(root: Path) -> dict[str, tuple[str, str]]:
-    """Every label of the chapters: the title it stands before, and the file of the pair."""
+    """Every label of the chapters: the title it stands before, and the file of the pair.
+
+    Of a page of prose in ``book/`` the file is the page itself.
+    """
     found = {}
+    for page in sorted((root / "book").glob("*.md")):
+        for match in LABEL.finditer(page.read_text(encoding="utf-8")):
+            if match[2]:
+                found[match[1]] = (ROLE.sub(lambda m: m[2], match[2]), f"../book/{page.name}")
     for chapter in discover(root):
         for match in LABEL.finditer(chapter.text):
             title = ROLE.sub(lambda m: m[2], match[2] or chapter.title)

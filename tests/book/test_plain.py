@@ -83,6 +83,7 @@ def test_what_has_no_plain_form_is_refused(plain: Plain, myst: str, named: str) 
 
 
 def test_labels_and_entries_of_the_book() -> None:
+    assert OURS.labels["primer"][1] == "../book/primer.md"
     title, file = OURS.labels["painted-zoo"]
     assert title == "The zoo" and file == "00-painted-world.ipynb#The-zoo"
     who, year, whole = OURS.bibliography["gandikota2023erasing"]

@@ -171,6 +171,25 @@ def test_the_button_switches_light_and_dark(open_page):
         assert seen["light"] != seen["dark"]
 
 
+def test_a_term_says_what_it_means(open_page, site):
+    """Under the mouse and under the keyboard; the first mention in a chapter, and only in one."""
+    chapter = next(p for p in (site / "notebooks").glob("*-causal-tracing.html"))
+    shown = "e => getComputedStyle(e, '::after').content"
+    with open_page(f"notebooks/{chapter.name}") as (page, heard):
+        terms = page.locator("a.kl-term")
+        assert terms.count() >= 3
+        first = terms.first
+        assert page.evaluate(shown, first.element_handle()) == "none"
+        first.focus()
+        page.keyboard.press("Shift+Tab")
+        page.keyboard.press("Tab")
+        tip = first.get_attribute("data-tip")
+        assert len(tip) > 30 and tip in page.evaluate(shown, first.element_handle())
+        assert "glossary.html#term-" in first.get_attribute("href")
+        anchors = [t.get_attribute("href") for t in terms.all() if " " in t.inner_text()]
+        assert anchors and heard.errors == []
+
+
 def test_keyboard_reaches_search_and_text(open_page):
     with open_page("book/welcome.html") as (page, _):
         page.keyboard.press("Control+K")
