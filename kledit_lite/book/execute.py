@@ -307,6 +307,7 @@ def _environment(profile: str, threads: int, results: str) -> dict[str, str]:
         **os.environ,
         "KLEDIT_PROFILE": profile,
         "KLEDIT_RESULTS_DIR": results,
+        "KLEDIT_STATIC": "1",
         "OMP_NUM_THREADS": count,
         "PYTHONHASHSEED": "0",
         "TOKENIZERS_PARALLELISM": "false",

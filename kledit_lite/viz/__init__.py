@@ -11,8 +11,9 @@ from __future__ import annotations
 from kledit_lite.viz.card import Plate, alt, describe, new_figure, png
 from kledit_lite.viz.curves import efficiency_curve, roc
 from kledit_lite.viz.explorer import explorer
-from kledit_lite.viz.frames import frame_widget, frames, new_page
+from kledit_lite.viz.frames import frames, new_page
 from kledit_lite.viz.images import contact_sheet, ranked_panel, retrieval_grid
+from kledit_lite.viz.live import frame_widget, live
 from kledit_lite.viz.matrices import heatmap, planted_vs_found
 from kledit_lite.viz.pixels import enlarge
 from kledit_lite.viz.show import described, use_theme
@@ -32,6 +33,7 @@ __all__ = [
     "frame_widget",
     "frames",
     "heatmap",
+    "live",
     "join_words",
     "new_figure",
     "new_page",

@@ -2,8 +2,8 @@
 
 `frames` is plain HTML: a range input, a line of words and one picture a frame, with a small
 script that knows only its own viewer. It works from ``file://``, with the keyboard, with a screen
-reader, in light and dark; without scripts the first frame stands. `frame_widget` is the same as a
-Jupyter widget whose slider is linked in the browser.
+reader, in light and dark; without scripts the first frame stands. Where a kernel runs, `live`
+computes its pictures instead.
 """
 
 from __future__ import annotations
@@ -207,64 +207,44 @@ def frames(
         >>> frames(pictures, ["dark", "darker"], ["black", "black"], name="night")
         night [2 frames: dark; darker]
     """
-    made = _frames(items, labels, alts, width)
+    return viewer(frames_of(items, labels, alts, width), caption, name, what, play)
+
+
+def viewer(made: list[Frame], caption: str, name: str, what: str, play: bool) -> Frames:
+    """A viewer of frames that are made already, counted against the page's budget.
+
+    Args:
+        made: from first to last.
+        caption, name, what, play: see `frames`.
+
+    Raises:
+        KleditError: a name that is no name, or a page above its budget.
+    """
+    check_name(name)
+    found = Frames(made, caption, name, what, play)
+    spend(name, len(found.html()))
+    return found
+
+
+def check_name(name: str) -> None:
+    """Raise unless a viewer's name is lower-case words with hyphens.
+
+    Raises:
+        KleditError: it is not.
+    """
     if not re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", name):
         raise KleditError(
             f"Expected a name of lower-case words with hyphens, such as 'noise-levels', got "
             f"{name!r}; every viewer on a page needs its own."
         )
-    viewer = Frames(made, caption, name, what, play)
-    _spend(name, len(viewer.html()))
-    return viewer
 
 
-def frame_widget(
-    items: Sequence[Any],
-    labels: Sequence[object],
-    alts: Sequence[str] | None = None,
-    *,
-    what: str = "Frame",
-    width: int | None = None,
-) -> Any:
-    """The same as a Jupyter widget: a slider linked in the browser to a stack of frames.
+def frames_of(items: Any, labels: Any, alts: Any, width: int | None) -> list[Frame]:
+    """The pictures of a viewer, encoded; see `frames`.
 
-    Works in Jupyter and, embedded, on a static page, since ``jslink`` needs no kernel. On the
-    site prefer `frames`, which is lighter and says each label to a screen reader.
-
-    Args:
-        items, labels, alts, width: see `frames`.
-        what: the slider's description.
-
-    Returns:
-        An ``ipywidgets.VBox`` of an ``IntSlider`` and a ``Stack``.
-
-    Example:
-        >>> import numpy as np
-        >>> w = frame_widget(np.zeros((2, 8, 8, 3), np.uint8), ["a", "b"], ["black", "black"])
-        >>> w.children[0].max
-        1
+    Raises:
+        KleditError: fewer than 2 or more than 20; labels or alts missing.
     """
-    import ipywidgets
-
-    made = _frames(items, labels, alts, width)
-    pages = [
-        ipywidgets.HTML(
-            f'<img class="dark-light" src="{f.uri}" width="{f.width}" height="{f.height}" '
-            f'alt="{html.escape(f.alt)}" style="max-width:100%;height:auto;border-radius:6px'
-            f'{";image-rendering:pixelated" if f.art else ""}"><div>{html.escape(f.label)}</div>'
-        )
-        for f in made
-    ]
-    slider = ipywidgets.IntSlider(
-        value=0, min=0, max=len(made) - 1, description=what, readout=False,
-        layout=ipywidgets.Layout(width="min(100%, 28rem)"),
-    )  # fmt: skip
-    stack = ipywidgets.Stack(pages, selected_index=0)
-    ipywidgets.jslink((slider, "value"), (stack, "selected_index"))
-    return ipywidgets.VBox([slider, stack])
-
-
-def _frames(items: Any, labels: Any, alts: Any, width: int | None) -> list[Frame]:
     items = list(items)
     n = len(items)
     if not 2 <= n <= MAX_FRAMES:
@@ -280,20 +260,34 @@ def _frames(items: Any, labels: Any, alts: Any, width: int | None) -> list[Frame
                 f"Expected {n} {kind}, one a frame and none empty, got {len(words)}"
                 f"{f' with number {empty[0]} empty' if empty else ''}."
             )
-    made = []
-    for item, label, alt in zip(items, labels, alts, strict=True):
-        uri, w, h = data_uri(item, width)
-        art = not isinstance(item, Figure) and as_images(item).shape[2] <= 256
-        made.append(Frame(uri, w, h, str(label), str(alt), art))
-    return made
+    return [
+        frame_of(item, str(label), str(alt), width)
+        for item, label, alt in zip(items, labels, alts, strict=True)
+    ]
 
 
-def data_uri(item: Any, width: int | None = None) -> tuple[str, int, int]:
+def frame_of(
+    item: Any, label: str, alt: str, width: int | None = None, *, quick: bool = False
+) -> Frame:
+    """A figure or picture as one frame, encoded by `data_uri`.
+
+    Example:
+        >>> import numpy as np
+        >>> frame_of(np.zeros((8, 8, 3), np.uint8), "dark", "A black square.").width
+        256
+    """
+    uri, w, h = data_uri(item, width, quick=quick)
+    art = not isinstance(item, Figure) and as_images(item).shape[2] <= 256
+    return Frame(uri, w, h, label, alt, art)
+
+
+def data_uri(item: Any, width: int | None = None, *, quick: bool = False) -> tuple[str, int, int]:
     """A figure or picture as (data URI, width, height in CSS pixels), the smallest of PNG and WebP.
 
     Figures are drawn at two device pixels per CSS pixel, as WebP (lossless or quality 80); small
     art keeps its own pixels, losslessly, and the page enlarges them sharply; larger pictures have
-    at most two pixels per CSS pixel, and are WebP at quality 88.
+    at most two pixels per CSS pixel, and are WebP at quality 88. A quick one is a plain PNG, three
+    times the bytes in a third of the time.
 
     Example:
         >>> import numpy as np
@@ -303,17 +297,21 @@ def data_uri(item: Any, width: int | None = None) -> tuple[str, int, int]:
     if isinstance(item, Figure):
         inches = item.get_figwidth()
         css = round(inches * DPI / 2) if width is None else width
-        image = Image.open(io.BytesIO(png(item, 2 * css / inches)))
-        found = [("webp", _encode(image, "WEBP", lossless=True, method=3))]
-        found.append(("webp", _encode(image, "WEBP", quality=80, method=4)))
+        drawn = png(item, 2 * css / inches, quick=quick)
+        image = Image.open(io.BytesIO(drawn))
+        found = [("png", drawn)]
+        if not quick:
+            found = [("webp", _encode(image, "WEBP", lossless=True, method=3))]
+            found.append(("webp", _encode(image, "WEBP", quality=80, method=4)))
     else:
         image = Image.fromarray(as_images(item)[0])
         art = image.width <= 256
         css = (256 if art else min(image.width, 760)) if width is None else width
         image.thumbnail((max(2 * css, 256), image.height), Image.Resampling.BOX)
-        found = [("png", _encode(image, "PNG", optimize=True))]
+        found = [("png", _encode(image, "PNG", optimize=not quick))]
         options = {"lossless": True} if art else {"quality": 88}
-        found.append(("webp", _encode(image, "WEBP", method=4, **options)))
+        if not quick:
+            found.append(("webp", _encode(image, "WEBP", method=4, **options)))
     kind, data = min(found, key=lambda f: len(f[1]))
     uri = f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
     return uri, css, max(1, round(css * image.height / image.width))
@@ -325,7 +323,7 @@ def _encode(image: Image.Image, kind: str, **options: Any) -> bytes:
     return buffer.getvalue()
 
 
-def _spend(name: str, size: int) -> None:
+def spend(name: str, size: int) -> None:
     """Count a viewer against the page's budget; the same name again replaces its first count."""
     total = size + sum(v for k, v in _used.items() if k != name)
     if total > MAX_PAGE_BYTES:
@@ -346,4 +344,4 @@ def new_page() -> None:
     _used.clear()
 
 
-__all__ = ["Frames", "data_uri", "frame_widget", "frames", "new_page"]
+__all__ = ["Frames", "data_uri", "frames", "new_page"]
