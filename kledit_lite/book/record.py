@@ -6,7 +6,7 @@ import html
 import json
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +17,8 @@ from kledit_lite.core.files import write_atomically
 from kledit_lite.core.results import show_bound
 from kledit_lite.core.slots import current
 
-#: How the table begins, in a notebook.
+#: How a chapter's figures begin, in a notebook.
+MEASURED = '<div class="kl-measured">'
 TABLE = '<table class="table kledit-results">'
 
 
@@ -55,18 +56,32 @@ class Recorded:
         return "\n".join("  ".join(cells).rstrip() for cells in self.rows())
 
     def _repr_html_(self) -> str:
-        columns = ("figure", "value", "expected", "as expected")
-        head = "".join(f'<th scope="col">{name}</th>' for name in columns)
-        body = "".join(
-            f'<tr><th scope="row">{html.escape(key)}</th>'
-            + "".join(f"<td>{html.escape(cell)}</td>" for cell in cells)
-            + "</tr>"
-            for key, *cells in self.rows()
-        )
+        rows = self.rows()
+        held = [row for row in rows if row[3]]
+        other = [row for row in held if row[3] != "yes"]
+        words = f"{len(self.figures)} figures; {len(held) - len(other)} of {len(held)} "
+        words += "expectations are met"
+        open_rows = _table(other, "Not met, or marked") if other else ""
+        table = _table(rows, "What this chapter measured")
         return (
-            f"{TABLE}<caption>What this chapter measured</caption><thead><tr>{head}</tr></thead>"
-            f"<tbody>{body}</tbody></table>"
+            f"{MEASURED}<p>{words}.</p>{open_rows}<details><summary>All figures, and what the "
+            f"contract expects</summary>{table}</details></div>"
         )
+
+
+def _table(rows: Sequence[tuple[str, ...]], caption: str) -> str:
+    columns = ("figure", "value", "expected", "as expected")
+    head = "".join(f'<th scope="col">{name}</th>' for name in columns)
+    body = "".join(
+        f'<tr><th scope="row">{html.escape(key)}</th>'
+        + "".join(f"<td>{html.escape(cell)}</td>" for cell in cells)
+        + "</tr>"
+        for key, *cells in rows
+    )
+    return (
+        f"{TABLE}<caption>{caption}</caption><thead><tr>{head}</tr></thead>"
+        f"<tbody>{body}</tbody></table>"
+    )
 
 
 def record(chapter: str, figures: Mapping[str, float]) -> Recorded:
@@ -109,7 +124,7 @@ def refreshed(notebook: str, shown: Recorded) -> str:
     for cell in read.cells:
         for output in cell.get("outputs", []):
             data = output.get("data", {})
-            if data.get("text/html", "").startswith(TABLE):
+            if data.get("text/html", "").startswith(MEASURED):
                 data.update({"text/html": shown._repr_html_(), "text/plain": repr(shown)})
     return nbformat.writes(read, version=nbformat.NO_CONVERT, indent=1)
 

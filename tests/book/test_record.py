@@ -42,7 +42,10 @@ def test_shows_the_contract_beside_the_figures(checkout, add, text, monkeypatch)
         ("random", "0.9", "control: not >= 0.8", "no"),
         ("<b>", "3", "", ""),
     ]
-    assert "&lt;b&gt;" in shown._repr_html_()
+    page = shown._repr_html_()
+    assert "3 figures; 1 of 2 expectations" in page and "&lt;b&gt;" in page
+    seen, folded = page.split("<details>")
+    assert "random" in seen and "r2" not in seen and "r2" in folded, "what is not so stays in view"
     assert repr(shown).splitlines()[0] == "r2  0.9  >= 0.8  yes"
 
 
