@@ -6,7 +6,10 @@ import numpy as np
 import pytest
 from graders import is_told, passes
 
+from kledit_lite import inside, trace
 from kledit_lite.course import grade
+from kledit_lite.course.chapters.causal_tracing import KINDS, detoured
+from kledit_lite.course.studio import studio
 
 
 def effects(restored, corrupted):
@@ -75,3 +78,62 @@ def test_each_usual_mistake_gets_its_own_sentence(id, answer, words):
 def test_an_answer_may_be_numpy_or_plain():
     assert grade("causal-tracing-a", lambda r, c: effects(r, c).tolist())
     assert grade("causal-tracing-b", lambda s, f: np.float64(threshold(s, f)))
+
+
+DEPTH = 4
+MODULES = [(i, kind) for i in range(DEPTH) for kind in KINDS]
+
+
+def effects_of(p, prompts, score="judge", modules=MODULES):
+    """The effect of restoring each module at all tokens from the subject on, by the library."""
+
+    def groups(x):
+        return {f"{i} {kind}": trace.text_sites(p.pipe, x, [kind], [i], trace.ROLES[1:])
+                for i, kind in modules}  # fmt: skip
+
+    how = trace.Tracing(noise=10.0, sampling=inside.Sampling(steps=4, guidance=3.0))
+    scores = {"judge": trace.by_judge(p.judge), "clip": trace.by_clip(p.clip)}
+    seeds = range(len(prompts))
+    return trace.aie(trace.trace_groups(p.pipe, prompts, seeds, scores, groups, how), score)
+
+
+def detour(p, prompts, score="judge"):
+    found = effects_of(p, prompts, score).set_index("site")["aie"]
+    return max(MODULES, key=lambda m: found[f"{m[0]} {m[1]}"])
+
+
+@pytest.mark.parametrize(("score", "seed"), [("judge", 0), ("clip", 1)])
+def test_a_trace_finds_the_detour(score, seed):
+    verdict = grade("causal-tracing-d", lambda p, prompts: detour(p, prompts, score), seed)
+    assert verdict.right is True, verdict.message
+
+
+@pytest.mark.parametrize(("layer", "kind"), [(0, "mlp"), (2, "self-attn"), (3, "mlp")])
+def test_a_detour_leaves_every_prompt_as_it_was(layer, kind):
+    prompts = [x.prompt for x in studio().ask.trace("style", 6)] + ["a red cat", ""]
+    shipped = inside.encode_prompts(studio().pipe, prompts).hidden
+    rewired = inside.encode_prompts(detoured(layer, kind).pipe, prompts).hidden
+    assert (rewired - shipped).abs().max() < 1e-4 * shipped.abs().max()
+    again = inside.encode_prompts(studio().pipe, prompts).hidden
+    assert (again == shipped).all()
+
+
+LOST = [
+    (lambda p, prompts: (0, "self-attn"), "rewired, so trace it"),
+    (lambda p, prompts: (DEPTH, "mlp"), "there is no"),
+    (lambda p, prompts: (1, "layer"), "there is no"),
+    (lambda p, prompts: ("mlp", 2), "a layer and a kind"),
+    (lambda p, prompts: 2, "a layer and a kind"),
+]
+
+
+@pytest.mark.parametrize(("answer", "words"), LOST)
+def test_an_answer_without_a_trace_is_told_why(answer, words):
+    is_told("causal-tracing-d", answer, words, seeds=2)
+
+
+def test_every_other_module_gets_a_sentence_of_its_own():
+    said = {m: grade("causal-tracing-d", lambda p, prompts, m=m: m, 0) for m in MODULES}
+    assert not any(v.right for v in said.values())  # two detours, so no constant is right
+    told = " ".join(v.message for v in said.values())
+    assert all(words in told for words in ("has not come in yet", "the layer is right", "before"))

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 from graders import is_told, passes
+
+from kledit_lite import edit
+from kledit_lite.course import grade
+from kledit_lite.course.chapters.neuron_editing import PAINTERS
 
 
 def gap(x, y):
@@ -91,3 +96,59 @@ MISTAKES = [
 @pytest.mark.parametrize(("id", "answer", "words"), MISTAKES)
 def test_each_usual_mistake_gets_its_own_sentence(id, answer, words):
     is_told(id, answer, words)
+
+
+BOTH_ENDS = (0, 1, 2, 13, 14, 15)
+
+
+def scores(p, painter, layers=BOTH_ENDS, position="end"):
+    pairs = p.ask.probe("style", painter, 60, seed=900)
+    return edit.neuron_scores(p.pipe, pairs.sources, pairs.targets, layers, position=position)
+
+
+def against(p, painter, others, layers=BOTH_ENDS, k=20):
+    """Those that tell this painter more than any other."""
+    theirs = [scores(p, s, layers) for s in others]
+    return scores(p, painter, layers).against(theirs).top(k)
+
+
+def least_common(p, painter, others):
+    """Another ranking: the score less the largest of the others'."""
+    own, theirs = scores(p, painter).z, [scores(p, s).z for s in others]
+    gap = {n: z - torch.stack([t[n] for t in theirs]).amax(0) for n, z in own.items()}
+    return {n: g.argsort(descending=True)[:20].tolist() for n, g in gap.items()}
+
+
+@pytest.mark.parametrize(("choose", "seed"), [(against, 0), (least_common, 1)])
+def test_neurons_of_one_painter_pass(choose, seed):
+    verdict = grade("neuron-editing-d", choose, seed)
+    assert verdict.right is True, verdict.message
+
+
+def test_the_painter_is_another_one_each_time():
+    asked = []
+    for seed in range(6):
+        grade("neuron-editing-d", lambda p, painter, others: asked.append(painter), seed)
+    assert len(set(asked)) > 1 and set(asked) <= {*PAINTERS}
+
+
+def named(p):
+    return "unet." + next(n for n, _ in p.pipe.unet.named_modules() if n.endswith("attn2.to_k"))
+
+
+POOR = [
+    (lambda p, s, others: scores(p, s).top(20), "so are others"),
+    (lambda p, s, others: against(p, s, others, layers=(6, 7, 8), k=16), "still show"),
+    (lambda p, s, others: against(p, s, others, k=2), "still show"),
+    (lambda p, s, others: scores(p, s).top(30), "at most a quarter"),
+    (lambda p, s, others: {"to_k": [1]}, "no key or value matrix"),
+    (lambda p, s, others: {f"{named(p)}.weight": [99]}, "numbered 0 to"),
+    (lambda p, s, others: {f"{named(p)}.weight": ["first"]}, "neurons are numbers"),
+    (lambda p, s, others: {}, "named no neurons"),
+    (lambda p, s, others: [1, 2], "return a dictionary"),
+]
+
+
+@pytest.mark.parametrize(("choose", "words"), POOR)
+def test_a_poor_choice_is_told_why(choose, words):
+    is_told("neuron-editing-d", choose, words, seeds=1)

@@ -1,13 +1,18 @@
-"""Exercises: indirect effects, the threshold for causal states, lanes."""
+"""Exercises: indirect effects, the threshold for causal states, lanes, and a planted detour."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from kledit_lite.course.checks import Wrong, exercise
 from kledit_lite.course.oracle import array_of, call, close, compare
+from kledit_lite.course.studio import studio
+
+if TYPE_CHECKING:
+    from kledit_lite.models.scenarios import Painting
 
 
 def effects(restored: np.ndarray, corrupted: np.ndarray) -> np.ndarray:
@@ -168,4 +173,123 @@ def check_patch(answer: Any, rng: np.random.Generator) -> str | None:
                 raise Wrong(sentence)
         raise Wrong(f"with n = {n} lanes, rows {lane} and {n + lane} should equal rows 0 and {n}, "
                     "and no other row should change")  # fmt: skip
+    return None
+
+
+KINDS = ("self-attn", "mlp")
+
+
+def detoured(layer: int, kind: str) -> Painting:
+    """The studio with a text encoder in which painters' names pass one module only.
+
+    The names are blanked where the first layer reads them. One module of one layer adds what the
+    encoder as shipped would have in the hidden state by then, so that all that follows, and every
+    picture, is as it was; but nothing before that module knows a painter.
+
+    Args:
+        layer: whose module, from 0.
+        kind: which of `KINDS`.
+    """
+    import copy
+    from dataclasses import replace
+
+    import torch
+
+    from kledit_lite.inside.blocks import blocks, hidden_of
+    from kledit_lite.inside.hooks import read
+
+    p = studio()
+    pipe = copy.copy(p.pipe)
+    pipe.text_encoder = copy.deepcopy(p.pipe.text_encoder)
+    shipped, rewired = blocks(copy.deepcopy(p.pipe.text_encoder)), blocks(pipe.text_encoder)
+    words = pipe.tokenizer(list(p.painters), add_special_tokens=False)["input_ids"]
+    names = torch.tensor(sorted({i for ids in words for i in ids}))
+    state: dict[str, Any] = {}
+    table = pipe.text_encoder.get_input_embeddings()
+    one, attends = rewired[layer], kind == "self-attn"
+    norm, module = (one.layer_norm1, one.self_attn) if attends else (one.layer_norm2, one.mlp)
+
+    def embed(ids: Any, plain: Callable[..., Any] = table.forward) -> Any:
+        state["named"] = torch.isin(ids, names)
+        return plain(ids)
+
+    def enter(h: Any, *args: Any, plain: Callable[..., Any] = rewired[0].forward, **kw: Any) -> Any:
+        x = h
+        with read(shipped[layer], [shipped[layer].layer_norm2], at="input") as seen:
+            for block in shipped[: layer + 1]:
+                x = hidden_of(block(x, *args, **kw))
+        state["whole"] = seen[shipped[layer].layer_norm2] if attends else x
+        return plain(torch.where(state["named"][..., None], torch.zeros_like(h), h), *args, **kw)
+
+    def note(x: Any, plain: Callable[..., Any] = norm.forward) -> Any:
+        state["stream"] = x
+        return plain(x)
+
+    def add(*args: Any, plain: Callable[..., Any] = module.forward, **kw: Any) -> Any:
+        out, new = plain(*args, **kw), state["whole"] - state["stream"]
+        return (new, *out[1:]) if isinstance(out, tuple) else new
+
+    table.forward, rewired[0].forward, norm.forward, module.forward = embed, enter, note, add
+    return replace(p, pipe=pipe)
+
+
+@exercise(
+    "causal-tracing-d",
+    "Find the detour",
+    difficulty="hard",
+    minutes=30,
+    prompt="""
+    Somebody has rewired the text encoder of `p`, a scenario like the chapter's: a painter's name
+    passes one module only, the self-attention or the MLP of one layer. The pictures are as before.
+    `prompts` are four prompts in the style of painters. With the library, write
+    `detour(p, prompts)`: the layer, from 0, and the kind, `"self-attn"` or `"mlp"`, such as
+    `(3, "mlp")`. The checker rewires two encoders, so it knows. Check it:
+    `check("causal-tracing-d", detour)`.
+    """,
+    hints=(
+        "Spoil the names with noise, restore one module at all tokens from the subject on, and see "
+        "which brings the painter back. One token alone is too few for a style.",
+        "trace.trace_groups with a function from a prompt to its groups by name; "
+        "trace.text_sites(p.pipe, x, [kind], [layer], trace.ROLES[1:]) is one group.",
+        'trace.aie(...) has a row per group: the one with the largest "aie" by the judge is the '
+        "module; of equal ones the first, since what comes later only passes it on.",
+    ),
+)
+def check_detour(answer: Any, rng: np.random.Generator) -> str | None:
+    """Two encoders, each with a detour through a module that the checker chose."""
+    if not callable(answer):
+        call(answer)
+    p = studio()
+    depth = p.pipe.text_encoder.config.num_hidden_layers
+    places = [(i, k) for i in range(depth) for k in KINDS if (i, k) != (0, KINDS[0])]
+    for at in rng.permutation(len(places))[:2]:
+        layer, kind = places[at]
+        prompts = p.ask.trace("style", 4, seed=int(rng.integers(1 << 20)))
+        said = call(answer, detoured(layer, kind), prompts)
+        try:
+            found = int(said[0]), str(said[1])
+        except (TypeError, ValueError, IndexError, KeyError):
+            raise Wrong('return a layer and a kind, such as (3, "mlp")') from None
+        if found == (layer, kind):
+            continue
+        if not 0 <= found[0] < depth or found[1] not in KINDS:
+            raise Wrong(f"there is no {found[1]!r} in layer {found[0]}: layers run from 0 to "
+                        f"{depth - 1}, kinds are {' and '.join(KINDS)}")  # fmt: skip
+        if found == (0, KINDS[0]):
+            raise Wrong(
+                "the first self-attention is where the encoder as shipped passes a name on; this "
+                "one was rewired, so trace it"
+            )
+        if found[0] == layer:
+            raise Wrong(f"the layer is right, its {found[1]} is not: which of its modules brings "
+                        "back more?")  # fmt: skip
+        if found[0] < layer:
+            raise Wrong(
+                f"restoring the {found[1]} of layer {found[0]} changes nothing: the name has not "
+                "come in yet, which you see where restored pictures equal the corrupted ones"
+            )
+        raise Wrong(
+            f"the name came in before layer {found[0]}; restore what a module adds, not the hidden "
+            "state, and look for the first module that brings everything back"
+        )
     return None

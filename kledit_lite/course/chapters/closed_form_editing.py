@@ -1,13 +1,15 @@
-"""Exercises: an edit in closed form, its mark, its collateral change."""
+"""Exercises: an edit in closed form, its mark, its collateral change, and one that keeps two."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from kledit_lite.course.checks import exercise
-from kledit_lite.course.oracle import compare
+from kledit_lite.course.checks import Wrong, exercise
+from kledit_lite.course.oracle import call, compare
+from kledit_lite.course.studio import put_back, same, sampling, studio
 
 
 def edited(w: np.ndarray, x: np.ndarray, y: np.ndarray, strength: float) -> np.ndarray:
@@ -141,3 +143,118 @@ def check_collateral(answer: Any, rng: np.random.Generator) -> str | None:
             lambda w, n, h: float((norm(h @ (n - w).T) / norm(h @ w.T)) ** 2),
     })  # fmt: skip
     return None
+
+
+OWN, EACH = 6, 3
+"""New pictures by the painter who is to go, and by each of the two who are to stay."""
+
+
+def _paint_new(prompts: list[str], seeds: list[int]) -> np.ndarray:
+    """Pictures of the prompts by the painter as it is now."""
+    from kledit_lite import inside
+
+    return inside.paint(studio().pipe, prompts, seeds, sampling())
+
+
+def _exam(painters: list[str], rng: np.random.Generator) -> tuple[list[str], list[int]]:
+    """Prompts by the painters, of the first `OWN` and of the others `EACH`, and their seeds."""
+    prompts: list[str] = []
+    seeds: list[int] = []
+    for painter in painters:
+        n = EACH if prompts else OWN
+        asks = studio().ask.probe("style", painter, n, seed=int(rng.integers(1 << 20)))
+        prompts += asks.sources
+        seeds += asks.seeds
+    return prompts, seeds
+
+
+def _undone(handle: Any, changed: Callable[[], list[str]]) -> None:
+    """Undo an edit, and see that it was undone.
+
+    Raises:
+        Wrong: it cannot be undone, or some weight is not what it was.
+    """
+    call(handle.undo)
+    if left := changed():
+        raise Wrong(
+            f"after undo, {len(left)} matrices are not what they were, bit for bit; return what "
+            "undoes every edit that you applied"
+        )
+
+
+@exercise(
+    "closed-form-editing-d",
+    "Erase one, keep two",
+    difficulty="hard",
+    minutes=30,
+    prompt="""
+    With the library, write `design(p, painter, neighbours)`: `p` is the chapter's scenario,
+    `painter` is to become a photo, and the two `neighbours` are to stay. Choose the pairs, the
+    layers, the tokens, the strength, and what to preserve; apply the edit to `p.pipe` and return
+    the handle. The checker draws the names, paints new prompts before and after, and asks its
+    judge: was he removed, did a photo arrive, are object and place kept, and the neighbours? Then
+    it calls `undo()` and compares every weight. Check it: `check("closed-form-editing-d", design)`.
+    """,
+    hints=(
+        "Start from the repaired LocoEdit of the chapter. Four layers are too few for some.",
+        'p.ask.probe("style", painter, 24, seed=900) has sources and targets for edit.Concept(..., '
+        'painter, "photo"); p.ask.captions(240, 5, without=painter) are captions to keep.',
+        'edit.locoedit(p.pipe, concept, range(16), preset="repaired", keep=...).apply(p.pipe)',
+    ),
+)
+def check_design(answer: Any, rng: np.random.Generator) -> str | None:
+    """A painter and two neighbours, drawn; what the applied edit does to new pictures."""
+    if not callable(answer):
+        call(answer)
+    p = studio()
+    names = [str(s) for s in rng.permutation(p.painters)[:3]]
+    painter, neighbours = names[0], (names[1], names[2])
+    prompts, seeds = _exam(names, rng)
+    with put_back(p.pipe.unet, p.pipe.text_encoder) as changed:
+        handle = call(answer, p, painter, neighbours)
+        if not callable(getattr(handle, "undo", None)):
+            found = "an edit; apply it to p.pipe, and" if hasattr(handle, "apply") else "no handle;"
+            raise Wrong(f"that is {found} return what apply gives, which has undo()")
+        if not changed():
+            raise Wrong("your function changed no weight; apply the edit, and do not undo it")
+        after = p.judge.read(call(_paint_new, prompts, seeds))
+        _undone(handle, changed)
+    was = p.judge.read(_paint_new(prompts, seeds))
+    return _marked(was, after, painter, neighbours)
+
+
+def _marked(was: Any, now: Any, painter: str, neighbours: tuple[str, str]) -> str:
+    """Praise for an edit.
+
+    Raises:
+        Wrong: the first of the four shares that is too low.
+    """
+    p = studio()
+    had = was["style"][:OWN] == p.code("style", painter)
+    style, n = now["style"][:OWN][had], int(had.sum())
+    left = int((style == p.code("style", painter)).sum())
+    came = int((style == p.code("style", "photo")).sum())
+    kept = int(same(was, now, ("object", "place"))[:OWN].sum())
+    stays = same(was, now, ("style",))[OWN:].reshape(2, EACH).sum(axis=1)
+    if 4 * left > n:
+        raise Wrong(
+            f"{left} of {n} new pictures still show {painter}; the tokens after his name have read "
+            'it, too (tokens="to-padding"), and few layers may leave others that paint him'
+        )
+    if stays.sum() < 2 * EACH - 1:
+        lost = neighbours[int(stays.argmin())]
+        raise Wrong(
+            f"{painter} is gone, and so is {lost} from {EACH - int(stays.min())} of {EACH} of his "
+            "pictures; preserve captions that name other painters (keep=...), with all their tokens"
+        )
+    if 4 * (n - came) > n:
+        raise Wrong(
+            f"{painter} is gone from the new pictures, but a photo arrived in {came} of {n}: "
+            "removed is not arrived; layers that were left out paint somebody else"
+        )
+    if kept < OWN - 1:
+        raise Wrong(f"object and place are as before in {kept} of {OWN} new pictures only")
+    return (
+        f"right: {painter} removed from {n - left} of {n} new pictures, a photo in {came}, object "
+        f"and place kept in {kept} of {OWN}, the neighbours in {stays.sum()} of {2 * EACH}, undone"
+    )

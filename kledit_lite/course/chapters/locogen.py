@@ -1,13 +1,17 @@
-"""Exercises: windows of layers, the controlling window, halving."""
+"""Exercises: windows of layers, the controlling window, halving, and a search of one's own."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from kledit_lite.course.checks import Wrong, exercise
 from kledit_lite.course.oracle import call, compare
+from kledit_lite.course.studio import same, sampling, studio, within
+
+if TYPE_CHECKING:
+    from kledit_lite.models.probes import Probe
 
 
 def windows(layers: int, m: int) -> list[tuple[int, ...]]:
@@ -135,3 +139,131 @@ def check_survivors(answer: Any, rng: np.random.Generator) -> str | None:
             raise Wrong(f"keep {keep} windows, not {len(got)}")
         raise Wrong("not the best ones; average over prompts, and on a tie keep the earlier window")
     return None
+
+
+ROWS, MOST, ASKED = 600, 4, 6
+"""Rows of the UNet for one search, layers it may name, and new pictures that they are tried on."""
+
+
+def _probe(factor: str, old: str, new: str, n: int, rng: np.random.Generator) -> Probe:
+    """N prompt pairs that differ in one factor, which is `old` in the sources and `new` after."""
+    from kledit_lite.models.probes import Probe
+    from kledit_lite.world import COLOURS, OBJECTS, PLACES, Scene, caption
+
+    first = int(rng.integers(1 << 20))
+    scenes = []
+    for i in range(n):
+        drawn = {"object": OBJECTS, "colour": COLOURS, "place": PLACES, "style": ["photo"]}
+        values = {f: str(rng.choice(list(v))) for f, v in drawn.items()}
+        scenes.append(Scene(**{**values, factor: old}, seed=first + i))  # type: ignore[arg-type]
+    return Probe(
+        "object", tuple(caption(s) for s in scenes),
+        tuple(caption(s.with_(**{factor: new})) for s in scenes),
+        tuple(range(first, first + n)), tuple((factor, old) for _ in scenes),
+    )  # fmt: skip
+
+
+def _swapped(probe: Probe, layers: tuple[int, ...]) -> tuple[Any, Any]:
+    """What the judge reads in the sources' pictures, and once some layers read the targets."""
+    import torch
+
+    from kledit_lite import inside
+    from kledit_lite.inside.swaps import text_at_sites
+
+    pipe, how, n = studio().pipe, sampling(), len(probe)
+    sites = inside.cross_attention_sites(pipe.unet)
+    text = inside.encode_prompts(pipe, probe.sources)
+    bank = torch.cat([
+        text.hidden, inside.encode_prompts(pipe, probe.targets).hidden,
+        inside.encode_prompts(pipe, [""]).hidden,
+    ])  # fmt: skip
+    read = torch.arange(n).repeat(len(sites), 1)  # (L, N)
+    read[list(layers)] += n
+    rows = torch.cat([torch.full_like(read, 2 * n), read], dim=1)
+    z = inside.latents_for(pipe, list(probe.seeds))
+    before = inside.sample(pipe, text, z, how)
+    with text_at_sites(pipe.unet, sites, bank, rows):
+        after = inside.sample(pipe, text, z, how)
+    judge = studio().judge
+    return judge.read(inside.decode(pipe, before)), judge.read(inside.decode(pipe, after))
+
+
+def _layers(said: Any, there: int) -> tuple[int, ...]:
+    """The layers that an answer names."""
+    try:
+        layers = tuple(int(x) for x in said)
+    except (TypeError, ValueError, OverflowError):
+        raise Wrong("return a tuple of layer numbers, such as (3, 4, 5, 6)") from None
+    if not 1 <= len(set(layers)) == len(layers) <= MOST:
+        raise Wrong(f"name one to {MOST} different layers, not {len(layers)}")
+    if min(layers) < 0 or max(layers) >= there:
+        raise Wrong(f"layers are numbered 0 to {there - 1}")
+    return layers
+
+
+@exercise(
+    "locogen-d",
+    "Predict, then find",
+    difficulty="hard",
+    minutes=30,
+    prompt="""
+    `p` is the chapter's scenario, and `probe` holds four prompt pairs that differ in one attribute:
+    a style, an object, or a place. Predict where it is read; then, with the library, write
+    `find(p, probe)`: at most four layers, adjacent or not, that put the target's attribute in the
+    place of the source's. Your search may spend 600 rows of the UNet, and the checker counts them.
+    It tries your layers on new prompts: what was removed, what arrived, what was kept? Check it:
+    `check("locogen-d", find)`.
+    """,
+    hints=(
+        "One set on four prompts in four steps takes 2 x 4 x 4 = 32 rows. All 91 sets of two "
+        "pieces are too many, the 13 windows are not. Is a window enough for every style?",
+        "locate.plan(p.pipe, probe, inside.Sampling(steps=4, guidance=3.0)) once; then "
+        "locate.score_sets(work, sets, score).best; the score is low where the target came.",
+        "sets = [*locate.windows(16, 4), (0, 1, 14, 15)]; "
+        "score = margin_scorer(p.clip, probe.sources, probe.targets).",
+    ),
+)
+def check_find(answer: Any, rng: np.random.Generator) -> str | None:
+    """A painter and an object or a place, drawn; what the layers do to new pictures."""
+    from kledit_lite.world import OBJECTS, PLACES, STYLES
+
+    if not callable(answer):
+        call(answer)
+    p, told = studio(), []
+    kinds = {"object": OBJECTS, "place": PLACES}
+    other = str(rng.choice(list(kinds)))
+    painters = [s for s in STYLES[1:] if s != "van gogh"]  # four layers are too few for him
+    drawn = {"style": [str(rng.choice(painters)), "photo"],
+             other: [str(v) for v in rng.choice(list(kinds[other]), 2, replace=False)]}  # fmt: skip
+    for factor, (old, new) in drawn.items():
+        probe = _probe(factor, old, new, 4, rng)
+        with within(p.pipe.unet, ROWS) as spent:
+            layers = _layers(call(answer, p, probe), 16)
+        told.append(f"{old} to {new} by {spent[0]} rows")
+        before, after = _swapped(_probe(factor, old, new, ASKED, rng), layers)
+        left = int((after[factor] == p.code(factor, old)).sum())
+        came = int((after[factor] == p.code(factor, new)).sum())
+        rest = tuple(f for f in ("object", "place", "style") if f != factor)
+        kept = int(same(before, after, rest).sum())
+        named = ", ".join(map(str, sorted(layers)))
+        if left > 2:
+            one_end = factor == "style" and max(layers) - min(layers) < MOST
+            more = (
+                "a window of adjacent layers reaches one end at most; try a set with a gap"
+                if one_end
+                else f"that is not where this model reads the {factor}"
+            )
+            raise Wrong(
+                f"with layers {named} {old} is still there in {left} of {ASKED} new pictures; "
+                f"{more}"
+            )
+        if came < 4:
+            raise Wrong(
+                f"with layers {named} {old} has left, but {new} arrived in {came} of {ASKED} new "
+                "pictures only; removed is not arrived, so score against the target, too"
+            )
+        if kept < 4:
+            raise Wrong(
+                f"{kept} of {ASKED} new pictures keep the rest, the {' and the '.join(rest)}"
+            )
+    return f"right: {', '.join(told)}"

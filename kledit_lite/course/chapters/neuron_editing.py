@@ -1,13 +1,15 @@
-"""Exercises: z-scores, dropped neurons, how many are enough."""
+"""Exercises: z-scores, dropped neurons, how many are enough, and one painter's own neurons."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
 from kledit_lite.course.checks import Wrong, exercise
 from kledit_lite.course.oracle import array_of, call, close, compare
+from kledit_lite.course.studio import same, sampling, studio
 
 
 def z_scores(x: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -166,3 +168,152 @@ def check_fewest(answer: Any, rng: np.random.Generator) -> str | None:
             int(c[(r >= x) & (k >= x)][0]) if ((r >= x) & (k >= x)).any() else -1,
     })  # fmt: skip
     return None
+
+
+OWN, EACH, SHARE = 6, 2, 4
+"""New pictures by the painter who is to go and by each other; one neuron in SHARE may be held."""
+PAINTERS = ("seurat", "mondrian", "durer", "tiffany")
+"""Whom the chapter's own neurons remove from most pictures; it fails for the two others."""
+
+
+def _matrices() -> dict[str, Any]:
+    """The modules of keys and values by the names of their weights."""
+    from kledit_lite import inside
+
+    unet = studio().pipe.unet
+    sites = inside.cross_attention_sites(unet)
+    names = [f"{site.name}.{p}" for site in sites for p in ("to_k", "to_v")]
+    return {f"unet.{name}.weight": unet.get_submodule(name) for name in names}
+
+
+def _chosen(said: Any) -> dict[str, np.ndarray]:
+    """The neurons that an answer names, by matrix.
+
+    Raises:
+        Wrong: not a choice of at most one in `SHARE` of the neurons of each matrix.
+    """
+    if not isinstance(said, Mapping):
+        raise Wrong(
+            "return a dictionary from the name of a matrix to its neurons, as scores.top(k) does; "
+            f"this is a {type(said).__name__}"
+        )
+    matrices, found = _matrices(), {}
+    for name, neurons in said.items():
+        if name not in matrices:
+            raise Wrong(f"{str(name)[:60]!r} is no key or value matrix of a cross-attention layer")
+        try:
+            numbers = np.asarray(neurons, float).ravel()
+        except (TypeError, ValueError):
+            raise Wrong("neurons are numbers") from None
+        there = len(matrices[name].weight)
+        if not np.isin(numbers, np.arange(there)).all():
+            raise Wrong(f"the neurons of {name} are numbered 0 to {there - 1}")
+        different = np.unique(numbers.astype(int))
+        if len(different) > there // SHARE:
+            raise Wrong(
+                f"you hold {len(different)} of the {there} neurons of {name}; at most a quarter, "
+                f"{there // SHARE}"
+            )
+        if len(different):
+            found[name] = different
+    if not found:
+        raise Wrong("you named no neurons")
+    return found
+
+
+def _means(painter: str, names: list[str]) -> dict[str, Any]:
+    """What each neuron says on average at the end token of photos, by matrix."""
+    import torch
+
+    from kledit_lite import inside
+
+    p, matrices = studio(), _matrices()
+    photos = list(p.ask.probe("style", painter, 40, seed=300).targets)
+    with torch.no_grad():
+        hidden = inside.encode_prompts(p.pipe, photos).hidden
+        ends = [inside.end_position(p.pipe.tokenizer, text) for text in photos]
+        x = hidden[range(len(photos)), ends]
+        return {name: matrices[name](x).mean(dim=0) for name in names}
+
+
+def _readings(painter: str, rng: np.random.Generator, held: dict[str, np.ndarray]) -> Any:
+    """What the judge reads in new pictures, his and then the others', before and with the hold."""
+    import torch
+
+    from kledit_lite import inside
+    from kledit_lite.inside.hooks import edit
+
+    p, matrices, means = studio(), _matrices(), _means(painter, list(held))
+    prompts: list[str] = []
+    seeds: list[int] = []
+    for name in (painter, *(s for s in p.painters if s != painter)):
+        n = EACH if prompts else OWN
+        asks = p.ask.probe("style", name, n, seed=int(rng.integers(1 << 20)))
+        prompts += asks.sources
+        seeds += asks.seeds
+
+    def hold(name: str) -> Callable[[Any], Any]:
+        def conditional(out: Any) -> Any:
+            new, at = out.clone(), torch.from_numpy(held[name])
+            new[len(out) // 2 :, :, at] = means[name][at]
+            return new
+
+        return conditional
+
+    before = p.judge.read(inside.paint(p.pipe, prompts, seeds, sampling()))
+    with edit(p.pipe.unet, {matrices[name]: hold(name) for name in held}):
+        after = p.judge.read(inside.paint(p.pipe, prompts, seeds, sampling()))
+    return before, after
+
+
+@exercise(
+    "neuron-editing-d",
+    "One painter's own neurons",
+    difficulty="hard",
+    minutes=30,
+    prompt="""
+    With the library, write `choose(p, painter, others)`: `p` is the chapter's scenario, `painter`
+    is to go and the `others` are to stay. Return a dictionary from the name of a key or value
+    matrix to the numbers of its neurons, as `NeuronScores.top` does; at most a quarter of those of
+    each matrix. The checker draws the painter, holds your neurons at what they say on average of
+    photos, paints new prompts by all six, and asks its judge who is left. Check it:
+    `check("neuron-editing-d", choose)`.
+    """,
+    hints=(
+        "A neuron that tells one painter from a photo may tell all of them from a photo.",
+        'pairs = p.ask.probe("style", s, 60, seed=900); edit.neuron_scores(p.pipe, pairs.sources, '
+        'pairs.targets, layers, position="end"), for the painter and for each of the others.',
+        "own.against(theirs).top(20), in the first and the last three layers.",
+    ),
+)
+def check_choose(answer: Any, rng: np.random.Generator) -> str | None:
+    """A painter, drawn; who is left in new pictures while the chosen neurons are held."""
+    if not callable(answer):
+        call(answer)
+    p = studio()
+    painter = str(rng.choice(PAINTERS))
+    others = tuple(s for s in p.painters if s != painter)
+    held = _chosen(call(answer, p, painter, others))
+    before, after = _readings(painter, rng, held)
+    had = before["style"][:OWN] == p.code("style", painter)
+    left = int((after["style"][:OWN][had] == p.code("style", painter)).sum())
+    kept = int(same(before, after, ("object", "place"))[:OWN].sum())
+    spared = int(same(before, after, ("style",))[OWN:].sum())
+    n, near = int(had.sum()), EACH * len(others)
+    if 2 * left > n:
+        raise Wrong(
+            f"{left} of {n} new pictures still show {painter}: these neurons, or their layers, do "
+            "not carry him; styles are read at both ends of the network"
+        )
+    if 5 * spared < 4 * near:
+        raise Wrong(
+            f"{painter} is gone, and so are others: {spared} of their {near} new pictures keep the "
+            "style; a neuron that tells a painter from a photo may tell them all, so compare its "
+            "score with that for other painters"
+        )
+    if kept < OWN - 1:
+        raise Wrong(f"object and place are as before in {kept} of {OWN} new pictures only")
+    return (
+        f"right: {painter} removed from {n - left} of {n} new pictures, object and place kept in "
+        f"{kept} of {OWN}, the others' style in {spared} of {near}"
+    )

@@ -1,0 +1,136 @@
+"""The painter that checkers try answers on: the painted world's, whatever the profile."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from kledit_lite.course.checks import Wrong
+
+if TYPE_CHECKING:
+    from kledit_lite.inside.sampler import Sampling
+    from kledit_lite.models.scenarios import Painting
+
+Readings = dict[str, np.ndarray]
+"""What a judge reads, as a map from factor to (N,) labels."""
+
+
+@lru_cache(maxsize=1)
+def studio() -> Painting:
+    """The scenario that the chapters on painters have in profile lite, loaded once.
+
+    Example:
+        >>> studio().source
+        'zoo:paint-tiny'
+    """
+    from kledit_lite import zoo
+    from kledit_lite.models.judges import PaintedJudge
+    from kledit_lite.models.scenarios.painted import PaintedPrompts
+    from kledit_lite.models.scenarios.painting import EXAMPLES, Painting
+
+    return Painting(
+        "lite", "zoo:paint-tiny", "", True, zoo.load_pipeline("paint-tiny"), zoo.load_clip(),
+        PaintedJudge(zoo.load_judge()), PaintedPrompts(), EXAMPLES,
+    )  # fmt: skip
+
+
+def sampling() -> Sampling:
+    """How checkers paint: four steps, at which the judge reads clean pictures right."""
+    from kledit_lite.inside.sampler import Sampling
+
+    return Sampling(steps=4, guidance=3.0, batch=24)
+
+
+def same(before: Readings, after: Readings, factors: tuple[str, ...]) -> np.ndarray:
+    """(N,) bool: every one of the factors is read as before.
+
+    Args:
+        before: readings of N pictures.
+        after: readings of the same pictures, changed.
+        factors: which to compare.
+
+    Example:
+        >>> same({"a": np.array([1, 2])}, {"a": np.array([1, 3])}, ("a",)).tolist()
+        [True, False]
+    """
+    return np.logical_and.reduce([after[f] == before[f] for f in factors])
+
+
+@contextmanager
+def put_back(*modules: Any) -> Iterator[Callable[[], list[str]]]:
+    """Give the modules their weights back at the end, whatever happens inside.
+
+    Args:
+        modules: torch modules, such as a pipeline's UNet and text encoder.
+
+    Yields:
+        A function that names the weights which are not what they were, bit for bit.
+
+    Example:
+        >>> import torch
+        >>> net = torch.nn.Linear(1, 1)
+        >>> with put_back(net) as changed:
+        ...     _ = net.weight.data.add_(1)
+        ...     print(changed())
+        ['weight']
+        >>> changed()
+        []
+    """
+    import torch
+
+    weights = [(name, w) for m in modules for name, w in m.named_parameters()]
+    before = [w.detach().clone() for _, w in weights]
+
+    def changed() -> list[str]:
+        pairs = zip(weights, before, strict=True)
+        return [name for (name, w), old in pairs if not torch.equal(w, old)]
+
+    try:
+        yield changed
+    finally:
+        with torch.no_grad():
+            for (_, w), old in zip(weights, before, strict=True):
+                w.copy_(old)
+
+
+@contextmanager
+def within(unet: Any, most: int) -> Iterator[list[int]]:
+    """Count the rows that go through a UNet, and stop whoever spends more than there are.
+
+    Args:
+        unet: the denoiser.
+        most: rows that may be spent.
+
+    Yields:
+        A list of one number, the rows spent so far.
+
+    Raises:
+        Wrong: more rows than that.
+
+    Example:
+        >>> import torch
+        >>> net = torch.nn.Linear(1, 1)
+        >>> with within(net, 5) as spent:
+        ...     _ = net(torch.ones(3, 1))
+        >>> spent
+        [3]
+    """
+    from kledit_lite.inside.hooks import edit
+
+    spent = [0]
+
+    def count(x: Any) -> Any:
+        spent[0] += len(x)
+        if spent[0] > most:
+            raise Wrong(
+                f"your search has spent its {most} rows of the UNet; a set of layers on one prompt "
+                "costs two rows per step, so try fewer sets, prompts or steps"
+            )
+        return x
+
+    with edit(unet, {unet: count}, at="input"):
+        yield spent
