@@ -20,7 +20,7 @@ from kledit_lite.inside import (
 )
 from kledit_lite.models import miniatures, profiles
 from kledit_lite.models.external import load_external_clip, load_external_encoder
-from kledit_lite.models.miniatures import tokenizers
+from kledit_lite.models.miniatures import painters, tokenizers
 from kledit_lite.models.pipelines import check_index, open_pipeline
 from kledit_lite.models.writers import open_writer
 
@@ -79,6 +79,25 @@ def test_pipelines_paint_at_an_odd_size_what_the_prompt_says(pipes, name):
     assert off < 1e-3 and apart > 4 * off  # a row's sums depend on the batch in their last digits
     images = decode(pipe, z)
     assert images.shape == (3, 136, 136, 3) and images.dtype == np.uint8 and images.std() > 1
+
+
+@pytest.mark.parametrize(("name", "numbers", "side"), [
+    ("sd-1.5", 859_520_964, 64), ("sd-2.1", 865_910_724, 96), ("sdxl", 2_567_463_684, 128),
+])  # fmt: skip
+def test_in_full_they_have_the_published_widths(name, numbers, side):
+    with torch.device("meta"):
+        unet = painters.unet(name, full=True)
+    assert sum(p.numel() for p in unet.parameters()) == numbers
+    assert unet.config.sample_size == side and len(cross_attention_sites(unet)) == LAYERS[name][0]
+
+
+@pytest.mark.parametrize(
+    ("kind", "numbers"), [("clip-l", 123_060_480), ("openclip-g", 694_659_840)]
+)
+def test_in_full_the_text_encoders_do_too(kind, numbers):
+    with torch.device("meta"):
+        encoder = painters._text(kind, full=True, projected=kind != "clip-l")
+    assert sum(p.numel() for p in encoder.parameters()) == numbers
 
 
 def test_weights_are_the_same_each_time_and_random_numbers_are_put_back(pipes):

@@ -9,6 +9,8 @@ from kledit_lite.models.miniatures.tokenizers import CONTEXT, clip_tokenizer
 
 SIDE = 17
 """Side of the latents, odd, so that no code may count on halves; pictures have 136 pixels."""
+SIDES = {"sd-1.5": 64, "sd-2.1": 96, "sdxl": 128}
+"""Published sides of the latents."""
 SHRINK = 32
 """Published widths are divided by this."""
 
@@ -46,27 +48,30 @@ TEXTS: dict[str, dict[str, Any]] = {
 BETAS = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear"}
 
 
-def build(name: str) -> Any:
-    """A pipeline by its name, on the CPU, in float32; the same weights each time.
+def build(name: str, full: bool = False) -> Any:
+    """A pipeline by its name, on the CPU, in float32; the same random weights each time.
 
     Args:
         name: ``"sd-1.5"``, ``"sd-2.1"`` or ``"sdxl"``.
+        full: The published widths of UNet and text encoders, and the published side of the
+            latents. The autoencoder stays narrow: the methods here act before it.
 
     Example:
         >>> build("sd-1.5").unet.config.block_out_channels
         (16, 32, 64, 64)
 
-    Cost: a second, and 10 MB (SDXL: 40 MB).
+    Cost: a second, and 10 MB (SDXL: 40 MB); in full 15 seconds, and 4 GB (SDXL: 14 GB).
     """
     import diffusers
 
     with seeded(name):
-        unet = _unet(name)
+        denoiser = unet(name, full)
         vae = _vae(0.13025 if name == "sdxl" else 0.18215, name == "sdxl")
         if name == "sdxl":
-            first, second = _text("clip-l"), _text("openclip-g", projected=True)
+            first = _text("clip-l", full)
+            second = _text("openclip-g", full, projected=True)
             pipe = diffusers.StableDiffusionXLPipeline(
-                vae=vae, unet=unet, text_encoder=first, text_encoder_2=second,
+                vae=vae, unet=denoiser, text_encoder=first, text_encoder_2=second,
                 tokenizer=clip_tokenizer(), tokenizer_2=clip_tokenizer("!"),
                 scheduler=diffusers.EulerDiscreteScheduler(
                     **BETAS, steps_offset=1, timestep_spacing="leading"
@@ -76,7 +81,8 @@ def build(name: str) -> Any:
         else:
             old = name == "sd-1.5"
             pipe = diffusers.StableDiffusionPipeline(
-                vae=vae, unet=unet, text_encoder=_text("clip-l" if old else "openclip-h"),
+                vae=vae, unet=denoiser,
+                text_encoder=_text("clip-l" if old else "openclip-h", full),
                 tokenizer=clip_tokenizer() if old else clip_tokenizer("!"),
                 scheduler=_pndm() if old else _ddim(),
                 safety_checker=None, feature_extractor=None, requires_safety_checker=False,
@@ -85,19 +91,29 @@ def build(name: str) -> Any:
     return pipe
 
 
-def _unet(name: str) -> Any:
+def unet(name: str, full: bool = False) -> Any:
+    """The UNet alone, from torch's random numbers, on its default device.
+
+    Args:
+        name: As in `build`.
+        full: As in `build`.
+
+    Example:
+        >>> import torch
+        >>> with torch.device("meta"):  # shapes without weights
+        ...     unet("sdxl", full=True).config.block_out_channels
+        (320, 640, 1280)
+    """
     from diffusers import UNet2DConditionModel
 
-    config = dict(UNETS[name])
-    for key in WIDTHS:
-        if key in config:
-            config[key] = _narrow(config[key], SHRINK)
-    groups = 5
-    if name == "sd-1.5":  # eight heads at every width
-        config["block_out_channels"] = _narrow(UNETS[name]["block_out_channels"], 20)
-        groups = 8
-    made = UNet2DConditionModel(sample_size=SIDE, norm_num_groups=groups, **config)
-    return made.eval().requires_grad_(False)
+    config = {"sample_size": SIDES[name], **UNETS[name]}
+    if not full:
+        small = {key: _narrow(config[key], SHRINK) for key in WIDTHS if key in config}
+        config |= {"sample_size": SIDE, "norm_num_groups": 5, **small}
+        if name == "sd-1.5":  # eight heads at every width
+            widths = _narrow(UNETS[name]["block_out_channels"], 20)
+            config |= {"block_out_channels": widths, "norm_num_groups": 8}
+    return UNet2DConditionModel(**config).eval().requires_grad_(False)
 
 
 def _narrow(width: Any, by: int) -> Any:
@@ -117,11 +133,11 @@ def _vae(scale: float, upcast: bool) -> Any:
     return made.eval().requires_grad_(False)
 
 
-def _text(kind: str, projected: bool = False) -> Any:
+def _text(kind: str, full: bool, projected: bool = False) -> Any:
     import transformers
 
     config = dict(TEXTS[kind])
-    for key in ("hidden_size", "projection_dim"):
+    for key in () if full else ("hidden_size", "projection_dim"):
         config[key] //= SHRINK
     made = transformers.CLIPTextConfig(
         **config, intermediate_size=4 * config["hidden_size"], vocab_size=49408,
