@@ -136,7 +136,7 @@ def exercises(chapter: str | None = None) -> list[Exercise]:
 
     Example:
         >>> [e.id for e in exercises("alignment")]
-        ['alignment-a', 'alignment-b', 'alignment-c']
+        ['alignment-a', 'alignment-b', 'alignment-c', 'alignment-d']
     """
     _load(chapter)
     found = [REGISTRY[k] for k in sorted(REGISTRY) if chapter in (None, REGISTRY[k].chapter)]

@@ -1,4 +1,4 @@
-"""Exercises: the aligner's bias, R2 by hand, retained accuracy and direction."""
+"""Exercises: the aligner's bias, R2 by hand, retained accuracy, direction, and broken pairs."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from kledit_lite.course import pictures
 from kledit_lite.course.checks import Wrong, exercise
 from kledit_lite.course.oracle import array_of, call, compare
 
@@ -220,3 +221,98 @@ def direction_and_retained(answer: Any, rng: np.random.Generator) -> str | None:
     })  # fmt: skip
     array_of(call(ratio, *cases[0]), (), "retained accuracy")
     return None
+
+
+_GIVEN, _BROKEN, _SHARE = pictures.N, 60, 0.7
+_FEW = (("resnet-tiny", "vit-tiny"), ("resnet-tiny", "clip-tiny"), ("simclr-tiny", "scene-tiny"))
+_MANY = (("vit-tiny", "resnet-tiny"), ("clip-tiny", "resnet-tiny"), ("vit-deep", "vit-tiny"))
+
+
+def mixed_up(
+    rng: np.random.Generator, names: tuple[str, str]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Features of two encoders, (N, d_s) and (N, d_t), and the rows whose target is another's."""
+    rows = rng.permutation(_GIVEN)
+    source, target = (pictures.features(name)[rows] for name in names)
+    broken = rng.choice(_GIVEN, _BROKEN, replace=False)
+    target[broken] = target[np.roll(broken, 1)]
+    return source, target, broken
+
+
+def _worst(source: np.ndarray, target: np.ndarray, k: int, ridge: float = 0.0) -> np.ndarray:
+    """The k rows that the map fitted on all of them translates worst."""
+    x, y = source - source.mean(axis=0), target - target.mean(axis=0)
+    system = x.T @ x + ridge * np.eye(x.shape[1])
+    missed = y - x @ np.linalg.lstsq(system, x.T @ y, rcond=None)[0]
+    return np.argsort(-(missed**2).sum(axis=1))[:k]
+
+
+@exercise(
+    "alignment-d",
+    "Which pairs are broken?",
+    difficulty="hard",
+    minutes=30,
+    prompt="""
+    Two shipped encoders have read the same 300 pictures, but 60 rows of `target` were mixed up
+    among themselves: they belong to another picture. Write `broken(source, target, k)` with the
+    library: the `k` row numbers that are most likely broken. No label is given. The checker knows
+    the rows: of those that you name, 70% must be broken. It tries an encoder with nearly as many
+    features as there are pictures, too. Check it: `check("alignment-d", broken)`.
+    """,
+    hints=(
+        "Fit an aligner on all pairs. A broken pair is one that it translates badly.",
+        "With 192 features for 300 pictures, a map without a ridge passes near the broken pairs, "
+        "too.",
+        "align.choose_ridge(source, target, (1.0, 10.0, 100.0, 1e3)), then fit_aligner with it; "
+        "sort by the squared distance of aligner(source) from target.",
+    ),
+)
+def broken_pairs(answer: Any, rng: np.random.Generator) -> str | None:
+    """Two pairs of encoders, one with nearly as many features as pictures."""
+    if not callable(answer):
+        call(answer)
+    shares = []
+    for pairs in (_FEW, _MANY):
+        names = pairs[int(rng.integers(len(pairs)))]
+        source, target, broken = mixed_up(rng, names)
+        said = call(answer, source, target, _BROKEN)
+        rows = _row_numbers(said)
+        share = float(np.isin(rows, broken).mean())
+        shares.append(share)
+        if share >= _SHARE:
+            continue
+        way = f"from {names[0]} to {names[1]}, {share:.0%} of the rows that you name are broken"
+        if share < 0.05:
+            raise Wrong(f"{way}; those are the pairs that fit best, and the worst are asked for")
+        if np.isin(rows, _worst(source, target, _BROKEN)).mean() > 0.9:
+            raise Wrong(
+                f"{way}: with {source.shape[1]} features for {_GIVEN} pictures, least squares "
+                "bends towards the broken pairs as well; a ridge keeps it from that"
+            )
+        if share < 0.35:
+            raise Wrong(
+                f"{way}, and guessing gets {_BROKEN / _GIVEN:.0%}; compare each target with where "
+                "an aligner sends its source"
+            )
+        raise Wrong(f"{way}, and {_SHARE:.0%} are asked for; another ridge may do better")
+    return f"right, {shares[0]:.0%} and {shares[1]:.0%} of the rows that you name are broken"
+
+
+def _row_numbers(said: Any) -> np.ndarray:
+    """Different rows, as many as are broken."""
+    if said is None:
+        raise Wrong("your function returned nothing; end it with return")
+    try:
+        rows = np.asarray(said)
+        numbers = rows.astype(float)
+    except (TypeError, ValueError):
+        raise Wrong("return row numbers") from None
+    if rows.dtype == bool or rows.shape == (_GIVEN,):
+        raise Wrong(f"return k row numbers, not one value for each of the {_GIVEN} rows")
+    if rows.ndim != 1 or not np.isfinite(numbers).all() or (numbers != numbers.round()).any():
+        raise Wrong("return row numbers, a list of whole numbers")
+    if len(set(numbers.tolist())) != _BROKEN or len(numbers) != _BROKEN:
+        raise Wrong(f"return {_BROKEN} different rows, not {len(set(numbers.tolist()))}")
+    if numbers.min() < 0 or numbers.max() >= _GIVEN:
+        raise Wrong(f"rows run from 0 to {_GIVEN - 1}")
+    return numbers.astype(int)

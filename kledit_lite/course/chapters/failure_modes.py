@@ -1,7 +1,11 @@
-"""Exercises: how many errors a mode needs, minimality, and modes by chance."""
+"""Exercises: how many errors a mode needs, minimality, modes by chance, and a broken classifier."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterable
+from functools import lru_cache
+from importlib.resources import files
 from itertools import combinations
 from math import ceil, comb
 from typing import Any
@@ -179,4 +183,140 @@ def by_chance(answer: Any, rng: np.random.Generator) -> str | None:
         "that is the chance that any set at all does it; the expected number is asked for":
             lambda m, n, r, e: 1 - (1 - modes_by_chance(1, n, r, e)) ** m,
     }, tolerance=1e-6)  # fmt: skip
+    return None
+
+
+@lru_cache(maxsize=1)
+def _sound() -> tuple[np.ndarray, np.ndarray, tuple[str, ...], np.ndarray]:
+    """Of the shipped album: objects (N,), whether `sound-tiny` is right, tags, has (N, T)."""
+    from kledit_lite.world import OBJECTS, sample_scenes
+
+    with np.load(files("kledit_lite") / "failures" / "albums" / "seen.npz") as album:
+        about, said = json.loads(str(album["about"])), album["sound-tiny"].astype(int)
+    scenes = sample_scenes(about["n"], about["seed"], "all")
+    labels = np.array([OBJECTS.index(s.object) for s in scenes])
+    names = [t for kind in _kinds() for t in kind]
+    has = np.zeros((len(scenes), len(names)), bool)
+    for row, scene in zip(has, scenes, strict=True):
+        shown = [scene.place, scene.style, _COUNTS[scene.count - 1]]
+        row[[names.index(t) for t in shown + [scene.colour] * scene.shows_colour]] = True
+    return labels, said == labels, tuple(names), has
+
+
+_COUNTS = ("one", "two", "three")
+
+
+def _kinds() -> tuple[tuple[str, ...], ...]:
+    """The tags: a picture shows one of each kind at most."""
+    from kledit_lite.world import COLOURS, PLACES, STYLES
+
+    return COLOURS, PLACES, STYLES, _COUNTS
+
+
+Table = tuple[tuple[str, ...], np.ndarray, np.ndarray, tuple[str, ...], np.ndarray]
+"""Classes, labels (N,), whether the answers are right (N,), tags, which tags are shown (N, T)."""
+
+
+def _shown(table: Table, label: str, tags: Iterable[str]) -> np.ndarray:
+    """Whether a picture is of the class and shows all of the tags, (N,)."""
+    classes, labels, _, names, has = table
+    return (labels == classes.index(label)) & has[:, [names.index(t) for t in tags]].all(axis=1)
+
+
+def _overlap(a: np.ndarray, b: np.ndarray) -> float:
+    """Intersection over union of two sets of pictures, as flags."""
+    return float((a & b).sum() / max((a | b).sum(), 1))
+
+
+def broken_answers(rng: np.random.Generator, size: int) -> tuple[Table, str, tuple[str, ...]]:
+    """Answers about three objects, broken where a class shows some tags: table, class and tags.
+
+    Three pictures of five are wrong where two tags hold, nearly all of them where three do.
+    """
+    from kledit_lite.world import OBJECTS
+
+    labels, right, tags, has = _sound()
+    kept = np.sort(rng.choice(len(OBJECTS), 3, replace=False))
+    rows = np.isin(labels, kept)
+    classes = tuple(OBJECTS[c] for c in kept)
+    table = classes, np.searchsorted(kept, labels[rows]), right[rows], tags, has[rows]
+    while True:
+        label = str(rng.choice(classes))
+        kinds = rng.choice(4, size, replace=False)
+        words = tuple(str(rng.choice(_kinds()[k])) for k in kinds)
+        where = _shown(table, label, words)
+        if 40 * (4 - size) <= where.sum() <= 300:
+            break
+    table[2][where & (rng.random(len(where)) < (0.6 if size == 2 else 0.95))] = False
+    return table, label, words
+
+
+def _misleading(rng: np.random.Generator) -> tuple[Table, str, tuple[str, ...]]:
+    """A draw in which a small part of the broken pictures looks worse than all of them."""
+    while True:
+        table, label, tags = broken_answers(rng, 2)
+        where, (_, _, right, names, _) = _shown(table, label, tags), table
+        parts = [_shown(table, label, (*tags, t)) for t in names if t not in tags]
+        if any(
+            p.sum() >= 30 and _overlap(p, where) < 0.5
+            and right[p].mean() <= right[where].mean() - 0.1
+            for p in parts
+        ):  # fmt: skip
+            return table, label, tags
+
+
+@exercise(
+    "failure-modes-d",
+    "What was broken?",
+    difficulty="hard",
+    minutes=30,
+    prompt="""
+    The checker takes what `sound-tiny` said of some 15,000 pictures of three objects, and makes
+    answers wrong for one class and one set of two or three tags: not always, but far more often
+    than elsewhere. Write `broken(classes, labels, correct, tags, has)` with the library; these are
+    the parts of a `failures.TagTable`. Return the class and the tags, such as
+    `("boat", ("city", "durer"))`. A set of tags is right if it covers the same pictures, with an
+    intersection over union of a half or more. Check it: `check("failure-modes-d", broken)`.
+    """,
+    hints=(
+        "failures.find_modes(failures.TagTable(classes, labels, correct, tags, has)).table has a "
+        "row for each mode. Which row do you trust most?",
+        "The lowest accuracy may be that of a few pictures. `high` is the upper end of an interval "
+        "for the accuracy, which is wide where pictures are few.",
+        "Take the row with the largest class_accuracy - high; return its class and its tags.",
+    ),
+)
+def broken(answer: Any, rng: np.random.Generator) -> str | None:
+    """A pair of tags in which the lowest accuracy misleads, and a set of three."""
+    if not callable(answer):
+        call(answer)
+    for table, label, tags in (_misleading(rng), broken_answers(rng, 3)):
+        said = call(answer, *table)
+        try:
+            named, words = said
+            words = (words,) if isinstance(words, str) else tuple(words)
+        except (TypeError, ValueError):
+            raise Wrong('return a class and tags, such as ("boat", ("city", "durer"))') from None
+        if named not in table[0]:
+            raise Wrong(f"there is no class {named!r}; the classes are {', '.join(table[0])}")
+        if not words or (unknown := [t for t in words if t not in table[3]]):
+            raise Wrong(f"there is no tag {unknown[0]!r}" if words else "name at least one tag")
+        found, truth = _shown(table, named, words), _shown(table, label, tags)
+        if _overlap(found, truth) >= 0.5:
+            continue
+        where = f"{named}: {' + '.join(words)}"
+        if named != label:
+            raise Wrong(f"{where} is another class's weakness, or chance; nothing was broken there")
+        if found.any() and truth[found].all():
+            raise Wrong(
+                f"{where} is only a part of what was broken, {found.sum()} of {truth.sum()} "
+                "pictures; where pictures are few, a very low accuracy may be chance: ask which "
+                "drop is certain"
+            )
+        if found[truth].all():
+            raise Wrong(
+                f"{where} holds everything that was broken and much that was not, {found.sum()} "
+                f"pictures for {truth.sum()}; look for a set that is worse still"
+            )
+        raise Wrong(f"nothing was broken at {where}; what it has of errors comes from elsewhere")
     return None

@@ -1,4 +1,4 @@
-"""Exercises: a concept vector, contributions to a logit, a query with a negation."""
+"""Exercises: a concept vector, contributions to a logit, a negation, an encoder put to words."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from kledit_lite.core.arrays import unit_rows
+from kledit_lite.course import pictures
 from kledit_lite.course.checks import Wrong, exercise
 from kledit_lite.course.oracle import array_of, call, close, compare
 
@@ -233,3 +234,95 @@ def _mask(value: Any, n: int) -> np.ndarray:
 
 def _boolean(a: np.ndarray) -> bool:
     return isinstance(a.flat[0], (bool, np.bool_))
+
+
+_FRESH, _LEAST = 80, 0.8
+
+
+def put_to_words(rng: np.random.Generator, name: str) -> tuple[tuple[Any, ...], np.ndarray]:
+    """What the student is given, an encoder's pictures and words in a drawn order; the answers."""
+    from kledit_lite.world import OBJECTS
+
+    order, rows = rng.permutation(len(OBJECTS)), rng.permutation(pictures.N)
+    x, y = pictures.features(name)[rows], pictures.features("clip-tiny")[rows]
+    truth = np.argsort(order)[pictures.painted().factor("object")[rows]]
+    words = [OBJECTS[i] for i in order]
+    seen, fresh = slice(None, -_FRESH), slice(-_FRESH, None)
+    return (pictures.clip().encode_text, x[seen], y[seen], words, x[fresh]), truth[fresh]
+
+
+def _named(case: tuple[Any, ...], without_ridge: bool = True) -> np.ndarray:
+    """The words' cosines with fresh pictures, (M, K), translated by least squares."""
+    encode_text, x, y, words, fresh = case
+    system = (x - x.mean(axis=0)).T @ (x - x.mean(axis=0))
+    system += (0.0 if without_ridge else 100.0) * np.eye(x.shape[1])
+    w = np.linalg.lstsq(system, (x - x.mean(axis=0)).T @ (y - y.mean(axis=0)), rcond=None)[0]
+    vectors = unit_rows(encode_text([f"an image of {a}" for a in words]))
+    return unit_rows((fresh - x.mean(axis=0)) @ w + y.mean(axis=0)) @ vectors.T
+
+
+@exercise(
+    "text-to-concept-d",
+    "Put an encoder to words",
+    difficulty="hard",
+    minutes=30,
+    prompt="""
+    An encoder of the zoo that never met a sentence has read pictures: `seen` (N, d) and, once more,
+    `fresh` (M, d). `seen_by_clip` (N, 128) is what `clip-tiny` says of the pictures in `seen`, in
+    the same order. Write `name(encode_text, seen, seen_by_clip, words, fresh)` with the library:
+    for every fresh picture the number of the word, counted from 0 in the order of `words`, that
+    names its object. No label is given. The checker knows the objects, tries two encoders, and asks
+    for 80% of 80 fresh pictures. Check it: `check("text-to-concept-d", name)`.
+    """,
+    hints=(
+        "Fit an aligner from `seen` to `seen_by_clip`, and translate `fresh` with it.",
+        "With 192 features for 220 pictures, use a ridge: align.choose_ridge(seen, seen_by_clip).",
+        "bank = align.ConceptBank.build(encode_text, {w: w for w in words}); then "
+        "align.zero_shot(aligner(fresh), bank).",
+    ),
+)
+def put_encoder_to_words(answer: Any, rng: np.random.Generator) -> str | None:
+    """An encoder with nearly as many features as pictures, and one as wide as CLIP or narrower."""
+    if not callable(answer):
+        call(answer)
+    shares = []
+    for name in ("resnet-tiny", str(rng.choice(("vit-tiny", "vit-deep")))):
+        case, truth = put_to_words(rng, name)
+        said = call(answer, *case)
+        numbers = _word_numbers(said, len(case[3]))
+        share = float((numbers == truth).mean())
+        shares.append(share)
+        if share >= _LEAST:
+            continue
+        way = f"{share:.0%} of the fresh pictures of {name} are named rightly"
+        cosines = _named(case)
+        if (numbers == cosines.argmax(axis=1)).mean() > 0.9:
+            raise Wrong(
+                f"{way}: with {case[1].shape[1]} features for {len(case[1])} pictures, least "
+                "squares fits their noise as well; use a ridge"
+            )
+        if (numbers == _named(case, without_ridge=False).argmin(axis=1)).mean() > 0.7:
+            raise Wrong(f"{way}; those are the words that fit least, take the nearest")
+        if (np.sort(case[3]).searchsorted(np.asarray(case[3])[truth]) == numbers).mean() > _LEAST:
+            raise Wrong("count the words in the order in which they are given; you sorted them")
+        if share < 0.25:
+            raise Wrong(
+                f"{way}, and guessing gets {1 / len(case[3]):.0%}; features mean nothing to a word "
+                "before an aligner has carried them into CLIP's space"
+            )
+        raise Wrong(f"{way}, and {_LEAST:.0%} are asked for; see to the offset and to the ridge")
+    return f"right, {shares[0]:.0%} and {shares[1]:.0%} of the fresh pictures are named rightly"
+
+
+def _word_numbers(said: Any, words: int) -> np.ndarray:
+    """One number of a word for each fresh picture."""
+    a = np.asarray(said if said is not None else [], object)
+    if a.size and isinstance(a.flat[0], str):
+        raise Wrong("those are words; return their numbers in the list that you are given")
+    numbers = array_of(said, (_FRESH,), "one number of a word for each fresh picture", {
+        (_FRESH, words): "those are scores of all words; take the best of each row",
+        (words,): "that is one number a word",
+    })  # fmt: skip
+    if (numbers != numbers.round()).any() or numbers.min() < 0 or numbers.max() >= words:
+        raise Wrong(f"return whole numbers from 0 to {words - 1}, one per fresh picture")
+    return numbers.astype(int)
