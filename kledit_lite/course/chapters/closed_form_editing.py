@@ -145,7 +145,7 @@ def check_collateral(answer: Any, rng: np.random.Generator) -> str | None:
     return None
 
 
-OWN, EACH = 6, 3
+OWN, EACH = 12, 4
 """New pictures by the painter who is to go, and by each of the two who are to stay."""
 
 
@@ -236,7 +236,7 @@ def _marked(was: Any, now: Any, painter: str, neighbours: tuple[str, str]) -> st
     came = int((style == p.code("style", "photo")).sum())
     kept = int(same(was, now, ("object", "place"))[:OWN].sum())
     stays = same(was, now, ("style",))[OWN:].reshape(2, EACH).sum(axis=1)
-    if 4 * left > n:
+    if 5 * left > 2 * n:
         raise Wrong(
             f"{left} of {n} new pictures still show {painter}; the tokens after his name have read "
             'it, too (tokens="to-padding"), and few layers may leave others that paint him'
@@ -247,12 +247,12 @@ def _marked(was: Any, now: Any, painter: str, neighbours: tuple[str, str]) -> st
             f"{painter} is gone, and so is {lost} from {EACH - int(stays.min())} of {EACH} of his "
             "pictures; preserve captions that name other painters (keep=...), with all their tokens"
         )
-    if 4 * (n - came) > n:
+    if 5 * came < 3 * n:
         raise Wrong(
             f"{painter} is gone from the new pictures, but a photo arrived in {came} of {n}: "
             "removed is not arrived; layers that were left out paint somebody else"
         )
-    if kept < OWN - 1:
+    if kept < OWN - 2:
         raise Wrong(f"object and place are as before in {kept} of {OWN} new pictures only")
     return (
         f"right: {painter} removed from {n - left} of {n} new pictures, a photo in {came}, object "

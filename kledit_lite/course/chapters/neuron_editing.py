@@ -170,7 +170,7 @@ def check_fewest(answer: Any, rng: np.random.Generator) -> str | None:
     return None
 
 
-OWN, EACH, SHARE = 6, 2, 4
+OWN, EACH, SHARE = 12, 3, 4
 """New pictures by the painter who is to go and by each other; one neuron in SHARE may be held."""
 PAINTERS = ("seurat", "mondrian", "durer", "tiffany")
 """Whom the chapter's own neurons remove from most pictures; it fails for the two others."""
@@ -311,7 +311,7 @@ def check_choose(answer: Any, rng: np.random.Generator) -> str | None:
             "style; a neuron that tells a painter from a photo may tell them all, so compare its "
             "score with that for other painters"
         )
-    if kept < OWN - 1:
+    if 3 * kept < 2 * OWN:
         raise Wrong(f"object and place are as before in {kept} of {OWN} new pictures only")
     return (
         f"right: {painter} removed from {n - left} of {n} new pictures, object and place kept in "
