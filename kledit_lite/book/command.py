@@ -1,4 +1,4 @@
-"""``kledit book``, ``run``, ``report``, ``sync``, ``renumber``, ``bench``: the book."""
+"""``kledit book``, ``run``, ``estimate``, ``report``, ``sync``, ``renumber``, ``bench``."""
 
 from __future__ import annotations
 
@@ -43,6 +43,21 @@ class RunOptions:
     chapter: Annotated[Chapter, BARE]
     force: bool = False
     record: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class EstimateOptions:
+    """Which chapter to cost, in which profile.
+
+    Attributes:
+        chapter: its slug or number
+        profile: lite, laptop, gpu or rehearsal (default: the one in force)
+        rate: rows, pictures or tokens per second (default: measured here, ten seconds)
+    """
+
+    chapter: Annotated[Chapter, BARE]
+    profile: Name | None = None
+    rate: Annotated[float, "PER_SECOND"] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,6 +127,15 @@ def run(options: RunOptions) -> Results:
     return results
 
 
+def estimate(options: EstimateOptions) -> Results:
+    """Download, memory, work and minutes of a chapter, before it runs."""
+    from kledit_lite.book.discover import choose, discover, find_root
+    from kledit_lite.book.estimate import estimate as cost_of
+
+    (chapter,) = choose(discover(find_root()), [options.chapter])
+    return cost_of(chapter.slug, options.profile or current().name, options.rate)
+
+
 def start(options: StartOptions) -> Results:
     """Execute one chapter, build its page, and open it where there is a browser."""
     from kledit_lite.book.discover import find_root
@@ -169,6 +193,24 @@ def show_book(results: Results) -> None:
         print(f"Open {results.extra['site']}")
 
 
+def show_estimate(results: Results) -> None:
+    """The models, the parts of the work, and what they come to."""
+    about, figures = results.extra, results.figures
+    for m in about["models"]:
+        state = "here" if m["at_hand"] else f"{m['download_mb']:,g} MB to get"
+        optional = "" if m["needed"] else "; optional, not counted"
+        print(f"  {m['slot']:<20} {m['model']}: {state}, {m['memory_mb']:,} MB loaded{optional}")
+    for what, count in about["parts"].items():
+        print(f"  {what:<28} {count:>15,} {about['unit']}")
+    total = sum(about["parts"].values())
+    print(f"{results.name}, profile {results.context['profile']}")
+    print(f"  to get     {figures['download_mb']:,.0f} MB")
+    print(f"  memory     {figures['memory_mb']:,.0f} MB")
+    print(f"  work       {total:,} {about['unit']}")
+    print(f"  minutes    {figures['minutes']:,.1f} at {figures['rate']:,g} per second")
+    print(f"  rate       {about['rate_of']}")
+
+
 def show_start(results: Results) -> None:
     """The figures, and where the page is."""
     results.print()
@@ -208,6 +250,10 @@ COMMANDS = (
     Command("book", "execute what changed, check it, build the site", BookOptions, book, show_book),
     Command("start", "execute one chapter and open its page", StartOptions, start, show_start),
     Command("run", "execute one chapter and check its contract", RunOptions, run, show_run),
+    Command(
+        "estimate", "say what a chapter would cost, before it runs", EstimateOptions, estimate,
+        show_estimate,
+    ),
     Command(
         "report", "show run time, memory and contract of each chapter", NoOptions, report,
         show_chapters,

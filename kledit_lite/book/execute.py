@@ -77,6 +77,7 @@ class Run:
         failure: None when every cell ran.
         notebook: the executed notebook as JSON text, with outputs up to a failure.
         used: the files of the library, recorded runs and contracts that it opened.
+        spent: what it put through models, such as ``unet_rows``.
     """
 
     chapter: str
@@ -88,6 +89,7 @@ class Run:
     failure: Failure | None = None
     notebook: str = field(default="", repr=False)
     used: tuple[str, ...] = ()
+    spent: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def ok(self) -> bool:
@@ -231,6 +233,7 @@ async def _execute_one(
                 await watcher
         seconds = time.perf_counter() - start
         figures = read_figures(Path(results), chapter.slug)
+        spent = read_figures(Path(results), f"{chapter.slug}.spent")
         opened = sources.names(uses.noted(Path(notes)), chapter.root, library)
         used = tuple(sorted(opened.values()))
     say(f"{chapter.stem}: {'failed' if failure else 'done'}, {seconds:.1f} s, {memory.mb:.0f} MB")
@@ -244,6 +247,7 @@ async def _execute_one(
         failure,
         _as_text(notebook),
         used,
+        spent,
     )
 
 

@@ -16,6 +16,7 @@ from kledit_lite.core.errors import KleditError
 from kledit_lite.core.files import write_atomically
 from kledit_lite.core.results import show_bound
 from kledit_lite.core.slots import current
+from kledit_lite.core.spent import SPENT
 
 #: How a chapter's figures begin, in a notebook.
 MEASURED = '<div class="kl-measured">'
@@ -87,6 +88,8 @@ def _table(rows: Sequence[tuple[str, ...]], caption: str) -> str:
 def record(chapter: str, figures: Mapping[str, float]) -> Recorded:
     """Write a chapter's figures to ``$KLEDIT_RESULTS_DIR/SLUG.json`` and show them as a table.
 
+    What it put through models stands in ``SLUG.spent.json`` beside it: `kledit_lite.core.spent`.
+
     Without the variable the folder is ``_build/results`` of the checkout around the working
     directory (of the working directory itself outside a checkout).
 
@@ -113,6 +116,8 @@ def record(chapter: str, figures: Mapping[str, float]) -> Recorded:
     root = _root()
     target = Path(folder) if folder else (root or Path.cwd()) / "_build" / "results"
     write_atomically(target / f"{chapter}.json", json.dumps(plain, indent=1) + "\n")
+    if SPENT:
+        write_atomically(target / f"{chapter}.spent.json", json.dumps(SPENT) + "\n")
     return Recorded(chapter, plain, _contract(root, chapter))
 
 

@@ -2,7 +2,8 @@
 
 A sweep is a list of items and a function that turns a block of them into numbers. Blocks are cut
 the same way however many processes there are, and each block's answer is a file, so a sweep that
-was killed, or ran on two processes, ends with the same numbers as one that ran through.
+was killed, or ran on two processes or a cluster, ends with the same numbers as one that ran
+through.
 """
 
 from __future__ import annotations
@@ -12,12 +13,14 @@ import os
 import sys
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import Executor
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from kledit_lite.core.errors import KleditError
+from kledit_lite.core.executors import spread
 from kledit_lite.core.files import claim, write_atomically
 
 Compute = Callable[[range], Mapping[str, np.ndarray]]
@@ -33,11 +36,13 @@ def sweep(
     config: Mapping[str, Any] | None = None,
     title: str = "sweep",
     progress: bool | None = None,
+    executor: Executor | None = None,
 ) -> dict[str, np.ndarray]:
     """Compute every item, a block at a time.
 
     Started under ``accelerate launch`` (or torchrun), each process computes every n-th block and
-    all return the whole.
+    all return the whole. With an executor its workers compute the blocks, and this process keeps
+    them; a block whose worker died is done again by another.
 
     Args:
         items: How many.
@@ -48,12 +53,16 @@ def sweep(
             How the work is cut does not count: a folder goes on in the blocks it was begun with.
         title: In the progress bar.
         progress: Show a bar on stderr; default: when stderr is a terminal.
+        executor: Who computes the blocks: a process pool, Dask's ``Client.get_executor()`` or
+            another `concurrent.futures.Executor`; `compute` is sent along with each block, so it
+            should open large models in the worker, once.
 
     Returns:
         The arrays of all items, rows in item order.
 
     Raises:
-        KleditError: the folder holds another sweep, or several processes have no folder.
+        KleditError: the folder holds another sweep, or several processes have no folder or an
+            executor as well; as `spread`.
 
     Example:
         >>> out = sweep(5, lambda rows: {"x": np.array(rows) ** 2.0}, block=2)
@@ -67,6 +76,11 @@ def sweep(
         raise KleditError(
             f"A sweep over {world} processes needs a folder to meet in; pass folder=..."
         )
+    if world > 1 and executor is not None:
+        raise KleditError(
+            f"This sweep was launched as {world} processes and has an executor, too; use one of "
+            "the two."
+        )
     done: dict[int, dict[str, np.ndarray]] = {}
     place = Path(folder) if folder is not None else None
     if place is not None:
@@ -74,20 +88,31 @@ def sweep(
     blocks = [range(i, min(i + block, items)) for i in range(0, items, block)]
     if progress is None:
         progress = sys.stderr.isatty()
+
+    def keep(i: int, found: Mapping[str, np.ndarray]) -> None:
+        arrays = {k: np.asarray(v) for k, v in found.items()}
+        wrong = {k: v.shape for k, v in arrays.items() if len(v) != len(blocks[i])}
+        if wrong:
+            raise KleditError(f"Expected {len(blocks[i])} rows a block, got {wrong}.")
+        if place is not None:
+            _save(place, i, arrays)
+        done[i] = arrays
+        bar.update(len(blocks[i]))
+
     bar = tqdm(total=items, desc=title, file=sys.stderr, disable=not progress or rank > 0)
+    todo: dict[int, range] = {}
     for i, rows in enumerate(blocks):
         kept = _load(place, i) if place is not None else None
-        if kept is None and i % world != rank:
-            continue
-        if kept is None:
-            kept = {k: np.asarray(v) for k, v in compute(rows).items()}
-            wrong = {k: v.shape for k, v in kept.items() if len(v) != len(rows)}
-            if wrong:
-                raise KleditError(f"Expected {len(rows)} rows a block, got {wrong}.")
-            if place is not None:
-                _save(place, i, kept)
-        done[i] = kept
-        bar.update(len(rows))
+        if kept is not None:
+            done[i] = kept
+            bar.update(len(rows))
+        elif executor is not None:
+            todo[i] = rows
+        elif i % world == rank:
+            keep(i, compute(rows))
+    if executor is not None:
+        for i, found in spread(executor, compute, todo):
+            keep(i, found)
     bar.close()
     for i in range(len(blocks)):  # those of the other processes
         if i not in done:

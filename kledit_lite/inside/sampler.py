@@ -18,6 +18,7 @@ import torch
 from jaxtyping import Float, UInt8
 
 from kledit_lite.core.errors import KleditError
+from kledit_lite.core.spent import SPENT
 from kledit_lite.inside.fired import Seen
 from kledit_lite.inside.hooks import read
 from kledit_lite.inside.painters import check_paints_from_text
@@ -106,8 +107,7 @@ def encode_nothing(pipe: Any) -> Text:
 
 def tokenizers(pipe: Any) -> list[Any]:
     """The pipeline's tokenizers: one, or two in SDXL."""
-    found = [getattr(pipe, name, None) for name in ("tokenizer", "tokenizer_2")]
-    return [t for t in found if t is not None]
+    return [t for n in ("tokenizer", "tokenizer_2") if (t := getattr(pipe, n, None)) is not None]
 
 
 def text_encoders(pipe: Any) -> list[Any]:
@@ -239,8 +239,8 @@ def _denoise(
     z = z * scheduler.init_noise_sigma
     with around(start, n) if around is not None else nullcontext():
         for t in scheduler.timesteps:
-            x = torch.cat([z, z]) if nothing is not None else z
-            x = scheduler.scale_model_input(x, t)
+            x = scheduler.scale_model_input(torch.cat([z, z]) if nothing is not None else z, t)
+            SPENT["unet_rows"] += len(x)
             e = pipe.unet(x, t, encoder_hidden_states=text.hidden, **extra).sample
             if nothing is not None:
                 e_u, e_c = e.chunk(2)

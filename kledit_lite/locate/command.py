@@ -22,12 +22,14 @@ class LocogenOptions(Measuring):
         attribute: what the pairs differ in: style, object or fact
         m: adjacent layers in a window
         pooled: SDXL's pooled text: source or target
+        workers: processes that share the sweep, each with its own models and one thread
     """
 
     prompts: File
     attribute: Name = "style"
     m: Positive = 2
     pooled: Annotated[str, "WHICH"] = "source"
+    workers: Positive = 1
 
 
 def run(options: LocogenOptions) -> Results:

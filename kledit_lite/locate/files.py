@@ -5,12 +5,14 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Sequence
+from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
 from kledit_lite.core.errors import KleditError, unknown
+from kledit_lite.core.executors import workers
 from kledit_lite.core.files import check_folder, write_atomically
 from kledit_lite.core.machine import context
 from kledit_lite.core.results import Results
@@ -22,6 +24,8 @@ from kledit_lite.locate.command import LocogenOptions
 from kledit_lite.locate.effect import FEWEST, control_intervals, interval, total_effect
 from kledit_lite.locate.locogen import (
     Located,
+    Plan,
+    Score,
     altered_images,
     control,
     plan,
@@ -56,6 +60,22 @@ def read_pairs(path: Path, attribute: Attribute, seed: int = 0) -> Probe:
     )  # fmt: skip
 
 
+@lru_cache(maxsize=1)
+def opened(options: LocogenOptions) -> tuple[Plan, Score]:
+    """The plan and the score of a command line, opened once in a process, workers included.
+
+    Raises:
+        KleditError: prompts, model or numbers that will not do.
+    """
+    probe = read_pairs(options.prompts, cast(Attribute, options.attribute), options.seed)
+    how = Sampling(options.steps, options.guidance, options.batch, options.size)
+    pipe, scorer = open_both(
+        options.model, options.clip, options.size, options.dtype, options.scheduler, options.config
+    )
+    check_deterministic(pipe.scheduler, how.steps)
+    return plan(pipe, probe, how, options.pooled), clip_scorer(scorer)
+
+
 def sweep(options: LocogenOptions) -> Results:
     """Sweep every window of m layers and write what was found to a folder.
 
@@ -71,20 +91,17 @@ def sweep(options: LocogenOptions) -> Results:
             wrong sign.
     """
     out, m = options.out, options.m
-    how = Sampling(options.steps, options.guidance, options.batch, options.size)
-    attribute: Any = options.attribute  # checked where the file is read
-    probe = read_pairs(options.prompts, attribute, options.seed)
+    read_pairs(options.prompts, cast(Attribute, options.attribute), options.seed)
     check_folder(out, begun="ends")
-    pipe, scorer = open_both(
-        options.model, options.clip, options.size, options.dtype, options.scheduler, options.config
-    )
-    check_deterministic(pipe.scheduler, how.steps)
-    work, score = plan(pipe, probe, how, options.pooled), clip_scorer(scorer)
-    every = tuple(range(len(work.sites)))
+    opened.cache_clear()  # the file or the model may be another than it was
+    work, score = opened(options)
+    probe, every = work.probe, tuple(range(len(work.sites)))
     sets = windows(len(every), m)
-    ends = score_sets(work, [(), every], score, folder=out / "ends")
-    effect = total_effect(ends)
-    found = score_sets(work, sets, score, folder=out / f"windows-{m}")
+    with workers(options.workers) as pool:
+        spread: Any = {"executor": pool, "opens": partial(opened, options)}
+        ends = score_sets(work, [(), every], score, folder=out / "ends", **spread)
+        effect = total_effect(ends)
+        found = score_sets(work, sets, score, folder=out / f"windows-{m}", **spread)
     write_table(found, ends, out / "scores.csv")
     draw(found, ends.mean, work.sites, out / "curve.png")
     grid = [altered_images(work, layers) for layers in ((), found.best, every)]

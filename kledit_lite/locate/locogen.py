@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Executor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import combinations
@@ -198,6 +199,27 @@ class Located:
         return self.sets[int(self.order[0])]
 
 
+@dataclass(frozen=True)
+class Jobs:
+    """Scores of jobs, by whoever opens a plan and a score: this process, or a worker.
+
+    Attributes:
+        jobs: Pairs of layers and prompt number.
+        opens: Gives the plan and the score; opens them once in a process.
+    """
+
+    jobs: tuple[tuple[Layers, int], ...]
+    opens: Callable[[], tuple[Plan, Score]]
+
+    def __call__(self, rows: range) -> dict[str, np.ndarray]:
+        """The scores of some jobs, ``{"score": (R,)}``."""
+        work, score = self.opens()
+        part = self.jobs[rows.start : rows.stop]
+        images = decode(work.pipe, altered_latents(work, part), work.how.batch)
+        texts = [work.probe.scored[i] for _, i in part]
+        return {"score": np.asarray(score(images, texts), np.float64)}
+
+
 def score_sets(
     work: Plan,
     sets: Sequence[Layers],
@@ -206,6 +228,8 @@ def score_sets(
     prompts: Sequence[int] | None = None,
     folder: Path | str | None = None,
     progress: bool | None = None,
+    executor: Executor | None = None,
+    opens: Callable[[], tuple[Plan, Score]] | None = None,
 ) -> Located:
     """Score sets of layers: every set on every prompt, many in one UNet call.
 
@@ -217,6 +241,9 @@ def score_sets(
         folder: Keeps finished blocks, for resuming and for several processes; with another model,
             score, prompts or sampling it is refused, with another batch it is resumed.
         progress: Show a bar.
+        executor: As in `sweep`.
+        opens: For its workers, who get no models sent: a function at the top of a module, or a
+            `functools.partial` of one, that opens the same plan and score there, once.
 
     Returns:
         Scores and the best set.
@@ -225,26 +252,21 @@ def score_sets(
     if not sets:
         raise KleditError("Expected at least one set of layers to score, got none.")
     chosen = list(range(len(work.probe))) if prompts is None else list(prompts)
-    jobs = [(s, i) for s in sets for i in chosen]
-    texts = work.probe.scored
-
-    def compute(rows: range) -> dict[str, np.ndarray]:
-        part = [jobs[r] for r in rows]
-        images = decode(work.pipe, altered_latents(work, part), work.how.batch)
-        return {"score": np.asarray(score(images, [texts[i] for _, i in part]), np.float64)}
-
+    jobs = tuple((tuple(s), i) for s in sets for i in chosen)
+    compute = Jobs(jobs, opens or (lambda: (work, score)))
     config = {}
     if folder is not None:
         config = {
             "sets": [list(s) for s in sets], "prompts": [int(i) for i in chosen],
-            "sources": work.probe.sources, "targets": work.probe.targets, "scored": texts,
+            "sources": work.probe.sources, "targets": work.probe.targets,
+            "scored": work.probe.scored,
             "seeds": work.probe.seeds, "attribute": work.probe.attribute,
             "sampling": sampling_key(work.how), "pooled": work.pooled,
             "model": pipeline_key(work.pipe), "score": key_of(score),
         }  # fmt: skip
     out = sweep(
         len(jobs), compute, block=work.how.batch, folder=folder, config=config,
-        title=f"LocoGen {work.probe.attribute}", progress=progress,
+        title=f"LocoGen {work.probe.attribute}", progress=progress, executor=executor,
     )  # fmt: skip
     rows = len(jobs) * work.how.steps * (2 if work.how.guidance > 1 else 1)
     return Located(

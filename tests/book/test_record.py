@@ -9,6 +9,21 @@ import pytest
 
 from kledit_lite.book import record
 from kledit_lite.core.errors import KleditError
+from kledit_lite.core.spent import SPENT
+
+
+@pytest.fixture(autouse=True)
+def _nothing_spent(monkeypatch):
+    for unit in list(SPENT):
+        monkeypatch.delitem(SPENT, unit)
+
+
+def test_what_was_spent_stands_beside_the_figures(tmp_path, monkeypatch):
+    monkeypatch.setenv("KLEDIT_RESULTS_DIR", str(tmp_path))
+    monkeypatch.setitem(SPENT, "unet_rows", 12)
+    record("good", {"a": 1})
+    assert json.loads((tmp_path / "good.spent.json").read_text()) == {"unet_rows": 12}
+    assert json.loads((tmp_path / "good.json").read_text()) == {"a": 1}
 
 
 def test_writes_plain_numbers_to_the_folder_it_is_given(tmp_path, monkeypatch):

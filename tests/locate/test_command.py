@@ -70,6 +70,23 @@ def test_the_command_writes_pictures_a_table_and_a_figure(folder, tmp_path, caps
     assert np.asarray(Image.open(out / "pictures.png")).shape == (3 * 64, 3 * 64, 3)
 
 
+@pytest.mark.slow
+def test_workers_find_what_one_process_finds(tmp_path, capsys):
+    found = []
+    prompts = tmp_path / "pairs.csv"
+    rows = [f"a {x} in the style of seurat,a photo of a {x}" for x in ("cat", "fish", "boat")]
+    prompts.write_text("\n".join(["source,target", *rows]))
+    for n in ("1", "2"):
+        out = tmp_path / n
+        code = main([
+            "locogen", "--model", "paint-tiny", "--prompts", str(prompts), "--m", "15", "--steps",
+            "2", "--batch", "3", "--workers", n, "--out", str(out), "--json",
+        ])  # fmt: skip
+        said = json.loads(capsys.readouterr().out)
+        found.append((code, said["figures"], (out / "scores.csv").read_text()))
+    assert found[0] == found[1]
+
+
 def test_a_total_effect_of_the_wrong_sign_is_refused(folder, tmp_path, capsys, likeness):
     likeness[0] = -1
     assert main(arguments(folder, tmp_path)) == 2

@@ -1,4 +1,10 @@
-"""The stages of a RESTOR run: each is made once, kept in the run's folder, and found again."""
+"""The stages of a RESTOR run: each is made once, kept in the run's folder, and found again.
+
+A run is a chain, and no sweep of blocks that an executor could share (`kledit_lite.core.sweep`):
+every state trains from one made before it, and what is chosen on validation facts decides what
+follows. Model state arithmetic is one of its stages. A killed run goes on with the first that is
+missing.
+"""
 
 from __future__ import annotations
 
