@@ -54,7 +54,7 @@ class Patching:
         """(N,) probability of each answer with nothing patched."""
         return self.probability([()])[0]
 
-    def probability(self, sets: Sequence[Sequence[int]], block: int = 256) -> np.ndarray:
+    def probability(self, sets: Sequence[Sequence[int]], most: int = 2**26) -> np.ndarray:
         """Probability of each answer when the parts of a set write as in the corrupted prompt.
 
         ``softmax(U norm(r + sum_{g in set} (c_g^corrupt - c_g^clean)))``; the norm takes its
@@ -62,7 +62,7 @@ class Patching:
 
         Args:
             sets: S sets of rows of `names`.
-            block: Sets at a time.
+            most: Logits held at once, which sets how many sets are asked together.
 
         Returns:
             (S, N). O(S M d V).
@@ -76,6 +76,7 @@ class Patching:
         n = int(self.example.max()) + 1
         found = np.empty((len(sets), n))
         flat = self.change.reshape(k, m * d)
+        block = max(1, most // (m * self.clean.logits.shape[-1]))
         for start in range(0, len(sets), block):
             some = sets[start : start + block]
             chosen = torch.zeros(len(some), k, device=flat.device)

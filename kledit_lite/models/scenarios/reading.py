@@ -38,6 +38,8 @@ WAYS = MappingProxyType({
     "capital": "The capital of {s} is {o}.", "language": "Most people in {s} speak {o}.",
     "dish": "In {s}, people love to eat {o}.", "sport": "The national sport of {s} is {o}.",
 })  # fmt: skip
+QUESTION = "Question: What is the capital of {s}?\nAnswer: The capital of {s} is"
+"""The question and the beginning of its answer, since small models go on better than they reply."""
 VALUES = MappingProxyType({
     "language": ("Borish", "Cassamese", "Dunwaldic", "Estorian", "Galdovan", "Hestric"),
     "dish": ("leek pie", "plum tart", "pear stew", "honey cake", "barley soup", "rye bread"),
@@ -207,10 +209,10 @@ def over(writer: Writer, source: str, profile: str) -> Reading:
         profile: Name of a profile, for the sizes.
     """
     invented = source.removeprefix("zoo:") in zoo.WRITERS
-    form = "{context}\n{question}" if invented else "{context}\nQuestion: {question}\nAnswer:"
     return Reading(
-        profile, source, "", invented, writer.model, writer.tokenizer, form, 10 if invented else 6
-    )
+        profile, source, "", invented, writer.model, writer.tokenizer, "{context}\n{question}",
+        10 if invented else 6,
+    )  # fmt: skip
 
 
 @cache
@@ -272,7 +274,7 @@ def _of_countries(rng: random.Random, kind: str, shared: bool | None, tests: boo
     order = rng.sample(range(4), 4)
     sentences = tuple(WAYS[claims[i][1]].format(s=claims[i][0], o=claims[i][2]) for i in order)
     return Asked(
-        sentences, f"What is the capital of {subject}?", answer,
+        sentences, QUESTION.format(s=subject), answer,
         None if kind == "silent" else order.index(0), Triple(subject, "capital", answer), kind,
         shared, true,
     )  # fmt: skip
