@@ -1,8 +1,9 @@
-"""Exercises: scenes, held-out combinations, and how much style shows in pixels."""
+"""Exercises: scenes, held-out combinations, style in pixels, and a painter that mishears."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -185,3 +186,91 @@ def style_confusion(answer: Any, rng: np.random.Generator) -> str | None:
             f"to the nearest average in squared distance"
         )
     return None
+
+
+_READ = ("object", "colour", "place", "style")
+_EACH = 4  # pictures per caption
+
+
+@lru_cache(maxsize=1)
+def _painter() -> Any:
+    from kledit_lite.zoo import load_pipeline
+
+    return load_pipeline()
+
+
+def misheard(rng: np.random.Generator) -> tuple[list[Any], list[Any], int, str]:
+    """Four scenes, the scenes of all 16 pictures, which of the four is misheard, and in what.
+
+    In three of its four pictures one word is another: of a style, one that shows colour as well as
+    the right one does. Two of the four scenes show no colour.
+    """
+    from kledit_lite.world import FACTORS, sample_scenes
+
+    drawn = sample_scenes(400, seed=int(rng.integers(1 << 30)), combos="all")
+    drawn = [s.with_(count=1) for s in drawn]
+    hidden = [s for s in drawn if not s.shows_colour][:2]
+    asked = [hidden[0], *(s for s in drawn if s.shows_colour)][:3] + hidden[1:]
+    asked = [asked[i] for i in rng.permutation(len(asked))]
+    while True:
+        k, factor = int(rng.integers(len(asked))), str(rng.choice(_READ))
+        if factor != "colour" or asked[k].shows_colour:
+            break
+    others = [asked[k].with_(**{factor: v}) for v in FACTORS[factor]]
+    others = [s for s in others if s.shows_colour == asked[k].shows_colour and s != asked[k]]
+    painted = [s for s in asked for _ in range(_EACH)]
+    painted[k * _EACH : k * _EACH + 3] = [others[int(rng.integers(len(others)))]] * 3
+    return asked, painted, k, factor
+
+
+@exercise(
+    "painted-world-d",
+    "What did the painter mishear?",
+    difficulty="medium",
+    minutes=20,
+    prompt="""
+    `paint-tiny` has painted four captions, four pictures each. With one caption, one word was
+    whispered wrongly to it, in most of its pictures. `scenes` are the four that were asked for,
+    `pictures` is uint8, (4, 4, 64, 64, 3). Write `misheard(scenes, pictures)` with the library:
+    which scene, counted from 0, and which factor, such as `(2, "place")`. The factors are object,
+    colour, place and style. Check it: `check("painted-world-d", misheard)`.
+    """,
+    hints=(
+        "zoo.load_judge().read(pictures[k]) reads every factor of the four pictures of scene k.",
+        "kledit_lite.zoo.judge.labels(scenes, factor) are the numbers it should read; -1 stands "
+        "for a colour that the style does not show.",
+        "For each k and factor: (read != label).mean(), or 0 where the label is -1. Take the "
+        "largest.",
+    ),
+)
+def painter_misheard(answer: Any, rng: np.random.Generator) -> str | None:
+    """Sixteen pictures painted anew; a colour that no style shows misleads a careless reader."""
+    from kledit_lite.world import caption
+    from kledit_lite.zoo.paint import paint
+
+    if not callable(answer):
+        call(answer)
+    asked, painted, k, factor = misheard(rng)
+    pictures = paint(_painter(), [caption(s) for s in painted], seed=int(rng.integers(1 << 20)))
+    said = call(answer, asked, pictures.reshape(len(asked), _EACH, *pictures.shape[1:]))
+    try:
+        number, word = said
+        number, word = int(number), str(word)
+    except (TypeError, ValueError):
+        raise Wrong('return a number and a factor, such as (2, "place")') from None
+    if not 0 <= number < len(asked):
+        raise Wrong(f"scenes are numbered 0 to {len(asked) - 1}, got {number}")
+    if word not in _READ:
+        raise Wrong(f"there is no factor {word!r}; the factors are {', '.join(_READ)}")
+    if (number, word) == (k, factor):
+        return None
+    if word == "colour" and not asked[number].shows_colour:
+        raise Wrong(
+            f"{asked[number].style} shows no colour, so what is read there as one means nothing; "
+            "leave such colours out"
+        )
+    if number == k:
+        raise Wrong(f"that is the scene, but its {word} is painted as asked in most pictures")
+    if word == factor:
+        raise Wrong(f"it was a {word}, but of another scene")
+    raise Wrong(f"the {word} of scene {number} is painted as asked; compare shares of wrong ones")
