@@ -2,9 +2,10 @@
 
 The chapters that paint are counted in pictures, as their cells ask for them; each takes two rows of
 the UNet per step, one for each half of the guidance. A test holds the sum to the rows that the
-chapter's rehearsal really took: within 5%, since a few pictures depend on what is found. The other
-chapters are counted more roughly: every picture once through every encoder, every text at its
-greatest length, a text that trains three times, since a backward pass costs two forward ones.
+chapter's rehearsal really took: within 5%, since a few pictures depend on what is found; exercises
+that paint are checked in the painted world alone, and not counted. The other chapters are counted
+more roughly: every picture once through every encoder, every text at its greatest length, a text
+that trains three times, since a backward pass costs two forward ones.
 """
 
 from __future__ import annotations
@@ -106,6 +107,7 @@ def _causal_tracing(p: Any, size: Any) -> dict[str, float]:
             _lanes(size, size.of(12), len(singly) + len(blocks) + 1) + _lanes(size, size.of(12), 2)
             + (attributes - 1) * _lanes(size, n, some)
         ),
+        "the live figure": 4 * _lanes(size, 1, 1),
         "the text encoder": attributes * n * groups,
         "LocoGen": size.of(6, 1) * (2 + layers + layers - 1),
         "edits": 9 * n * min(size.painters, len(p.painters)),
@@ -148,6 +150,7 @@ def _closed_form_editing(p: Any, size: Any) -> dict[str, float]:
         "before any edit": painters * exam + near,
         "LocoGen": (sets + 2) * few * painters,
         "three ways to erase": 3 * painters * (exam + by_others),
+        "the live figure": 3 * (min(3, exam) + min(3, round(by_others))),
         "every set of layers": (sets + 1) * painters * few,
         "causal tracing": _lanes(size, few, layers) + exam,
         "settings": 5 * (exam + by_others),
