@@ -35,7 +35,7 @@ API = {
     "metrics": ("metrics",),
     "viz": ("viz",),
     "course": ("course",),
-    "book": ("book",),
+    "book": ("book", "book/handouts"),
     "models": ("models",),
     "inside": ("inside",),
     "core": ("core",),

@@ -5,7 +5,7 @@ knows none of them and shows their source. So the pairs get what each would show
 
     {bdg-light}`lite`, {term}`probe`      code, and the words
     {ref}`locogen`, {cite}`meng2022`      a link to the chapter; author and year, listed at the end
-    {glue:text}`share`                    the name of the variable that the page shows
+    {glue:text}`share`                    the name of the variable that the page shows, or its value
     :::{admonition} Title                 a quotation with a bold title
     :::{dropdown} Title                   a section that folds
     :::{exercise} Title                   a heading
@@ -61,6 +61,7 @@ class Plain:
         chapter: the chapter.
         book: what it may refer to.
         solutions: whether solutions stay.
+        numbers: what `kledit_lite.book.say` was given, to be shown in place of the names.
         cited: keys cited so far.
         equations: labels of the equations met so far, whose numbers are their places.
     """
@@ -68,6 +69,7 @@ class Plain:
     chapter: Chapter
     book: References
     solutions: bool = False
+    numbers: Mapping[str, str] = field(default_factory=dict)
     cited: list[str] = field(default_factory=list)
     equations: list[str] = field(default_factory=list)
 
@@ -97,7 +99,7 @@ class Plain:
                 words.append(lines[i])
                 i += 1
                 continue
-            end = _end(lines, i, fence[1])
+            end = end_of(lines, i, fence[1])
             made.append(self._inline("\n".join(words)))
             words = []
             inside = lines[i + 1 : end]
@@ -109,7 +111,7 @@ class Plain:
         return "\n".join([*made, self._inline("\n".join(words))])
 
     def _directive(self, name: str, title: str, lines: Sequence[str]) -> str:
-        options, body = _options(lines)
+        options, body = options_of(lines)
         if name == "literalinclude":
             path = self.chapter.source.parent / title
             if not path.is_file():
@@ -152,7 +154,8 @@ class Plain:
         if name == "term":
             return shown
         if name == "glue:text":
-            return f"`{shown.split(':')[0]}`"
+            variable = shown.split(":")[0]
+            return self.numbers.get(variable, f"`{variable}`")
         if name.startswith("py:"):
             return f"`{target.lstrip('~')}`"
         if name == "eq":
@@ -224,16 +227,26 @@ def bibliography(path: Path) -> dict[str, tuple[str, str, str]]:
     return found
 
 
-def _end(lines: Sequence[str], start: int, fence: str) -> int:
-    """The line that closes the fence opened at `start`; the last one if none does."""
+def end_of(lines: Sequence[str], start: int, fence: str) -> int:
+    """The line that closes the fence opened at `start`; the last one if none does.
+
+    Args:
+        lines: of the page.
+        start: the line of the fence.
+        fence: what it begins with, such as ``:::``.
+    """
     for i in range(start + 1, len(lines)):
         if lines[i].strip() == fence:
             return i
     return len(lines) - 1
 
 
-def _options(lines: Sequence[str]) -> tuple[dict[str, str], list[str]]:
-    """The ``:key: value`` lines at the head of a directive, and its body."""
+def options_of(lines: Sequence[str]) -> tuple[dict[str, str], list[str]]:
+    """The ``:key: value`` lines at the head of a directive, and its body.
+
+    Args:
+        lines: between its fences.
+    """
     options = {}
     rest = list(lines)
     while rest and (match := re.match(r"^:([\w-]+):\s*(.*)$", rest[0])):

@@ -165,7 +165,7 @@ def _add(
         how |= {"nargs": "+", "action": "extend"}
     if BARE in extras:
         if default is not MISSING:
-            how["nargs"] = "?"
+            how["nargs"] = "*" if many else "?"
         parser.add_argument(name, **how)
         return
     said_name = name.rstrip("_").replace("_", "-")  # `for_` is --for, a word that Python keeps

@@ -167,7 +167,7 @@ def _say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-GROUP = "the graded assignments"
+GROUP = "assignments, slides and printed pages for a class"
 COMMANDS = (
     Command("course build", "write the graded assignments for a class", BuildOptions, build),
     Command("grade", "mark a class's submissions", GradeOptions, grade),

@@ -212,3 +212,18 @@ def test_commands_are_listed_without_their_package_and_run_with_it(garden, capsy
     assert execute(made.parse_args(["weed", "--pots", "1", "2"])) == 0
     assert capsys.readouterr().out == "weeds\n"
     assert glimpse(garden / "plot" / "command.py", "plot.command") is sys.modules["plot.command"]
+
+
+def test_several_values_stand_by_themselves_or_none():
+    @dataclass(frozen=True, kw_only=True)
+    class Words:
+        """Which words.
+
+        Attributes:
+            words: to say
+        """
+
+        words: Annotated[tuple[str, ...], BARE, "WORD"] = ()
+
+    assert vars(parser(Words).parse_args(["one", "two"]))["words"] == ["one", "two"]
+    assert "words" not in parser(Words).parse_args([])
