@@ -15,10 +15,10 @@ from kledit_lite.core.errors import KleditError, UnknownNameError
 from kledit_lite.course import check, exercises, get, grade, hint, progress, state
 
 
-def test_three_exercises_a_chapter_each_complete():
-    for chapter in ("painted-world", "alignment", "text-to-concept"):
+def test_four_exercises_per_chapter_each_complete():
+    for chapter in ("painted-world", "alignment", "text-to-concept", "failure-modes"):
         found = exercises(chapter)
-        assert [e.id for e in found] == [f"{chapter}-{x}" for x in "abc"]
+        assert [e.id for e in found] == [f"{chapter}-{x}" for x in "abcd"]
         for e in found:
             assert e.difficulty in ("easy", "medium", "hard")
             assert 1 <= e.minutes <= 60
@@ -141,8 +141,8 @@ def test_progress_counts_tries_and_keeps_what_is_solved(capsys):
         "alignment-a": state.Record(3, True, 0), "alignment-c": state.Record(0, False, 1)
     }  # fmt: skip
     shown = progress("alignment")
-    assert repr(shown) == "alignment: 1 of 3 solved, 1 tried, 1 hints"
-    assert "| alignment | 1 of 3 | 1 | 1 |" in shown._repr_markdown_()
+    assert repr(shown) == "alignment: 1 of 4 solved, 1 tried, 1 hints"
+    assert "| alignment | 1 of 4 | 1 | 1 |" in shown._repr_markdown_()
     assert {r.chapter for r in progress().rows} == {e.chapter for e in exercises()}
 
 
@@ -151,7 +151,7 @@ def test_the_command_shows_the_same(capsys):
     capsys.readouterr()
     assert cli.main(["progress", "alignment"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[1].split() == ["alignment", "1", "of", "3", "1", "0"]
+    assert lines[1].split() == ["alignment", "1", "of", "4", "1", "0"]
     assert cli.main(["progress", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["figures"]["solved"] == 1
     assert cli.main(["progress", "no-such"]) == 2
