@@ -89,6 +89,9 @@ def control(name: str, given: Any) -> Control:
 def label_of(value: Any) -> str:
     """A value in words.
 
+    Args:
+        value: anything.
+
     Example:
         >>> [label_of(v) for v in (True, 3, 0.50)]
         ['yes', '3', '0.5']
@@ -101,6 +104,10 @@ def label_of(value: Any) -> str:
 
 def labels_of(controls: Sequence[Control], given: Mapping[str, Any]) -> dict[str, str]:
     """name -> label of what is given for some of the controls.
+
+    Args:
+        controls: all of them.
+        given: name -> a value or its label.
 
     Raises:
         KleditError: there is no such control, or it has no such choice.

@@ -8,9 +8,7 @@ computes its pictures instead.
 
 from __future__ import annotations
 
-import base64
 import html
-import io
 import json
 import re
 from collections.abc import Sequence
@@ -18,13 +16,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from matplotlib.figure import Figure
-from PIL import Image
 
 from kledit_lite.core.errors import KleditError
 from kledit_lite.viz.card import alt as alt_of
-from kledit_lite.viz.card import png
-from kledit_lite.viz.pixels import as_images
-from kledit_lite.viz.theme import DPI
+from kledit_lite.viz.pixels import as_images, data_uri
 
 MAX_FRAMES = 20
 MAX_PAGE_BYTES = 500_000
@@ -215,7 +210,10 @@ def viewer(made: list[Frame], caption: str, name: str, what: str, play: bool) ->
 
     Args:
         made: from first to last.
-        caption, name, what, play: see `frames`.
+        caption: words below.
+        name: lower-case words with hyphens, its own on the page.
+        what: the name of what the slider changes.
+        play: with a button that plays the frames.
 
     Raises:
         KleditError: a name that is no name, or a page above its budget.
@@ -229,6 +227,9 @@ def viewer(made: list[Frame], caption: str, name: str, what: str, play: bool) ->
 def check_name(name: str) -> None:
     """Raise unless a viewer's name is lower-case words with hyphens.
 
+    Args:
+        name: of a viewer.
+
     Raises:
         KleditError: it is not.
     """
@@ -240,7 +241,13 @@ def check_name(name: str) -> None:
 
 
 def frames_of(items: Any, labels: Any, alts: Any, width: int | None) -> list[Frame]:
-    """The pictures of a viewer, encoded; see `frames`.
+    """The pictures of a viewer, encoded.
+
+    Args:
+        items: figures or pictures.
+        labels: one a frame.
+        alts: one sentence a frame, or None for the figures' own.
+        width: CSS pixels, or None.
 
     Raises:
         KleditError: fewer than 2 or more than 20; labels or alts missing.
@@ -271,6 +278,13 @@ def frame_of(
 ) -> Frame:
     """A figure or picture as one frame, encoded by `data_uri`.
 
+    Args:
+        item: a figure or a picture.
+        label: what the slider says.
+        alt: its sentence.
+        width: CSS pixels, or None.
+        quick: spend little time on making it small.
+
     Example:
         >>> import numpy as np
         >>> frame_of(np.zeros((8, 8, 3), np.uint8), "dark", "A black square.").width
@@ -281,50 +295,16 @@ def frame_of(
     return Frame(uri, w, h, label, alt, art)
 
 
-def data_uri(item: Any, width: int | None = None, *, quick: bool = False) -> tuple[str, int, int]:
-    """A figure or picture as (data URI, width, height in CSS pixels), the smallest of PNG and WebP.
-
-    Figures are drawn at two device pixels per CSS pixel, as WebP (lossless or quality 80); small
-    art keeps its own pixels, losslessly, and the page enlarges them sharply; larger pictures have
-    at most two pixels per CSS pixel, and are WebP at quality 88. A quick one is a plain PNG, three
-    times the bytes in a third of the time.
-
-    Example:
-        >>> import numpy as np
-        >>> data_uri(np.zeros((8, 8, 3), np.uint8))[1:]
-        (256, 256)
-    """
-    if isinstance(item, Figure):
-        inches = item.get_figwidth()
-        css = round(inches * DPI / 2) if width is None else width
-        drawn = png(item, 2 * css / inches, quick=quick)
-        image = Image.open(io.BytesIO(drawn))
-        found = [("png", drawn)]
-        if not quick:
-            found = [("webp", _encode(image, "WEBP", lossless=True, method=3))]
-            found.append(("webp", _encode(image, "WEBP", quality=80, method=4)))
-    else:
-        image = Image.fromarray(as_images(item)[0])
-        art = image.width <= 256
-        css = (256 if art else min(image.width, 760)) if width is None else width
-        image.thumbnail((max(2 * css, 256), image.height), Image.Resampling.BOX)
-        found = [("png", _encode(image, "PNG", optimize=not quick))]
-        options = {"lossless": True} if art else {"quality": 88}
-        if not quick:
-            found.append(("webp", _encode(image, "WEBP", method=4, **options)))
-    kind, data = min(found, key=lambda f: len(f[1]))
-    uri = f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
-    return uri, css, max(1, round(css * image.height / image.width))
-
-
-def _encode(image: Image.Image, kind: str, **options: Any) -> bytes:
-    buffer = io.BytesIO()
-    image.save(buffer, kind, **options)
-    return buffer.getvalue()
-
-
 def spend(name: str, size: int) -> None:
-    """Count a viewer against the page's budget; the same name again replaces its first count."""
+    """Count a viewer against the page's budget; the same name again replaces its first count.
+
+    Args:
+        name: of the viewer.
+        size: of its HTML, in bytes.
+
+    Raises:
+        KleditError: the page is above its budget.
+    """
     total = size + sum(v for k, v in _used.items() if k != name)
     if total > MAX_PAGE_BYTES:
         each = ", ".join(f"{k} {v // 1000} kB" for k, v in {**_used, name: size}.items())
@@ -344,4 +324,4 @@ def new_page() -> None:
     _used.clear()
 
 
-__all__ = ["Frames", "data_uri", "frames", "new_page"]
+__all__ = ["Frames", "frames", "new_page"]

@@ -229,7 +229,7 @@ def live(
             than one control change together, and a single value stays. None shows one picture.
         start: control -> value at the beginning; default: its first.
         width: CSS pixels of a picture; see `kledit_lite.viz.frames`.
-        **controls: by name. Numbers are a slider, other sequences a list to select from; a mapping
+        controls: by name. Numbers are a slider, other sequences a list to select from; a mapping
             is one too, from what it says to what `draw` gets; True or False is a checkbox, a
             string a line to type in, both as they begin.
 
@@ -277,8 +277,11 @@ def frame_widget(
     site prefer `frames`, which is lighter and says each label to a screen reader.
 
     Args:
-        items, labels, alts, width: see `kledit_lite.viz.frames`.
+        items: 2 to 20 figures or pictures; see `kledit_lite.viz.frames`.
+        labels: one a frame, short.
+        alts: one sentence a frame; None takes the sentence each figure has.
         what: the slider's description.
+        width: CSS pixels of a picture, or None.
 
     Returns:
         An ``ipywidgets.VBox`` of an ``IntSlider`` and a ``Stack``.

@@ -1,14 +1,19 @@
-"""Pictures as arrays: one form for whatever is given, and sharp enlarging."""
+"""Pictures as arrays: one form for whatever is given, sharp enlarging, and data URIs."""
 
 from __future__ import annotations
 
+import base64
+import io
 import math
 from typing import Any
 
 import numpy as np
+from matplotlib.figure import Figure
 from PIL import Image
 
 from kledit_lite.core.errors import KleditError
+from kledit_lite.viz.card import png
+from kledit_lite.viz.theme import DPI
 
 
 def as_images(images: Any) -> np.ndarray:
@@ -76,3 +81,50 @@ def enlarge(image: np.ndarray, size: int) -> np.ndarray:
         return big
     new = (size, max(1, round(h * size / w)))
     return np.asarray(Image.fromarray(big).resize(new, Image.Resampling.BOX))
+
+
+def data_uri(item: Any, width: int | None = None, *, quick: bool = False) -> tuple[str, int, int]:
+    """A figure or picture as (data URI, width, height in CSS pixels), the smallest of PNG and WebP.
+
+    Figures are drawn at two device pixels per CSS pixel, as WebP (lossless or quality 80); small
+    art keeps its own pixels, losslessly, and the page enlarges them sharply; larger pictures have
+    at most two pixels per CSS pixel, and are WebP at quality 88. A quick one is a plain PNG, three
+    times the bytes in a third of the time.
+
+    Args:
+        item: a figure or a picture.
+        width: CSS pixels; None shows figures at full width, small art at 256 pixels.
+        quick: spend little time on making it small.
+
+    Example:
+        >>> import numpy as np
+        >>> data_uri(np.zeros((8, 8, 3), np.uint8))[1:]
+        (256, 256)
+    """
+    if isinstance(item, Figure):
+        inches = item.get_figwidth()
+        css = round(inches * DPI / 2) if width is None else width
+        drawn = png(item, 2 * css / inches, quick=quick)
+        image = Image.open(io.BytesIO(drawn))
+        found = [("png", drawn)]
+        if not quick:
+            found = [("webp", _encode(image, "WEBP", lossless=True, method=3))]
+            found.append(("webp", _encode(image, "WEBP", quality=80, method=4)))
+    else:
+        image = Image.fromarray(as_images(item)[0])
+        art = image.width <= 256
+        css = (256 if art else min(image.width, 760)) if width is None else width
+        image.thumbnail((max(2 * css, 256), image.height), Image.Resampling.BOX)
+        found = [("png", _encode(image, "PNG", optimize=not quick))]
+        options = {"lossless": True} if art else {"quality": 88}
+        if not quick:
+            found.append(("webp", _encode(image, "WEBP", method=4, **options)))
+    kind, data = min(found, key=lambda f: len(f[1]))
+    uri = f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
+    return uri, css, max(1, round(css * image.height / image.width))
+
+
+def _encode(image: Image.Image, kind: str, **options: Any) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, kind, **options)
+    return buffer.getvalue()

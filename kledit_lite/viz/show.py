@@ -10,7 +10,8 @@ import matplotlib as mpl
 from matplotlib.figure import Figure
 
 from kledit_lite.viz.card import alt, shown
-from kledit_lite.viz.frames import STYLE, data_uri
+from kledit_lite.viz.frames import STYLE
+from kledit_lite.viz.pixels import data_uri
 from kledit_lite.viz.theme import RC
 
 

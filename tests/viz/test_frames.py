@@ -11,7 +11,8 @@ import pytest
 from kledit_lite import viz
 from kledit_lite.align.figures import r2_bars
 from kledit_lite.core.errors import KleditError
-from kledit_lite.viz.frames import MAX_PAGE_BYTES, data_uri
+from kledit_lite.viz.frames import MAX_PAGE_BYTES
+from kledit_lite.viz.pixels import data_uri
 
 RNG = np.random.default_rng(0)
 PICTURES = RNG.integers(0, 256, (4, 8, 8, 3), dtype=np.uint8)
