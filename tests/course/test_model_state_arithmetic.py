@@ -6,6 +6,9 @@ import numpy as np
 import pytest
 from graders import is_told, passes
 
+from kledit_lite import unlearn
+from kledit_lite.course import grade
+
 
 def state(d, b, f, r, x, y):
     return d - x * (f - b) + y * (r - b)
@@ -79,3 +82,79 @@ MISTAKES = [
 @pytest.mark.parametrize(("id", "answer", "words"), MISTAKES)
 def test_each_usual_mistake_gets_its_own_sentence(id, answer, words):
     is_told(id, answer, words)
+
+
+def searched(bench, final, checkpoints, accuracy):
+    """Every checkpoint and a few strengths, on the questions that are shown."""
+    found = []
+    for letter, pair in checkpoints.items():
+
+        def score(alpha, beta, pair=pair):
+            return sum(accuracy(bench.combine(final, *pair, alpha=alpha)))
+
+        best, _ = unlearn.search(score, (0.5, 1, 2, 4))
+        found.append((best.score, letter, best.alpha))
+    return max(found)[1:]
+
+
+def projected(bench, final, checkpoints, accuracy):
+    """No question: the vector that points most along the final model's, as often as it is in it."""
+    found = []
+    for letter, (base, forget) in checkpoints.items():
+        vector = np.concatenate([(forget[n] - base[n]).numpy().ravel() for n in base])
+        whole = np.concatenate([(final[n] - base[n]).numpy().ravel() for n in base])
+        along = vector @ whole / np.linalg.norm(vector)
+        found.append((along / np.linalg.norm(whole), letter, along / np.linalg.norm(vector)))
+    return max(found)[1:]
+
+
+@pytest.mark.parametrize(("answer", "seed"), [(searched, 0), (projected, 1), (projected, 2)])
+def test_two_ways_of_choosing_a_state_pass(answer, seed):
+    verdict = grade("model-state-arithmetic-d", answer, seed)
+    assert verdict.right is True, verdict.message
+
+
+def ordered(bench, final, checkpoints, accuracy):
+    """Letters from the cosine nearest to 1 down: just before, then the others."""
+    left, order = dict(checkpoints), []
+    while left:
+        order.append(projected(bench, final, left, accuracy)[0])
+        del left[order[-1]]
+    return order
+
+
+BAD_CHOICES = [
+    (lambda *a: (projected(*a)[0], -projected(*a)[1]), "alpha > 0"),
+    (lambda *a: (projected(*a)[0], projected(*a)[1] / 8), "take more of it"),
+    (lambda *a: (projected(*a)[0], 4 * projected(*a)[1]), "what came later goes"),
+    (lambda *a: (ordered(*a)[1], 1.0), "had read the forget set already"),
+    (lambda *a: (ordered(*a)[2], 1.0), "too old"),
+    (lambda *a: ("d", 1.0), "no checkpoint 'd'"),
+    (lambda *a: ("a", float("nan")), "alpha should be finite"),
+    (lambda *a: ("a", "much"), "alpha as numbers"),
+    (lambda *a: 1.0, "a letter and a strength"),
+    (lambda *a: ([1], 1.0), "no checkpoint"),
+    (lambda *a: {}[0], "KeyError"),
+    (3, "hand over your function"),
+]
+
+
+@pytest.mark.parametrize(("answer", "words"), BAD_CHOICES)
+def test_a_bad_choice_is_told_why(answer, words):
+    is_told("model-state-arithmetic-d", answer, words, 1)
+
+
+def test_what_is_right_for_one_history_is_wrong_for_another():
+    found = []
+
+    def noted(*given):
+        found.append(projected(*given))
+        return found[0]
+
+    assert grade("model-state-arithmetic-d", noted, 0).right is True
+    assert grade("model-state-arithmetic-d", noted, 1).right is False
+    assert found[0][0] != found[1][0]
+
+
+def test_the_empty_choice_is_no_answer():
+    assert grade("model-state-arithmetic-d", ...).right is None

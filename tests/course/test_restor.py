@@ -7,6 +7,7 @@ import pytest
 from graders import is_told, passes
 
 from kledit_lite.course import grade
+from kledit_lite.unlearn.restor.workbench import ALONE
 
 
 def normalised(p, m):
@@ -69,3 +70,79 @@ def test_a_missing_factor_is_named():
         return npo(p, q, b) * b / 2
 
     assert "2/beta in front is missing" in grade("restor-c", answer, 0).message
+
+
+def tried(bench, corrupted, documents, retains, asked):
+    """Try each retain set on the facts that were shown."""
+
+    def back(i):
+        return bench.ask(bench.undo(corrupted, documents, ALONE, 0.01, retains[i]), asked).accuracy
+
+    return ALONE, 0.01, max(range(3), key=back)
+
+
+def read(bench, corrupted, documents, retains, asked):
+    """Train nothing: take the texts that share most words with the documents."""
+    words = set(" ".join(documents).split())
+    return [ALONE, 0.012, int(np.argmax([len(words & set(" ".join(r).split())) for r in retains]))]
+
+
+@pytest.mark.parametrize(("answer", "seed"), [(tried, 0), (read, 1), (read, 2)])
+def test_two_ways_of_choosing_a_recipe_pass(answer, seed):
+    verdict = grade("restor-d", answer, seed)
+    assert verdict.right is True, verdict.message
+
+
+def test_what_is_right_for_one_corruption_is_wrong_for_another():
+    found = []
+
+    def noted(*given):
+        found.append(read(*given))
+        return found[0]
+
+    assert grade("restor-d", noted, 0).right is True
+    assert grade("restor-d", noted, 2).right is False
+    assert found[0][2] != found[1][2]
+
+
+def too_long(bench, corrupted, documents, retains, asked):
+    bench.learn(corrupted, documents, steps=61)
+    return read(bench, corrupted, documents, retains, asked)
+
+
+def taking(kind):
+    """The retain set alone, of a kind: prose has no full stop at its end."""
+
+    def answer(bench, corrupted, documents, retains, asked):
+        people = read(bench, corrupted, documents, retains, asked)[2]
+        prose = next(i for i, texts in enumerate(retains) if not texts[0].endswith("."))
+        return ALONE, 0.01, {"prose": prose, "towns": 3 - people - prose}[kind]
+
+    return answer
+
+
+BAD_RECIPES = [
+    (lambda *a: ("NPO", 0.01, None), "nothing says where to stop"),
+    (lambda b, c, d, r, a: (*read(b, c, d, r, a)[:1], 1e-5, read(b, c, d, r, a)[2]), "hardly move"),
+    (taking("towns"), "towns and things"),
+    (taking("prose"), "never read"),
+    (lambda b, c, d, r, a: ("RMU", 0.003, read(b, c, d, r, a)[2]), "RMU brings back less"),
+    (too_long, "the budget is 60"),
+    (lambda *a: ("NPO", float("nan"), 0), "learning rate is nan"),
+    (lambda *a: ("SFT", 0.01, 0), "no method 'SFT'"),
+    (lambda *a: (ALONE, 0.01, None), "needs a retain set"),
+    (lambda *a: (ALONE, 0.01, 7), "0 to 2"),
+    (lambda *a: (ALONE, "fast", 0), "a method, a learning rate and a position"),
+    (lambda *a: None, "a method, a learning rate and a position"),
+    (lambda *a: 1 / 0, "ZeroDivisionError"),
+    (3, "hand over your function"),
+]
+
+
+@pytest.mark.parametrize(("answer", "words"), BAD_RECIPES)
+def test_a_bad_recipe_is_told_why(answer, words):
+    is_told("restor-d", answer, words, 1)
+
+
+def test_the_empty_recipe_is_no_answer():
+    assert grade("restor-d", ...).right is None

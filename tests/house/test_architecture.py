@@ -25,6 +25,11 @@ TOP = ("cli", "__main__")
 #: Methods that build on another method: (importer, imported) -> why.
 METHOD_ON_METHOD: dict[tuple[str, str], str] = {}
 
+#: Methods that checkers of exercises run: (importer, imported) -> why.
+CHECKED_BY_RUNNING: dict[tuple[str, str], str] = {
+    ("course", "unlearn"): "restor-d and model-state-arithmetic-d train the model that they judge",
+}
+
 #: Who may import zoo.recipes from outside it: the command that trains.
 RECIPES = {"kledit_lite.zoo.command"}
 
@@ -75,7 +80,9 @@ def upward(package: Package) -> set[str]:
     allowed = {
         **{part: set(SHARED[:i]) for i, part in enumerate(SHARED)},
         **{part: {*SHARED, *(b for a, b in METHOD_ON_METHOD if a == part)} for part in methods},
-        **{part: {*SHARED, ""} for part in ENGINE},  # "" for the folder that the library is in
+        **{
+            part: {*SHARED, "", *(b for a, b in CHECKED_BY_RUNNING if a == part)} for part in ENGINE
+        },  # "" for the folder that the library is in
         **{part: parts | {""} for part in TOP},
         "": {"core"},
     }

@@ -1,11 +1,14 @@
-"""Exercises: the arithmetic of states, its truth ratio, adapters added up exactly."""
+"""Exercises: the arithmetic of states, a truth ratio, adapters added up, states of a training."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
+from kledit_lite.core.errors import KleditError
 from kledit_lite.course.checks import Wrong, exercise
 from kledit_lite.course.oracle import array_of, call, close, compare
 
@@ -147,3 +150,156 @@ def check_add(answer: Any, rng: np.random.Generator) -> str | None:
             raise Wrong("that also multiplies factors of different adapters; keep them apart")
         raise Wrong("b @ a is not c1 b1 a1 + c2 b2 a2")
     return None
+
+
+OLD = 400
+"""Steps of bard-tiny's training after which the oldest checkpoint was taken."""
+TRUE_STRENGTHS = (1.0, 4.0)
+
+
+@lru_cache(maxsize=1)
+def _bench() -> tuple[Any, Any, dict[str, Any]]:
+    """bard-tiny with its weights free, its people, and two of its own states."""
+    from dataclasses import replace
+
+    from kledit_lite import zoo
+    from kledit_lite.models.scenarios.writing import SIZES
+    from kledit_lite.models.telling import invented
+    from kledit_lite.unlearn.arithmetic.training import AllWeights
+
+    size = replace(
+        SIZES["model-state-arithmetic"]["lite"], shots=2, longest=80, epochs=4.0, batch=8,
+    )  # fmt: skip
+    writer = zoo.load_writer("bard-tiny")
+    bench = AllWeights(writer.model, writer.tokenizer, size)
+    states = {
+        "before": bench.state(),
+        "old": bench.state_of(zoo.load_writer("bard-tiny", OLD).model),
+    }
+    return bench, invented(), states
+
+
+def _history(
+    rng: np.random.Generator,
+) -> tuple[Any, Any, dict[str, tuple[Any, Any]], float, dict[str, Any]]:
+    """A final state, checkpoints with their forget states, the strength that fits, questions."""
+    import random
+
+    from kledit_lite.unlearn.restor.facts import from_triples
+    from kledit_lite.unlearn.restor.people import corrupt_people
+
+    bench, told, own = _bench()
+    seed = int(rng.integers(1 << 20))
+    corruption = corrupt_people(6, 18, 0, seed, told=told)
+    names = sorted({t.subject for t in told.newcomers})
+    names = random.Random(seed).sample(names, 5)
+    known = [t for t in told.newcomers if t.subject in names]
+    documents, news = corruption.documents, told.introductions(names, seed=seed)
+    exposed = bench.learn(own["before"], documents)
+    final = bench.learn(exposed, news)
+    pairs = {
+        "before": (own["before"], exposed),
+        "old": (own["old"], bench.learn(own["old"], documents)),
+        "after": (exposed, bench.learn(exposed, documents)),
+    }
+    alpha = float(rng.choice(TRUE_STRENGTHS))
+    short = {
+        kind: (base, {n: t + (forget[n] - t) / alpha if t.is_floating_point() else t
+                      for n, t in base.items()})
+        for kind, (base, forget) in pairs.items()
+    }  # fmt: skip
+    shown, rest = corruption.benchmark.split(0.3)
+    learned = from_triples(known, told.ask, told.examples(set(corruption.benchmark.subjects)))
+    half = learned.split(0.4)
+    asked = {"shown": (shown, half[0]), "hidden": (rest.at_most(40), half[1])}
+    return bench, final, short, alpha, asked
+
+
+@exercise(
+    "model-state-arithmetic-d",
+    "Which state, how strongly",
+    difficulty="hard",
+    minutes=30,
+    prompt="""
+    A model read a forget set, and then texts about new persons: `final`. `checkpoints` maps three
+    letters to pairs of states `(base, forget)`: a checkpoint of its training, and the same after
+    some more reading of the forget set, how much you are not told. One is from long before, one
+    from just before and one from just after the exposure. Write `choose(bench, final, checkpoints,
+    accuracy)`: the letter and the alpha whose arithmetic brings back what the forget set denied and
+    keeps what was learned later. `bench.combine(final, base, forget, alpha=...)` is a state, and
+    `accuracy(state)` a pair: on a few denied facts, and on a few learned later. The checker asks
+    others. Check it: `check("model-state-arithmetic-d", choose)`.
+    """,
+    hints=(
+        "Twelve combinations cost a second or two to try: three letters, alpha from 0.5 to 4.",
+        "Both accuracies count: unlearn.search takes their sum as its score.",
+        "best, _ = unlearn.search(lambda a, b: sum(accuracy(bench.combine(final, *pair, "
+        "alpha=a))), (0.5, 1, 2, 4)) for each pair; the letter whose best.score is largest.",
+    ),
+)
+def check_choose(answer: Any, rng: np.random.Generator) -> str | None:
+    """A history by the seed, letters and strengths too, and held-out questions."""
+    if not callable(answer):
+        call(answer)
+    bench, final, pairs, true_alpha, asked = _history(rng)
+    kinds = dict(zip("abc", [str(k) for k in rng.permutation(list(pairs))], strict=True))
+    accuracy = _accuracy(bench)
+
+    def shown(state: Any) -> tuple[float, float]:
+        return accuracy(state, asked["shown"])
+
+    given = {letter: pairs[kind] for letter, kind in kinds.items()}
+    said = call(answer, bench, final, given, shown)
+    if not isinstance(said, tuple | list) or len(said) != 2:
+        raise Wrong('return a letter and a strength, such as ("a", 1.0)')
+    letter, strength = said
+    if not isinstance(letter, str) or letter not in kinds:
+        raise Wrong(f"there is no checkpoint {letter!r}; there are {', '.join(kinds)}")
+    alpha = float(array_of(strength, (), "alpha"))
+
+    def result(kind: str, alpha: float) -> tuple[float, float]:
+        """Shares of what was lost that is back, and of what was learned later that is kept."""
+        try:
+            state = bench.combine(final, *pairs[kind], alpha=alpha)
+        except KleditError as error:
+            raise Wrong(f"that arithmetic has no result: {str(error).rstrip('.')}") from None
+        denied, learned = accuracy(state, asked["hidden"])
+        return (denied - worst) / (clean - worst), learned / max(met, 1e-9)
+
+    clean = accuracy(pairs["before"][0], asked["hidden"])[0]
+    worst, met = accuracy(final, asked["hidden"])
+    back, kept = result(kinds[letter], alpha)
+    can = result("before", true_alpha)
+    if back + kept >= sum(can) - 0.25 and back > 0.3:
+        return f"{back:.0%} of the loss is back, and {kept:.0%} of what was learned later is kept"
+    measured = f"{back:.0%} of the loss came back and {kept:.0%} of what was learned later stayed"
+    raise Wrong(f"{measured}, where {can[0]:.0%} and {can[1]:.0%} can be had: " + _why(
+        kinds[letter], alpha / true_alpha))  # fmt: skip
+
+
+def _accuracy(bench: Any) -> Callable[[Any, Any], tuple[float, float]]:
+    from kledit_lite.unlearn.restor.evaluate import evaluate
+
+    def accuracy(state: Any, facts: Any) -> tuple[float, float]:
+        size, model = bench.size, bench.put(state)
+        denied, learned = (
+            evaluate(model, bench.tokenizer, b, size.shots, samples=1, temperature=0.0,
+                     max_new_tokens=size.new_tokens, batch=size.together).accuracy
+            for b in facts
+        )  # fmt: skip
+        return denied, learned
+
+    return accuracy
+
+
+def _why(kind: str, times: float) -> str:
+    """What most likely went wrong with a choice."""
+    if kind == "after":
+        return "that checkpoint had read the forget set already, so its vector shows little of it"
+    if kind == "old":
+        return "that checkpoint is too old for its vector to fit the final model"
+    if times < 0:
+        return "that is the right checkpoint, but the forget vector is to be subtracted: alpha > 0"
+    if times < 1:
+        return "that is the right checkpoint, and the vector a short one: take more of it"
+    return "that is the right checkpoint, and too much of it: what came later goes, too"

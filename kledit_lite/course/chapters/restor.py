@@ -1,13 +1,16 @@
-"""Exercises: log-normalised probability, what became of a fact, NPO's loss."""
+"""Exercises: log-normalised probability, what became of a fact, NPO's loss, a whole recipe."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
-from kledit_lite.course.checks import exercise
-from kledit_lite.course.oracle import compare
+from kledit_lite.core.errors import KleditError
+from kledit_lite.course.checks import Wrong, exercise
+from kledit_lite.course.oracle import call, compare
 
 
 def normalised(log_p: np.ndarray, answer: np.ndarray) -> np.ndarray:
@@ -160,3 +163,147 @@ def check_npo(answer: Any, rng: np.random.Generator) -> str | None:
             lambda p, q, b: float(p.mean()),
     })  # fmt: skip
     return None
+
+
+KINDS = ("other people", "towns and things", "other text")
+RATES = (1e-5, 0.1)
+BUDGET = 60
+
+
+@lru_cache(maxsize=1)
+def _bench() -> tuple[Any, Any]:
+    """bard-tiny with an adapter whose steps are counted, and its people; whatever the profile."""
+    from dataclasses import replace
+
+    from kledit_lite import zoo
+    from kledit_lite.models.telling import invented
+    from kledit_lite.unlearn.restor.workbench import LITE, Workbench
+
+    class Metered(Workbench):
+        """A workbench that counts its steps."""
+
+        spent = 0
+
+        def learn(
+            self, start: Any, documents: Any, method: Any = None, lr: Any = None,
+            steps: int | None = None, *rest: Any, **more: Any,
+        ) -> Any:  # fmt: skip
+            self.spent += steps or self.size.steps
+            return super().learn(start, documents, method, lr, steps, *rest, **more)
+
+    size = replace(
+        LITE, subjects=8, documents=16, k=0, retain=64, asked=48, shots=3, steps=16, batch=4,
+        unlearn_steps=10, longest=96,
+    )  # fmt: skip
+    writer = zoo.load_writer("bard-tiny")
+    return Metered(writer.model, writer.tokenizer, size), invented()
+
+
+def _recipe(said: Any, count: int) -> tuple[str, float, int | None]:
+    """The student's recipe, or one sentence about its form."""
+    from kledit_lite.unlearn.restor.workbench import ALONE, METHODS
+
+    form = f"return a method, a learning rate and a position, such as ({ALONE!r}, 0.003, 0)"
+    if not isinstance(said, tuple | list) or len(said) != 3:
+        raise Wrong(form)
+    name, lr, which = said
+    names = (*METHODS, ALONE)
+    if not isinstance(name, str) or name not in names:
+        raise Wrong(f"there is no method {name!r}; there are {', '.join(names)}")
+    try:
+        rate, place = float(lr), None if which is None else int(which)
+    except (TypeError, ValueError, OverflowError):
+        raise Wrong(form) from None
+    if not RATES[0] <= rate <= RATES[1]:
+        raise Wrong(f"the learning rate is {rate:g}, expected {RATES[0]:g} to {RATES[1]:g}")
+    if place is None and name == ALONE:
+        raise Wrong("a retain set alone needs a retain set; say which, by its position")
+    if place is not None and not 0 <= place < count:
+        raise Wrong(f"the position is {place}, and the retain sets are 0 to {count - 1}")
+    return str(name), rate, place
+
+
+def _blame(name: str, lr: float, kind: str | None) -> str:
+    """What most likely went wrong with a recipe that restored too little or harmed."""
+    if kind is None:
+        return "without a retain set, nothing says where to stop pushing"
+    if kind == "other text":
+        return "that retain set is prose which the model never read"
+    if kind == "towns and things":
+        return "that retain set speaks of towns and things, and the questions are about people"
+    if lr < 2e-3:
+        return "that is the right retain set; ten steps at this rate hardly move the model"
+    if lr > 0.02:
+        return "that is the right retain set; at this rate it overwrites what it should hold"
+    return f"that is the right retain set; {name} brings back less than the set alone"
+
+
+@exercise(
+    "restor-d",
+    "A recipe that restores",
+    difficulty="hard",
+    minutes=30,
+    prompt="""
+    `bench` is a `Workbench` and `corrupted` an adapter that has read `documents`, wrong about eight
+    persons. `retains` are three lists of texts, in an order of their own, and `asked` a few of the
+    denied facts. Write `recipe(bench, corrupted, documents, retains, asked)`: return what to undo
+    the corruption with, a method of `METHODS` or `ALONE`, a learning rate, and the position of a
+    retain set in `retains`, or None. You may train 60 steps; `bench.undo` takes 10. The checker
+    runs your recipe and asks what you were not shown: most of what *can* be had of the lost facts
+    must come back, and persons whom nothing names must not lose more than by the corruption. Check
+    it: `check("restor-d", recipe)`.
+    """,
+    hints=(
+        "bench.undo(corrupted, documents, name, lr, retain) is an adapter; bench.ask(adapter, "
+        "asked).accuracy says how good it is.",
+        "What did the restoring in the chapter? Try that with each of the three retain sets.",
+        "max(range(3), key=lambda i: bench.ask(bench.undo(corrupted, documents, ALONE, 0.01, "
+        "retains[i]), asked).accuracy).",
+    ),
+)
+def check_recipe(answer: Any, rng: np.random.Generator) -> str | None:
+    """A corruption and an order of retain sets by the seed, and questions of its own."""
+    from kledit_lite.unlearn.restor.workbench import ALONE, Case
+
+    if not callable(answer):
+        call(answer)
+    bench, told = _bench()
+    case = Case.of(told, bench.size, int(rng.integers(1 << 20)))
+    documents = case.scenario.documents
+    order = [str(k) for k in rng.permutation(KINDS)]
+    retains: Sequence[list[str]] = [case.retain(kind) or [] for kind in order]
+    shown, rest = case.scenario.benchmark.split(0.25)
+    test = rest.at_most(60)
+
+    def right(state: Any, facts: Any) -> float:
+        return bench.ask(state, facts).accuracy
+
+    corrupted = bench.corrupt(documents)
+    reference = bench.undo(corrupted, documents, ALONE, 0.01, retains[order.index(KINDS[0])])
+    clean, before, best = (right(s, test) for s in (bench.clean, corrupted, reference))
+    bench.spent = 0
+    said = call(answer, bench, dict(corrupted), list(documents), [list(r) for r in retains], shown)
+    name, lr, which = _recipe(said, len(order))
+    if bench.spent > BUDGET:
+        raise Wrong(f"you trained {bench.spent} steps to choose, and the budget is {BUDGET}")
+    try:
+        state = bench.undo(
+            corrupted, documents, name, lr, None if which is None else retains[which]
+        )
+    except KleditError as error:
+        raise Wrong(f"your recipe does not run: {str(error).rstrip('.')}") from None
+    kind = None if which is None else order[which]
+    lost = clean - before
+    back = (right(state, test) - before) / lost
+    if back < (best - before) / lost * 0.7:
+        raise Wrong(
+            f"of what the corruption took, {back:.0%} came back, and {(best - before) / lost:.0%} "
+            f"can be had: {_blame(name, lr, kind)}"
+        )
+    untouched = right(state, case.untouched) - right(corrupted, case.untouched)
+    if untouched < -0.1:
+        raise Wrong(
+            f"the persons whom nothing names lost another {-100 * untouched:.0f} points: "
+            f"{_blame(name, lr, kind)}"
+        )
+    return f"{back:.0%} of what the corruption took came back"
