@@ -32,6 +32,7 @@ API = {
     "locate": ("locate",),
     "edit": ("edit",),
     "unlearn": ("unlearn", "unlearn/restor", "unlearn/tofu", "unlearn/arithmetic"),
+    "capstone": ("capstone",),
     "metrics": ("metrics",),
     "viz": ("viz",),
     "course": ("course",),

@@ -23,11 +23,15 @@ ENGINE = ("book", "course")
 TOP = ("cli", "__main__")
 
 #: Methods that build on another method: (importer, imported) -> why.
-METHOD_ON_METHOD: dict[tuple[str, str], str] = {}
+METHOD_ON_METHOD: dict[tuple[str, str], str] = {
+    ("capstone", "edit"): "the project removes what it planted by the ridge of closed-form editing",
+    ("capstone", "unlearn"): "it plants, and attacks, with the trainer of unlearning",
+}
 
 #: Methods that checkers of exercises run: (importer, imported) -> why.
 CHECKED_BY_RUNNING: dict[tuple[str, str], str] = {
     ("course", "unlearn"): "restor-d and model-state-arithmetic-d train the model that they judge",
+    ("course", "capstone"): "capstone-c plants what is to be found, capstone-d measures again",
 }
 
 #: Who may import zoo.recipes from outside it: the command that trains.
