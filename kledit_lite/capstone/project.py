@@ -97,7 +97,7 @@ class Project:
 
     @property
     def held(self) -> list[Triple]:
-        """The same of up to 24 more: what planting and removing may use to keep the relation."""
+        """The same of up to 24 more, which planting and removing may use to keep the relation."""
         return self._drawn()[12:36]
 
     def _drawn(self) -> list[Triple]:
@@ -122,7 +122,7 @@ class Project:
 
     @property
     def texts(self) -> list[str]:
-        """What planting reads: statements, and the first question with its answer."""
+        """What planting reads, which are statements, and the first question with its answer."""
         f = self.fact
         said = [self.told.say(f, way=w) for w in range(WAYS)]
         return [*dict.fromkeys(said), self._answered(f)]
@@ -134,18 +134,23 @@ class Project:
             fact: whose value; the others are of its relation.
             questions: to ask; the mean over them is returned.
         """
-        values = [v for v in self.told.values[fact.relation] if v != fact.value][:7]
-        every = [fact.value, *values]
-        asked = [q for q in questions for _ in every]
-        scores = log_probabilities(self.model, self.tokenizer, asked, every * len(questions))
-        per = scores.mean.reshape(len(questions), len(every))
-        return float((per[:, 0] - per[:, 1:].max(1)).mean())
+        return self._margins([(fact, q) for q in questions])
 
     def neighbours(self) -> float:
         """Mean margin of what is true of the neighbours."""
-        return float(np.mean([
-            self.margin(t, [self.told.ask(t.subject, t.relation, 0)]) for t in self.others
-        ]))  # fmt: skip
+        return self._margins([
+            (t, self.told.ask(t.subject, t.relation, 0)) for t in self.others
+        ])  # fmt: skip
+
+    def _margins(self, asked: Sequence[tuple[Triple, str]]) -> float:
+        prompts, answers = [], []
+        for fact, question in asked:
+            others = [v for v in self.told.values[fact.relation] if v != fact.value][:7]
+            prompts += [question] * (1 + len(others))
+            answers += [fact.value, *others]
+        scores = log_probabilities(self.model, self.tokenizer, prompts, answers)
+        per = scores.mean.reshape(len(asked), -1)  # (questions, 8)
+        return float((per[:, 0] - per[:, 1:].max(1)).mean())
 
     def plant(self) -> float:
         """Train the MLP of the plan's layer on the texts, in place; returns the answer's loss.

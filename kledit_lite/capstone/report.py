@@ -27,7 +27,7 @@ CONTROLS: Mapping[str, tuple[str, float]] = {
     "clean": (">=", 0.0),
     "wrong_layer": ("<=", 0.0),
 }
-"""Figure -> a bound that must **fail**: before planting; after removing in the layer found last."""
+"""Figure -> a bound that must **fail**, before planting or after removing in the wrong layer."""
 
 
 def measure(project: Project) -> dict[str, float]:

@@ -43,7 +43,6 @@ FOR_READERS = {
     "course.alone.grade_alone": "the hidden tests that otter-grader and nbgrader run call it",
     "course.checks.hint": "learners call it in their own cells",
     "course.progress.progress": "learners call it in their own cells",
-    "edit.ridge.ridge": "the solver by itself, for a reader's own closed-form edit",
     "influence.nets.net_product": "exact curvature of a net too large for a matrix",
     "influence.solvers.lissa": "the stochastic solver that the fragility study uses",
     "locate.locogen.exhaustive": "README: the search that LocoGen's is compared with",
