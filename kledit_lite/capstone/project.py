@@ -6,7 +6,7 @@ one matrix by a ridge. So the steps can be judged, each with a figure of its own
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -193,22 +193,25 @@ class Project:
             (L,) nats per token; the largest entry is the layer to suspect.
         """
         before, found = self.margin(self.fact, self.questions), []
-        for layer in range(self.layers):
-            mlp = module_of(self.model, layer, "mlp")
-            mean = self._seen(mlp, [self._answered(t) for t in self.held], "output").mean(0)
+        mlps = [module_of(self.model, i, "mlp") for i in range(self.layers)]
+        means = [x.mean(0) for x in self._seen(mlps, map(self._answered, self.held), "output")]
+        for mlp, mean in zip(mlps, means, strict=True):
             with edit(self.model, {mlp: lambda out, m=mean: m.expand_as(out)}):
                 found.append(before - self.margin(self.fact, self.questions))
         return np.array(found)
 
-    def _seen(self, module: torch.nn.Module, texts: Sequence[str], at: str) -> torch.Tensor:
-        """What enters or leaves a module at every token of some texts: (tokens, d)."""
-        found = []
-        for row in tokens_of(self.tokenizer, texts):
+    def _seen(
+        self, modules: Sequence[torch.nn.Module], texts: Iterable[str], at: str
+    ) -> list[torch.Tensor]:
+        """What enters or leaves each module at every token of some texts: (tokens, d) each."""
+        found: list[list[torch.Tensor]] = [[] for _ in modules]
+        for row in tokens_of(self.tokenizer, list(texts)):
             ids = torch.tensor([[*begin(self.tokenizer, row), *row]])
-            with torch.no_grad(), read(self.model, [module], at=at) as seen:
+            with torch.no_grad(), read(self.model, modules, at=at) as seen:
                 self.model(ids, use_cache=False)
-            found.append(seen[module].flatten(0, -2))
-        return torch.cat(found)
+            for own, module in zip(found, modules, strict=True):
+                own.append(seen[module].flatten(0, -2))
+        return [torch.cat(own) for own in found]
 
     def remove(self, layer: int, keep: bool = True) -> None:
         """Rewrite the last matrix of a layer's MLP so that it has nothing to say of the person.
@@ -221,8 +224,8 @@ class Project:
             keep: whether the neighbours' keys are held.
         """
         matrix = module_of(self.model, layer, "mlp").down_proj
-        keys = self._seen(matrix, self.texts, "input")
-        kept = self._seen(matrix, [self._answered(t) for t in self.held], "input")
+        (keys,) = self._seen([matrix], self.texts, "input")
+        (kept,) = self._seen([matrix], map(self._answered, self.held), "input")
         with torch.no_grad():
             weight = matrix.weight.detach()
             goal = (kept @ weight.T).mean(0).expand(len(keys), -1)
