@@ -1,9 +1,9 @@
-"""What of an executed chapter is shown on slides, and in which order.
+"""What of an executed chapter is shown on slides, and in which order::
 
-title          the chapter's title, its question, the objectives
-section        each ``##``: the heading, its first paragraph, a list or an equation right after it
-               below it: every other equation, figure, table and "Predict", in the chapter's order
-last           where it breaks, and the titles of the exercises
+    title      the chapter's title, its question, the objectives
+    section    each heading, its first paragraph, a list or an equation right after it; below it
+               every other equation, figure, table and "Predict", in the chapter's order
+    last       where it breaks, and the titles of the exercises
 
 Code is shown where a cell has the tag ``slide``. What a reader folds open, a solution, what the
 chapter measured and the further reading stay in the chapter.
