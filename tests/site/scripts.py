@@ -101,3 +101,20 @@ BESIDE_SLIDERS = """area => {
     rest.querySelectorAll('.widget-slider').forEach(slider => slider.remove());
     return rest.innerHTML;
 }"""
+
+# How many screens a chapter has, and the most of them between two things that it asks its reader:
+# predictions first, then the exercises.
+SCREENS = """() => {
+    const top = e => e.getBoundingClientRect().top / innerHeight;
+    const article = document.querySelector('.bd-article').getBoundingClientRect();
+    const asked = [...document.querySelectorAll('.bd-article details')]
+        .filter(d => d.querySelector('summary').innerText.trim().startsWith('Predict'));
+    const end = [...document.querySelectorAll('.bd-article h2')]
+        .find(h => h.innerText.trim().startsWith('Exercises'));
+    const places = [article.top / innerHeight, ...asked.map(top)];
+    places.push(end ? top(end) : article.bottom / innerHeight);
+    return {
+        page: article.height / innerHeight,
+        apart: Math.max(...places.slice(1).map((p, i) => p - places[i])),
+    };
+}"""

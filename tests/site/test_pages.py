@@ -200,3 +200,23 @@ def test_keyboard_reaches_search_and_text(open_page):
         page.keyboard.press("Tab")
         skip = page.evaluate("document.activeElement.getAttribute('href')")
         assert skip and skip.startswith("#"), "the first Tab skips to the text"
+
+
+LONGEST, APART = 20, 4
+"""Screens of a page, and from one prediction to the next."""
+LONGER: dict[str, int] = {}
+FARTHER: dict[str, int] = {}
+
+
+def test_a_chapter_is_no_longer_than_a_sitting_and_asks_before_it_tells(open_page, site):
+    """Screens of 1400 by 900; the exercises are the last thing asked."""
+    long, apart = {}, {}
+    for path in sorted((site / "notebooks").glob("*.html")):
+        slug = path.stem.partition("-")[2]
+        with open_page(f"notebooks/{path.name}") as (page, _):
+            found = page.evaluate(ask.SCREENS)
+        if found["page"] > LONGER.get(slug, LONGEST):
+            long[slug] = round(found["page"], 1)
+        if found["apart"] > FARTHER.get(slug, APART):
+            apart[slug] = round(found["apart"], 1)
+    assert (long, apart) == ({}, {})
