@@ -46,6 +46,15 @@ class Asked:
         return np.full((8, 8, 3), values["level"], np.uint8), f"Grey <{values['level']}>."
 
 
+@pytest.fixture(autouse=True)
+def idle():
+    """No event loop runs, as before a notebook's first cell: a browser's tests may leave theirs."""
+    left = asyncio._get_running_loop()
+    asyncio._set_running_loop(None)
+    yield
+    asyncio._set_running_loop(left)
+
+
 def made(draw, **options):
     return viz.live(draw, "grey", "Greys & more.", **{"level": [10, 20, 200], **options})
 
