@@ -84,9 +84,11 @@ def cost(chapter: str) -> Cost:
         return Cost(TOKENS, WROTE[chapter](told), told.batch * told.longest, "writer")
     if chapter == "qa-circuits":
         return Cost(TOKENS, _qa_circuits(profile.name), 16 * 5 * WORDS, "reader")
+    if chapter == "capstone":
+        return Cost(TOKENS, _capstone(profile.name), 12 * 2 * WORDS, "writer")
     if chapter == "multimodal-editing":
         return Cost(TOKENS, _multimodal_editing(profile.name), 32 * SEEN_TOKENS, "seer")
-    known = [*PAINTED, *SEEN, *WRITTEN, "qa-circuits", "multimodal-editing"]
+    known = [*PAINTED, *SEEN, *WRITTEN, "qa-circuits", "multimodal-editing", "capstone"]
     raise unknown("chapter with a cost", chapter, known)
 
 
@@ -240,6 +242,14 @@ def _qa_circuits(profile: str) -> dict[str, int]:
         "heads removed": (1 + 16 + 16 * 15 // 2) * size.pairs * passage,
         "heads that look": (2 * size.fit + 12 * size.test) * passage,
     }
+
+
+def _capstone(profile: str) -> dict[str, int]:
+    """Of the page and of the report that is measured again; a search asks once per layer."""
+    steps = 2 + 2 if profile == "rehearsal" else 40 + 20  # of planting, and of both attacks
+    layers = 32 if profile == "gpu" else 30 if profile == "laptop" else 4
+    asked = 8 * 2 * (14 + layers) + 8 * 12 * 4  # margins over eight values, and the neighbours'
+    return {"planting and attacks": 2 * steps * 12 * 3 * 2 * WORDS, "questions": 2 * asked * WORDS}
 
 
 def _multimodal_editing(profile: str) -> dict[str, int]:

@@ -35,7 +35,7 @@ def test_an_unknown_exercise_names_the_valid_ones(function):
 
 
 def test_an_unknown_chapter_names_the_valid_ones():
-    with pytest.raises(UnknownNameError, match="alignment, causal-tracing, closed-form-editing"):
+    with pytest.raises(UnknownNameError, match="alignment, capstone, causal-tracing"):
         exercises("no-such")
 
 
