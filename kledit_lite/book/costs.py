@@ -142,7 +142,8 @@ def _closed_form_editing(p: Any, size: Any) -> dict[str, float]:
     painters, exam, few = len(size.some(p.painters, least=2)), size.of(6), size.of(4)
     near = size.of(12)
     by_others = near * (1 - 1 / len(p.painters))
-    sets = len(size.some(range(layers - 3))) + 4
+    sets = len(size.some(range(layers - 3), least=2)) + len(size.some(range(4), least=2))
+    sites = len(size.some(range(layers), least=4))
     facts = p.ask.values["fact"]
     asked = sum(len(p.ask.fact_texts(f, asked=True)[::3][:exam]) for f in facts)
     recalled = [p.ask.recall(f)[::3] for f in facts[: size.of(3)]]
@@ -152,12 +153,14 @@ def _closed_form_editing(p: Any, size: Any) -> dict[str, float]:
         "before any edit": painters * exam + near,
         "LocoGen": (sets + 2) * few * painters,
         "three ways to erase": 3 * painters * (exam + by_others),
-        "the live figure": 3 * (min(3, exam) + min(3, round(by_others))),
+        "the live figure": 3 * (min(2, exam) + min(2, round(by_others))),
         "every set of layers": (sets + 1) * painters * few,
-        "causal tracing": _lanes(size, few, layers) + exam,
+        "causal tracing": _lanes(size, few, sites) + exam,
         "settings": 5 * (exam + by_others),
         "published methods": 7 * painters * exam + exam,
-        "layers of the text encoder": (1 + len(size.some(range(1, depth)))) * painters * few,
+        "layers of the text encoder": (1 + len(size.some(range(1, depth), least=2)))
+        * painters
+        * few,
         "facts": 2 * asked + len(facts) * (len(facts) - 1) + exam,
         "ten at once": 3 * ten,
         "undone, and by command": 2 * exam + 2 * (2 * shown + exam),
