@@ -11,22 +11,20 @@ from typing import Any
 from kledit_lite.capstone.project import Project
 from kledit_lite.core.files import write_atomically
 from kledit_lite.core.machine import context
+from kledit_lite.core.results import Bound, satisfies, show_bound
 
-BOUNDS: Mapping[str, tuple[str, float]] = {
-    "planted": (">=", 1.0),
-    "planted_paraphrase": (">=", 0.0),
-    "found_right": (">=", 1.0),
-    "removed": ("<=", 0.0),
-    "removed_paraphrase": ("<=", 0.0),
-    "neighbours_kept": (">=", -1.0),
-    "edited_tensors": ("<=", 1.0),
-    "undo_differs": ("<=", 0.0),
+BOUNDS: Mapping[str, Bound] = {
+    "planted": {"min": 1.0},
+    "planted_paraphrase": {"min": 0.0},
+    "found_right": {"min": 1.0},
+    "removed": {"max": 0.0},
+    "removed_paraphrase": {"max": 0.0},
+    "neighbours_kept": {"min": -1.0},
+    "edited_tensors": {"max": 1.0},
+    "undo_differs": {"max": 0.0},
 }
 """Figure -> what it must be. Margins are in nats per token, see `Project.margin`."""
-CONTROLS: Mapping[str, tuple[str, float]] = {
-    "clean": (">=", 0.0),
-    "wrong_layer": ("<=", 0.0),
-}
+CONTROLS: Mapping[str, Bound] = {"clean": {"min": 0.0}, "wrong_layer": {"max": 0.0}}
 """Figure -> a bound that must **fail**, before planting or after removing in the wrong layer."""
 
 
@@ -71,24 +69,18 @@ def measure(project: Project) -> dict[str, float]:
         project.put(before)
 
 
-def verdicts(
-    figures: Mapping[str, float], bounds: Mapping[str, tuple[str, float]] = BOUNDS
-) -> dict[str, bool]:
+def verdicts(figures: Mapping[str, float], bounds: Mapping[str, Bound] = BOUNDS) -> dict[str, bool]:
     """Which bounds are met.
 
     Args:
         figures: what was measured; one that is missing is not met.
-        bounds: figure -> sign and number.
+        bounds: figure -> ``{"min": x}`` or ``{"max": x}``.
 
     Example:
-        >>> verdicts({"removed": -2.0}, {"removed": ("<=", 0.0), "planted": (">=", 1.0)})
+        >>> verdicts({"removed": -2.0}, {"removed": {"max": 0.0}, "planted": {"min": 1.0}})
         {'removed': True, 'planted': False}
     """
-    return {
-        name: name in figures
-        and (figures[name] >= limit if sign == ">=" else figures[name] <= limit)
-        for name, (sign, limit) in bounds.items()
-    }
+    return {name: satisfies(figures.get(name), bound) for name, bound in bounds.items()}
 
 
 def write_report(
@@ -111,17 +103,17 @@ def write_report(
         "plan": asdict(project.plan),
         "fact": asdict(project.fact),
         "figures": {name: round(float(x), 6) for name, x in figures.items()},
-        "bounds": {name: list(b) for name, b in BOUNDS.items()},
+        "bounds": dict(BOUNDS),
         "met": verdicts(figures),
-        "negative_controls": {name: list(b) for name, b in CONTROLS.items()},
+        "negative_controls": dict(CONTROLS),
         "controls_failed": {name: not ok for name, ok in verdicts(figures, CONTROLS).items()},
         "words": words,
     }
     write_atomically(path, json.dumps(report, indent=2) + "\n")
     lines = ["| figure | value | bound | met |", "| --- | --- | --- | --- |"]
     for name, value in report["figures"].items():
-        sign, limit = {**BOUNDS, **CONTROLS}.get(name, ("", ""))
+        bound = {**BOUNDS, **CONTROLS}.get(name)
         met = report["met"].get(name, report["controls_failed"].get(name, ""))
-        lines.append(f"| {name} | {value:.3f} | {sign} {limit} | {met} |")
+        lines.append(f"| {name} | {value:.3f} | {show_bound(bound) if bound else ''} | {met} |")
     write_atomically(path.with_suffix(".md"), "\n".join([*lines, "", words, ""]))
     return report

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
+import yaml
 
 from kledit_lite import zoo
-from kledit_lite.capstone import BOUNDS, Plan, Project, measure, verdicts
+from kledit_lite.capstone import BOUNDS, CONTROLS, Plan, Project, measure, verdicts
 from kledit_lite.core.errors import KleditError
 from kledit_lite.inside.multimodal import module_of
 from kledit_lite.models.telling import invented
@@ -45,6 +48,13 @@ def test_all_steps_meet_their_bounds_and_leave_the_model_as_it_was(project):
     assert project.differs(before) == 0
     assert measure(project) == figures  # the same again, to the bit
     assert set(verdicts({})) == set(BOUNDS) and not any(verdicts({}).values())
+
+
+def test_the_chapters_contract_holds_the_same_bounds():
+    path = Path(__file__).parents[2] / "notebooks" / "contracts" / "capstone.yml"
+    written = yaml.safe_load(path.read_text(encoding="utf-8"))
+    assert {k: written["bounds"][k] for k in BOUNDS} == BOUNDS
+    assert written["negative_controls"] == CONTROLS
 
 
 def test_a_person_of_whom_nothing_is_known_is_refused(project):

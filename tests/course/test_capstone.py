@@ -114,7 +114,7 @@ def changed(key, value, inside=None):
     (changed("plan", {"persons": 1}), "that of a Plan"),
     (changed("plan", {}), "plan of the book"),
     (changed("plan", 10**6, "steps"), "at most 80 steps"),
-    (changed("bounds", ["<=", 99.0], "removed"), "changed after the run"),
+    (changed("bounds", {"max": 99.0}, "removed"), "changed after the run"),
     (changed("words", "It works."), "what would refute"),
     (changed("met", False, "planted"), "not what its own figures say"),
     (changed("figures", -9.0, "attacked"), "attacked is -9.00 in the report"),

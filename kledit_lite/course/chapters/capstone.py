@@ -188,7 +188,7 @@ def check_report(answer: Any, rng: np.random.Generator) -> str | None:
     if not 1 <= plan.steps <= 80 or not 0 <= plan.relearn <= 8:
         raise Wrong("plan at most 80 steps of planting and 8 of the attack, or nobody can check it")
     for kind, written in (("bounds", BOUNDS), ("negative_controls", CONTROLS)):
-        if {k: tuple(v) for k, v in dict(answer[kind]).items()} != dict(written):
+        if answer[kind] != written:
             raise Wrong(f"the {kind.replace('_', ' ')} were changed after the run; leave them")
     if not isinstance(answer["words"], str) or len(answer["words"].split()) < 10:
         raise Wrong("say in `words` what you conclude and what would refute it, in a sentence")
