@@ -28,14 +28,9 @@ def studio() -> Painting:
         'zoo:paint-tiny'
     """
     from kledit_lite import zoo
-    from kledit_lite.models.judges import PaintedJudge
-    from kledit_lite.models.scenarios.painted import PaintedPrompts
-    from kledit_lite.models.scenarios.painting import EXAMPLES, Painting
+    from kledit_lite.models.scenarios.painting import in_the_painted_world
 
-    return Painting(
-        "lite", "zoo:paint-tiny", "", True, zoo.load_pipeline("paint-tiny"), zoo.load_clip(),
-        PaintedJudge(zoo.load_judge()), PaintedPrompts(), EXAMPLES,
-    )  # fmt: skip
+    return in_the_painted_world(zoo.load_pipeline("paint-tiny"), zoo.load_clip(), "zoo:paint-tiny")
 
 
 def sampling() -> Sampling:
@@ -45,19 +40,18 @@ def sampling() -> Sampling:
     return Sampling(steps=4, guidance=3.0, batch=24)
 
 
-def same(before: Readings, after: Readings, factors: tuple[str, ...]) -> np.ndarray:
-    """(N,) bool: every one of the factors is read as before.
+def first(readings: Readings, n: int) -> Readings:
+    """The readings of the first n pictures.
 
     Args:
-        before: readings of N pictures.
-        after: readings of the same pictures, changed.
-        factors: which to compare.
+        readings: of N pictures.
+        n: how many of them.
 
     Example:
-        >>> same({"a": np.array([1, 2])}, {"a": np.array([1, 3])}, ("a",)).tolist()
-        [True, False]
+        >>> first({"a": np.array([1, 2])}, 1)
+        {'a': array([1])}
     """
-    return np.logical_and.reduce([after[f] == before[f] for f in factors])
+    return {factor: labels[:n] for factor, labels in readings.items()}
 
 
 @contextmanager

@@ -9,7 +9,8 @@ import numpy as np
 
 from kledit_lite.course.checks import Wrong, exercise
 from kledit_lite.course.oracle import call, compare
-from kledit_lite.course.studio import put_back, same, sampling, studio
+from kledit_lite.course.studio import first, put_back, sampling, studio
+from kledit_lite.metrics.verdicts import verdict
 
 
 def edited(w: np.ndarray, x: np.ndarray, y: np.ndarray, strength: float) -> np.ndarray:
@@ -230,12 +231,11 @@ def _marked(was: Any, now: Any, painter: str, neighbours: tuple[str, str]) -> st
         Wrong: the first of the four shares that is too low.
     """
     p = studio()
-    had = was["style"][:OWN] == p.code("style", painter)
-    style, n = now["style"][:OWN][had], int(had.sum())
-    left = int((style == p.code("style", painter)).sum())
-    came = int((style == p.code("style", "photo")).sum())
-    kept = int(same(was, now, ("object", "place"))[:OWN].sum())
-    stays = same(was, now, ("style",))[OWN:].reshape(2, EACH).sum(axis=1)
+    went, photo = p.code("style", painter), p.code("style", "photo")
+    own = verdict(first(was, OWN), first(now, OWN), "style", went, photo, must_show=False)
+    n, came, kept = own.removed.n, own.arrived.k, own.kept.k
+    left = n - own.removed.k
+    stays = (now["style"] == was["style"])[OWN:].reshape(2, EACH).sum(axis=1)
     if 5 * left > 2 * n:
         raise Wrong(
             f"{left} of {n} new pictures still show {painter}; the tokens after his name have read "

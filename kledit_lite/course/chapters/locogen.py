@@ -8,7 +8,8 @@ import numpy as np
 
 from kledit_lite.course.checks import Wrong, exercise
 from kledit_lite.course.oracle import call, compare
-from kledit_lite.course.studio import same, sampling, studio, within
+from kledit_lite.course.studio import sampling, studio, within
+from kledit_lite.metrics.verdicts import verdict
 
 if TYPE_CHECKING:
     from kledit_lite.models.probes import Probe
@@ -241,10 +242,10 @@ def check_find(answer: Any, rng: np.random.Generator) -> str | None:
             layers = _layers(call(answer, p, probe), 16)
         told.append(f"{old} to {new} by {spent[0]} rows")
         before, after = _swapped(_probe(factor, old, new, ASKED, rng), layers)
-        left = int((after[factor] == p.code(factor, old)).sum())
-        came = int((after[factor] == p.code(factor, new)).sum())
+        codes = p.code(factor, old), p.code(factor, new)
+        left, came = (int((after[factor] == code).sum()) for code in codes)
         rest = tuple(f for f in ("object", "place", "style") if f != factor)
-        kept = int(same(before, after, rest).sum())
+        kept = verdict(before, after, factor, *codes, rest, must_show=False).kept.k
         named = ", ".join(map(str, sorted(layers)))
         if left > 2:
             one_end = factor == "style" and max(layers) - min(layers) < MOST

@@ -9,7 +9,8 @@ import numpy as np
 
 from kledit_lite.course.checks import Wrong, exercise
 from kledit_lite.course.oracle import array_of, call, close, compare
-from kledit_lite.course.studio import same, sampling, studio
+from kledit_lite.course.studio import first, sampling, studio
+from kledit_lite.metrics.verdicts import verdict
 
 
 def z_scores(x: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -295,11 +296,12 @@ def check_choose(answer: Any, rng: np.random.Generator) -> str | None:
     others = tuple(s for s in p.painters if s != painter)
     held = _chosen(call(answer, p, painter, others))
     before, after = _readings(painter, rng, held)
-    had = before["style"][:OWN] == p.code("style", painter)
-    left = int((after["style"][:OWN][had] == p.code("style", painter)).sum())
-    kept = int(same(before, after, ("object", "place"))[:OWN].sum())
-    spared = int(same(before, after, ("style",))[OWN:].sum())
-    n, near = int(had.sum()), EACH * len(others)
+    went, photo = p.code("style", painter), p.code("style", "photo")
+    own = verdict(first(before, OWN), first(after, OWN), "style", went, photo, must_show=False)
+    n, kept = own.removed.n, own.kept.k
+    left = n - own.removed.k
+    spared = int((after["style"] == before["style"])[OWN:].sum())
+    near = EACH * len(others)
     if 2 * left > n:
         raise Wrong(
             f"{left} of {n} new pictures still show {painter}: these neurons, or their layers, do "

@@ -242,21 +242,34 @@ def painting() -> Painting:
     """
     profile = current()
     filled = profiles.resolve("painter")
-    painted = filled.id.startswith("zoo:")
-    judge: Judge
-    ask: PaintedPrompts | RealPrompts
-    if painted:
-        from kledit_lite import zoo
-
+    if filled.id.startswith("zoo:"):
         clip = profiles.resolve("clip").model
-        judge, ask, examples = PaintedJudge(zoo.load_judge()), PaintedPrompts(), EXAMPLES
-    else:
-        from kledit_lite.models.scorer import open_clip_model
+        return in_the_painted_world(filled.model, clip, filled.id, profile.name, filled.note)
+    from kledit_lite.models.scorer import open_clip_model
 
-        clip = Remember(open_clip_model(pipe=filled.model))
-        real = RealPrompts(REHEARSED if profile.name == "rehearsal" else None)
-        judge, ask = ClipJudge(clip, real.phrases()), real
-        examples = tuple(real.values["style"][:4])
+    clip = Remember(open_clip_model(pipe=filled.model))
+    ask = RealPrompts(REHEARSED if profile.name == "rehearsal" else None)
+    judge, examples = ClipJudge(clip, ask.phrases()), tuple(ask.values["style"][:4])
     return Painting(
-        profile.name, filled.id, filled.note, painted, filled.model, clip, judge, ask, examples
+        profile.name, filled.id, filled.note, False, filled.model, clip, judge, ask, examples
     )
+
+
+def in_the_painted_world(
+    pipe: Any, clip: Any, source: str, profile: str = "lite", note: str = ""
+) -> Painting:
+    """The scenario of a shipped painter.
+
+    Args:
+        pipe: The painter.
+        clip: A CLIP that scores its pictures.
+        source: The painter's id.
+        profile: Name of a profile, for the sizes.
+        note: Empty, or one sentence about a stand-in.
+
+    Cost: loads the judge.
+    """
+    from kledit_lite import zoo
+
+    judge = PaintedJudge(zoo.load_judge())
+    return Painting(profile, source, note, True, pipe, clip, judge, PaintedPrompts(), EXAMPLES)
