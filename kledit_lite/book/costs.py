@@ -82,14 +82,10 @@ def cost(chapter: str) -> Cost:
     if chapter in WRITTEN:
         told = WRITTEN[chapter][profile.name]
         return Cost(TOKENS, WROTE[chapter](told), told.batch * told.longest, "writer")
-    if chapter == "qa-circuits":
-        return Cost(TOKENS, _qa_circuits(profile.name), 16 * 5 * WORDS, "reader")
-    if chapter == "capstone":
-        return Cost(TOKENS, _capstone(profile.name), 12 * 2 * WORDS, "writer")
-    if chapter == "multimodal-editing":
-        return Cost(TOKENS, _multimodal_editing(profile.name), 32 * SEEN_TOKENS, "seer")
-    known = [*PAINTED, *SEEN, *WRITTEN, "qa-circuits", "multimodal-editing", "capstone"]
-    raise unknown("chapter with a cost", chapter, known)
+    if chapter in READ:
+        parts_of, together, slot = READ[chapter]
+        return Cost(TOKENS, parts_of(profile.name), together, slot)
+    raise unknown("chapter with a cost", chapter, [*PAINTED, *SEEN, *WRITTEN, *READ])
 
 
 def _causal_tracing(p: Any, size: Any) -> dict[str, float]:
@@ -144,6 +140,7 @@ def _closed_form_editing(p: Any, size: Any) -> dict[str, float]:
     by_others = near * (1 - 1 / len(p.painters))
     sets = len(size.some(range(layers - 3), least=2)) + len(size.some(range(4), least=2))
     sites = len(size.some(range(layers), least=4))
+    later = len(size.some(range(1, depth), least=2))
     facts = p.ask.values["fact"]
     asked = sum(len(p.ask.fact_texts(f, asked=True)[::3][:exam]) for f in facts)
     recalled = [p.ask.recall(f)[::3] for f in facts[: size.of(3)]]
@@ -158,9 +155,7 @@ def _closed_form_editing(p: Any, size: Any) -> dict[str, float]:
         "causal tracing": _lanes(size, few, sites) + exam,
         "settings": 5 * (exam + by_others),
         "published methods": 7 * painters * exam + exam,
-        "layers of the text encoder": (1 + len(size.some(range(1, depth), least=2)))
-        * painters
-        * few,
+        "layers of the text encoder": (1 + later) * painters * few,
         "facts": 2 * asked + len(facts) * (len(facts) - 1) + exam,
         "ten at once": 3 * ten,
         "undone, and by command": 2 * exam + 2 * (2 * shown + exam),
@@ -268,3 +263,11 @@ def _multimodal_editing(profile: str) -> dict[str, int]:
         "contributions": (traced + 2 * things) * SEEN_TOKENS,
         "edits": 2 * layers * edited * 3 * 25 * SEEN_TOKENS,
     }
+
+
+READ: Mapping[str, tuple[Callable[[str], dict[str, int]], int, str]] = {
+    "qa-circuits": (_qa_circuits, 16 * 5 * WORDS, "reader"),
+    "capstone": (_capstone, 12 * 2 * WORDS, "writer"),
+    "multimodal-editing": (_multimodal_editing, 32 * SEEN_TOKENS, "seer"),
+}
+"""Chapter -> tokens at most, from the profile's name; tokens together; the slot."""

@@ -91,7 +91,6 @@ def sweep(options: LocogenOptions) -> Results:
             wrong sign.
     """
     out, m = options.out, options.m
-    read_pairs(options.prompts, cast(Attribute, options.attribute), options.seed)
     check_folder(out, begun="ends")
     opened.cache_clear()  # the file or the model may be another than it was
     work, score = opened(options)
