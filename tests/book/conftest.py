@@ -7,19 +7,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-
-FRONT = """---
-jupytext:
-  text_representation:
-    extension: .md
-    format_name: myst
-kernelspec:
-  display_name: Python 3
-  language: python
-  name: python3
----
-
-"""
+from pages import FRONT
 
 GOOD = """# A good chapter
 

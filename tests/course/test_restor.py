@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from graders import is_told, passes
+from graders import is_right_for_its_draw_alone, is_told, passes
 
 from kledit_lite.course import grade
 from kledit_lite.unlearn.restor.workbench import ALONE
@@ -94,15 +94,7 @@ def test_two_ways_of_choosing_a_recipe_pass(answer, seed):
 
 
 def test_what_is_right_for_one_corruption_is_wrong_for_another():
-    found = []
-
-    def noted(*given):
-        found.append(read(*given))
-        return found[0]
-
-    assert grade("restor-d", noted, 0).right is True
-    assert grade("restor-d", noted, 2).right is False
-    assert found[0][2] != found[1][2]
+    is_right_for_its_draw_alone("restor-d", read, 0, 2, part=2)
 
 
 def too_long(bench, corrupted, documents, retains, asked):

@@ -8,6 +8,7 @@ import sys
 
 import numpy as np
 import pytest
+from pages import FRONT
 
 from kledit_lite import viz
 from kledit_lite.book.discover import discover
@@ -236,18 +237,9 @@ def test_something_must_be_set():
         viz.live(Asked(), "grey")
 
 
-CHAPTER = """---
-jupytext:
-  text_representation:
-    extension: .md
-    format_name: myst
-kernelspec:
-  display_name: Python 3
-  language: python
-  name: python3
----
-
-# Greys
+CHAPTER = (
+    FRONT
+    + """# Greys
 
 ```{code-cell} ipython3
 import numpy as np
@@ -256,6 +248,7 @@ draw = lambda level: (np.full((8, 8, 3), level, np.uint8), f"Grey {level}.")
 viz.live(draw, "grey", level=[1, 2])
 ```
 """
+)
 
 
 @pytest.mark.slow
