@@ -42,7 +42,7 @@ viz.live(square, "square", "A square.", level=range(4), tint={"red": 0, "blue": 
 
 SETTINGS = {
     # every cell is in the page, and nothing asks for the network or stands in the way
-    "notebook-extension/tracker": {"windowingMode": "none"},
+    "notebook-extension/tracker": {"windowingMode": "none", "autoStartDefaultKernel": True},
     "apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False},
 }
 
@@ -113,6 +113,7 @@ def run_all(browser: Any, lab: Lab, name: str) -> Any:
     page.set_default_timeout(PATIENCE)
     page.goto(lab.address(name))
     page.wait_for_selector(".jp-Notebook .jp-Cell")
+    page.wait_for_selector(".jp-Toolbar-kernelName:has-text('Python 3')")
     page.wait_for_selector(".jp-Notebook-ExecutionIndicator[data-status=idle]", state="attached")
     page.get_by_role("menuitem", name="Run", exact=True).click()
     page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
