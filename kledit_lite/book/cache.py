@@ -2,13 +2,15 @@
 
 A kept execution is valid while all of these are as they were when it started:
 
-- the chapter's text, the constraints file, the profile with the slots that are overridden or
+- the chapter's code, the constraints file, the profile with the slots that are overridden or
   available, and the versions of Python and of the libraries that are installed: the key;
 - the files that its kernel and the kernel's workers opened, by content: modules of the library,
   weights and data, recorded runs, contracts of other chapters (its own is read anew).  The list is
   written beside the executed chapter (``used.json``); see `kledit_lite.core.uses`.
 
 A file that is not on the list may change: a new way to unlearn does not run `alignment` again.
+Nor do other words between the cells, or a cell that is now folded: the outputs of before get the
+text of now.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import re
 import shutil
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -25,11 +28,14 @@ from typing import Any
 from kledit_lite.book.discover import Chapter
 from kledit_lite.book.execute import Failure, Run
 from kledit_lite.book.sources import contents
+from kledit_lite.book.sync import read_source
 from kledit_lite.core.files import whole_folder, write_atomically
 from kledit_lite.core.machine import versions
 
 #: Executions kept per chapter and profile, so that going back to a branch is free.
 KEEP = 3
+#: Tags that say how a cell looks, not what it does.
+_LOOK = re.compile("(hide|remove)-")
 #: What reading an entry that is absent, cut short or of another version raises.
 _DAMAGE = (OSError, ValueError, TypeError, KeyError)
 
@@ -66,7 +72,7 @@ class Cache:
 
     def key(self, chapter: Chapter) -> str:
         """32 hexadecimal digits over what a result depends on, apart from the files opened."""
-        parts = json.dumps([chapter.text, *self._common])
+        parts = json.dumps([code(read_source(chapter)), *self._common])
         return hashlib.sha256(parts.encode()).hexdigest()[:32]
 
     def get(self, chapter: Chapter) -> Run | None:
@@ -74,7 +80,8 @@ class Cache:
         for entry in self._valid(chapter):
             try:
                 data = json.loads((entry / "run.json").read_text())
-                return _run(data, (entry / "notebook.ipynb").read_text(encoding="utf-8"))
+                kept = (entry / "notebook.ipynb").read_text(encoding="utf-8")
+                return _run(data, reworded(kept, read_source(chapter)))
             except _DAMAGE:
                 continue  # run the chapter again
         return None
@@ -161,6 +168,36 @@ class Cache:
     def _prune(self, chapter: Chapter) -> None:
         for old in self._entries(chapter)[KEEP:]:
             shutil.rmtree(old, ignore_errors=True)
+
+
+def code(notebook: Any) -> list[tuple[str, list[str]]]:
+    """What a kernel gets of a notebook: its code cells, with the tags that are not for the eye."""
+    return [
+        (cell.source, sorted(t for t in cell.metadata.get("tags", []) if not _LOOK.match(t)))
+        for cell in notebook.cells
+        if cell.cell_type == "code"
+    ]
+
+
+def reworded(kept: str, source: Any) -> str:
+    """An executed notebook with the words and the tags of its source as they are now.
+
+    Args:
+        kept: the executed notebook, as text.
+        source: the chapter as a notebook without outputs; with other code, `kept` stays as it is.
+    """
+    import nbformat
+
+    executed = nbformat.reads(kept, as_version=nbformat.NO_CONVERT)
+    if code(executed) != code(source):
+        return kept
+    ran = iter([cell for cell in executed.cells if cell.cell_type == "code"])
+    for cell in source.cells:
+        if cell.cell_type == "code":
+            before = next(ran)
+            cell.outputs, cell.execution_count = before.outputs, before.execution_count
+    source.metadata = executed.metadata  # what the kernel said of itself
+    return nbformat.writes(source, version=nbformat.NO_CONVERT, indent=1)
 
 
 def _is_data(name: str, library: Path) -> bool:

@@ -57,6 +57,9 @@ def test_runs_what_changed_and_nothing_else(make, said, checkout, add, text, lib
     assert executed(said) == ["01-good"]
     good.write_text(good.read_text() + "\nMore words.\n")
     make()
+    assert executed(said) == [] and "More words." in staged.read_text()
+    good.write_text(good.read_text().replace("0.9", "0.95"))
+    make()
     assert executed(said) == ["01-good"]
     (library / "a.py").write_text("x = 2\n")
     make(jobs=1)

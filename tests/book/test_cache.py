@@ -6,12 +6,14 @@ import json
 import shutil
 from pathlib import Path
 
+import nbformat
 import pytest
 
 from kledit_lite.book.cache import KEEP, Cache
 from kledit_lite.book.discover import discover
 from kledit_lite.book.execute import Failure, Run
 from kledit_lite.book.sources import tree_digest
+from kledit_lite.book.sync import read_source
 
 
 def a_run(**changes):
@@ -22,7 +24,7 @@ def a_run(**changes):
         "peak_mb": 2.0,
         "figures": {"r2": 0.9},
         "versions": {"python": "3"},
-        "notebook": '{"cells": []}',
+        "notebook": '{"cells": [], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}',
         "used": ("library/a.py",),
     }
     return Run(**{**made, **changes})
@@ -52,7 +54,7 @@ def test_the_key_covers_what_is_not_a_file_of_the_library(checkout, chapter, lib
     keys = [key()]
     assert key() == keys[0]
     keys.append(key("laptop"))
-    chapter.source.write_text(chapter.text + "\nMore.\n")
+    chapter.source.write_text(chapter.text + "\n```{code-cell} ipython3\n1 + 1\n```\n")
     keys.append(key())
     (checkout / "constraints.txt").write_text("numpy==2.1\n")
     keys.append(key())
@@ -93,6 +95,27 @@ def test_a_run_is_kept_until_something_that_it_used_changes(checkout, chapter, l
         assert kept(), path
     (recorded / "a.json").unlink()
     assert not kept()
+
+
+def test_other_words_and_folds_keep_a_run_and_are_shown(checkout, chapter, library):
+    source = read_source(chapter)
+    for n, cell in enumerate(c for c in source.cells if c.cell_type == "code"):
+        cell.outputs, cell.execution_count = [nbformat.v4.new_output("stream", text=f"{n}")], n
+    ran = a_run(notebook=nbformat.writes(source))
+    Cache(checkout, "lite", library).put(chapter, ran)
+    folded = chapter.text.replace("ipython3\n", "ipython3\n:tags: [hide-input]\n", 1)
+    chapter.source.write_text(folded.replace("A good", "Quite another") + "\nMore.\n")
+    got = nbformat.reads(Cache(checkout, "lite", library).get(chapter).notebook, as_version=4)
+    words = "".join(c.source for c in got.cells if c.cell_type == "markdown")
+    assert "Quite another" in words and "More." in words
+    codes = [c for c in got.cells if c.cell_type == "code"]
+    assert [c.outputs[0].text for c in codes] == ["0", "1"]
+    assert codes[0].metadata.tags == ["hide-input"]
+    # a tag that changes what a cell does, or the cell itself, is another run
+    for other in (folded.replace("hide-input", "raises-exception"),
+                  folded.replace("0.9", "0.8")):  # fmt: skip
+        chapter.source.write_text(other)
+        assert Cache(checkout, "lite", library).get(chapter) is None
 
 
 def test_a_file_that_changes_during_the_run_does_not_count_as_used(checkout, chapter, library):
