@@ -150,6 +150,22 @@ def test_the_front_door_leads_to_the_welcome_page(site, browser):
     page.close()
 
 
+def test_a_closer_look_is_folded_until_asked_for(open_page, site):
+    """Its heading stays in the page and in its contents; a click or a link opens what it heads."""
+    folded = [p for p in sorted((site / "notebooks").glob("*.html"))
+              if "kl-closer" in p.read_text(encoding="utf-8")]  # fmt: skip
+    assert folded, "no chapter has a closer look"
+    with open_page(f"notebooks/{folded[0].name}") as (page, heard):
+        fold = page.locator("details.kl-closer").first
+        body, section = fold.locator(".kl-closer-body"), fold.locator("xpath=..")
+        assert section.locator("h2, h3").first.inner_text().startswith("A closer look")
+        name = section.get_attribute("id")
+        assert page.locator(f'.bd-sidebar-secondary a[href="#{name}"]').count() == 1
+        assert not body.is_visible()
+        fold.locator("summary").first.click()
+        assert body.is_visible() and heard.errors == []
+
+
 def test_search_finds_a_word(open_page, site):
     with open_page("search.html") as (page, heard):
         page.goto((site / "search.html").as_uri() + "?q=alignment")

@@ -25,6 +25,7 @@ async (words) => {
     const asked = /^(Predict\b|Solution\b)/.exec(said), solved = fold.closest(".tag_solution");
     const content = made("div", asked || solved ? "" : "opened");
     if (summary) { summary.remove(); }
+    if (fold.matches(".kl-closer")) { fold.replaceWith(...fold.querySelector(".kl-closer-body").childNodes); continue; }
     if (fold.matches(".hide") && !solved) {  // code that the page folds away
       if (fold.matches(".above-input")) { fold.remove(); } else { fold.replaceWith(...fold.childNodes); }
       continue;
