@@ -1,4 +1,4 @@
-"""Sections that answer a side question are folded on the site: "A closer look: ..." opens by a click.
+"""Sections of side questions are folded on the site: "A closer look: ..." opens by a click.
 
 The heading stays where it is, with its anchor and its place in the page's contents; all that it
 heads goes into one ``<details>``. A link to something in it opens it, as browsers do, and print
