@@ -46,7 +46,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[book,test,laptop]'
 	@touch $@ $(STARTED)
 
-book: $(STAMP) ## Execute the chapters that changed, build the site, print the page to open
+book: $(STAMP) ## Execute the chapters that changed, show each at once, build the site, print the page to open
 	@$(BIN)/kledit book
 
 # The chapters, their rehearsals and the site first, because the tests read them; then the tests, even

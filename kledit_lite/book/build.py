@@ -10,7 +10,8 @@ from typing import Any
 from kledit_lite.book.cache import Cache
 from kledit_lite.book.contracts import load_contract
 from kledit_lite.book.discover import Chapter, choose, discover
-from kledit_lite.book.execute import Run, Say, execute, to_stderr
+from kledit_lite.book.early import Early
+from kledit_lite.book.execute import Run, Say, Watch, execute, to_stderr
 from kledit_lite.book.record import Recorded, refreshed
 from kledit_lite.book.rehearse import (
     REHEARSAL,
@@ -56,6 +57,7 @@ def run_chapters(
     force: Sequence[Chapter] = (),
     jobs: int | None = None,
     say: Say = to_stderr,
+    watch: Watch = lambda chapter, run: None,
 ) -> dict[Chapter, Run]:
     """Runs of all ``chapters``: from the cache where their key is known, else executed now.
 
@@ -65,6 +67,7 @@ def run_chapters(
         force: chapters to execute even though their key is known.
         jobs: how many to execute at once; default: one per core.
         say: receives progress.
+        watch: called with each chapter and None as it starts, and with its run once that is known.
 
     Raises:
         KleditError: a contract is missing or malformed; found before anything is executed.
@@ -80,10 +83,13 @@ def run_chapters(
             kept = replace(kept, notebook=refreshed(kept.notebook, shown))
             cache.put(chapter, kept, keys[chapter])
             runs[chapter] = kept
+            watch(chapter, kept)
     todo = [c for c in chapters if c not in runs]
 
-    def keep(chapter: Chapter, run: Run) -> None:
-        cache.put(chapter, run, keys[chapter])
+    def keep(chapter: Chapter, run: Run | None) -> None:
+        if run is not None:
+            cache.put(chapter, run, keys[chapter])
+        watch(chapter, run)
 
     executed = execute(todo, cache.profile, jobs, say, keep, cache.library)
     for chapter, run in zip(todo, executed, strict=True):
@@ -103,7 +109,8 @@ def build_book(
     """Execute all chapters that changed, check their contracts, and build the site.
 
     The site is built when every chapter ran, even if a contract is broken: its report page shows
-    which.  A page wears the badges that runs and rehearsals have earned it.
+    which.  A page wears the badges that runs and rehearsals have earned it.  Until then a chapter
+    that has run can be read in ``_build/early``: `kledit_lite.book.early`.
 
     Args:
         root: the checkout.
@@ -126,28 +133,28 @@ def build_book(
     for path in out_of_sync(root):
         say(f"warning: {path.name} is not in sync with its source; run `kledit sync`")
     cache = Cache(root, profile, library)
-    runs = run_chapters(cache, chapters, forced, jobs, say)
-    rows = [row(chapter, run) for chapter, run in runs.items()]
-    failures = [run.failure.describe(c) for c, run in runs.items() if run.failure]
-    rehearsals = _rehearsals(root, chapters, jobs, say, library) if rehearse else []
-    failures += complaints(rehearsals)
-    passed = rehearsed(root, chapters, library)
-    site = None
-    if any(run.failure for run in runs.values()):
-        say("site: not built, because a chapter failed")
-    else:
-        page = report_page(summary("book", rows, profile, timed=False))
-        worn = badges(root, chapters, passed)
-        pages = {c: with_badges(run.notebook, worn[c]) for c, run in runs.items()}
-        source = stage(root, pages, page)
-        try:
-            site = build_site(root, source, say)
-            carry(root, site.parent, say)
-        except SiteError as error:
-            failures.append(str(error))
-    extra = {"site": site, "failures": failures, "rehearsals": rehearsals}
+    with Early(root, chapters, say) as early:
+        runs = run_chapters(cache, chapters, forced, jobs, say, early)
+        rows = [row(chapter, run) for chapter, run in runs.items()]
+        failures = [run.failure.describe(c) for c, run in runs.items() if run.failure]
+        rehearsals = _rehearsals(root, chapters, jobs, say, library) if rehearse else []
+        failures += complaints(rehearsals)
+        passed = rehearsed(root, chapters, library)
+        if any(run.failure for run in runs.values()):
+            say("site: not built, because a chapter failed")
+        else:
+            page = report_page(summary("book", rows, profile, timed=False))
+            worn = badges(root, chapters, passed)
+            pages = {c: with_badges(run.notebook, worn[c]) for c, run in runs.items()}
+            source = stage(root, pages, page)
+            try:
+                early.site = build_site(root, source, say)
+                carry(root, early.site.parent, say)
+            except SiteError as error:
+                failures.append(str(error))
+    extra = {"site": early.site, "failures": failures, "rehearsals": rehearsals}
     results = summary("book", rows, profile, timed=False, rehearsals=len(passed), extra=extra)
-    return Built(results, tuple(failures), site)
+    return Built(results, tuple(failures), early.site)
 
 
 def _rehearsals(

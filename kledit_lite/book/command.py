@@ -96,7 +96,10 @@ class BenchOptions:
 
 
 def book(options: BookOptions) -> Results:
-    """Execute what changed, check it, build the site."""
+    """Execute what changed, check it, build the site.
+
+    Until then ``_build/early/index.html`` shows each chapter as soon as it has run.
+    """
     from kledit_lite.book.build import build_book
     from kledit_lite.book.discover import find_root
 
@@ -247,7 +250,10 @@ def _print_marked(checks: Sequence[Mapping[str, Any]]) -> None:
 
 
 COMMANDS = (
-    Command("book", "execute what changed, check it, build the site", BookOptions, book, show_book),
+    Command(
+        "book", "execute what changed, show each chapter as it finishes, build the site",
+        BookOptions, book, show_book,
+    ),
     Command("start", "execute one chapter and open its page", StartOptions, start, show_start),
     Command("run", "execute one chapter and check its contract", RunOptions, run, show_run),
     Command(

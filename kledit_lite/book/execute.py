@@ -40,6 +40,8 @@ TRACEBACK_LINES = 12
 LITE_CELL_SECONDS = 900
 
 Say = Callable[[str], None]
+#: Is told that a chapter starts, and then its run.
+Watch = Callable[[Chapter, "Run | None"], None]
 
 
 @dataclass(frozen=True)
@@ -112,7 +114,7 @@ def execute(
     profile: str,
     jobs: int | None = None,
     say: Say = to_stderr,
-    done: Callable[[Chapter, Run], None] | None = None,
+    watch: Watch = lambda chapter, run: None,
     library: Path | None = None,
 ) -> list[Run]:
     """Execute chapters, ``jobs`` at a time; a failing one does not stop the others.
@@ -126,7 +128,7 @@ def execute(
         profile: name of the profile.
         jobs: how many to run at once; default: one per core.
         say: receives progress, one line at a time.
-        done: called with each chapter as soon as it has run.
+        watch: called with each chapter and None as it starts, and with its run as it ends.
         library: folder that the kernels import and whose files are noted; default: the imported
             package.
 
@@ -144,9 +146,9 @@ def execute(
 
         async def one(chapter: Chapter) -> Run:
             async with free:
+                watch(chapter, None)
                 run = await _execute_one(chapter, profile, threads, say, library)
-            if done is not None:
-                done(chapter, run)
+            watch(chapter, run)
             return run
 
         return list(await asyncio.gather(*map(one, chapters)))

@@ -186,6 +186,22 @@ class Plain:
         )
 
 
+def numbers(notebook: Mapping[str, Any]) -> dict[str, str]:
+    """What `kledit_lite.book.say` was given in an executed chapter: name -> text.
+
+    Args:
+        notebook: as ``nbformat`` reads it.
+    """
+    found = {}
+    for cell in notebook["cells"]:
+        for output in cell.get("outputs", []):
+            name = output.get("metadata", {}).get("scrapbook", {}).get("name")
+            for kind, value in output.get("data", {}).items():
+                if name and kind.endswith("text/plain"):
+                    found[name] = str(ast.literal_eval(value)) if value[:1] in "'\"" else value
+    return found
+
+
 def labels(root: Path) -> dict[str, tuple[str, str]]:
     """Every label of the chapters: the title it stands before, and the file of the pair.
 

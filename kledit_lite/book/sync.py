@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -63,17 +64,36 @@ def pair(chapter: Chapter, book: References, solutions: bool = False) -> Any:
     """
     import nbformat
 
-    plain = Plain(chapter, book, solutions)
     notebook = read_source(chapter)
     first = launch(chapter.root).bootstrap(__version__)
-    kept = [nbformat.v4.new_code_cell(first, id="bootstrap")]
-    for cell in notebook.cells:
+    worded = reworked(notebook.cells, Plain(chapter, book, solutions))
+    notebook.cells = [nbformat.v4.new_code_cell(first, id="bootstrap"), *worded]
+    return notebook
+
+
+def reworked(cells: Iterable[Any], plain: Plain) -> list[Any]:
+    """Cells of a chapter, changed in place into those of a notebook to open.
+
+    Args:
+        cells: as `read_source` gives them, or executed.
+        plain: the chapter's words in plain form, and whether the solutions stay.
+
+    Returns:
+        Those that stay, and one that lists what they cite.
+
+    Raises:
+        KleditError: MyST that has no plain form.
+    """
+    import nbformat
+
+    kept = []
+    for cell in cells:
         tags = cell.metadata.get("tags", [])
-        if not solutions and "solution" in tags:
+        if not plain.solutions and "solution" in tags:
             continue
         if cell.cell_type == "markdown":
             cell.source = plain.markdown(cell.source)
-        elif not solutions:
+        elif not plain.solutions:
             cell.source = ONLY_SOLVED.sub("", cell.source)
         if FOLDED & set(tags):
             cell.metadata["jupyter"] = {"source_hidden": True}
@@ -82,8 +102,7 @@ def pair(chapter: Chapter, book: References, solutions: bool = False) -> Any:
     if listed := plain.references():
         digest = hashlib.sha256(listed.encode()).hexdigest()[:10]
         kept.append(nbformat.v4.new_markdown_cell(listed, id=digest))
-    notebook.cells = kept
-    return notebook
+    return kept
 
 
 def ipynb_texts(root: Path, solutions: bool = False) -> dict[Chapter, str]:

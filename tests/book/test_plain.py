@@ -7,9 +7,10 @@ import re
 from pathlib import Path
 
 import pytest
+from nbformat import v4
 
 from kledit_lite.book.discover import choose, discover, find_root
-from kledit_lite.book.plain import Plain, References
+from kledit_lite.book.plain import Plain, References, numbers
 from kledit_lite.book.sync import pair, sync_ipynb, write_solutions
 from kledit_lite.core.errors import KleditError
 
@@ -96,3 +97,16 @@ def test_solutions_are_written_where_they_are_wanted(checkout, add, tmp_path, te
     assert "Forty-two" not in source.with_suffix(".ipynb").read_text()
     (made,) = write_solutions(checkout, tmp_path / "out")
     assert "Forty-two" in made.read_text() and json.loads(made.read_text())["cells"]
+
+
+def test_numbers_are_those_that_the_page_shows() -> None:
+    given = {"a": "'3%'", "b": '"it\'s"', "c": "7"}
+    outputs = [
+        v4.new_output(
+            "display_data", {"x/text/plain": value}, metadata={"scrapbook": {"name": key}}
+        )
+        for key, value in given.items()
+    ]
+    other = v4.new_output("display_data", {"text/plain": "'x'"})
+    notebook = v4.new_notebook(cells=[v4.new_code_cell("say(a)", outputs=[*outputs, other])])
+    assert numbers(notebook) == {"a": "3%", "b": "it's", "c": "7"}

@@ -11,7 +11,6 @@ chapter measured and the further reading stay in the chapter.
 
 from __future__ import annotations
 
-import ast
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -20,7 +19,7 @@ from typing import Any
 from kledit_lite.book.blocks import Block, blocks
 from kledit_lite.book.discover import Chapter
 from kledit_lite.book.handouts.teaching import Teaching
-from kledit_lite.book.plain import Plain, References
+from kledit_lite.book.plain import Plain, References, numbers
 
 LAST = ("Where it breaks", "When it fails")
 EXERCISES = "Exercises"
@@ -245,18 +244,6 @@ def _joined(found: Iterable[Slide]) -> Iterator[Slide]:
             continue
         yield replace(slide, first=True) if empty and not slide.first else slide
         empty = None
-
-
-def numbers(notebook: Mapping[str, Any]) -> dict[str, str]:
-    """What `kledit_lite.book.say` was given in an executed chapter: name -> text."""
-    found = {}
-    for cell in notebook["cells"]:
-        for output in cell.get("outputs", []):
-            name = output.get("metadata", {}).get("scrapbook", {}).get("name")
-            for kind, value in output.get("data", {}).items():
-                if name and kind.endswith("text/plain"):
-                    found[name] = str(ast.literal_eval(value)) if value[:1] in "'\"" else value
-    return found
 
 
 def _shown(cell: Mapping[str, Any]) -> Iterator[dict[str, str]]:

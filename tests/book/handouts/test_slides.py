@@ -6,7 +6,7 @@ import pytest
 from nbformat import v4
 
 from kledit_lite.book.discover import discover
-from kledit_lite.book.handouts.slides import numbers, slides_of
+from kledit_lite.book.handouts.slides import slides_of
 from kledit_lite.book.handouts.teaching import Teaching
 from kledit_lite.book.plain import References
 
@@ -159,11 +159,6 @@ def test_the_end_says_where_it_breaks_and_what_to_do(of):
     assert breaks.first and breaks.body == "- Here." and not exercises.first
     assert exercises.body == "1. Do it (easy, 10 minutes)\n1. Another (hard, 5 minutes)"
     assert exercises.notes == "Is it so? Why not?" and not breaks.notes
-
-
-def test_numbers_are_those_that_the_page_shows():
-    notebook = v4.new_notebook(cells=[said(a="3%", b="it's", c=7), shown({"text/plain": "'x'"})])
-    assert numbers(notebook) == {"a": "3%", "b": "it's", "c": "7"}
 
 
 def test_a_checkout_without_a_syllabus_has_no_notes(checkout, add):
