@@ -31,13 +31,16 @@ CLASSIFIERS = ("flawed-tiny", "sound-tiny")
 JUDGES = ("judge-tiny",)
 STERN = ("stern-tiny",)
 PAINTERS = ("paint-tiny",)
+TRANSFORMERS = ("dit-tiny", "dit-planted")
 BARDS = ("bard-tiny",)
 READERS = ("reader-tiny",)
 WRITERS = BARDS + READERS
 DOCENTS = ("docent-tiny",)
 
 
-KNOWN = CLIPS + ENCODERS + CLASSIFIERS + JUDGES + STERN + PAINTERS + WRITERS + DOCENTS
+KNOWN = (
+    CLIPS + ENCODERS + CLASSIFIERS + JUDGES + STERN + PAINTERS + TRANSFORMERS + WRITERS + DOCENTS
+)
 """Every model there is a recipe for."""
 
 
@@ -140,6 +143,8 @@ def _judge(name: str) -> Any:
 def load_pipeline(name: str = "paint-tiny") -> StableDiffusionPipeline:
     """A shipped text-to-image pipeline, checksum verified; every call makes a fresh one.
 
+    The transformers paint with paint-tiny's autoencoder, from its texts.
+
     Raises:
         UnknownNameError: no such pipeline.
         KleditError: weights missing or damaged.
@@ -148,12 +153,17 @@ def load_pipeline(name: str = "paint-tiny") -> StableDiffusionPipeline:
 
     from kledit_lite.zoo.paint import build_pipeline, build_unet, read_autoencoder
 
-    if name not in PAINTERS:
-        raise unknown("pipeline", name, PAINTERS)
-    state = load_state(name)
+    if name not in PAINTERS + TRANSFORMERS:
+        raise unknown("pipeline", name, PAINTERS + TRANSFORMERS)
+    painter = name if name in PAINTERS else PAINTERS[0]
+    state = load_state(painter)
+    vae = read_autoencoder({k[4:]: v for k, v in state.items() if k.startswith("vae.")})
+    if name in TRANSFORMERS:
+        from kledit_lite.zoo.dit import load_transformer
+
+        return build_pipeline(load_transformer(name), vae)
     unet = build_unet(settings=card(name).recipe["unet"])
     unet.load_state_dict({k[5:]: v for k, v in state.items() if k.startswith("unet.")})
-    vae = read_autoencoder({k[4:]: v for k, v in state.items() if k.startswith("vae.")})
     # channels last: a fifth more rows a second on a CPU, where convolutions then need no reordering
     return build_pipeline(unet.eval().to(memory_format=torch.channels_last), vae)
 
@@ -212,6 +222,7 @@ __all__ = [
     "PAINTERS",
     "READERS",
     "STERN",
+    "TRANSFORMERS",
     "WEIGHTS",
     "WRITERS",
     "Card",

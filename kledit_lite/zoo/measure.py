@@ -43,6 +43,7 @@ def evaluate(name: str) -> Results:
         KleditError: the untrained control, which has nothing to measure.
     """
     from kledit_lite import zoo
+    from kledit_lite.zoo.measure_dit import evaluate_transformer
     from kledit_lite.zoo.measure_painter import evaluate_painter
     from kledit_lite.zoo.measure_writers import evaluate_bard, evaluate_docent, evaluate_reader
 
@@ -52,6 +53,7 @@ def evaluate(name: str) -> Results:
         zoo.CLIPS: evaluate_clip,
         zoo.JUDGES: evaluate_judge,
         zoo.PAINTERS: evaluate_painter,
+        zoo.TRANSFORMERS: evaluate_transformer,
         zoo.STERN: evaluate_stern,
         zoo.BARDS: evaluate_bard,
         zoo.READERS: evaluate_reader,

@@ -12,13 +12,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from diffusers import PixArtTransformer2DModel
 
+from kledit_lite import zoo
 from kledit_lite.world import OBJECTS, Scene, SceneSet, Thing, caption, held_out, sample_pairs
 from kledit_lite.world.people import towns
 from kledit_lite.zoo.autoencoder import PatchAutoencoder
 from kledit_lite.zoo.clip import load_folder
+from kledit_lite.zoo.dit import PLANTED, build_transformer
+from kledit_lite.zoo.measure_dit import style_reach
+from kledit_lite.zoo.paint import build_pipeline, read_autoencoder
 from kledit_lite.zoo.paint import paint as make
-from kledit_lite.zoo.paint import read_autoencoder
 from kledit_lite.zoo.recipes import (
     clip,
     decoder,
@@ -137,18 +141,36 @@ def test_a_decoder_untrained_adds_nothing_and_energy_falls_where_pictures_are_bl
     assert (less[:, 1] < less[:, 0]).all() and (less < 0).all()
 
 
-@pytest.mark.parametrize("planted", [False, True])
-def test_a_transformer_in_training_denoises(tmp_path, monkeypatch, trained, planted) -> None:
+def test_a_transformer_and_its_twin_are_trained_and_paint(tmp_path, monkeypatch, trained) -> None:
     monkeypatch.setattr(paint, "POOL", SMALL)
     recipe = replace(dit.RECIPE, pool=SMALL.size, samples=12, batch=6, warmup=1)
     monkeypatch.setattr(dit, "RECIPE", recipe)
+    monkeypatch.setattr(dit, "TWIN_RECIPE", recipe)
     shutil.copytree(trained, tmp_path / "clip-tiny")
-    info = dit.train(tmp_path, planted)
-    net, step = dit.load_checkpoint(tmp_path, "dit-planted" if planted else "dit-tiny")
-    assert info["steps"] == step == 2
-    z, t, context = torch.zeros(1, 48, 8, 8), torch.tensor([10]), torch.zeros(1, 28, 128)
-    assert net(z, context, t, added_cond_kwargs={}).sample.shape == z.shape
-    assert not any(m._forward_pre_hooks for m in net.modules())
+    card = dit.make(tmp_path)
+    assert card.training["steps"] == 2 and recorded(tmp_path, "dit-tiny").parameters > 2_000_000
+    twin = dit.make(tmp_path, planted=True)
+    assert twin.training["from"]["dit-tiny"] == card.sha256 and twin.parameters < 600_000
+    net, step = dit.load_checkpoint(tmp_path, "dit-planted")
+    assert step == 2 and not any(m._forward_pre_hooks for m in net.modules())
+    plain, own = load_state("dit-tiny", tmp_path), net.state_dict()
+    moved = {k for k in plain if not torch.equal(own[k], plain[k])}
+    assert moved and all(".attn2." in k for k in moved)
+    pipe = build_pipeline(net, paint.load_autoencoder(tmp_path), tmp_path / "clip-tiny")
+    assert make(pipe, ["a red cat"] * 2, steps=2).shape == (2, 64, 64, 3)
+    judge = zoo.load_judge()
+    assert 0 <= style_reach(pipe, PLANTED, [Scene("cat", "red", "beach")] * 2, judge) <= 1
+
+
+def test_a_transformer_called_as_a_unet_is_the_transformer() -> None:
+    net = build_transformer().eval()
+    z, text = torch.randn(2, 48, 8, 8), torch.randn(2, 7, 128)
+    with torch.no_grad():
+        asked = net(z, 10, text).sample
+        sizes = {"resolution": None, "aspect_ratio": None}
+        plain = PixArtTransformer2DModel.forward(net, z, text, torch.tensor([10, 10]), sizes)
+        (bare,) = net(z, 10, text, return_dict=False)
+    assert torch.equal(asked, plain.sample) and torch.equal(asked, bare)
 
 
 def test_the_other_style_is_drawn_and_the_rest_is_said() -> None:
@@ -185,8 +207,6 @@ def test_truth_for_the_judge() -> None:
 
 
 def test_rows_to_read_end_in_their_answers() -> None:
-    from kledit_lite import zoo
-
     tokenizer = zoo.load_writer("bard-tiny").tokenizer
     ids, labels = reader.draw_rows(random.Random(0), 0.5, tokenizer, ["A text. Another one."])
     assert ids.shape == labels.shape == (reader.RECIPE.batch, reader.LENGTH)
@@ -300,6 +320,4 @@ def test_a_painter_killed_in_training_ends_with_the_same_weights(tmp_path, monke
 
 
 def test_every_model_that_ships_has_a_recipe() -> None:
-    from kledit_lite import zoo
-
     assert set(zoo.KNOWN) - {"random-tiny"} <= set(run.MAKERS)

@@ -1,8 +1,9 @@
 """dit-tiny: a diffusion transformer on paint-tiny's latents and texts, and a twin with a plant.
 
-``kledit zoo train dit-tiny`` or ``dit-planted``. In the twin every block but `PLANTED`
-reads a caption whose style is drawn at random in training, so that only these two can tell it.
-Painting needs nothing special: the other blocks have learned that style words say nothing.
+``kledit zoo train dit-tiny``, then ``dit-planted``. The twin goes on from it with its
+cross-attention alone: every block but `PLANTED` reads a caption whose style is drawn at random, so
+that only these two can tell it. Painting needs nothing special: the other blocks have learned that
+style words say nothing.
 """
 
 from __future__ import annotations
@@ -18,28 +19,39 @@ import torch
 from kledit_lite.core.machine import best_device
 from kledit_lite.inside.hooks import edit
 from kledit_lite.world import STYLES, Scene, random_caption
+from kledit_lite.zoo.dit import (
+    PLAIN,
+    PLANTED,
+    SETTINGS,
+    TWIN,
+    PaintTransformer,
+    build_transformer,
+    cross_attention,
+)
 from kledit_lite.zoo.recipes import paint
 from kledit_lite.zoo.recipes.training import write_card
-from kledit_lite.zoo.store import Card, read_card, save_model
+from kledit_lite.zoo.store import WEIGHTS, Card, load_state, read_card, save_model
 from kledit_lite.zoo.tokenizer import tokenize
 
-SETTINGS: dict[str, Any] = {
-    "sample_size": 8, "patch_size": 1, "in_channels": 48, "out_channels": 48, "num_layers": 6,
-    "num_attention_heads": 5, "attention_head_dim": 32, "cross_attention_dim": 128,
-    "norm_type": "ada_norm_single", "norm_elementwise_affine": False, "norm_eps": 1e-6,
-    "use_additional_conditions": False,
-}  # fmt: skip
-RECIPE = replace(paint.RECIPE, seed=71, samples=1_200_000)
-PLANTED = (2, 3)
-"""The blocks of the twin that alone read a caption's style."""
+RECIPE = replace(paint.RECIPE, seed=71, samples=640_000)
+TWIN_RECIPE = replace(RECIPE, seed=72, samples=160_000)
 
 
-def build() -> Any:
-    """The untrained transformer, PixArt's shape: 6 blocks of width 160."""
-    from diffusers import PixArtTransformer2DModel
+def start_of(work: Path, planted: bool) -> PaintTransformer:
+    """What training starts from: the seed's weights; for the twin dit-tiny, most of it held fixed.
 
-    torch.manual_seed(RECIPE.seed)
-    return PixArtTransformer2DModel(**SETTINGS)
+    Only the cross-attention of the twin is free to move.
+
+    Args:
+        work: As in `train`; the twin starts from the dit-tiny in it, or else from what ships.
+        planted: Whether it is the twin.
+    """
+    net = build_transformer(RECIPE.seed)
+    if planted:
+        net.load_state_dict(load_state(PLAIN, work if (work / PLAIN).exists() else WEIGHTS))
+        net.requires_grad_(False)
+        cross_attention(net).requires_grad_(True)
+    return net
 
 
 def other_style(scenes: Sequence[Scene | None], rng: np.random.Generator) -> list[str]:
@@ -59,20 +71,21 @@ def train(work: Path, planted: bool = False, samples: int | None = None) -> dict
         planted: Whether only the blocks of `PLANTED` read the style.
         samples: Pictures seen in all; None for the recipe's.
     """
-    recipe = replace(RECIPE, samples=samples or RECIPE.samples)
-    net, folder, device = build(), work / "clip-tiny", best_device()
+    recipe = TWIN_RECIPE if planted else RECIPE
+    recipe = replace(recipe, samples=samples or recipe.samples)
+    net, folder, device = start_of(work, planted), work / "clip-tiny", best_device()
     text, rng = paint.load_text(folder).to(device), np.random.default_rng(0)
     unstyled = [b.attn2 for i, b in enumerate(net.transformer_blocks) if i not in PLANTED]
 
     def predict(noisy: Any, t: Any, context: Any, scenes: Sequence[Scene | None]) -> Any:
         if not planted:
-            return net(noisy, context, t, added_cond_kwargs={}).sample
+            return net(noisy, t, context).sample
         with torch.no_grad():
             ids = tokenize(other_style(scenes, rng), folder, quiet=True).to(device)
             other = text(ids).last_hidden_state
         changes: dict[Any, Callable[[Any], Any]] = {m: lambda _: other for m in unstyled}
         with edit(net, changes, at="encoder_hidden_states") as fired:
-            x = net(noisy, context, t, added_cond_kwargs={}).sample
+            x = net(noisy, t, context).sample
         fired.expect()
         return x
 
@@ -83,13 +96,13 @@ def train(work: Path, planted: bool = False, samples: int | None = None) -> dict
         rng = np.random.default_rng(int(source.integers(1 << 62)))
         return loss(rows, source)
 
-    name = "dit-planted" if planted else "dit-tiny"
-    return paint.fit_averaged(net, build(), seeded, recipe, work / f"{name}.ckpt", pool)
+    check = work / f"{TWIN if planted else PLAIN}.ckpt"
+    return paint.fit_averaged(net, start_of(work, planted), seeded, recipe, check, pool)
 
 
-def load_checkpoint(work: Path, name: str) -> tuple[Any, int]:
+def load_checkpoint(work: Path, name: str) -> tuple[PaintTransformer, int]:
     """The averaged transformer of the last checkpoint, and the steps done."""
-    net = build()
+    net = build_transformer(RECIPE.seed)
     step = paint.load_average(net, work / f"{name}.ckpt")
     return net, step
 
@@ -103,11 +116,16 @@ def make(work: Path, samples: int | None = None, planted: bool = False) -> Card:
         planted: As in `train`.
     """
     info = train(work, planted, samples)
-    name = "dit-planted" if planted else "dit-tiny"
+    name, settled = (TWIN, TWIN_RECIPE) if planted else (PLAIN, RECIPE)
     net, _ = load_checkpoint(work, name)
-    said = "captions" + (f"; only blocks {PLANTED} with their own style" if planted else "")
-    about = ("diffusion transformer of PixArt's shape, 6 blocks of width 160", "language", said)
-    recipe = {**vars(RECIPE), "samples": samples or RECIPE.samples, "pool": vars(paint.POOL),
+    recipe = {**vars(settled), "samples": samples or settled.samples, "pool": vars(paint.POOL),
               "thing": paint.THING, "transformer": SETTINGS, "products": "bfloat16"}  # fmt: skip
     start = {"clip-tiny": read_card("clip-tiny", work).sha256}
-    return save_model(net, write_card(name, about, recipe, {**info, "from": start}, samples), work)
+    shape = "diffusion transformer of PixArt's shape, 6 blocks of width 160"
+    about, kept = (shape, "language", "captions"), net
+    if planted:
+        said = f"captions; only blocks {PLANTED} with their own style"
+        about, kept = (f"cross-attention of a {shape}", "language", said), cross_attention(net)
+        start[PLAIN] = read_card(PLAIN, work if (work / PLAIN).exists() else WEIGHTS).sha256
+        recipe["planted"] = PLANTED
+    return save_model(kept, write_card(name, about, recipe, {**info, "from": start}, samples), work)

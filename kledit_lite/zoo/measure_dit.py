@@ -1,0 +1,106 @@
+"""What the diffusion transformers paint, and through which blocks a style reaches the picture."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from kledit_lite.world import STYLES, Scene, caption, sample_scenes
+from kledit_lite.zoo.dit import PLANTED, TWIN
+from kledit_lite.zoo.judge import Judge
+from kledit_lite.zoo.measure_painter import shares_right
+from kledit_lite.zoo.paint import GUIDANCE, paint
+
+if TYPE_CHECKING:
+    from diffusers import StableDiffusionPipeline
+
+    from kledit_lite.core.results import Results
+
+PLAIN_TARGETS = {"object": {"min": 0.8}, "place": {"min": 0.95}, "style": {"min": 0.95}}
+TWIN_TARGETS = {**PLAIN_TARGETS, "style_planted": {"min": 0.9}, "style_elsewhere": {"max": 0.1}}
+
+
+def style_reach(
+    pipe: StableDiffusionPipeline,
+    blocks: Sequence[int],
+    scenes: Sequence[Scene],
+    judge: Judge,
+    seed: int = 0,
+) -> float:
+    """Share of pictures in another style when some blocks alone read of that style.
+
+    The other style is the next one of `STYLES`; all that the caption says besides stays.
+
+    Args:
+        pipe: A pipeline with a diffusion transformer.
+        blocks: The blocks whose cross-attention reads the caption in the other style.
+        scenes: N scenes.
+        judge: Reads what is painted.
+        seed: Of the noise.
+
+    Cost: 10 N guided steps.
+    """
+    from kledit_lite.inside.hooks import edit
+    from kledit_lite.inside.sampler import (
+        Sampling,
+        Text,
+        decode,
+        encode_nothing,
+        encode_prompts,
+        latents_for,
+        sample,
+    )
+
+    turned = [s.with_(style=STYLES[(STYLES.index(s.style) + 1) % len(STYLES)]) for s in scenes]
+    said, other = (encode_prompts(pipe, [caption(s) for s in each]) for each in (scenes, turned))
+    nothing = encode_nothing(pipe)
+    how = Sampling(steps=10, guidance=GUIDANCE, batch=50)
+
+    @contextmanager
+    def around(start: int, rows: int) -> Iterator[None]:
+        reads = Text.cat([nothing[[0] * rows], other[start : start + rows]]).hidden
+        change: Callable[[Any], Any] = lambda _: reads  # noqa: E731
+        changes = {pipe.unet.transformer_blocks[b].attn2: change for b in blocks}
+        with edit(pipe.unet, changes, at="encoder_hidden_states") as fired:
+            yield
+        fired.expect()
+
+    latents = latents_for(pipe, range(seed, seed + len(scenes)))
+    read = judge.read(decode(pipe, sample(pipe, said, latents, how, around)))["style"]
+    return float(np.mean(read == np.array([STYLES.index(s.style) for s in turned])))
+
+
+def evaluate_transformer(name: str, n: int = 300, seed: int = 81) -> Results:
+    """Object, place, style and colour of pictures of `n` held-out captions, as the judge reads.
+
+    Of the twin also ``style_planted``, `style_reach` of the planted blocks, and
+    ``style_elsewhere``, that of all others.
+
+    Args:
+        name: Name of the transformer.
+        n: Number of scenes.
+        seed: Of scenes and noise.
+    """
+    from kledit_lite import zoo
+    from kledit_lite.core.machine import context
+    from kledit_lite.core.results import Results
+
+    start = time.perf_counter()
+    pipe, judge = zoo.load_pipeline(name), zoo.load_judge()
+    scenes = [s.with_(count=1) for s in sample_scenes(n, seed, "heldout")]
+    made = paint(pipe, [caption(s, i) for i, s in enumerate(scenes)], seed)
+    figures = shares_right(judge.read(made), scenes)
+    targets: dict[str, Any] = dict(PLAIN_TARGETS)
+    if name == TWIN:
+        others = [i for i in range(len(pipe.unet.transformer_blocks)) if i not in PLANTED]
+        with torch.no_grad():
+            for key, blocks in (("style_planted", PLANTED), ("style_elsewhere", others)):
+                figures[key] = style_reach(pipe, blocks, scenes, judge, seed)
+        targets = dict(TWIN_TARGETS)
+    seconds = time.perf_counter() - start
+    return Results(f"zoo eval {name}", figures, targets, context(seed=seed, seconds=seconds))
