@@ -21,6 +21,7 @@ from kledit_lite.align.attributes import AttributeReport, attribute_auroc, boots
 from kledit_lite.align.concepts import (
     TEMPLATES,
     ConceptBank,
+    asked_once,
     concept_vector,
     fill_templates,
     rank_classes,
@@ -28,7 +29,7 @@ from kledit_lite.align.concepts import (
     zero_shot,
     zero_shot_accuracy,
 )
-from kledit_lite.align.contrast import class_patterns, contrast_text
+from kledit_lite.align.contrast import CONTRASTS, class_patterns, class_vectors, contrast_text
 from kledit_lite.align.drift import (
     concept_drift,
     presence,
@@ -79,6 +80,8 @@ from kledit_lite.align.to_text import (
     decode_grammar,
     decode_lm,
 )
+from kledit_lite.align.translation import Translation, fit_with_validation, translate
+from kledit_lite.align.ways import Precisions, compare_ways, relevant
 from kledit_lite.zoo.head import LinearHead
 
 if TYPE_CHECKING:
@@ -101,6 +104,7 @@ def __getattr__(name: str) -> object:
 
 
 __all__ = [
+    "CONTRASTS",
     "R2",
     "TEMPLATES",
     "AffineMap",
@@ -111,18 +115,23 @@ __all__ = [
     "Decoded",
     "LinearHead",
     "Pictures",
+    "Precisions",
     "PrincipalAlignment",
     "Query",
     "Retrieval",
     "StreamingAligner",
+    "Translation",
     "accuracy",
     "aligned_accuracy",
+    "asked_once",
     "attribute_auroc",
     "best_source",
     "bootstrap_auroc",
     "chance_level",
     "choose_ridge",
     "class_patterns",
+    "class_vectors",
+    "compare_ways",
     "composite_ranking",
     "concept_drift",
     "concept_levels",
@@ -135,6 +144,7 @@ __all__ = [
     "fill_templates",
     "fit_aligner",
     "fit_aligner_sgd",
+    "fit_with_validation",
     "group_matrix",
     "guarded_ranking",
     "head_predict",
@@ -150,6 +160,7 @@ __all__ = [
     "probe",
     "r2",
     "rank_classes",
+    "relevant",
     "retained_accuracy",
     "retained_ratio",
     "retrieve",
@@ -157,6 +168,7 @@ __all__ = [
     "split_half_threshold",
     "target_head",
     "top_images",
+    "translate",
     "weakest_target",
     "zero_shot",
     "zero_shot_accuracy",

@@ -34,7 +34,11 @@ class AttributeReport:
 
 
 def attribute_auroc(
-    similarities: Num[Any, "N C"], attributes: Shaped[Any, "N C"], concepts: Sequence[str]
+    similarities: Num[Any, "N C"],
+    attributes: Shaped[Any, "N C"],
+    concepts: Sequence[str],
+    *,
+    valid: Shaped[Any, "N C"] | None = None,
 ) -> AttributeReport:
     """AUROC of every concept's similarity as a score for its attribute (section 3.4.1).
 
@@ -42,6 +46,7 @@ def attribute_auroc(
         similarities: (N, C).
         attributes: (N, C) booleans, or 0 and 1: the ground truth, used only here.
         concepts: C names.
+        valid: (N, C), where an image counts for a concept; everywhere if None.
 
     Raises:
         KleditError: shapes that differ, or an attribute that all or no images have.
@@ -54,13 +59,15 @@ def attribute_auroc(
     """
     s = as_features("similarities", similarities)
     truth = as_features("attributes", attributes, dim=s.shape[1])
-    check_same_rows(similarities=s, attributes=truth)
+    counts = np.ones(truth.shape, bool) if valid is None else np.asarray(valid, bool)
+    check_same_rows(similarities=s, attributes=truth, valid=counts)
     names = as_names("concepts", concepts, s.shape[1])
     rows = []
     for c, name in enumerate(names):
-        positives = int(truth[:, c].sum())
+        here = counts[:, c]
         try:
-            rows.append((name, positives, auroc(truth[:, c], s[:, c])))
+            area = auroc(truth[here, c], s[here, c])
+            rows.append((name, int(truth[here, c].sum()), area))
         except KleditError as error:
             raise KleditError(f"Attribute {name!r}: {error}") from None
     table = pd.DataFrame(rows, columns=["concept", "positives", "auroc"])

@@ -117,6 +117,29 @@ def concept_vector(
     )
 
 
+def asked_once(encode_text: EncodeText) -> EncodeText:
+    """A text encoder that is asked only once for each text, for searches that repeat themselves.
+
+    Args:
+        encode_text: list of T texts -> (T, d).
+
+    Example:
+        >>> asked = []
+        >>> encode = asked_once(lambda texts: asked.extend(texts) or np.ones((len(texts), 2)))
+        >>> len(encode(["a cat", "a boat", "a cat"])), len(encode(["a boat"])), asked
+        (3, 1, ['a cat', 'a boat'])
+    """
+    known: dict[str, np.ndarray] = {}
+
+    def remember(texts: list[str]) -> np.ndarray:
+        fresh = list(dict.fromkeys(t for t in texts if t not in known))
+        if fresh:
+            known.update(zip(fresh, encode_text(fresh), strict=True))
+        return np.stack([known[t] for t in texts])
+
+    return remember
+
+
 @dataclass(frozen=True, eq=False)
 class ConceptBank:
     """Named concept vectors: ``names`` (C) and unit ``vectors`` (C, d).
@@ -168,6 +191,22 @@ class ConceptBank:
         )
         vectors = [_mean_direction(n, p) for n, p in zip(sentences, parts, strict=True)]
         return cls(tuple(table), np.stack(vectors))
+
+    @classmethod
+    def joined(cls, banks: Mapping[str, ConceptBank]) -> tuple[ConceptBank, dict[str, str]]:
+        """One bank of several, in their order, and which of them each concept came from.
+
+        Args:
+            banks: group, such as a factor -> its bank; no name twice.
+
+        Example:
+            >>> one = {"vertical": ConceptBank(("up",), np.array([[0.0, 1.0]]))}
+            >>> ConceptBank.joined(one)[1]
+            {'up': 'vertical'}
+        """
+        group_of = {name: group for group, bank in banks.items() for name in bank.names}
+        names = tuple(name for bank in banks.values() for name in bank.names)
+        return cls(names, np.concatenate([b.vectors for b in banks.values()])), group_of
 
     def __len__(self) -> int:
         return len(self.names)

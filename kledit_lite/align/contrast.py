@@ -11,10 +11,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Num
+from jaxtyping import Float, Int, Num
 
 from kledit_lite.align.concepts import EncodeText
-from kledit_lite.core.arrays import as_features, unit_rows
+from kledit_lite.core.arrays import as_features, as_labels, unit_rows
 from kledit_lite.core.errors import KleditError
 
 
@@ -50,6 +50,53 @@ def class_patterns(
     w = as_features("head weight", weight, dim=len(a)).astype(np.float64)
     x = as_features("features", features, dim=len(a), min_rows=2).astype(np.float64)
     return (w - w.mean(axis=0)) @ np.cov(x.T) @ a
+
+
+CONTRASTS = ("direction", "pattern")
+"""Of `class_vectors` those that are compared with `contrast_text`."""
+
+
+def class_vectors(
+    weight: Num[Any, "K d_s"],
+    features: Num[Any, "N d_s"],
+    labels: Int[Any, " N"],
+    aligner: Any,
+) -> dict[str, Float[np.ndarray, "K d_t"]]:
+    r"""Four vectors for each class of a head, in the target space.
+
+    ``"head row"``: :math:`A^T w_k + b`. ``"direction"``: :math:`A^T (w_k - \bar w)`.
+    ``"pattern"``: `class_patterns`. ``"mean feature"``: the class's images, averaged and aligned;
+    it alone uses labels, and not the head.
+
+    Args:
+        weight: (K, d_s), the head's rows.
+        features: (N, d_s) of images of all classes.
+        labels: (N,) int, the rows that the images belong to.
+        aligner: maps (n, d_s) to (n, d_t), and has ``weight``.
+
+    Raises:
+        KleditError: shapes that differ, or a class without images.
+
+    Cost: that of `class_patterns`.
+
+    Example:
+        >>> from kledit_lite.align import AffineMap
+        >>> x, h = np.array([[1.0, 0.0], [0.0, 1.0]]), AffineMap(np.eye(2), np.ones(2))
+        >>> class_vectors(np.eye(2), x, [0, 1], h)["direction"].tolist()
+        [[0.5, -0.5], [-0.5, 0.5]]
+    """
+    w = np.asarray(weight)
+    x = as_features("features", features, dim=w.shape[1])
+    y = as_labels("labels", labels, len(x), classes=len(w))
+    if len(empty := sorted(set(range(len(w))) - set(y.tolist()))):
+        raise KleditError(f"No images of the classes {empty}: a class without any has no mean.")
+    means = np.stack([x[y == k].mean(axis=0) for k in range(len(w))])
+    return {
+        "head row": aligner(w),
+        "direction": (w - w.mean(axis=0)) @ aligner.weight,
+        "pattern": class_patterns(w, x, aligner),
+        "mean feature": aligner(means),
+    }
 
 
 def contrast_text(encode_text: EncodeText, texts: Sequence[str]) -> EncodeText:

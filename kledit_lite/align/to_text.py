@@ -8,10 +8,10 @@ the sentence so far:
 
 **Which vector of a class to decode.** A row of a classifier's head is what features are multiplied
 with, not a feature: carried through an aligner, :math:`W^T w + b` is mostly the bias, which is the
-same for every class. On the painted world it is put into the right word for one class in ten
-(chapter `text-to-concept`). Decode `class_patterns` instead, against `contrast_text`: there nine of
-ten for a ResNet, half for a ViT. Where labelled images are at hand, their mean feature is better
-still.
+same for every class. On the painted world it is put into the right word for one class in twelve,
+which is chance (chapter `concept-bottleneck`). Decode `class_patterns` instead, against
+`contrast_text`: there all classes of a ResNet and all but one of a ViT. Where labelled images are
+at hand, their mean feature serves as well.
 
 **How `decode_lm` differs from ZeroCap.** ZeroCap decodes one step as follows. Its language model
 gives :math:`p_{LM}`; the top tokens are appended to the text, embedded, and their similarities

@@ -36,7 +36,9 @@ class Slot:
     loader: str
     ids: tuple[str, ...]
     size_mb: float = 0.0
-    chapters: tuple[str, ...] = ("painted-world", "alignment", "text-to-concept", "hard-tasks")
+    chapters: tuple[str, ...] = (
+        "painted-world", "alignment", "text-to-concept", "concept-bottleneck", "hard-tasks",
+    )  # fmt: skip
     optional: bool = False
 
     @property
@@ -88,7 +90,7 @@ def _zoo_encoders(*names: str) -> tuple[Slot, ...]:
     return tuple(Slot(name, ENCODER, (f"zoo:{name}",)) for name in names)
 
 
-_ALIGNMENT = ("alignment", "text-to-concept", "hard-tasks")
+_ALIGNMENT = ("alignment", "text-to-concept", "concept-bottleneck", "hard-tasks")
 _SEEING = (*_ALIGNMENT, "failure-modes", "influence")
 _PARTS = ("vit-components",)
 _PAINTING = ("causal-tracing", "locogen", "closed-form-editing", "neuron-editing")

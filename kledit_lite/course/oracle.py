@@ -74,6 +74,30 @@ def _shape_words(shape: tuple[int, ...]) -> str:
     return "one number" if shape == () else f"an array of shape {shape}"
 
 
+def word_numbers(said: Any, n: int, words: int, each: str) -> np.ndarray:
+    """One number of a word for each of n things.
+
+    Args:
+        said: what the student's function returned.
+        n: how many things there are.
+        words: how many words, counted from 0.
+        each: what the message calls a thing.
+
+    Raises:
+        Wrong: words, scores, or numbers that count no word.
+    """
+    a = np.asarray(said if said is not None else [], object)
+    if a.size and isinstance(a.flat[0], str):
+        raise Wrong("those are words; return their numbers in the list that you are given")
+    numbers = array_of(said, (n,), f"one number of a word for each {each}", {
+        (n, words): "those are scores of all words; take the best of each row",
+        (words,): "that is one number a word",
+    })  # fmt: skip
+    if (numbers != numbers.round()).any() or numbers.min() < 0 or numbers.max() >= words:
+        raise Wrong(f"return whole numbers from 0 to {words - 1}, one per {each}")
+    return numbers.astype(int)
+
+
 Mistake = Callable[..., Any]
 
 

@@ -10,6 +10,7 @@ from kledit_lite.align import (
     TEMPLATES,
     ConceptBank,
     ConceptBottleneck,
+    asked_once,
     attribute_auroc,
     bootstrap_auroc,
     concept_levels,
@@ -52,6 +53,41 @@ def test_a_concept_is_the_mean_of_normalised_embeddings_normalised() -> None:
     assert np.linalg.norm(ours) == pytest.approx(1)
     raw = encode(["a red car", "a photo of a red car"]).mean(axis=0)  # lengths would decide
     assert not np.allclose(ours, raw / np.linalg.norm(raw), atol=1e-3)
+
+
+def test_banks_are_joined_in_their_order_and_remember_where_a_concept_came_from() -> None:
+    encode = Encoder()
+    banks = {
+        "object": ConceptBank.build(encode, ["cat", "boat"]),
+        "place": ConceptBank.build(encode, ["beach"]),
+    }
+    bank, group_of = ConceptBank.joined(banks)
+    assert bank.names == ("cat", "boat", "beach")
+    assert group_of == {"cat": "object", "boat": "object", "beach": "place"}
+    np.testing.assert_allclose(bank.vectors[2], banks["place"].vectors[0])
+    with pytest.raises(KleditError, match="cat"):
+        ConceptBank.joined({"a": banks["object"], "b": banks["object"]})
+
+
+def test_a_text_is_encoded_once_and_answers_do_not_depend_on_the_order() -> None:
+    encode, plain = Encoder(), Encoder()
+    once = asked_once(encode)
+    asked = [["a", "b", "a"], ["b"], ["c", "a"]]
+    for texts in asked:
+        np.testing.assert_array_equal(once(texts), plain(texts))
+    assert encode.calls == [["a", "b"], ["c"]]
+
+
+def test_an_attribute_is_judged_where_it_counts() -> None:
+    rng = np.random.default_rng(0)
+    s, has, valid = rng.normal(size=(50, 2)), rng.random((50, 2)) < 0.4, rng.random((50, 2)) < 0.7
+    table = attribute_auroc(s, has, ["red", "cat"], valid=valid).table
+    for c in range(2):
+        rows = valid[:, c]
+        assert table["auroc"][c] == pytest.approx(roc_auc_score(has[rows, c], s[rows, c]))
+        assert table["positives"][c] == has[rows, c].sum()
+    everywhere = attribute_auroc(s, has, ["red", "cat"]).table["auroc"]
+    assert not np.allclose(everywhere, table["auroc"])
 
 
 def test_classes_are_put_before_the_phrase() -> None:

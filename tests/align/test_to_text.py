@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 
 from kledit_lite.align import (
+    CONTRASTS,
     AffineMap,
     class_patterns,
+    class_vectors,
     contrast_text,
     decode_grammar,
     decode_lm,
@@ -216,6 +218,21 @@ def test_class_patterns_are_the_slow_sum_and_undo_a_filter() -> None:
     pattern = class_patterns(rows, data, AffineMap(np.eye(2), np.zeros(2)))[0]
     assert pattern @ signal / np.linalg.norm(pattern) > 0.95
     assert rows[0] @ signal / np.linalg.norm(rows[0]) < 0.75
+
+
+def test_the_four_vectors_of_a_class() -> None:
+    rng = np.random.default_rng(3)
+    w, x, y = rng.normal(size=(3, 5)), rng.normal(size=(20, 5)), np.arange(20) % 3
+    h = AffineMap(rng.normal(size=(5, 4)), rng.normal(size=4))
+    got = class_vectors(w, x, y, h)
+    for k in range(3):
+        np.testing.assert_allclose(got["head row"][k], w[k] @ h.weight + h.bias)
+        np.testing.assert_allclose(got["direction"][k], (w[k] - w.mean(0)) @ h.weight)
+        np.testing.assert_allclose(got["mean feature"][k], x[y == k].mean(0) @ h.weight + h.bias)
+    np.testing.assert_allclose(got["pattern"], class_patterns(w, x, h))
+    assert set(CONTRASTS) < set(got)
+    with pytest.raises(KleditError, match=r"classes \[2\]"):
+        class_vectors(w, x, np.minimum(y, 1), h)
 
 
 def test_contrast_text_takes_the_average_off() -> None:

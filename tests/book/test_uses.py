@@ -190,6 +190,7 @@ METHODS = {"align", "failures", "trace", "locate", "edit", "unlearn"}
         ("painted-world", set()),
         ("alignment", {"align"}),
         ("text-to-concept", {"align"}),
+        ("concept-bottleneck", {"align"}),
         ("failure-modes", {"failures"}),
         ("causal-tracing", {"trace", "locate", "edit"}),
         ("locogen", {"locate"}),

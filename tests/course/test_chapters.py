@@ -72,8 +72,8 @@ RIGHT = {
     "alignment-b": lambda t, p: 1 - ((t - p) ** 2).mean(0) / t.var(0),
     "alignment-c": (harder, retained),
     "text-to-concept-a": concept,
-    "text-to-concept-b": contributions,
-    "text-to-concept-c": lambda a, b: high(a) & ~high(b, 0.0),
+    "concept-bottleneck-a": contributions,
+    "concept-bottleneck-c": lambda a, b: high(a) & ~high(b, 0.0),
 }
 
 
@@ -85,8 +85,8 @@ def test_right_answers_pass_whatever_the_data(id):
 def test_other_spellings_of_right_answers_pass():
     assert grade("alignment-c", [harder, lambda a, o, y: float(retained(a, o, y))])
     assert grade("text-to-concept-a", lambda e, w, t: concept(e, w, t).tolist())
-    assert grade("text-to-concept-c", lambda a, b: (high(a) & ~high(b, 0.0)).astype(int))
-    assert "precision" in grade("text-to-concept-c", RIGHT["text-to-concept-c"]).message
+    assert grade("concept-bottleneck-c", lambda a, b: (high(a) & ~high(b, 0.0)).astype(int))
+    assert "precision" in grade("concept-bottleneck-c", RIGHT["concept-bottleneck-c"]).message
 
 
 def r2_around(mean):
@@ -176,34 +176,34 @@ MISTAKES = [
      lambda e, w, t: unit(e([x.format(w) for x in t])), "one vector a template"),
     ("text-to-concept-a", lambda e, w, t: concept(e, w, t)[None], "matrix of one row"),
     ("text-to-concept-a", lambda e, w, t: e(t[0].format(w)), "list of sentences"),
-    ("text-to-concept-b", lambda w, m, d, s, k: w[k] * s, "standardise"),
-    ("text-to-concept-b", lambda w, m, d, s, k: w[k] * (s - m), "not divided by sd"),
-    ("text-to-concept-b", lambda w, m, d, s, k: w[k] * s / d, "subtract the mean before"),
-    ("text-to-concept-b", lambda *a: np.abs(contributions(*a)), "keep the signs"),
-    ("text-to-concept-b",
+    ("concept-bottleneck-a", lambda w, m, d, s, k: w[k] * s, "standardise"),
+    ("concept-bottleneck-a", lambda w, m, d, s, k: w[k] * (s - m), "not divided by sd"),
+    ("concept-bottleneck-a", lambda w, m, d, s, k: w[k] * s / d, "subtract the mean before"),
+    ("concept-bottleneck-a", lambda *a: np.abs(contributions(*a)), "keep the signs"),
+    ("concept-bottleneck-a",
      lambda *a: contributions(*a) / contributions(*a).sum(), "scale them to sum to 1"),
-    ("text-to-concept-b",
+    ("concept-bottleneck-a",
      lambda *a: np.exp(contributions(*a)) / np.exp(contributions(*a)).sum(), "softmax"),
-    ("text-to-concept-b",
+    ("concept-bottleneck-a",
      lambda w, m, d, s, k: (w[:, k] if w.shape[0] == w.shape[1] else w[k]) * (s - m) / d,
      "not a column"),
-    ("text-to-concept-b", lambda w, m, d, s, k: (s - m) / d, "multiply them by the weights"),
-    ("text-to-concept-b", lambda w, m, d, s, k: w[k], "multiply them by the scores"),
-    ("text-to-concept-b", lambda w, m, d, s, k: w[0] * (s - m) / d, "row of the label"),
-    ("text-to-concept-b", lambda *a: contributions(*a).sum(), "return the terms"),
-    ("text-to-concept-b", lambda w, m, d, s, k: w @ ((s - m) / d), "one number a class"),
-    ("text-to-concept-b", lambda w, m, d, s, k: w * (s - m) / d, "every class"),
-    ("text-to-concept-c", lambda a, b: high(a), "is not excluded yet"),
-    ("text-to-concept-c", lambda a, b: high(a) & high(b, 0.0), "negation is turned round"),
-    ("text-to-concept-c", lambda a, b: high(b, 0.0) & ~high(a), "arguments are swapped"),
-    ("text-to-concept-c", lambda a, b: high(a, 9), "keeps no picture"),
-    ("text-to-concept-c", lambda a, b: a > -9, "keeps every picture"),
-    ("text-to-concept-c", lambda a, b: high(a, 2.6) & ~high(b, 0.0), "half are asked for"),
-    ("text-to-concept-c", lambda a, b: (a > 0.2) & ~(b > 0.2), "keeps no picture"),
-    ("text-to-concept-c", lambda a, b: (a > 0.21) & ~(b > 0.475), "fixed numbers"),
-    ("text-to-concept-c", lambda a, b: np.flatnonzero(high(a)), "those are positions"),
-    ("text-to-concept-c", lambda a, b: a - b, "compare them with a threshold"),
-    ("text-to-concept-c", lambda a, b: ~high(b, 0.0), "stricter on the wanted"),
+    ("concept-bottleneck-a", lambda w, m, d, s, k: (s - m) / d, "multiply them by the weights"),
+    ("concept-bottleneck-a", lambda w, m, d, s, k: w[k], "multiply them by the scores"),
+    ("concept-bottleneck-a", lambda w, m, d, s, k: w[0] * (s - m) / d, "row of the label"),
+    ("concept-bottleneck-a", lambda *a: contributions(*a).sum(), "return the terms"),
+    ("concept-bottleneck-a", lambda w, m, d, s, k: w @ ((s - m) / d), "one number a class"),
+    ("concept-bottleneck-a", lambda w, m, d, s, k: w * (s - m) / d, "every class"),
+    ("concept-bottleneck-c", lambda a, b: high(a), "is not excluded yet"),
+    ("concept-bottleneck-c", lambda a, b: high(a) & high(b, 0.0), "negation is turned round"),
+    ("concept-bottleneck-c", lambda a, b: high(b, 0.0) & ~high(a), "arguments are swapped"),
+    ("concept-bottleneck-c", lambda a, b: high(a, 9), "keeps no picture"),
+    ("concept-bottleneck-c", lambda a, b: a > -9, "keeps every picture"),
+    ("concept-bottleneck-c", lambda a, b: high(a, 2.6) & ~high(b, 0.0), "half are asked for"),
+    ("concept-bottleneck-c", lambda a, b: (a > 0.2) & ~(b > 0.2), "keeps no picture"),
+    ("concept-bottleneck-c", lambda a, b: (a > 0.21) & ~(b > 0.475), "fixed numbers"),
+    ("concept-bottleneck-c", lambda a, b: np.flatnonzero(high(a)), "those are positions"),
+    ("concept-bottleneck-c", lambda a, b: a - b, "compare them with a threshold"),
+    ("concept-bottleneck-c", lambda a, b: ~high(b, 0.0), "stricter on the wanted"),
 ]  # fmt: skip
 
 

@@ -16,7 +16,9 @@ from kledit_lite.course import check, exercises, get, grade, hint, progress, sta
 
 
 def test_four_exercises_per_chapter_each_complete():
-    for chapter in ("painted-world", "alignment", "text-to-concept", "failure-modes"):
+    for chapter in (
+        "painted-world", "alignment", "text-to-concept", "concept-bottleneck", "failure-modes",
+    ):  # fmt: skip
         found = exercises(chapter)
         assert [e.id for e in found] == [f"{chapter}-{x}" for x in "abcd"]
         for e in found:

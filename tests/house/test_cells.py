@@ -19,7 +19,6 @@ from kledit_lite.world import BRAND, COLOURS, OBJECTS, PLACES, STYLES, TOWNS
 NOT_YET = {
     "painted-world": {"painted_values", "painted_models", "prose", "too_much_hidden"},
     "alignment": {"painted_values", "painted_models", "bare_sizes", "too_much_hidden"},
-    "text-to-concept": {"painted_models", "tall_cells", "too_much_hidden"},
     "vit-components": {"painted_models", "prose"},
     "qa-circuits": {"prose", "wide_lines", "tall_cells"},
 }

@@ -378,7 +378,7 @@ def test_the_pictures_of_lite_are_the_chapters(profile):
     assert s.painted and s.folder is None and not s.missing
     assert list(s.encoders) == ["resnet-tiny", "vit-tiny", "simclr-tiny", "scene-tiny"]
     assert s.sizes("alignment")[:2] == (3000, 1500)
-    assert s.sizes("text-to-concept") == (2000, 1000, 2600)
+    assert s.sizes("text-to-concept") == s.sizes("concept-bottleneck") == (2000, 1000, 2600)
     assert s.sizes("failure-modes") == (12_000, 5_000, 1_000)
     theirs = {"fit": world.balanced(5, seed=201), "test": world.held_out(5, seed=202),
               "album": world.balanced(5, seed=203, combos="all")}  # fmt: skip
@@ -457,7 +457,9 @@ def test_scenes_are_painted_in_every_profile(profile):
     assert np.array_equal(s.scenes(3, 5, "test").images, world.held_out(3, seed=5).images)
 
 
-@pytest.mark.parametrize("chapter", ["painted-world", "text-to-concept", "vit-components"])
+@pytest.mark.parametrize(
+    "chapter", ["painted-world", "text-to-concept", "concept-bottleneck", "vit-components"]
+)
 def test_a_chapter_that_plants_needs_no_folder(profile, chapter):
     s = profile("rehearsal", lambda: seeing(chapter))
     assert s.painted and s.folder is None and s.clip_name == "clip"
@@ -476,6 +478,86 @@ def test_what_text_to_concept_asks_is_there_to_be_found():
         assert all(w in known and w in sentence for w in wanted)
     assert sorted(o for k in concepts.KINDS.values() for o in k) == sorted(world.OBJECTS)
     assert sorted(s for m in concepts.MEDIA.values() for s in m) == sorted(world.STYLES)
+
+
+def test_words_say_every_value_and_the_truth_has_their_order():
+    from kledit_lite.models.scenarios import words
+
+    said = words.phrases()
+    names = [n for values in said.values() for n in values]
+    assert names == [str(v) for f in words.TOLD for v in world.FACTORS[f]]
+    scenes = world.balanced(40, seed=3)
+    shown, judged = words.truth(scenes), words.judged(scenes)
+    for i, scene in enumerate(scenes):
+        there = {scene.object, scene.place, scene.style}
+        there |= {scene.colour} if scene.shows_colour else set()
+        assert {n for n, has in zip(names, shown[i], strict=True) if has} == there
+        hidden = {n for n, counts in zip(names, judged[i], strict=True) if not counts}
+        assert hidden == (set() if scene.shows_colour else set(world.COLOURS))
+    assert not scenes.shows_colour.all()
+    assert [len(p) for p in words.counts().values()] == [12] * 3
+    assert words.unseen("style")["pixel"][0] == "an object in the style of pixel"
+    with pytest.raises(UnknownNameError, match="place, style"):
+        words.unseen("colour")
+
+
+def test_a_grammar_says_an_object_then_a_place_and_a_style_once_each():
+    from kledit_lite.models.scenarios import words
+
+    assert len(words.grammar("")) == 12 + 6 * 12
+    places = [world.place_phrase(p) for p in world.PLACES]
+    styles = [world.style_phrase(s) for s in world.STYLES]
+    assert words.grammar("red cat") == [*places, *styles]
+    after_place = words.grammar("cat on the beach")
+    assert after_place == styles
+    assert words.grammar("cat in a photo") == []
+    assert words.names_right("cat on the beach", "object", "cat")
+    assert not words.names_right("catamaran", "object", "cat")
+    assert not words.names_right("cat on the beach", "style", "photo")
+
+
+def test_drawn_queries_want_two_things_that_no_unwanted_one_denies():
+    from kledit_lite.models.scenarios import concepts, words
+
+    factor = {str(v): f for f in words.TOLD for v in world.FACTORS[f]}
+    rng = np.random.default_rng(5)
+    drawn = [concepts.draw_query(rng) for _ in range(60)]
+    for query, sentence in drawn:
+        parts = query.split(" & ")
+        wanted, unwanted = parts[:2], [p[1:] for p in parts[2:]]
+        assert all(p.startswith("~") for p in parts[2:]) and 1 <= len(unwanted) <= 2
+        factors = [factor[w] for w in (*wanted, *unwanted)]
+        assert len(set(factors)) == len(factors) and "colour" not in factors[2:]
+        assert {*factors[:2]} != {"colour", "style"}
+        assert all(w in sentence for w in wanted) and not any(u in sentence for u in unwanted)
+    assert len(set(drawn)) > 50
+
+
+def test_the_ground_moves_in_one_factor_at_a_time():
+    from kledit_lite.models.scenarios import concepts
+
+    places, styles = concepts.moved(30, seed=7).values()
+    assert {s.place for s in places} == set(world.SHIFT_PLACES)
+    assert {s.style for s in places} <= set(world.STYLES)
+    assert {s.style for s in styles} == set(world.SHIFT_STYLES)
+    assert {s.place for s in styles} <= set(world.PLACES)
+    red = concepts.shows(places, {"colour": "red"})
+    assert red.tolist() == [s.colour == "red" and s.shows_colour for s in places]
+
+
+def test_what_labels_named_is_read_off_the_labels():
+    from kledit_lite import zoo
+    from kledit_lite.models.scenarios import words
+
+    told = {n: words.told_by(zoo.load_encoder(n)) for n in ("scene-tiny", "simclr-tiny")}
+    assert told == {"scene-tiny": ("place", "style"), "simclr-tiny": ()}
+    assert not words.names_pairs(zoo.load_encoder("scene-tiny"))
+
+
+def test_encoders_from_outside_are_those_with_a_preprocessing_of_their_own(profile):
+    assert profile("lite", seeing).outside == ()
+    s = profile("rehearsal", lambda: seeing("concept-bottleneck"))
+    assert set(s.outside) == set(s.encoders)
 
 
 def test_a_drift_moves_what_it_says_and_nothing_else():

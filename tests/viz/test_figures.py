@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from kledit_lite import viz
+from kledit_lite.align.density_figure import densities
 from kledit_lite.align.drift_figure import _density, ridge
 from kledit_lite.align.figures import auroc_bars, component_matrix, contribution_bars, r2_bars
 from kledit_lite.core.errors import KleditError
@@ -44,6 +45,11 @@ FIGURES = {
     "auroc all": lambda: auroc_bars(
         list("abc"), [0.9, 0.7, 1.0], "T", low=[0.8, 0.6, 0.9], high=[0.95, 0.8, 1.0],
         target=0.85, groups={"a": "colour", "b": "object", "c": "colour"},
+    ),
+    "densities": lambda: densities(
+        {"resnet-tiny": RNG.normal(size=(40, 3)), "a-stranger": RNG.normal(size=(40, 3))},
+        np.arange(120).reshape(40, 3) % 2 == 0, list("abc"), list("ac"), "Words",
+        valid=np.arange(40)[:, None] < [30, 40, 40],
     ),
     "efficiency": lambda: viz.efficiency_curve(
         {"clip-tiny": ([100, 10], [0.9, 0.2]), "x": ([10, 100], [0.1, 0.9], [0, 0.8], [0.2, 1])},
@@ -224,6 +230,9 @@ BAD = [
     (lambda: contribution_bars(["a"], [np.nan]), "NaN"),
     (lambda: r2_bars({}), "at least one name"),
     (lambda: auroc_bars(["a"], [1.2]), "AUROC in \\[0, 1\\]"),
+    (lambda: densities({}, np.ones((4, 1)), ["a"], ["a"]), "shape \\(4, 1\\)"),
+    (lambda: densities({"x": np.ones((4, 2))}, np.ones((4, 1)), ["a"], ["a"]), "got \\[\\(4, 2"),
+    (lambda: densities({"x": np.ones((4, 1))}, np.ones((4, 1)), ["a"], ["b"]), "concept 'b'"),
     (lambda: viz.efficiency_curve({}), "at least one curve"),
     (lambda: viz.efficiency_curve({"a": ([0, 1], [1, 1])}), "positive sizes"),
     (lambda: viz.roc({}), "at least one curve"),

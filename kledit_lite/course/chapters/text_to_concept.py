@@ -1,8 +1,9 @@
-"""Exercises: a concept vector, contributions to a logit, a negation, an encoder put to words."""
+"""Exercises: a concept vector, pairs that an AUROC counts, a source, an encoder put to words."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ import numpy as np
 from kledit_lite.core.arrays import unit_rows
 from kledit_lite.course import pictures
 from kledit_lite.course.checks import Wrong, exercise
-from kledit_lite.course.oracle import array_of, call, close, compare
+from kledit_lite.course.oracle import call, compare, word_numbers
 
 Encode = Callable[[list[str]], np.ndarray]
 
@@ -81,159 +82,145 @@ def concept(answer: Any, rng: np.random.Generator) -> str | None:
     return None
 
 
-def contributions(
-    weight: np.ndarray, mean: np.ndarray, sd: np.ndarray, similarity: np.ndarray, label: int
-) -> np.ndarray:
-    """weight[label, c] (similarity[c] - mean[c]) / sd[c], concept by concept."""
-    score = [(s - m) / d for s, m, d in zip(similarity, mean, sd, strict=True)]
-    return np.array([weight[label][c] * score[c] for c in range(len(score))])
+def pair_share(score: np.ndarray, has: np.ndarray) -> float:
+    """Of all pairs of a picture with and one without, those in the right order; ties half."""
+    with_it, without = np.asarray(score)[has], np.asarray(score)[~np.asarray(has, bool)]
+    return float(np.mean([(a > b) + 0.5 * (a == b) for a in with_it for b in without]))
 
 
 @exercise(
     "text-to-concept-b",
-    "What each concept adds",
+    "What an AUROC says",
     difficulty="medium",
     minutes=15,
     prompt="""
-    The bottleneck's logit of class `label` is $b_k + \\sum_c w_{kc} (s_c - \\mu_c) / \\sigma_c$.
-    Write `contributions(weight, mean, sd, similarity, label)` with `weight` (K, C), and `mean`,
-    `sd`, `similarity` (C,): return the (C,) terms of the sum. Check it:
-    `check("text-to-concept-b", contributions)`.
+    Write `auroc(score, has)`: `score` (N,) are the cosines of N pictures with a concept, `has` (N,)
+    says which of them show it. Of all pairs of a picture that shows it and one that does not,
+    return the share in which the first scores higher; a tie counts a half. Check it:
+    `check("text-to-concept-b", auroc)`.
     """,
     hints=(
-        "A linear head's logit is a sum; each concept has one term of it.",
-        "First make scores: subtract the mean, divide by the deviation.",
-        "weight[label] * (similarity - mean) / sd.",
+        "score[has] are the scores of those that show it, score[~has] those of the others.",
+        "score[has][:, None] - score[~has][None] is the difference of every pair.",
+        "The mean of (difference > 0) + 0.5 * (difference == 0).",
     ),
 )
-def logit_contributions(answer: Any, rng: np.random.Generator) -> str | None:
-    """Random heads with negative weights, and as many concepts as classes once."""
+def area(answer: Any, rng: np.random.Generator) -> str | None:
+    """Scores that are no better than fair, with ties, and unequally many of both kinds."""
     cases = []
-    for k, c in ((4, 7), (5, 5)):
-        cases.append((
-            rng.normal(size=(k, c)), rng.uniform(0.1, 0.3, c), rng.uniform(0.02, 0.2, c),
-            rng.uniform(0, 0.5, c), int(rng.integers(1, k)),
-        ))  # fmt: skip
-    compare(answer, contributions, cases, "the contributions", {
-        "standardise the similarities first: subtract the mean, divide by sd":
-            lambda w, m, d, s, k: w[k] * s,
-        "the mean is subtracted, but not divided by sd": lambda w, m, d, s, k: w[k] * (s - m),
-        "subtract the mean before you divide by sd": lambda w, m, d, s, k: w[k] * s / d,
-        "keep the signs: a concept can speak against a class":
-            lambda w, m, d, s, k: np.abs(w[k] * (s - m) / d),
-        "do not scale them to sum to 1; they sum to the logit minus the bias":
-            lambda w, m, d, s, k: (x := w[k] * (s - m) / d) / x.sum(),
-        "that is a softmax; the terms themselves are asked for":
-            lambda w, m, d, s, k: (x := np.exp(w[k] * (s - m) / d)) / x.sum(),
-        "the weights of the class are a row of weight, weight[label], not a column":
-            lambda w, m, d, s, k: w[:, k] * (s - m) / d,
-        "those are the scores; multiply them by the weights of the class":
-            lambda w, m, d, s, k: (s - m) / d,
-        "those are the weights; multiply them by the scores": lambda w, m, d, s, k: w[k],
-        "that is class 0; take the row of the label given":
-            lambda w, m, d, s, k: w[0] * (s - m) / d,
-    }, why=lambda w, m, d, s, k: {
-        (): "that is their sum; return the terms",
-        (len(w),): "that is one number a class; return one a concept",
-        w.shape: "that is every class; return the row of the label",
+    for n, share in ((24, 0.3), (60, 0.7)):
+        has = np.zeros(n, bool)
+        has[rng.permutation(n)[: round(share * n)]] = True
+        cases.append((np.round(rng.normal(0.6 * has, 1) * 2) / 2, has))  # halves, so that some tie
+    compare(answer, pair_share, cases, "the AUROC", {
+        "a tie counts a half, yours counts it as nothing":
+            lambda s, h: np.mean(s[h][:, None] > s[~h][None]),
+        "a tie counts a half, yours counts it in full":
+            lambda s, h: np.mean(s[h][:, None] >= s[~h][None]),
+        "turned round: the picture that shows it should score higher":
+            lambda s, h: 1 - pair_share(s, h),
+        "that is the number of pairs; divide by how many there are":
+            lambda s, h: pair_share(s, h) * h.sum() * (~h).sum(),
+        "divide by the pairs of one that shows it and one that does not, not by all pairs":
+            lambda s, h: pair_share(s, h) * h.sum() * (~h).sum() / len(s) ** 2,
+        "that is the difference of the two mean scores; count pairs":
+            lambda s, h: s[h].mean() - s[~h].mean(),
+        "that is an accuracy at one threshold; pairs need none":
+            lambda s, h: np.mean((s > s.mean()) == h),
+    }, why=lambda s, h: {
+        (len(s),): "count over all pairs", (int(h.sum()),): "average over all pairs",
+        (int(h.sum()), int((~h).sum())): "average over all pairs",
     })  # fmt: skip
     return None
 
 
-def retrieval_world(
-    rng: np.random.Generator, n: int = 3000
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Pictures with and without two concepts, and similarities as a text encoder gives them.
-
-    Each concept has an offset and a scale of its own. The composite prompt ("a without b")
-    hears both names and no negation: its similarity rises with either concept.
+def two_of_five(rng: np.random.Generator) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """Five encoders and a target: two that see different halves of it, one of these once more but
+    worse, a wide one of noise, a narrow one of noise.
     """
-    wanted, unwanted = rng.random(n) < 0.2, rng.random(n) < 0.3
-    a = 0.16 + 0.10 * wanted + rng.normal(0, 0.02, n)
-    b = 0.45 + 0.05 * unwanted + rng.normal(0, 0.01, n)
-    composite = 0.2 + 0.05 * wanted + 0.04 * unwanted + rng.normal(0, 0.015, n)
-    return a, b, composite, wanted, unwanted
+    n, halves = 120, (rng.normal(size=(120, 3)), rng.normal(size=(120, 3)))
+    target = 1.3 * halves[0] @ rng.normal(size=(3, 6)) + halves[1] @ rng.normal(size=(3, 6))
+    target += 0.9 * rng.normal(size=(n, 6)) + rng.normal(size=6)
+
+    def sees(half: np.ndarray, noise: float, width: int) -> np.ndarray:
+        return half @ rng.normal(size=(3, width)) + noise * rng.normal(size=(n, width)) + 1
+
+    made = [sees(halves[0], 0.1, 6), sees(halves[1], 0.1, 7), sees(halves[0], 0.5, 5)]
+    made += [rng.normal(size=(n, 74)), rng.normal(size=(n, 4))]
+    names = rng.permutation(["amber", "basalt", "cedar", "dune", "ember"])
+    return {str(names[i]): made[i] for i in rng.permutation(5)}, target
+
+
+def _r2(x: np.ndarray, y: np.ndarray, rows: slice) -> float:
+    """R2 on some rows of least squares with an offset on the first four fifths."""
+    cut = 4 * len(y) // 5
+    x = np.c_[x, np.ones(len(x))]
+    w = np.linalg.lstsq(x[:cut], y[:cut], rcond=None)[0]
+    missed = ((x[rows] @ w - y[rows]) ** 2).sum(axis=0)
+    return float(np.mean(1 - missed / ((y[rows] - y[rows].mean(axis=0)) ** 2).sum(axis=0)))
+
+
+def _best_pair(features: dict[str, np.ndarray], target: np.ndarray, rows: slice) -> frozenset[str]:
+    pairs = list(combinations(features, 2))
+    return frozenset(max(
+        pairs, key=lambda p: _r2(np.hstack([features[n] for n in p]), target, rows)
+    ))  # fmt: skip
 
 
 @exercise(
     "text-to-concept-c",
-    "A query with a negation",
+    "Which two see the most?",
     difficulty="hard",
     minutes=25,
     prompt="""
-    Write `query(wanted, unwanted)`: the arguments are similarities (N,) of N pictures to a concept
-    they should show and to one they should not. Return a bool mask (N,) of the pictures to keep,
-    with thresholds of the form mean + k standard deviations, each concept with its own. It must
-    find at least half of the right pictures, with a higher precision than as many pictures from
-    the one prompt *a without b*. Check it: `check("text-to-concept-c", query)`.
+    `features` is a dictionary from five names to arrays (N, d), each of another width; `target` is
+    (N, D). Write `choose(features, target)`: the two names whose features, side by side, explain
+    most of the target's variance, as a tuple. Fit least squares with an offset on the first four
+    fifths of the rows, and judge by the R2 on the last fifth, averaged over the target's columns.
+    Check it: `check("text-to-concept-c", choose)`.
     """,
     hints=(
-        "A picture passes if it is high on the wanted concept and not high on the other.",
-        "Similarities to different concepts have different means and spreads.",
-        "(a > a.mean() + a.std()) & ~(b > b.mean() + k * b.std()), with k = 0 to begin with.",
+        "itertools.combinations(features, 2) are all pairs; np.hstack puts two side by side.",
+        "A column of ones is the offset. What was fitted on rows that judge says nothing.",
+        "max(combinations(features, 2), key=r2), where r2 fits on [:cut] and scores [cut:].",
     ),
 )
-def negation(answer: Any, rng: np.random.Generator) -> str | None:
-    """Precision and recall on fresh pictures, against as many from the composite prompt."""
-    margins = []
+def side_by_side(answer: Any, rng: np.random.Generator) -> str | None:
+    """A partner that adds something, one that only repeats, and one that fits anything."""
     for _ in range(3):
-        a, b, composite, wanted, unwanted = retrieval_world(rng)
-        truth, n = wanted & ~unwanted, len(a)
-        mask = _mask(call(answer, a, b), n)
-        kept = int(mask.sum())
-        if kept == 0:
-            raise Wrong("your query keeps no picture; lower a threshold (smaller k)")
-        if kept == n:
-            raise Wrong("your query keeps every picture; raise a threshold (larger k)")
-        rate = [float(mask[group].mean()) for group in
-                (truth, wanted & unwanted, ~wanted & unwanted)]  # fmt: skip
-        if rate[1] > 0.5 and rate[1] > 2 * rate[0]:
+        features, target = two_of_five(rng)
+        cut = 4 * len(target) // 5
+        last, first = slice(cut, None), slice(None, cut)
+        said = call(answer, features, target)
+        names = _two_names(said, features)
+        if names == _best_pair(features, target, last):
+            continue
+        if names == _best_pair(features, target, first):
             raise Wrong(
-                "it keeps pictures that show the unwanted concept and drops the others: the "
-                "negation is turned round"
+                "those two fit best the rows that they were fitted on, with many features of no "
+                "use elsewhere; judge by the last fifth"
             )
-        if rate[0] < 0.5 and rate[2] > 0.5:
-            raise Wrong("the two arguments are swapped: the first is the one to show")
-        if rate[0] > 0.5 and rate[1] > 0.5:
+        alone = sorted(features, key=lambda n: _r2(features[n], target, last))
+        if names == frozenset(alone[-2:]):
             raise Wrong(
-                f"it keeps {rate[1]:.0%} of the pictures that show both concepts: the unwanted one "
-                f"is not excluded yet"
+                "those are the two that are best alone, and they see the same; judge each pair "
+                "side by side"
             )
-        if rate[0] < 0.5:
-            raise Wrong(
-                f"it finds {rate[0]:.0%} of the right pictures, and half are asked for; a "
-                f"threshold is too strict, or one fixed number serves two concepts"
-            )
-        precision = float(truth[mask].mean())
-        prompt = float(truth[np.argsort(-composite)[:kept]].mean())
-        if precision <= prompt:
-            raise Wrong(
-                f"its precision is {precision:.2f}, the single prompt's {prompt:.2f} for as many "
-                f"pictures; be stricter on the wanted concept"
-            )
-        margins.append((precision, prompt))
-    own, other = np.mean(margins, 0)
-    shifted = _mask(call(answer, a * 2 + 1, b * 3 - 1), n)
-    if not close(shifted.astype(float), mask.astype(float)):
-        raise Wrong(
-            "it works here, but changes when similarities are shifted and stretched: use each "
-            "concept's own mean and deviation instead of fixed numbers"
-        )
-    return f"right, precision {own:.2f} where the single prompt has {other:.2f}"
+        raise Wrong(f"{' and '.join(sorted(names))} are not the pair with the best R2")
+    return None
 
 
-def _mask(value: Any, n: int) -> np.ndarray:
-    a = np.asarray(value if value is not None else [], object)
-    if value is not None and a.ndim == 1 and a.shape != (n,) and a.size and not _boolean(a):
-        raise Wrong(f"those are positions; return a mask of {n} True and False values")
-    mask = array_of(value, (n,), "the mask")
-    if not np.isin(mask, (0, 1)).all():
-        raise Wrong("those are numbers; compare them with a threshold to get True and False")
-    return mask.astype(bool)
-
-
-def _boolean(a: np.ndarray) -> bool:
-    return isinstance(a.flat[0], (bool, np.bool_))
+def _two_names(said: Any, features: dict[str, np.ndarray]) -> frozenset[str]:
+    if said is None:
+        raise Wrong("your function returned nothing; end it with return")
+    if isinstance(said, str):
+        raise Wrong("return two names, as a tuple, not one string")
+    names = list(said) if isinstance(said, (tuple, list, set, frozenset)) else [said]
+    if len(names) != 2 or len(set(map(str, names))) != 2:
+        raise Wrong(f"return two different names, as a tuple; got {len(names)}")
+    if not all(n in features for n in names):
+        raise Wrong(f"names are keys of features, such as {next(iter(features))!r}")
+    return frozenset(names)
 
 
 _FRESH, _LEAST = 80, 0.8
@@ -289,7 +276,7 @@ def put_encoder_to_words(answer: Any, rng: np.random.Generator) -> str | None:
     for name in ("resnet-tiny", str(rng.choice(("vit-tiny", "vit-deep")))):
         case, truth = put_to_words(rng, name)
         said = call(answer, *case)
-        numbers = _word_numbers(said, len(case[3]))
+        numbers = word_numbers(said, _FRESH, len(case[3]), "fresh picture")
         share = float((numbers == truth).mean())
         shares.append(share)
         if share >= _LEAST:
@@ -312,17 +299,3 @@ def put_encoder_to_words(answer: Any, rng: np.random.Generator) -> str | None:
             )
         raise Wrong(f"{way}, and {_LEAST:.0%} are asked for; see to the offset and to the ridge")
     return f"right, {shares[0]:.0%} and {shares[1]:.0%} of the fresh pictures are named rightly"
-
-
-def _word_numbers(said: Any, words: int) -> np.ndarray:
-    """One number of a word for each fresh picture."""
-    a = np.asarray(said if said is not None else [], object)
-    if a.size and isinstance(a.flat[0], str):
-        raise Wrong("those are words; return their numbers in the list that you are given")
-    numbers = array_of(said, (_FRESH,), "one number of a word for each fresh picture", {
-        (_FRESH, words): "those are scores of all words; take the best of each row",
-        (words,): "that is one number a word",
-    })  # fmt: skip
-    if (numbers != numbers.round()).any() or numbers.min() < 0 or numbers.max() >= words:
-        raise Wrong(f"return whole numbers from 0 to {words - 1}, one per fresh picture")
-    return numbers.astype(int)

@@ -1,11 +1,14 @@
-"""What chapter text-to-concept asks of painted scenes: panels, queries, a museum, a drift."""
+"""What the chapters on concepts ask of painted scenes: panels, queries, a museum, a drift."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import combinations
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+
+from kledit_lite.models.scenarios.words import TOLD
 
 if TYPE_CHECKING:
     from kledit_lite.world import Scene, SceneSet
@@ -68,6 +71,65 @@ def room(scene: Scene) -> int:
     kind = next(k for k, members in KINDS.items() if scene.object in members)
     medium = next(m for m, members in MEDIA.items() if scene.style in members)
     return ROOMS.index(f"{kind} in {medium}")
+
+
+def shows(scenes: SceneSet, factors: Mapping[str, str]) -> np.ndarray:
+    """Which scenes have these values, and show the colour where one is asked for, (N,) booleans.
+
+    Args:
+        scenes: to look at.
+        factors: factor -> value, as in `Panel`.
+
+    Example:
+        >>> from kledit_lite.world import balanced
+        >>> shows(balanced(2, seed=0), {}).tolist()
+        [True, True]
+    """
+    has = np.array([all(getattr(s, k) == v for k, v in factors.items()) for s in scenes], bool)
+    return has & scenes.shows_colour if "colour" in factors else has
+
+
+def draw_query(rng: np.random.Generator) -> tuple[str, str]:
+    """A query of two wanted concepts and one or two unwanted, and a sentence for its wanted part.
+
+    Colour and style are never wanted together, since some styles show no colour.
+
+    Args:
+        rng: of the draw.
+
+    Example:
+        >>> draw_query(np.random.default_rng(0))
+        ('rocket & desert & ~photo', 'a rocket in the desert')
+    """
+    from kledit_lite.world import FACTORS, Scene, caption
+
+    scene = Scene(*(str(rng.choice(list(FACTORS[f]))) for f in TOLD))
+    pairs = [c for c in combinations(TOLD, 2) if c != ("colour", "style")]
+    wanted = pairs[rng.integers(len(pairs))]
+    sentence = caption(scene, drop=[f for f in TOLD if f not in wanted])
+    others = [f for f in ("object", "place", "style") if f not in wanted]
+    unwanted = [f"~{rng.choice(list(FACTORS[f]))}" for f in others[: rng.integers(1, 3)]]
+    return " & ".join([*(getattr(scene, f) for f in wanted), *unwanted]), sentence
+
+
+def moved(n: int, seed: int, processes: int = 1) -> dict[str, SceneSet]:
+    """Painted scenes in places, and in styles, that no model was trained on.
+
+    Args:
+        n: how many of each.
+        seed: of the first draw; the second has the next.
+        processes: workers for painting.
+
+    Example:
+        >>> list(moved(1, seed=0))
+        ['new places', 'new styles']
+    """
+    from kledit_lite.world import PLACES, STYLES, shifted
+
+    return {
+        "new places": shifted(n, seed, styles=STYLES, processes=processes),
+        "new styles": shifted(n, seed + 1, places=PLACES, processes=processes),
+    }
 
 
 def drifted(n: int, seed: int, processes: int = 1) -> tuple[SceneSet, tuple[str, ...]]:

@@ -40,6 +40,10 @@ SIZES: Mapping[str, Mapping[str, tuple[int, int, int]]] = {
         "lite": (2000, 1000, 2600), "laptop": (1500, 600, 1500), "gpu": (12_000, 3000, 6000),
         "rehearsal": (40, 48, 36),
     },
+    "concept-bottleneck": {
+        "lite": (2000, 1000, 2600), "laptop": (1500, 600, 1500), "gpu": (12_000, 3000, 6000),
+        "rehearsal": (40, 48, 36),
+    },
     "vit-components": {
         "lite": (500, 500, 1600), "laptop": (500, 500, 1600), "gpu": (1000, 1000, 3200),
         "rehearsal": (24, 24, 128),
@@ -92,7 +96,7 @@ class Pictures:
         return len(self.images)
 
 
-ALWAYS_PAINTED = ("painted-world", "text-to-concept", "vit-components")
+ALWAYS_PAINTED = ("painted-world", "text-to-concept", "concept-bottleneck", "vit-components")
 """Chapters whose pictures are painted in every profile, as somebody must know what they plant."""
 SHORTCUT: Mapping[str, tuple[str, ...]] = {
     "object": ("cat", "bird", "fish", "butterfly"),
@@ -151,6 +155,11 @@ class Seeing:
     def control_name(self) -> str:
         """What to call the control."""
         return CONTROL
+
+    @property
+    def outside(self) -> tuple[str, ...]:
+        """The encoders that come from outside the painted world."""
+        return tuple(name for name, e in self.encoders.items() if hasattr(e, "preprocess"))
 
     @property
     def everyone(self) -> dict[str, Any]:
