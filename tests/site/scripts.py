@@ -108,7 +108,8 @@ SCREENS = """() => {
     const top = e => e.getBoundingClientRect().top / innerHeight;
     const article = document.querySelector('.bd-article').getBoundingClientRect();
     const asked = [...document.querySelectorAll('.bd-article details')]
-        .filter(d => d.querySelector('summary').innerText.trim().startsWith('Predict'));
+        .filter(d => d.querySelector('summary').innerText.trim().startsWith('Predict'))
+        .filter(d => !d.parentElement.closest('details'));
     const end = [...document.querySelectorAll('.bd-article h2')]
         .find(h => h.innerText.trim().startsWith('Exercises'));
     const places = [article.top / innerHeight, ...asked.map(top)];
