@@ -1,7 +1,8 @@
-"""What the site carries for people who open a notebook from it: the library's wheel, and the pairs.
+"""What the site carries for people who open a notebook from it: wheel, pairs, recorded runs.
 
 _static/wheels/kledit_lite-VERSION-py3-none-any.whl     what a notebook's first cell installs
 notebooks/NN-slug.ipynb                                 the notebooks, beside their pages
+notebooks/recorded/...                                  recorded runs, which some of them read
 """
 
 from __future__ import annotations
@@ -38,10 +39,10 @@ def carry(root: Path, html: Path, say: Say = to_stderr) -> None:
 
     Cost: about 10 s when the library has changed, else nothing.
     """
-    for chapter in discover(root):
-        if chapter.notebook.is_file():
-            place = html / "notebooks" / chapter.notebook.name
-            write_atomically(place, chapter.notebook.read_bytes())
+    notebooks = root / "notebooks"
+    for path in (*(c.notebook for c in discover(root)), *notebooks.glob("recorded/*.json")):
+        if path.is_file():
+            write_atomically(html / path.relative_to(root), path.read_bytes())
     if not (root / "kledit_lite").is_dir():  # a book of its own over an installed library
         return
     kept = root / "_build" / "wheel"
