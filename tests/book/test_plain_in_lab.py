@@ -30,11 +30,12 @@ WORDS = """() => [...document.querySelectorAll(".jp-MarkdownOutput")].map(cell =
   copy.querySelectorAll("code, pre, mjx-container").forEach(part => part.remove());
   return copy.textContent;
 }).join("\\n")"""
-READY = """() => {
+READY = f"""() => {{
   const cells = [...document.querySelectorAll(".jp-MarkdownCell")];
-  const open = cells.filter(cell => !cell.querySelector(".jp-MarkdownOutput")?.textContent.trim());
-  return cells.length > 5 && !open.length && document.querySelector("mjx-container");
-}"""
+  const shown = cells.filter(cell => cell.querySelector(".jp-MarkdownOutput")?.textContent.trim());
+  return cells.length > 5 && shown.length === cells.length && !({WORDS})().includes("$");
+}}"""
+"""Every cell of words is rendered, and every equation set."""
 
 
 @pytest.fixture(scope="module")
