@@ -84,7 +84,7 @@ def _started(server: Any, home: Path, folder: Path) -> Lab:
 
 def open_notebook(browser: Any, lab: Lab, name: str) -> Any:
     """Open a notebook in a window of its own, and wait for its cells; returns the page."""
-    page = browser.new_context(viewport={"width": 1300, "height": 1200}).new_page()
+    page = browser.new_context(viewport={"width": 1440, "height": 1200}).new_page()
     page.set_default_timeout(PATIENCE)
     page.goto(lab.address(name))
     page.wait_for_selector(".jp-Notebook .jp-Cell")

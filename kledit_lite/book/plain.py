@@ -18,6 +18,7 @@ What is not in this list is refused, so that nothing raw reaches a learner.
 from __future__ import annotations
 
 import ast
+import html
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -124,7 +125,7 @@ class Plain:
             if title.startswith(SOLUTION) and not self.solutions:
                 return ""
             inner = self._blocks(body)
-            return f"\n<details>\n<summary>{title}</summary>\n\n{inner}\n\n</details>\n"
+            return f"\n<details>\n<summary>{as_html(title)}</summary>\n\n{inner}\n\n</details>\n"
         if name == "exercise":
             return f"\n### Exercise: {title}\n\n{self._blocks(body)}\n"
         if name in ("admonition", "note", "tip", "warning"):
@@ -184,6 +185,29 @@ class Plain:
             f"{self.chapter.source.name} has a {what} that has no plain form for notebooks; use "
             "one that kledit_lite.book.plain lists, or teach it this one."
         )
+
+
+def as_html(words: str) -> str:
+    """A line of plain Markdown as HTML, for places where Markdown is not read; TeX stays.
+
+    Args:
+        words: code, bold and italic words, equations.
+
+    Example:
+        >>> as_html("does *a < b* hold in `f`, where $a*b*c$?")
+        'does <em>a &lt; b</em> hold in <code>f</code>, where $a*b*c$?'
+    """
+    made = []
+    for part in re.split(r"(`[^`]+`|\$[^$]+\$)", words):
+        escaped = html.escape(part, quote=False)
+        if part.startswith("`"):
+            made.append(f"<code>{escaped[1:-1]}</code>")
+        elif part.startswith("$"):
+            made.append(escaped)
+        else:
+            bold = re.sub(r"\*\*(.+?)\*\*", r"<strong>\1</strong>", escaped)
+            made.append(re.sub(r"\*(.+?)\*", r"<em>\1</em>", bold))
+    return "".join(made)
 
 
 def numbers(notebook: Mapping[str, Any]) -> dict[str, str]:

@@ -99,6 +99,12 @@ def test_solutions_are_written_where_they_are_wanted(checkout, add, tmp_path, te
     assert "Forty-two" in made.read_text() and json.loads(made.read_text())["cells"]
 
 
+def test_a_line_that_folds_is_html_since_markdown_is_not_read_there(plain: Plain) -> None:
+    shown = plain.markdown(":::{dropdown} Is `a_b` < *c* **d**, or $x*y*z$?\nYes.\n:::")
+    line = "Is <code>a_b</code> &lt; <em>c</em> <strong>d</strong>, or $x*y*z$?"
+    assert shown.splitlines()[1] == f"<summary>{line}</summary>"
+
+
 def test_numbers_are_those_that_the_page_shows() -> None:
     given = {"a": "'3%'", "b": '"it\'s"', "c": "7"}
     outputs = [

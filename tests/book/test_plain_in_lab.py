@@ -22,7 +22,7 @@ ROOT = find_root(Path(__file__).parent)
 SHOTS = os.environ.get("KLEDIT_SHOTS")
 CHAPTERS = discover(ROOT) if SHOTS else [c for c in discover(ROOT) if c.slug == "locogen"]
 RAW = re.compile(
-    r"\{[a-z][a-z:-]+\}|:::|\|\s*:?-{3}|\$|\]\(|\*\*|^\([\w-]+\)=$|\\[a-zA-Z]{3}", re.M
+    r"\{[a-z][a-z:-]+\}|:::|\|\s*:?-{3}|\$|\]\(|\*\S|`|^\([\w-]+\)=$|\\[a-zA-Z]{3}", re.M
 )
 """MyST, Markdown or TeX that stayed as it was."""
 WORDS = """() => [...document.querySelectorAll(".jp-MarkdownOutput")].map(cell => {
@@ -36,6 +36,13 @@ READY = f"""() => {{
   return cells.length > 5 && shown.length === cells.length && !({WORDS})().includes("$");
 }}"""
 """Every cell of words is rendered, and every equation set."""
+
+
+WIDE = """() => [...document.querySelectorAll(
+  ".jp-MarkdownOutput table, .jp-MarkdownOutput mjx-container[display=true]"
+)].filter(part => part.scrollWidth > part.closest(".jp-MarkdownOutput").clientWidth
+).map(part => [part.textContent.slice(0, 60), part.scrollWidth])"""
+"""Tables and equations that do not fit."""
 
 
 @pytest.fixture(scope="module")
@@ -60,12 +67,7 @@ def test_a_chapter_looks_right_in_jupyterlab(browser: Any, lab: Lab, chapter: Ch
            RAW.finditer(page.evaluate(WORDS))]  # fmt: skip
     assert raw == []
     assert page.locator("mjx-merror, [data-mjx-error]").count() == 0
-    wide = page.evaluate(
-        """() => [...document.querySelectorAll(".jp-MarkdownOutput table")]
-             .filter(t => t.scrollWidth > t.closest(".jp-MarkdownOutput").clientWidth)
-             .map(t => t.textContent.slice(0, 60))"""
-    )
-    assert wide == []
+    assert page.evaluate(WIDE) == []
     broken = "() => [...document.images].filter(i => !i.naturalWidth).map(i => i.src.slice(0, 80))"
     assert page.evaluate(broken) == []
     page.context.close()

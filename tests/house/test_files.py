@@ -56,6 +56,11 @@ def test_text_files_end_in_one_newline_and_have_no_stray_spaces(texts):
         assert not re.search(r"[ \t]+$", text, flags=re.MULTILINE), name
 
 
+def test_no_text_has_the_marks_of_a_merge(texts):
+    for name, text in texts.items():
+        assert not re.search("^(<{7}|>{7}) ", text, flags=re.MULTILINE), name
+
+
 def test_notebooks_have_no_outputs(tracked):
     for path in tracked:
         if path.suffix == ".ipynb":
