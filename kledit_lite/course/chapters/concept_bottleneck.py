@@ -301,6 +301,11 @@ def put_head_to_words(answer: Any, rng: np.random.Generator) -> str | None:
         if share >= _LEAST:
             continue
         way = f"{share:.0%} of the rows of {name} are named rightly"
+        if len(set(numbers.tolist())) == 1:
+            raise Wrong(
+                f"{way}: every row gets the same word, as happens where a row is sent through the "
+                "aligner as it is; a row is not a feature, decode align.class_patterns"
+            )
         if (numbers == _rows_as_features(case)).mean() > 0.7:
             raise Wrong(
                 f"{way}: a row is not a feature, it is what features are multiplied with; decode "

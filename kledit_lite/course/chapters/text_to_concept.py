@@ -136,10 +136,20 @@ def area(answer: Any, rng: np.random.Generator) -> str | None:
 
 def two_of_five(rng: np.random.Generator) -> tuple[dict[str, np.ndarray], np.ndarray]:
     """Five encoders and a target: two that see different halves of it, one of these once more but
-    worse, a wide one of noise, a narrow one of noise.
+    worse, a wide one of noise, a narrow one of noise. Redrawn until each way to choose a pair, by
+    the last fifth, by the rows fitted on, by each alone, chooses another.
     """
+    while True:
+        features, target = _five(rng)
+        cut = 4 * len(target) // 5
+        pairs = {_best_pair(features, target, slice(cut, None)), _best_alone(features, target)}
+        if len({*pairs, _best_pair(features, target, slice(None, cut))}) == 3:
+            return features, target
+
+
+def _five(rng: np.random.Generator) -> tuple[dict[str, np.ndarray], np.ndarray]:
     n, halves = 120, (rng.normal(size=(120, 3)), rng.normal(size=(120, 3)))
-    target = 1.3 * halves[0] @ rng.normal(size=(3, 6)) + halves[1] @ rng.normal(size=(3, 6))
+    target = 1.4 * halves[0] @ rng.normal(size=(3, 6)) + halves[1] @ rng.normal(size=(3, 6))
     target += 0.9 * rng.normal(size=(n, 6)) + rng.normal(size=6)
 
     def sees(half: np.ndarray, noise: float, width: int) -> np.ndarray:
@@ -165,6 +175,11 @@ def _best_pair(features: dict[str, np.ndarray], target: np.ndarray, rows: slice)
     return frozenset(max(
         pairs, key=lambda p: _r2(np.hstack([features[n] for n in p]), target, rows)
     ))  # fmt: skip
+
+
+def _best_alone(features: dict[str, np.ndarray], target: np.ndarray) -> frozenset[str]:
+    last = slice(4 * len(target) // 5, None)
+    return frozenset(sorted(features, key=lambda n: _r2(features[n], target, last))[-2:])
 
 
 @exercise(
@@ -200,8 +215,7 @@ def side_by_side(answer: Any, rng: np.random.Generator) -> str | None:
                 "those two fit best the rows that they were fitted on, with many features of no "
                 "use elsewhere; judge by the last fifth"
             )
-        alone = sorted(features, key=lambda n: _r2(features[n], target, last))
-        if names == frozenset(alone[-2:]):
+        if names == _best_alone(features, target):
             raise Wrong(
                 "those are the two that are best alone, and they see the same; judge each pair "
                 "side by side"
