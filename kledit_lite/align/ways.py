@@ -112,4 +112,4 @@ def relevant(
         if name not in names:
             raise unknown("concept", name, names)
     wanted, unwanted = ([names.index(n) for n in s] for s in (query.include, query.exclude))
-    return there[:, wanted].all(axis=1) & ~there[:, unwanted].any(axis=1)
+    return np.asarray(there[:, wanted].all(axis=1) & ~there[:, unwanted].any(axis=1))

@@ -248,6 +248,7 @@ def head_to_name(rng: np.random.Generator, name: str) -> tuple[tuple[Any, ...], 
     from kledit_lite.zoo import load_encoder
 
     head, order = load_encoder(name).head, rng.permutation(len(OBJECTS))
+    assert head is not None  # both were trained to name pairs
     rows, seen = rng.permutation(len(head.weight)), rng.permutation(pictures.N)[:_SEEN]
     words = [OBJECTS[i] for i in order]
     truth = np.array([words.index(head.label_names[r].split(" ")[0]) for r in rows])

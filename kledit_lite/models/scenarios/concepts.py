@@ -103,12 +103,14 @@ def draw_query(rng: np.random.Generator) -> tuple[str, str]:
     """
     from kledit_lite.world import FACTORS, Scene, caption
 
-    scene = Scene(*(str(rng.choice(list(FACTORS[f]))) for f in TOLD))
+    values = {f: [str(v) for v in FACTORS[f]] for f in TOLD}
+    what, colour, place, style = (str(rng.choice(values[f])) for f in TOLD)
+    scene = Scene(what, colour, place, style)
     pairs = [c for c in combinations(TOLD, 2) if c != ("colour", "style")]
     wanted = pairs[rng.integers(len(pairs))]
     sentence = caption(scene, drop=[f for f in TOLD if f not in wanted])
     others = [f for f in ("object", "place", "style") if f not in wanted]
-    unwanted = [f"~{rng.choice(list(FACTORS[f]))}" for f in others[: rng.integers(1, 3)]]
+    unwanted = [f"~{rng.choice(values[f])}" for f in others[: rng.integers(1, 3)]]
     return " & ".join([*(getattr(scene, f) for f in wanted), *unwanted]), sentence
 
 

@@ -136,6 +136,11 @@ def grammar(phrase: str) -> list[str]:
 def names_right(phrase: str, factor: str, value: str) -> bool:
     """Whether a phrase of `grammar` says a value of a factor.
 
+    Args:
+        phrase: what was said.
+        factor: object, place or style.
+        value: of the factor.
+
     Example:
         >>> names_right("red cat on the beach", "place", "beach")
         True
