@@ -20,7 +20,6 @@ NOT_YET = {
     "painted-world": {"painted_values", "painted_models", "prose", "too_much_hidden"},
     "alignment": {"painted_values", "painted_models", "bare_sizes", "too_much_hidden"},
     "vit-components": {"painted_models", "prose"},
-    "qa-circuits": {"prose", "wide_lines", "tall_cells"},
 }
 """Rules that a chapter's cells still break; painted-world is about the painted world."""
 
