@@ -50,7 +50,7 @@ from kledit_lite.failures.tagging import (
     scene_prompts,
     scene_tags,
 )
-from kledit_lite.failures.truth import Planted, Recovery, planted_of, recover
+from kledit_lite.failures.truth import Planted, Recovery, compare, planted_of, recover, worth
 
 if TYPE_CHECKING:
     from kledit_lite.failures.failure_search import FailureSearch
@@ -83,6 +83,7 @@ __all__ = [
     "by_number_of_tags",
     "chance",
     "class_accuracy",
+    "compare",
     "compare_tags",
     "coverage",
     "description_quality",
@@ -111,5 +112,6 @@ __all__ = [
     "space",
     "subsets",
     "undiluted",
+    "worth",
     "write_report",
 ]

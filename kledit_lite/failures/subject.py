@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
 
 import numpy as np
 
+from kledit_lite.core.arrays import unit_rows
+from kledit_lite.failures.baselines import Texts
 from kledit_lite.failures.table import TagTable
 from kledit_lite.failures.truth import Planted
 
@@ -87,6 +89,20 @@ class Subject:
         said = self.probabilities(self.features(images)).argmax(axis=1)
         return said == self.classes.index(label)
 
+    def embedded(self, clip: Any, block: int = 1024) -> dict[str, np.ndarray]:
+        """What a CLIP makes of the pictures: the keys of `images` -> (N, d).
+
+        Args:
+            clip: with ``encode_image``.
+            block: pictures handed over at a time, so that nobody copies all of them.
+        """
+        return {
+            name: np.concatenate([
+                clip.encode_image(own[k : k + block]) for k in range(0, len(own), block)
+            ])
+            for name, own in self.images.items()
+        }  # fmt: skip
+
     def sentence(self, label: str, tags: Sequence[str]) -> str:
         """A caption with the class and the tags."""
         raise NotImplementedError
@@ -96,6 +112,15 @@ class Subject:
         sets = [t for k in (0, 1, 2) for t in combinations(self.flawed.tags, k)]
         apart = [t for t in sets if len({self.groups[x] for x in t}) == len(t)]
         return [self.sentence(label, t) for t in apart]
+
+    def texts(self, encode_text: Callable[[list[str]], np.ndarray]) -> Texts:
+        """The `sentences` of each class, and their embeddings at unit length, (S, d).
+
+        Args:
+            encode_text: sentences -> (S, d).
+        """
+        said = {label: self.sentences(label) for label in self.classes}
+        return {k: (lines, unit_rows(encode_text(lines))) for k, lines in said.items()}
 
     def paint(self, label: str, tags: Sequence[str], n: int) -> Any:
         """Pictures made from the words alone.

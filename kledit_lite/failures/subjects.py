@@ -14,16 +14,19 @@ from typing import Any
 
 import numpy as np
 
-from kledit_lite.failures.album import Album, load_album
+from kledit_lite.failures.album import load_album
 from kledit_lite.failures.folder_subject import folder_subject
 from kledit_lite.failures.subject import Limits, Subject
 from kledit_lite.failures.tagging import COUNT_WORDS, SCENE_GROUPS, scene_prompts, scene_tags
 from kledit_lite.failures.truth import planted_of
 from kledit_lite.models.scenarios import Seeing
-from kledit_lite.world import OBJECTS, PLANTED, Scene, caption, render_many, sample_scenes
+from kledit_lite.world import OBJECTS, PLANTED, Scene, balanced, caption, render_many, sample_scenes
+from kledit_lite.world.renderer import PICTURE
 
 NEW_SCENES = 960
 """Scenes painted anew for the mending, at most."""
+BLOCK = 2048
+"""Pictures painted at a time."""
 
 
 class _PaintedSubject(Subject):
@@ -94,29 +97,41 @@ def subject(scenario: Seeing) -> Subject:
     """
     if not scenario.painted:
         return folder_subject(scenario)
-    from kledit_lite.world import balanced
-
     n_seen, n_unseen, n_split = scenario.sizes("failure-modes")
     seen, unseen = load_album("seen"), load_album("unseen")
     names = ("flawed-tiny", "sound-tiny")
-    flawed = names[0]
+    flawed, found = seen.table(names[0]), unseen.table(names[0])
     split = balanced(n_split, seed=305, combos="all", processes=2)
     images = {
-        "seen": _first(seen, n_seen), "unseen": _first(unseen, n_unseen), "split": split.images,
+        "seen": _pictures(seen.scenes[:n_seen]), "unseen": _pictures(unseen.scenes[:n_unseen]),
+        "split": split.images,
     }  # fmt: skip
+    _stop_workers()
     return _PaintedSubject(
-        names, seen.table(flawed), seen.table(names[1]), unseen.table(flawed),
-        seen.table(flawed, n_seen), unseen.table(flawed, n_unseen), images,
-        seen.guesses[flawed][:n_seen], scene_tags(split.scenes)[1], planted_of(PLANTED),
-        SCENE_GROUPS, scene_prompts(), Limits(30, 0.30, 0.10, max(12, n_seen // 1000)),
-        "paint-tiny", 16,
+        names, flawed, seen.table(names[1]), found, flawed.subset(np.arange(n_seen)),
+        found.subset(np.arange(n_unseen)), images, seen.guesses[names[0]][:n_seen],
+        scene_tags(split.scenes)[1], planted_of(PLANTED), SCENE_GROUPS, scene_prompts(),
+        Limits(30, 0.30, 0.10, max(12, n_seen // 1000)), "paint-tiny", 16,
     )  # fmt: skip
 
 
-def _first(album: Album, n: int) -> np.ndarray:
-    return render_many(list(album.scenes[:n]), processes=2)
+def _pictures(scenes: Sequence[Scene]) -> np.ndarray:
+    """Painted by two workers, (N, 64, 64, 3), with no second copy of all of them on the way."""
+    images = np.empty((len(scenes), PICTURE, PICTURE, 3), np.uint8)
+    for start in range(0, len(scenes), BLOCK):
+        part = slice(start, start + BLOCK)
+        images[part] = render_many(scenes[part], processes=2)
+    return images
 
 
 def _painted(scenes: Sequence[Scene]) -> tuple[np.ndarray, np.ndarray]:
+    """A few pictures, painted here, which takes less than starting workers; and their labels."""
     labels = np.array([OBJECTS.index(s.object) for s in scenes], np.int64)
-    return render_many(list(scenes), processes=2), labels
+    return render_many(scenes), labels
+
+
+def _stop_workers() -> None:
+    """End joblib's idle workers, which would keep their memory for minutes."""
+    from joblib.externals.loky import get_reusable_executor
+
+    get_reusable_executor(reuse=True).shutdown(wait=True)

@@ -8,14 +8,20 @@ more. Whether a group also uses exactly the planted words is told apart, as ``na
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
 from kledit_lite.core.errors import unknown
-from kledit_lite.failures.evaluate import Group
+from kledit_lite.failures.evaluate import (
+    Group,
+    coverage,
+    description_quality,
+    generalisation,
+    prime_groups,
+)
 from kledit_lite.failures.table import TagTable
 from kledit_lite.failures.tagging import planted_tags
 from kledit_lite.world import FACTORS, Scene
@@ -66,6 +72,11 @@ class Recovery:
     precision: float
     planted: pd.DataFrame
     groups: pd.DataFrame
+
+    @property
+    def back(self) -> np.ndarray:
+        """(F,) bool: which of the planted failures were recovered."""
+        return (self.planted["overlap"] >= OVERLAP).to_numpy(bool)
 
 
 def recover(
@@ -132,6 +143,95 @@ def recover(
         float(table["true"].mean()) if len(table) else nan,
         planted, table,
     )  # fmt: skip
+
+
+def worth(
+    modes: pd.DataFrame,
+    table: TagTable,
+    unseen: TagTable,
+    failures: Sequence[PlantedFailure | Planted],
+    at_least: int = 5,
+) -> dict[str, tuple[int, int]]:
+    """What a list of modes is worth, as counts: how many, of how many.
+
+    Args:
+        modes: the table of a search.
+        table: the images they were found in.
+        unseen: images that the search did not see.
+        failures: what was planted.
+        at_least: unseen images that must show a mode for it to be judged on them.
+
+    Returns:
+        ``"recovered"`` and ``"word for word"`` of the failures, ``"right"`` of the modes, and
+        ``"keep 25 points"``: of the modes that are judged on unseen images, those whose drop is
+        25 points or more there, too.
+
+    Cost: as `recover`.
+
+    Example:
+        >>> from kledit_lite.failures import find_modes
+        >>> has = np.array([[1], [1], [0], [0]], bool)
+        >>> t = TagTable(("cat",), [0] * 4, [0, 0, 1, 1], ("dark",), has)
+        >>> found, plants = find_modes(t, l=1, s=2, a=0.5).table, [Planted("cat", ("dark",))]
+        >>> worth(found, t, t, plants, at_least=1)["keep 25 points"]
+        (1, 1)
+    """
+    groups = prime_groups(modes, table, unseen)
+    found = recover(groups, failures, table)
+    after = generalisation(groups, table, unseen, at_least)["unseen_drop"].dropna()
+    return {
+        "recovered": (int(found.back.sum()), len(failures)),
+        "word for word": (int(found.planted["named"].sum()), len(failures)),
+        "right": (int(found.groups["true"].sum()), len(groups)),
+        "keep 25 points": (int((after >= 0.25).sum()), len(after)),
+    }
+
+
+def compare(
+    methods: Mapping[str, Sequence[Group]],
+    seen: TagTable,
+    unseen: TagTable,
+    planted: Sequence[PlantedFailure | Planted],
+    encode_text: Callable[[list[str]], np.ndarray],
+    features: np.ndarray,
+    at_least: int = 5,
+) -> pd.DataFrame:
+    """Methods side by side: a row each, and a column per measure.
+
+    Args:
+        methods: name -> the groups it found.
+        seen: the images they were found in.
+        unseen: images that no method saw.
+        planted: what was planted.
+        encode_text: texts -> (S, d).
+        features: (N, d) embeddings of the unseen images in the space of the texts.
+        at_least: unseen images that a group must have to be judged on them.
+
+    Returns:
+        Columns groups, drop and unseen drop (means), recovered (of the failures), right (of the
+        groups), covers (of all errors), and the similarity, spread and specificity of `Quality`.
+
+    Cost: as `description_quality` and `recover` for each method.
+
+    Example:
+        >>> t = TagTable(("a",), [0] * 2, [0, 1], ("x",), [[1], [0]])
+        >>> found = {"all": [Group("a", "x", np.array([0]), np.array([0]))]}
+        >>> compare(found, t, t, [], lambda texts: np.eye(2)[:1], np.eye(2))["covers"].tolist()
+        [1.0]
+    """
+    rows = {}
+    for name, groups in methods.items():
+        quality = description_quality(groups, encode_text, features, unseen.labels, unseen.classes)
+        drops = generalisation(groups, seen, unseen, at_least)
+        found = recover(groups, planted, seen)
+        rows[name] = {
+            "groups": len(groups), "drop": drops["drop"].mean(),
+            "unseen drop": drops["unseen_drop"].mean(), "recovered": found.recall,
+            "right": found.precision, "covers": coverage(groups, seen),
+            "similarity": quality.similarity, "spread": quality.spread,
+            "specificity": quality.specificity,
+        }  # fmt: skip
+    return pd.DataFrame(rows).T
 
 
 def _words(failure: PlantedFailure | Planted) -> tuple[str, ...]:

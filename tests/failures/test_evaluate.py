@@ -15,6 +15,7 @@ from kledit_lite.failures import (
     TagTable,
     by_number_of_tags,
     chance,
+    compare,
     coverage,
     description_quality,
     distance_by_shared_tags,
@@ -32,6 +33,7 @@ from kledit_lite.failures import (
     space,
     subsets,
     truth,
+    worth,
 )
 from kledit_lite.failures.sliceline import score
 from kledit_lite.world import PlantedFailure, sample_scenes
@@ -202,3 +204,42 @@ def test_sliceline_finds_the_slices_with_the_best_scores():
         assert got[got["class"] == name]["score"].tolist() == pytest.approx(best)
     with pytest.raises(KleditError, match="alpha"):
         sliceline(t, alpha=0)
+
+
+def test_what_a_list_of_modes_is_worth_is_counted_by_hand():
+    seen, unseen = table(0), table(1)
+    modes = find_modes(seen, s=5, a=0.1).table
+    plants = [Planted("b", ("t0", "t1")), Planted("a", ("t2", "t3"))]
+    groups = prime_groups(modes, seen, unseen)
+    found = recover(groups, plants, seen)
+    assert found.back.tolist() == [True, False]
+    drops = generalisation(groups, seen, unseen, 40)["unseen_drop"]
+    judged = [d for d in drops if not np.isnan(d)]
+    assert 0 < len(judged) < len(drops)  # some are too small to be judged
+    assert worth(modes, seen, unseen, plants, at_least=40) == {
+        "recovered": (1, 2), "word for word": (1, 2),
+        "right": (sum(found.groups["true"]), len(modes)),
+        "keep 25 points": (sum(d >= 0.25 for d in judged), len(judged)),
+    }  # fmt: skip
+
+
+def test_methods_side_by_side_are_judged_as_each_alone():
+    seen, unseen = table(0), table(1)
+    plants = [Planted("b", ("t0", "t1"))]
+    ways = {"all": prime_groups(find_modes(seen, s=20).table, seen, unseen), "none": []}
+    features = np.random.default_rng(2).normal(size=(len(unseen), 4))
+
+    def encode(texts):
+        return np.stack([np.full(4, len(t)) + np.arange(4) for t in texts])
+
+    found = compare(ways, seen, unseen, plants, encode, features)
+    q = description_quality(ways["all"], encode, features, unseen.labels, unseen.classes)
+    assert found.loc["all", ["similarity", "spread", "specificity"]].tolist() == [
+        q.similarity, q.spread, q.specificity,
+    ]  # fmt: skip
+    drops = generalisation(ways["all"], seen, unseen)
+    assert found.at["all", "drop"] == drops["drop"].mean()
+    assert found.at["all", "unseen drop"] == drops["unseen_drop"].mean()
+    assert found.at["all", "covers"] == coverage(ways["all"], seen)
+    assert found["groups"].tolist() == [len(ways["all"]), 0]
+    assert found["recovered"].tolist() == [1, 0] and np.isnan(found.at["none", "right"])

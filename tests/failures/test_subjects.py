@@ -5,6 +5,7 @@ from __future__ import annotations
 from types import SimpleNamespace
 
 import numpy as np
+import psutil
 import pytest
 
 from kledit_lite import world, zoo
@@ -16,6 +17,7 @@ from kledit_lite.failures import (
     prime_groups,
     recover,
     scene_tags,
+    subjects,
 )
 from kledit_lite.failures import folder_subject as module
 from kledit_lite.failures.subjects import subject
@@ -49,6 +51,29 @@ def test_in_the_painted_world_it_is_the_shipped_albums(painted):
     split = world.balanced(12, seed=305, combos="all")
     assert (painted.split_has == scene_tags(split.scenes)[1]).all()
     assert painted.limits.support == 30 and painted.limits.small == 12
+
+
+def test_pictures_are_painted_in_blocks_by_workers_that_do_not_stay(monkeypatch):
+    monkeypatch.setattr(subjects, "BLOCK", 70)
+    scenes = world.sample_scenes(150, seed=1, combos="all")
+    before = len(psutil.Process().children())
+    assert (subjects._pictures(scenes) == world.render_many(scenes)).all()
+    working = len(psutil.Process().children())
+    subjects._stop_workers()
+    assert before <= len(psutil.Process().children()) < working
+
+
+def test_a_clip_is_handed_few_pictures_at_a_time(painted):
+    given = []
+
+    def encode_image(images):
+        given.append(len(images))
+        return images.reshape(len(images), -1)[:, :3].astype(float)
+
+    found = painted.embedded(SimpleNamespace(encode_image=encode_image), block=4)
+    assert given == [4, 2, 4, 4, 4, 4] and set(found) == {"seen", "unseen", "split"}
+    seen = painted.images["seen"].reshape(6, -1)[:, :3]
+    assert (found["seen"] == seen).all()
 
 
 def test_its_pictures_from_words_show_the_words(painted):

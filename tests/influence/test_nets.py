@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import numpy as np
 import pytest
 import torch
@@ -24,6 +26,7 @@ from kledit_lite.influence.nets import (
     net_group_change,
     net_hessian,
     net_product,
+    settle_nets,
     train_nets,
 )
 
@@ -139,6 +142,29 @@ def test_all_retrainings_at_once_reach_the_heads_truth(linear, data):
     assert torch.equal(before, flat(net))
     _, early = train_nets(net, *data, flags, l2=L2, steps=2, start=torch.zeros(12).double())
     assert early.min() > 100 * left.max()  # what is not converged says so
+
+
+def test_nets_settle_where_retraining_ends(linear, data):
+    net, at = linear
+    flags = np.arange(60)[None] < np.array([[0], [3], [12]])
+    weights = torch.tensor(~flags / (~flags).sum(axis=1, keepdims=True))
+    begun = flat(net).repeat(3, 1)
+    theta, left = settle_nets(net, *data, begun, weights, l2=L2)
+    truth = at.head.theta.ravel() + retraining_change(at, flags)
+    assert left.max() < 1e-10 and theta.numpy() == pytest.approx(truth, abs=1e-8)
+    _, early = settle_nets(net, *data, torch.zeros(3, 12).double(), weights, l2=L2, steps=1)
+    assert early.min() > 1e-3  # what is not there yet says so
+
+
+def test_a_net_settles_from_where_its_hessian_is_not_positive(net, data):
+    torch.manual_seed(1)
+    begun, own = 2 * torch.randn(1, 43).double(), copy.deepcopy(net)
+    equal = torch.full((1, 60), 1 / 60).double()
+    torch.nn.utils.vector_to_parameters(begun[0], own.parameters())
+    assert torch.linalg.eigvalsh(net_hessian(own, *data, L2))[0] < 0
+    theta, left = settle_nets(net, *data, begun, equal, l2=L2, steps=200)
+    torch.nn.utils.vector_to_parameters(theta[0], own.parameters())
+    assert left.max() < 1e-10 and torch.linalg.eigvalsh(net_hessian(own, *data, L2))[0] > 0
 
 
 def test_ek_fac_has_the_exact_diagonal_in_its_basis(net, data):
