@@ -222,14 +222,12 @@ LONGEST, APART = 20, 4
 """Screens of a page, and from one prediction to the next."""
 LONGER = {
     "painted-world": 27, "alignment": 26, "vit-components": 25,
-    "failure-modes": 30, "influence": 21, "hard-tasks": 23, "causal-tracing": 28, "locogen": 29,
-    "closed-form-editing": 33,
+    "causal-tracing": 28, "locogen": 29, "closed-form-editing": 33,
 }  # fmt: skip
 """Chapters that are longer yet, and what they may have."""
 FARTHER = {
     "painted-world": 7, "alignment": 6, "vit-components": 11,
-    "failure-modes": 6, "influence": 9, "hard-tasks": 5, "causal-tracing": 7, "locogen": 5,
-    "closed-form-editing": 8,
+    "causal-tracing": 7, "locogen": 5, "closed-form-editing": 8,
 }  # fmt: skip
 """Chapters that tell for longer before they ask."""
 
