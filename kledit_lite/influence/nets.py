@@ -332,7 +332,7 @@ def settle_nets(
             break
         values, vectors = torch.linalg.eigh(bend(theta, weights))
         way = torch.einsum("gpk,gp->gk", vectors, down) / values.abs().clamp(min=l2 / 9)
-        way = way * (0.5 / way.norm(dim=1, keepdim=True)).clamp(max=1)
+        way = way * (0.5 / way.norm(dim=1)).clamp(max=1)[:, None]
         theta = (theta - torch.einsum("gpk,gk->gp", vectors, way)).detach()
     return theta, slope(theta, weights).abs().amax(1)
 
