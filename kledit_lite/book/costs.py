@@ -99,10 +99,9 @@ def _causal_tracing(p: Any, size: Any) -> dict[str, float]:
     attributes, n, some = len(p.ask.traced), size.of(8, 1), len(size.some(blocks))
     groups = 8 + len(size.some(range(depth)))  # of sites of the text encoder
     return {
-        "clean pictures": attributes * n,
-        "how loud the noise": 5 * n * (attributes + 1) + 3 * _lanes(size, size.of(6, 1), some),
+        "how loud the noise": 5 * n * (attributes + 1) + 2 * _lanes(size, size.of(12) // 2, some),
         "modules and blocks": (
-            _lanes(size, size.of(12), len(singly) + len(blocks) + 1) + _lanes(size, size.of(12), 2)
+            _lanes(size, size.of(12), len(singly) + len(blocks)) + _lanes(size, 2, 2)
             + (attributes - 1) * _lanes(size, n, some)
         ),
         "the live figure": 4 * _lanes(size, 1, 1),
@@ -119,15 +118,16 @@ def _locogen(p: Any, size: Any) -> dict[str, float]:
     painters = min(size.painters, len(p.painters))
     style, facts = size.of(3, 1) * painters, size.of(8, 1)
     every = style + size.of(12, 1) + facts
-    pieces = len(size.some(range((layers - 2) * (layers - 3) // 2), 12))
+    twos = range(layers - 1)
+    pieces = size.some([b - a - 2 for a in twos for b in twos if a + 1 < b], 12)  # their gaps
     rough = _calls(p.pipe, min(size.steps, max(2, size.steps // 5))) / _calls(p.pipe, size.steps)
     return {
         "no layer and all": 2 * every + 2 * style,
         "windows of four": (layers - 3) * every,
         "windows of two and five": (layers - 1) * painters + (layers - 4) * facts,
         "unseen prompts": 7 * size.of(8, 1) * painters + 5 * size.of(16),
-        "two pieces": (pieces + 2) * painters + 3 * style,
-        "the search, at least": (pieces * rough + min(5, pieces)) * painters,
+        "two pieces": sum(gap > 0 for gap in pieces) * painters + 3 * style,
+        "the search, at least": (len(pieces) * rough + min(5, len(pieces))) * painters,
     }
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from kledit_lite.core.errors import KleditError
-from kledit_lite.inside.sampler import counted, decode, latents_for, sample
+from kledit_lite.inside.sampler import Text, counted, decode, latents_for, sample
 from kledit_lite.models.subjects import TracePrompt
 from kledit_lite.trace.causal_text import TextSite, distinct, restored_texts
 from kledit_lite.trace.corrupt import Tracing, check_inputs, draw_noise
@@ -63,30 +63,36 @@ def trace_groups(
     check_inputs(prompts, seeds)
     if not scores:
         raise KleditError("Expected at least one score, got none; e.g. by_clip(zoo.load_clip()).")
+    named, same, texts, noises = [], [], [], []
+    for prompt, seed in zip(prompts, seeds, strict=True):
+        mine = {name: list(sites) for name, sites in groups(prompt).items() if sites}
+        if not mine:
+            raise KleditError(f"The prompt {prompt.prompt!r} has no groups of sites.")
+        noise = draw_noise(pipe, prompt, seed, how.noise)
+        text = restored_texts(pipe, prompt.prompt, noise, list(mine.values()))
+        first, equal = distinct(text)
+        named.append(list(mine))
+        same.append(equal)
+        texts.append(text[first])
+        noises += [seed] * len(first)
+    with counted(pipe.unet) as work:  # all prompts share the calls
+        z = sample(
+            pipe, Text.cat(texts), latents_for(pipe, noises, how.sampling.size), how.sampling
+        )
+    naive = 3 * sum(map(len, named)) * work.rows // len(z)
     pictures, restored = [], []
-    naive = 0
-    with counted(pipe.unet) as work:
-        for i, (prompt, seed) in enumerate(zip(prompts, seeds, strict=True)):
-            mine = {name: list(sites) for name, sites in groups(prompt).items() if sites}
-            if not mine:
-                raise KleditError(f"The prompt {prompt.prompt!r} has no groups of sites.")
-            noise = draw_noise(pipe, prompt, seed, how.noise)
-            text = restored_texts(pipe, prompt.prompt, noise, list(mine.values()))
-            first, same = distinct(text)
-            z = latents_for(pipe, [seed], how.sampling.size).repeat(len(first), 1, 1, 1)
-            before = work.rows
-            made = decode(pipe, sample(pipe, text[first], z, how.sampling))
-            naive += 3 * len(mine) * (work.rows - before) // len(first)
-            marks = {name: np.asarray(f(made, prompt), float)[same] for name, f in scores.items()}
-            pictures.append({
-                "prompt": prompt.prompt, "subject": prompt.subject,
-                "attribute": prompt.attribute, "seed": seed,
-                **{f"clean_{n}": float(m[0]) for n, m in marks.items()},
-                **{f"corrupted_{n}": float(m[1]) for n, m in marks.items()},
-            })  # fmt: skip
-            restored += [
-                {"picture": i, "order": j, "site": name, "kind": "group",
-                 **{n: float(m[j + 2]) for n, m in marks.items()}}
-                for j, name in enumerate(mine)
-            ]  # fmt: skip
+    for i, (prompt, mine) in enumerate(zip(prompts, z.split([len(t) for t in texts]), strict=True)):
+        made = decode(pipe, mine)
+        marks = {name: np.asarray(f(made, prompt), float)[same[i]] for name, f in scores.items()}
+        pictures.append({
+            "prompt": prompt.prompt, "subject": prompt.subject,
+            "attribute": prompt.attribute, "seed": seeds[i],
+            **{f"clean_{n}": float(m[0]) for n, m in marks.items()},
+            **{f"corrupted_{n}": float(m[1]) for n, m in marks.items()},
+        })  # fmt: skip
+        restored += [
+            {"picture": i, "order": j, "site": name, "kind": "group",
+             **{n: float(m[j + 2]) for n, m in marks.items()}}
+            for j, name in enumerate(named[i])
+        ]  # fmt: skip
     return Trace(pd.DataFrame(pictures), pd.DataFrame(restored), tuple(scores), work.rows, naive)
