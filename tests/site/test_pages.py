@@ -222,12 +222,10 @@ LONGEST, APART = 20, 4
 """Screens of a page, and from one prediction to the next."""
 LONGER = {
     "painted-world": 27, "alignment": 26, "vit-components": 25,
-    "causal-tracing": 28, "locogen": 29, "closed-form-editing": 33,
 }  # fmt: skip
 """Chapters that are longer yet, and what they may have."""
 FARTHER = {
     "painted-world": 7, "alignment": 6, "vit-components": 11,
-    "causal-tracing": 7, "locogen": 5, "closed-form-editing": 8,
 }  # fmt: skip
 """Chapters that tell for longer before they ask."""
 
