@@ -39,7 +39,7 @@ def marks_by_noise(
         sampling: Steps, guidance, batch.
 
     Returns:
-        A row per scale and picture: ``noise`` (0 of the clean pictures, which come first),
+        A row per scale and picture, with ``noise`` (0 of the clean pictures, which come first),
         ``picture`` and every score. `trace.figures.loudness` draws it.
 
     Cost: ``N (1 + scales)`` pictures.
