@@ -8,6 +8,7 @@ Example:
 """
 
 from kledit_lite.components.align import PartMaps, align_parts
+from kledit_lite.components.maps import map_precision
 from kledit_lite.components.readout import block_of, read_object_and_place, take_apart, vision_tower
 from kledit_lite.components.score import directions, scores, true_scores, without, worst_group
 
@@ -16,6 +17,7 @@ __all__ = [
     "align_parts",
     "block_of",
     "directions",
+    "map_precision",
     "read_object_and_place",
     "scores",
     "take_apart",

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from jaxtyping import Float
 
 from kledit_lite.core.arrays import unit_rows
 from kledit_lite.core.errors import KleditError, unknown
@@ -16,6 +17,7 @@ from kledit_lite.world.captions import NUMERALS, PLURALS, article
 
 if TYPE_CHECKING:
     from kledit_lite.core.results import Results
+    from kledit_lite.world import SceneSet
     from kledit_lite.zoo.clip import ClipModel
 
 ANY = ("{}", "an image of {}", "a picture of {}", "this is {}")
@@ -98,6 +100,30 @@ def factor_head(clip: ClipModel, factor: str) -> np.ndarray:
     return clip.head(*PROMPTS[factor])
 
 
+def factor_hits(
+    clip: ClipModel, vectors: Float[np.ndarray, "N d"], scenes: SceneSet
+) -> dict[str, Float[np.ndarray, " N"]]:
+    """Whether the nearest words name each factor of each picture rightly, zero-shot.
+
+    Args:
+        clip: whose words are asked.
+        vectors: (N, d) pictures in its space, by its own image tower or another one.
+        scenes: the N pictures' truth.
+
+    Returns:
+        factor -> (N,) 1 where the nearest words are the true ones, 0 where not, and NaN for a
+        colour that the style does not show.
+    """
+    found = {}
+    for factor in CLIP_TARGETS:
+        nearest = (vectors @ factor_head(clip, factor).T).argmax(1)
+        right = (nearest == scenes.factor(factor)).astype(float)
+        found[factor] = (
+            np.where(scenes.shows_colour, right, np.nan) if factor == "colour" else right
+        )
+    return found
+
+
 def swap_share(clip: ClipModel, n: int = 400, seed: int = 31) -> float:
     """Share of pictures of two things nearer to their caption than to it with colours swapped.
 
@@ -137,11 +163,8 @@ def evaluate_clip(name: str = "clip-tiny", n: int = 2000, seed: int = 77) -> Res
     clip = zoo.load_clip(name)
     scenes = held_out(n, seed)
     u = clip.encode_image(scenes.images, normalise=True)
-    figures = {}
-    for factor in CLIP_TARGETS:
-        right = (u @ factor_head(clip, factor).T).argmax(1) == scenes.factor(factor)
-        right = right[scenes.shows_colour] if factor == "colour" else right
-        figures[factor] = float(right.mean())
+    hits = factor_hits(clip, u, scenes)
+    figures = {factor: float(np.nanmean(right)) for factor, right in hits.items()}
     figures["swap"] = swap_share(clip, min(n, 400), seed)
     seconds = time.perf_counter() - start
     return Results(

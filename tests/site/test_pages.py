@@ -220,14 +220,6 @@ def test_keyboard_reaches_search_and_text(open_page):
 
 LONGEST, APART = 20, 4
 """Screens of a page, and from one prediction to the next."""
-LONGER = {
-    "painted-world": 27, "alignment": 26, "vit-components": 25,
-}  # fmt: skip
-"""Chapters that are longer yet, and what they may have."""
-FARTHER = {
-    "painted-world": 7, "alignment": 6, "vit-components": 11,
-}  # fmt: skip
-"""Chapters that tell for longer before they ask."""
 
 
 def test_a_chapter_is_no_longer_than_a_sitting_and_asks_before_it_tells(open_page, site):
@@ -237,8 +229,8 @@ def test_a_chapter_is_no_longer_than_a_sitting_and_asks_before_it_tells(open_pag
         slug = path.stem.partition("-")[2]
         with open_page(f"notebooks/{path.name}") as (page, _):
             found = page.evaluate(ask.SCREENS)
-        if found["page"] > LONGER.get(slug, LONGEST):
+        if found["page"] > LONGEST:
             long[slug] = round(found["page"], 1)
-        if found["apart"] > FARTHER.get(slug, APART):
+        if found["apart"] > APART:
             apart[slug] = round(found["apart"], 1)
     assert (long, apart) == ({}, {})

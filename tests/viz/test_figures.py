@@ -17,6 +17,7 @@ from kledit_lite.align.drift_figure import _density, ridge
 from kledit_lite.align.figures import auroc_bars, component_matrix, contribution_bars, r2_bars
 from kledit_lite.core.errors import KleditError
 from kledit_lite.viz import theme
+from kledit_lite.viz.bars import share_bars
 from kledit_lite.viz.curves import _apart
 from kledit_lite.viz.matrices import _fold
 
@@ -41,6 +42,10 @@ FIGURES = {
     "contributions bias": lambda: contribution_bars(["a"], [-1.0], bias=0.2, truth=["a"]),
     "contributions nil": lambda: contribution_bars(["a"], [0.0]),
     "r2": lambda: r2_bars({"clip-tiny": 0.9, "x": [0.1, -0.4]}, LONG, subtitle=LONG),
+    "shares": lambda: share_bars(
+        {"clip-tiny": {"a": [1, 0, np.nan], "b": [1]}, "x": {"a": [0, 0, 1], "b": [0]}}, LONG,
+        chance={"a": 0.5, "b": 0.1}, controls=["x"],
+    ),
     "auroc": lambda: auroc_bars(list("abc"), [0.9, 0.4, 1.0]),
     "auroc all": lambda: auroc_bars(
         list("abc"), [0.9, 0.7, 1.0], "T", low=[0.8, 0.6, 0.9], high=[0.95, 0.8, 1.0],
@@ -274,3 +279,12 @@ def test_sheets_show_the_pictures_pixel_for_pixel():
     red = np.full((1, 64, 64, 3), (200, 10, 30), np.uint8)
     pixels = np.asarray(Image.open(io.BytesIO(viz.png(viz.contact_sheet(red)))).convert("RGB"))
     assert (pixels == (200, 10, 30)).all(-1).sum() == pytest.approx(420 * 420, rel=0.01)
+
+
+def test_shares_leave_out_what_was_not_asked():
+    figure = share_bars({"m": {"a": [1, 0, np.nan]}}, chance={"a": 0.25})
+    assert viz.alt(figure) == "a m 50%, chance 25%."
+    with pytest.raises(KleditError, match="same questions"):
+        share_bars({"m": {"a": [1]}, "n": {"b": [1]}})
+    with pytest.raises(KleditError):
+        share_bars({})

@@ -10,7 +10,7 @@ import torch
 from kledit_lite import zoo
 from kledit_lite.core.errors import KleditError
 from kledit_lite.world import balanced, vocabulary
-from kledit_lite.zoo.measure import evaluate
+from kledit_lite.zoo.measure import evaluate, factor_head, factor_hits
 from kledit_lite.zoo.recipes.clip import build_tokenizer
 from kledit_lite.zoo.tokenizer import (
     CONTEXT,
@@ -19,6 +19,7 @@ from kledit_lite.zoo.tokenizer import (
     tokenize,
     unknown_words,
 )
+from kledit_lite.zoo.untrained import untrained_clip
 
 TEXTS = ["a red cat on the beach in the style of seurat", "pim", "a zebra", "the mascot of velmora"]
 
@@ -140,6 +141,33 @@ def test_head_rows_are_unit_and_ordered(clip) -> None:
     np.testing.assert_allclose(np.linalg.norm(rows, axis=1), 1, atol=1e-5)
     alone = clip.head(["a boat"], ["{}", "a picture of {}"])
     np.testing.assert_allclose(rows[1], alone[0], atol=1e-5)
+
+
+def test_hits_are_the_nearest_words_where_there_is_something_to_see(clip) -> None:
+    scenes = balanced(30, seed=4)
+    rows = {f: factor_head(clip, f) for f in ("object", "colour")}
+    told = np.where(scenes.shows_colour, scenes.factor("colour"), 0)
+    true = rows["colour"][told]
+    hits = factor_hits(clip, true, scenes)
+    assert list(hits) == ["object", "place", "style", "colour"]
+    assert not scenes.shows_colour.all() and scenes.shows_colour.any()
+    assert (np.isnan(hits["colour"]) == ~scenes.shows_colour).all()
+    assert np.nanmin(hits["colour"]) == 1  # a word is nearest to itself
+    wrong = factor_hits(clip, np.roll(rows["object"], 1, axis=0)[scenes.factor("object")], scenes)
+    assert wrong["object"].max() == 0
+
+
+def test_the_untrained_clip_is_the_same_every_time_and_has_learnt_nothing(clip) -> None:
+    torch.manual_seed(1)
+    expected = torch.rand(1)
+    torch.manual_seed(1)
+    one, other = untrained_clip(5), untrained_clip(5)
+    assert torch.rand(1) == expected
+    np.testing.assert_array_equal(one.encode_text(["a red cat"]), other.encode_text(["a red cat"]))
+    scenes = balanced(120, seed=4)
+    right = [factor_hits(m, m.encode_image(scenes.images), scenes)["object"].mean()
+             for m in (clip, one)]  # fmt: skip
+    assert right[0] > 0.8 and right[1] < 0.3
 
 
 def test_zero_shot_on_held_out_combinations_meets_the_targets() -> None:
