@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from kledit_lite.core.errors import KleditError
 from kledit_lite.viz.card import Plate, describe, new_figure
 from kledit_lite.viz.theme import themed
 
@@ -55,17 +54,12 @@ def found_and_kept(
         title: bold words above.
         least: drop that a mode should keep, marked by a line.
 
-    Raises:
-        KleditError: no mode that can be judged.
-
     Example:
         >>> drops = pd.DataFrame({"drop": [0.5], "unseen_drop": [0.4], "unseen_images": [9]})
         >>> found_and_kept(drops).kl_alt
         'Drop on unseen pictures against drop where found, 1 mode: 100% keep 25 points or more.'
     """
     judged = drops.dropna()
-    if not len(judged):
-        raise KleditError("No mode is shown by enough unseen images to be judged.")
     figure, _ = new_figure(
         3.1, title, "a point: a mode, the larger the more unseen pictures; the line: no loss"
     )
@@ -76,11 +70,10 @@ def found_and_kept(
     axes.axhline(least, color="#b3400a", lw=1, ls="--")
     axes.set(
         xlabel="drop where it was found", ylabel="drop on unseen pictures",
-        xlim=(0, 1.02), ylim=(min(-0.1, judged["unseen_drop"].min() - 0.05), 1.02),
+        xlim=(0, 1.02), ylim=(min([-0.05, *judged["unseen_drop"]]) - 0.05, 1.02),
     )  # fmt: skip
     kept, n = (judged["unseen_drop"] >= least).mean(), len(judged)
-    return describe(
-        figure,
-        f"Drop on unseen pictures against drop where found, {n} mode{'s' * (n > 1)}: {kept:.0%} "
-        f"keep {100 * least:.0f} points or more.",
-    )
+    share = f"{kept:.0%} keep {100 * least:.0f} points or more" if n else "none can be judged"
+    modes = f"{n} mode{'s' * (n != 1)}"
+    said = f"Drop on unseen pictures against drop where found, {modes}: {share}."
+    return describe(figure, said)
