@@ -99,6 +99,24 @@ def test_cells_on_language_models_go_through_their_scenario(root):
     assert of_one_profile("bard-tiny") == []
 
 
+def linked(text: str) -> tuple[list[str], dict[str, str]]:
+    """The numbers of a chapter's objectives, and the one that each of its exercises names."""
+    head = re.search(r"In this chapter you will\n.*?\n:::", text, re.DOTALL)
+    numbers = re.findall(r"^(\d)\. ", head[0] if head else "", re.MULTILINE)
+    said = r"^:label: ex-([\w-]+)\n\n\{bdg-[\w-]+\}`\w+` \d+ minutes, objective (\d)\. "
+    return numbers, dict(re.findall(said, text, re.MULTILINE))
+
+
+def test_every_exercise_names_an_objective_of_its_chapter(root):
+    from kledit_lite.course import exercises
+
+    for chapter in discover(root):
+        numbers, named = linked(chapter.text)
+        assert numbers == [str(i + 1) for i in range(len(numbers))] and len(numbers) >= 3
+        assert set(named) == {e.id for e in exercises() if e.chapter == chapter.slug}, chapter.slug
+        assert set(named.values()) <= set(numbers), chapter.slug
+
+
 def test_pages_say_what_engine_and_exercises_do(root):
     from kledit_lite.course import exercises
 
