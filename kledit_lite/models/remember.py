@@ -39,7 +39,7 @@ class Remember:
         """Pictures (N, H, W, 3) uint8 to (N, d)."""
         pixels = np.ascontiguousarray(images)
         seen = hashlib.blake2b(repr(pixels.shape).encode())
-        seen.update(pixels)  # no copy of them
+        seen.update(pixels.data)  # no copy of them
         digest = seen.digest()
         if self._last is None or self._last[0] != digest:
             self._last = digest, np.asarray(self.clip.encode_image(images))
