@@ -166,6 +166,26 @@ def test_a_closer_look_is_folded_until_asked_for(open_page, site):
         assert body.is_visible() and heard.errors == []
 
 
+def test_a_figure_on_a_narrow_screen_is_enlarged_by_a_tap_and_closed_again(open_page, site):
+    chapter = next(p for p in (site / "notebooks").glob("*-locogen.html"))
+    with open_page(f"notebooks/{chapter.name}") as (page, heard):
+        assert page.locator("img[data-kl-large]").count() == 0, "a wide page has no need"
+        page.set_viewport_size(NARROW)
+        figures = page.locator("img[data-kl-large]")
+        assert figures.count() >= 3
+        figure = figures.first
+        assert figure.bounding_box()["width"] <= NARROW["width"] and figure.get_attribute("alt")
+        figure.click()
+        large = page.locator("dialog.kl-large img")
+        assert large.bounding_box()["width"] >= 900
+        page.keyboard.press("Escape")
+        assert page.locator("dialog").count() == 0
+        assert page.evaluate("document.activeElement.dataset.klLarge") == ""
+        page.keyboard.press("Enter")
+        page.locator("dialog.kl-large button").click()
+        assert page.locator("dialog").count() == 0 and heard.errors == []
+
+
 def test_search_finds_a_word(open_page, site):
     with open_page("search.html") as (page, heard):
         page.goto((site / "search.html").as_uri() + "?q=alignment")
