@@ -72,9 +72,16 @@ def test_prose(open_page, text_page):
         player = any("vendor/widgets/embed.js" in url for url in heard.requests)
         assert player == (page.locator(WIDGETS).count() > 0)
 
+        open_folds(page)
         move_ranges(page)
         move_widgets(page)
         assert heard.errors == []
+
+
+def open_folds(page) -> None:
+    """Every closer look, by a click, as a reader opens it."""
+    for summary in page.locator("details.kl-closer > summary").all():
+        summary.click()
 
 
 def move_ranges(page) -> None:
@@ -137,6 +144,7 @@ def test_a_chapter_can_be_read_without_scripts(open_page, site):
     for path in sorted(site.glob("notebooks/*.html")):
         with open_page(f"notebooks/{path.name}", scripts=False) as (page, heard):
             assert page.locator(".bd-article h1").is_visible()
+            open_folds(page)
             stages = page.locator(".kl-stage")
             for i in range(stages.count()):
                 assert stages.nth(i).locator("img").first.is_visible()
