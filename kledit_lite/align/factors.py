@@ -1,4 +1,4 @@
-"""Factors of the painted world: which of them words read, and pictures in which they shift."""
+"""Factors of the painted world: which of them words read."""
 
 from __future__ import annotations
 
@@ -34,23 +34,3 @@ def read_factors(
 
     hits = factor_hits(clip, vectors, scenes)
     return {f: float(np.nanmean(hits[f])) for f in TOLD}
-
-
-def shifts(n: int, seed: int, processes: int = 1) -> dict[str, SceneSet]:
-    """Painted scenes in new places, and others in new styles, which no training showed.
-
-    Args:
-        n: how many of each.
-        seed: of the first draw; the second has the next one.
-        processes: workers for painting.
-
-    Example:
-        >>> {words: len(scenes) for words, scenes in shifts(2, seed=0).items()}
-        {'new places': 2, 'new styles': 2}
-    """
-    from kledit_lite.world import PLACES, STYLES, shifted
-
-    return {
-        "new places": shifted(n, seed, styles=STYLES, processes=processes),
-        "new styles": shifted(n, seed + 1, places=PLACES, processes=processes),
-    }

@@ -271,10 +271,7 @@ def train_nets(
     weights = (~flags).to(theta.dtype)
     weights = weights / weights.sum(1, keepdim=True)
 
-    def objective(t: torch.Tensor, w: torch.Tensor) -> torch.Tensor:
-        return (w * example_losses(model, t, x, y)).sum() + l2 / 2 * t.square().sum()
-
-    slopes = vmap(grad(objective))
+    slopes = vmap(grad(_weighted(model, x, y, l2)))
     first, second = torch.zeros_like(theta), torch.zeros_like(theta)
     for step in range(1, steps + 1):
         g = slopes(theta, weights)
@@ -321,10 +318,7 @@ def settle_nets(
         >>> bool(settle_nets(net, x, y, flat(net)[None], half, l2=0.1)[1].item() < 1e-10)
         True
     """
-
-    def objective(t: torch.Tensor, w: torch.Tensor) -> torch.Tensor:
-        return (w * example_losses(model, t, x, y)).sum() + l2 / 2 * (t @ t)
-
+    objective = _weighted(model, x, y, l2)
     slope, bend = vmap(grad(objective)), vmap(jacrev(grad(objective)), chunk_size=5)
     for _ in range(steps):
         down = slope(theta, weights)
@@ -341,3 +335,10 @@ def _objective(
     model: torch.nn.Module, x: torch.Tensor, y: torch.Tensor, l2: float
 ) -> Callable[[torch.Tensor], torch.Tensor]:
     return lambda t: example_losses(model, t, x, y).mean() + l2 / 2 * t.square().sum()
+
+
+def _weighted(
+    model: torch.nn.Module, x: torch.Tensor, y: torch.Tensor, l2: float
+) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
+    """The objective with weights of the rows' losses, of parameters (P,) and weights (n,)."""
+    return lambda t, w: (w * example_losses(model, t, x, y)).sum() + l2 / 2 * t.square().sum()

@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 
 from kledit_lite.world import STYLES, Scene, caption, sample_scenes
 from kledit_lite.zoo.dit import PLANTED, TWIN
@@ -98,9 +97,8 @@ def evaluate_transformer(name: str, n: int = 300, seed: int = 81) -> Results:
     targets: dict[str, Any] = dict(PLAIN_TARGETS)
     if name == TWIN:
         others = [i for i in range(len(pipe.unet.transformer_blocks)) if i not in PLANTED]
-        with torch.no_grad():
-            for key, blocks in (("style_planted", PLANTED), ("style_elsewhere", others)):
-                figures[key] = style_reach(pipe, blocks, scenes, judge, seed)
+        for key, blocks in (("style_planted", PLANTED), ("style_elsewhere", others)):
+            figures[key] = style_reach(pipe, blocks, scenes, judge, seed)
         targets = dict(TWIN_TARGETS)
     seconds = time.perf_counter() - start
     return Results(f"zoo eval {name}", figures, targets, context(seed=seed, seconds=seconds))

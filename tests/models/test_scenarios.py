@@ -536,7 +536,10 @@ def test_drawn_queries_want_two_things_that_no_unwanted_one_denies():
 def test_the_ground_moves_in_one_factor_at_a_time():
     from kledit_lite.models.scenarios import concepts
 
-    places, styles = concepts.moved(30, seed=7).values()
+    moved = concepts.moved(30, seed=7)
+    places, styles = moved["new places"], moved["new styles"]
+    assert np.array_equal(places.images, world.shifted(30, 7, styles=world.STYLES).images)
+    assert np.array_equal(styles.images, world.shifted(30, 8, places=world.PLACES).images)
     assert {s.place for s in places} == set(world.SHIFT_PLACES)
     assert {s.style for s in places} <= set(world.STYLES)
     assert {s.style for s in styles} == set(world.SHIFT_STYLES)

@@ -19,11 +19,12 @@ from kledit_lite.world.scene import (
     STYLES,
     Scene,
 )
+from kledit_lite.zoo.measure import ANY
 
 if TYPE_CHECKING:
     from kledit_lite.world import SceneSet
 
-TEMPLATES = ("{}", "an image of {}", "a picture of {}", "this is {}")
+TEMPLATES = ANY
 """Sentences for a thing, a colour or a place; a style is said in a sentence of its own."""
 TOLD = ("object", "colour", "place", "style")
 """Factors that have words."""
