@@ -184,7 +184,7 @@ def run_chapter(
         force: execute it even if nothing changed.
         say: receives progress.
         library: folder whose sources the cache covers; default: the imported package.
-        record: keep the figures in ``notebooks/recorded``, unless the chapter failed.
+        record: keep the figures in ``kledit_lite/recorded``, unless the chapter failed.
 
     Raises:
         UnknownNameError: no such chapter; the message lists the valid ones.

@@ -201,7 +201,9 @@ def reworded(kept: str, source: Any) -> str:
 
 
 def _is_data(name: str, library: Path) -> bool:
-    return name.startswith(f"{library.name}/") and not name.endswith(".py")
+    """Data or weights of the library; recorded runs, each a file by itself, are not meant."""
+    inside, recorded = f"{library.name}/", f"{library.name}/recorded/"
+    return name.startswith(inside) and not name.startswith(recorded) and not name.endswith(".py")
 
 
 def _run(data: dict[str, Any], notebook: str) -> Run:

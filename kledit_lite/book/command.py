@@ -37,7 +37,7 @@ class RunOptions:
     Attributes:
         chapter: its slug or number
         force: execute it even if nothing changed
-        record: keep its figures in notebooks/recorded
+        record: keep its figures in kledit_lite/recorded
     """
 
     chapter: Annotated[Chapter, BARE]

@@ -1,7 +1,7 @@
 """Rehearsals and badges: what a chapter's badge says has been run.
 
     lite      every chapter, in every build
-    laptop    a run with real pretrained weights is recorded: notebooks/recorded/SLUG-laptop.json
+    laptop    a run with real pretrained weights is recorded: kledit_lite/recorded/SLUG-laptop.json
     gpu       the chapter's code for the papers' models ran to its end with miniatures of them, from
               the sources of now, and met what its contract asks of profile rehearsal
 
@@ -92,7 +92,7 @@ def recorded(root: Path, profile: str) -> set[str]:
 
 
 def record_run(chapter: Chapter, run: Run) -> Path:
-    """Keep a run's figures, and what they were measured with, under ``notebooks/recorded``.
+    """Keep a run's figures, and what they were measured with, under ``kledit_lite/recorded``.
 
     The models are those that were at hand, stand-ins included.
 
@@ -168,4 +168,4 @@ def badges(
 
 
 def _folder(root: Path) -> Path:
-    return root / "notebooks" / "recorded"
+    return root / "kledit_lite" / "recorded"

@@ -1,7 +1,6 @@
 """The files that a chapter may use: their names, and what they contain.
 
-    kledit_lite/...            the library: modules, weights and data
-    notebooks/recorded/...     recorded runs
+    kledit_lite/...            the library: modules, weights, data and recorded runs
     notebooks/contracts/...    bounds
 
 A name is a path as the checkout shows it, so that it means the same file in every clone.
@@ -17,13 +16,12 @@ from typing import BinaryIO
 
 
 def folders(root: Path, library: Path) -> tuple[Path, ...]:
-    """The three folders, absolute."""
-    notebooks = root.resolve() / "notebooks"
-    return library.resolve(), notebooks / "recorded", notebooks / "contracts"
+    """The two folders, absolute."""
+    return library.resolve(), root.resolve() / "notebooks" / "contracts"
 
 
 def names(paths: Iterable[Path], root: Path, library: Path) -> dict[Path, str]:
-    """The name of each path; paths outside the three folders are left out.
+    """The name of each path; paths outside the folders are left out.
 
     Args:
         paths: absolute paths.
@@ -40,7 +38,7 @@ def names(paths: Iterable[Path], root: Path, library: Path) -> dict[Path, str]:
 
 
 def contents(root: Path, library: Path) -> dict[str, str]:
-    """Name -> SHA-256 of every file in the three folders."""
+    """Name -> SHA-256 of every file in the folders."""
     digests = {f / p: d for f in folders(root, library) for p, d in file_digests(f).items()}
     return {name: digests[path] for path, name in names(digests, root, library).items()}
 

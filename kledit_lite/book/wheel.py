@@ -1,8 +1,7 @@
-"""What the site carries for people who open a notebook from it: wheel, pairs, recorded runs.
+"""What the site carries for people who open a notebook from it: the wheel and the notebooks.
 
 _static/wheels/kledit_lite-VERSION-py3-none-any.whl     what a notebook's first cell installs
 notebooks/NN-slug.ipynb                                 the notebooks, beside their pages
-notebooks/recorded/...                                  recorded runs, which some of them read
 """
 
 from __future__ import annotations
@@ -39,11 +38,10 @@ def carry(root: Path, html: Path, say: Say = to_stderr) -> None:
 
     Cost: about 10 s when the library has changed, else nothing.
     """
-    notebooks = root / "notebooks"
-    for path in (*(c.notebook for c in discover(root)), *notebooks.glob("recorded/*.json")):
+    for path in (c.notebook for c in discover(root)):
         if path.is_file():
             write_atomically(html / path.relative_to(root), path.read_bytes())
-    if not (root / "kledit_lite").is_dir():  # a book of its own over an installed library
+    if not (root / "kledit_lite" / "__init__.py").is_file():  # a book of its own over an installed library
         return
     kept = root / "_build" / "wheel"
     stamp, digest = kept / "sources.txt", tree_digest(root / "kledit_lite")

@@ -64,7 +64,7 @@ def test_the_key_covers_what_is_not_a_file_of_the_library(checkout, chapter, lib
 
 
 def test_a_run_is_kept_until_something_that_it_used_changes(checkout, chapter, library):
-    weights, recorded = library / "weights", checkout / "notebooks" / "recorded"
+    weights, recorded = library / "weights", library / "recorded"
     for path in (weights / "one" / "card.json", weights / "one" / "model.safetensors",
                  weights / "two" / "card.json", recorded / "a.json", recorded / "b.json",
                  checkout / "notebooks" / "contracts" / "other.yml",
@@ -72,7 +72,7 @@ def test_a_run_is_kept_until_something_that_it_used_changes(checkout, chapter, l
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("1")
     other = "notebooks/contracts/other.yml"
-    used = ("library/a.py", "library/weights/one/card.json", "notebooks/recorded/a.json", other)
+    used = ("library/a.py", "library/weights/one/card.json", "library/recorded/a.json", other)
 
     def kept():
         return Cache(checkout, "lite", library).get(chapter) is not None

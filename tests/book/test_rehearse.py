@@ -59,7 +59,7 @@ def test_a_badge_is_earned(make, chapter, text, checkout, library):
     assert rehearsal["profile"] == "rehearsal" and rehearsal["met"]
 
     run_chapter(checkout, "other", "laptop", say=lambda m: None, library=library, record=True)
-    kept = json.loads((checkout / "notebooks/recorded/other-laptop.json").read_text())
+    kept = json.loads((checkout / "kledit_lite/recorded/other-laptop.json").read_text())
     assert kept["figures"] == {"r2": 0.9, "random": 0.1} and kept["profile"] == "laptop"
     make()
     assert shown(checkout, "02-other") == ["lite", "laptop"]

@@ -43,12 +43,11 @@ WRITER = """# A writer
 
 ```{code-cell} ipython3
 from importlib.resources import files
-from pathlib import Path
 from kledit_lite.book import record
 from kledit_lite.unlearn import tiny
 from kledit_lite.world.people import facts
 card = (files("kledit_lite") / "zoo" / "weights" / "pen" / "card.json").read_text()
-said = Path("recorded/writer-run.json").read_text()
+said = (files("kledit_lite") / "recorded" / "writer-run.json").read_text()
 record("writer", {"x": tiny.X})
 ```
 """
@@ -69,7 +68,7 @@ def ran(tmp_path_factory):
         "notebooks/01-writer.md": front + WRITER,
         "notebooks/contracts/painter.yml": "bounds: {alone: {min: 1}}\n",
         "notebooks/contracts/writer.yml": "bounds: {x: {min: 1}}\n",
-        "notebooks/recorded/writer-run.json": "{}",
+        "kledit_lite/recorded/writer-run.json": "{}",
         "kledit_lite/world/brush.py": BRUSH,
         "kledit_lite/world/pigment.py": "NAME = 'blue '\n",
         "kledit_lite/unlearn/__init__.py": "",
@@ -91,7 +90,7 @@ def ran(tmp_path_factory):
     [
         ("kledit_lite/unlearn/tiny.py", {"writer"}),
         ("kledit_lite/zoo/weights/pen/model.safetensors", {"writer"}),
-        ("notebooks/recorded/writer-run.json", {"writer"}),
+        ("kledit_lite/recorded/writer-run.json", {"writer"}),
         ("kledit_lite/world/brush.py", {"painter"}),
         ("kledit_lite/world/pigment.py", {"painter"}),  # by a worker
         ("kledit_lite/world/renderer.py", {"painter"}),  # the writer's people are not drawn

@@ -120,15 +120,13 @@ def test_a_notebook_runs_from_the_wheel_alone(tmp_path):
     assert f"ran with {place}" in done.stdout and done.stdout.count("right") == 4
 
 
-def test_a_site_carries_the_wheel_once_the_pairs_and_recorded_runs(checkout, add, monkeypatch):
+def test_a_site_carries_the_wheel_once_and_the_notebooks(checkout, add, monkeypatch):
     import kledit_lite.book.wheel as module
 
     add("01-one", "# One\n")
     (checkout / "notebooks" / "01-one.ipynb").write_text("{}")
-    (checkout / "notebooks" / "recorded").mkdir()
-    (checkout / "notebooks" / "recorded" / "one-laptop.json").write_text('{"figures": {}}')
     (checkout / "kledit_lite").mkdir()
-    (checkout / "kledit_lite" / "a.py").write_text("x = 1\n")
+    (checkout / "kledit_lite" / "__init__.py").write_text("x = 1\n")
     made = []
 
     def fake(root, out):
@@ -143,8 +141,7 @@ def test_a_site_carries_the_wheel_once_the_pairs_and_recorded_runs(checkout, add
         carry(checkout, html, lambda text: None)
     assert len(made) == 1 and (html / WHEELS / WHEEL).read_text() == "wheel"
     assert json.loads((html / "notebooks" / "01-one.ipynb").read_text()) == {}
-    assert "figures" in (html / "notebooks" / "recorded" / "one-laptop.json").read_text()
-    (checkout / "kledit_lite" / "a.py").write_text("x = 2\n")
+    (checkout / "kledit_lite" / "__init__.py").write_text("x = 2\n")
     carry(checkout, html, lambda text: None)
     assert len(made) == 2
 

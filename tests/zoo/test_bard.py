@@ -112,10 +112,10 @@ def test_a_killed_training_ends_the_same(trained, tmp_path, monkeypatch):
 
 
 @pytest.mark.skipif(not (WEIGHTS / "bard-tiny" / "card.json").exists(), reason="not trained yet")
-def test_the_shipped_model_loads_and_has_five_checkpoints():
+def test_the_shipped_model_loads_and_has_three_checkpoints():
     writer = zoo.load_writer()
     parameters = sum(p.numel() for p in writer.model.parameters())
     assert 1_000_000 <= parameters <= 3_000_000
     steps = checkpoints()
-    assert len(steps) >= 5
+    assert len(steps) == 3
     zoo.load_writer(step=steps[0])

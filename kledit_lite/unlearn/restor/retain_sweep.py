@@ -1,6 +1,6 @@
 """The recorded run of chapter `restor`: every method with every retain set, on several draws.
 
-``python -m kledit_lite.unlearn.restor.retain_sweep --out notebooks/recorded/restor-retain.json``
+``python -m kledit_lite.unlearn.restor.retain_sweep --out kledit_lite/recorded/restor-retain.json``
 makes it, about five minutes of one core. A killed run continues with the first missing block.
 """
 

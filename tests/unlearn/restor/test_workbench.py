@@ -11,6 +11,7 @@ import torch
 
 from kledit_lite.book.contracts import load_contract
 from kledit_lite.core.errors import KleditError
+from kledit_lite.recorded import recording
 from kledit_lite.unlearn.restor import workbench as restoring
 from kledit_lite.unlearn.restor.recorded import difference, read
 from kledit_lite.unlearn.restor.retain_sweep import GRID, KINDS, OVER_K, SEEDS, TUNING, pack, unpack
@@ -140,9 +141,7 @@ def test_the_contract_binds_what_the_retain_set_does_alone():
 def test_the_page_counts_the_recorded_run_as_it_is():
     folder = Path(__file__).resolve().parents[3] / "notebooks"
     page = next(folder.glob("*-restor.md")).read_text(encoding="utf-8")
-    rows = json.loads((folder / "recorded" / "restor-smollm2.json").read_text(encoding="utf-8"))[
-        "table"
-    ]
+    rows = json.loads(recording("restor-smollm2").read_text(encoding="utf-8"))["table"]
     by = {r["state"]: r for r in rows}
     for n, key in ((109, "corrupted_subjects"), (53, "untouched_subjects")):
         assert f"{n}" in page
