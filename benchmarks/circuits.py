@@ -101,14 +101,19 @@ def run(quick: bool = False) -> Results:
     return Results(
         "bench circuits",
         {
-            "parts": k, "speedup": speedup, "difference": difference,
+            "parts": k,
+            "speedup": speedup,
+            "difference": difference,
             "attribution_overhead": overhead,
             "attribution_speedup": statistics.median(ablated) / max(extra, 1e-3),
-            "seconds_closed": statistics.median(both), "seconds_pass": statistics.median(passes),
+            "seconds_closed": statistics.median(both),
+            "seconds_pass": statistics.median(passes),
         },
         {
-            "speedup": {"min": 20}, "difference": {"max": 1e-4},
-            "attribution_overhead": {"max": 0.1}, "attribution_speedup": {"min": 10},
+            "speedup": {"min": 20},
+            "difference": {"max": 1e-4},
+            "attribution_overhead": {"max": 0.1},
+            "attribution_speedup": {"min": 10},
         },
         context(seed=0, seconds=time.perf_counter() - begun, quick=quick),
-    )  # fmt: skip
+    )

@@ -79,12 +79,18 @@ def run(quick: bool = False) -> Results:
     return Results(
         "bench components",
         {
-            "parts": k, "speedup": speedup, "speedup_per_part": speedup / k,
-            "forward_ratio": ratio, "difference": float(same), "sum_error": parts.error,
+            "parts": k,
+            "speedup": speedup,
+            "speedup_per_part": speedup / k,
+            "forward_ratio": ratio,
+            "difference": float(same),
+            "sum_error": parts.error,
         },
         {
-            "speedup_per_part": {"min": 0.7}, "forward_ratio": {"max": 1.3},
-            "difference": {"max": 1e-5}, "sum_error": {"max": 1e-5},
+            "speedup_per_part": {"min": 0.7},
+            "forward_ratio": {"max": 1.3},
+            "difference": {"max": 1e-5},
+            "sum_error": {"max": 1e-5},
         },
         context(seed=0, seconds=time.perf_counter() - start, pictures=len(images), quick=quick),
-    )  # fmt: skip
+    )

@@ -141,15 +141,19 @@ def sd15_shell() -> Any:
     folder = zoo.WEIGHTS / "clip-tiny"
     tokenizer = CLIPTokenizer.from_pretrained(folder, model_max_length=77)
     config = CLIPTextConfig(
-        vocab_size=49408, hidden_size=768, intermediate_size=3072, num_hidden_layers=12,
-        num_attention_heads=12, max_position_embeddings=77, projection_dim=768,
-        bos_token_id=tokenizer.bos_token_id, eos_token_id=tokenizer.eos_token_id,
+        vocab_size=49408,
+        hidden_size=768,
+        intermediate_size=3072,
+        num_hidden_layers=12,
+        num_attention_heads=12,
+        max_position_embeddings=77,
+        projection_dim=768,
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.eos_token_id,
-    )  # fmt: skip
+    )
     encoder = CLIPTextModel(config).eval()
-    return SimpleNamespace(
-        tokenizer=tokenizer, text_encoder=encoder, unet=sd15_unet_only().unet
-    )  # fmt: skip
+    return SimpleNamespace(tokenizer=tokenizer, text_encoder=encoder, unet=sd15_unet_only().unet)
 
 
 def sd15_unet_only() -> Any:

@@ -137,9 +137,13 @@ class Bench:
         lanes = 2 + len(groups)  # beside the clean and the corrupted one
         how = Tracing(noise=10.0, sampling=replace(self.how, batch=lanes))
         prompt = TracePrompt(SOURCE, "van gogh", "style")
-        found = self.clocked("tracing", lanes, lambda: trace_unet(
-            self.pipe, [prompt], [SEED], {"brightness": Album()}, how, groups, keep=1
-        ))  # fmt: skip
+        found = self.clocked(
+            "tracing",
+            lanes,
+            lambda: trace_unet(
+                self.pipe, [prompt], [SEED], {"brightness": Album()}, how, groups, keep=1
+            ),
+        )
         clean, corrupted, none, every, *each = found.images[0]
         self.checks |= {
             "tracing: every module restored is clean": same(every, clean),
@@ -156,9 +160,7 @@ class Bench:
         possible = windows(len(work.sites), WINDOW)
         three = [possible[i] for i in (0, len(possible) // 2, -1)]
         album = Album()
-        found = self.clocked(
-            "LocoGen", 3, lambda: score_sets(work, three, album, progress=False)
-        )  # fmt: skip
+        found = self.clocked("LocoGen", 3, lambda: score_sets(work, three, album, progress=False))
         ends = (work, ()), (replace(work, pooled="target"), every)  # SDXL's pooled text, too
         none, whole = self.clocked(
             "LocoGen's ends", 2, lambda: [altered_images(w, chosen)[0] for w, chosen in ends]
@@ -225,9 +227,7 @@ class Bench:
             hidden = encode_prompts(self.pipe, [SOURCE, TARGET]).hidden
         else:
             hidden = edit.inputs_of(self.pipe, name, [SOURCE, TARGET])
-        (pair,) = edit.token_pairs(
-            self.pipe.tokenizer, [CONCEPT], "last-subject", hidden.shape[1]
-        )  # fmt: skip
+        (pair,) = edit.token_pairs(self.pipe.tokenizer, [CONCEPT], "last-subject", hidden.shape[1])
         return hidden[0, pair.source].double(), hidden[1, pair.target].double()
 
     def state(self) -> list[str]:
@@ -242,8 +242,11 @@ class Bench:
             m._forward_hooks or m._forward_pre_hooks for m in self.pipe.unet.modules()
         )
         rows, seconds, cpu = (sum(x) for x in zip(*self.spent.values(), strict=True))
-        self.figures |= {"rows": rows, "seconds_per_row": seconds / rows,
-                         "cpu_seconds_per_row": cpu / rows}  # fmt: skip
+        self.figures |= {
+            "rows": rows,
+            "seconds_per_row": seconds / rows,
+            "cpu_seconds_per_row": cpu / rows,
+        }
         for part in ("tracing", "LocoGen", "plain"):
             n, took, _ = self.spent[part]
             self.figures[f"{part.lower()}_seconds_per_row"] = took / n
@@ -274,11 +277,10 @@ def sdxl_shapes() -> tuple[dict[str, float], dict[str, bool]]:
     figures: dict[str, float] = {
         "sdxl_sites": len(sites),
         **{f"sdxl_{out}x{width}": n for (out, width), n in found.items()},
-        "sdxl_window_bytes": half * max(
-            numbers(shapes, edit.key_value_names(pipe, w)) for w in windows(len(sites), WINDOW)
-        ),
+        "sdxl_window_bytes": half
+        * max(numbers(shapes, edit.key_value_names(pipe, w)) for w in windows(len(sites), WINDOW)),
         "sdxl_all_bytes": half * numbers(shapes, shapes),
-    }  # fmt: skip
+    }
     return figures, {"SDXL: sites and shapes as published": len(sites) == 70 and found == SDXL}
 
 
@@ -303,9 +305,13 @@ def run(quick: bool = False) -> Results:
     peak = peak_mb() * 2**20 if device == "cpu" else torch.cuda.max_memory_allocated()
     figures |= {"peak_gb": peak / 1e9, "invariants": float(all(checks.values()))}
     more: dict[str, Any] = {
-        "dtype": "float32" if device == "cpu" else "float16", "threads": torch.get_num_threads(),
-        "steps": how.steps, "guidance": how.guidance, "window": WINDOW, "exact": checks,
-    }  # fmt: skip
+        "dtype": "float32" if device == "cpu" else "float16",
+        "threads": torch.get_num_threads(),
+        "steps": how.steps,
+        "guidance": how.guidance,
+        "window": WINDOW,
+        "exact": checks,
+    }
     if quick:
         more["quick"] = "Stable Diffusion 1.5 and SDXL in miniature, guided"
     about = context(seed=SEED, seconds=time.perf_counter() - begin, **more)

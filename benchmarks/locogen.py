@@ -82,9 +82,10 @@ def timed(work: Plan, score: Score, rounds: int) -> dict[str, float]:
         ratios.append(floor(work, rows) / seconds)
         speeds.append(rows / seconds)
     return {
-        "floor_ratio": float(np.median(ratios)), "floor_ratio_worst": min(ratios),
+        "floor_ratio": float(np.median(ratios)),
+        "floor_ratio_worst": min(ratios),
         "unet_rows_per_second": float(np.median(speeds)),
-    }  # fmt: skip
+    }
 
 
 def judged(pipe: Any, score: Score, quick: bool) -> dict[str, float]:
@@ -108,10 +109,14 @@ def judged(pipe: Any, score: Score, quick: bool) -> dict[str, float]:
             regrets.append(100 * (exact.max() - exact[chosen]) / total_effect(ends).mean())
             ratios.append(len(read) / len(sets) + rough.rows / table.rows)
     return {
-        "probe_sets": len(hits), "hits": int(sum(hits)), "hit_rate": float(np.mean(hits)),
-        "regret": float(np.mean(regrets)), "regret_worst": float(np.max(regrets)),
-        "rows_ratio": float(np.mean(ratios)), "rows_ratio_worst": float(np.max(ratios)),
-    }  # fmt: skip
+        "probe_sets": len(hits),
+        "hits": int(sum(hits)),
+        "hit_rate": float(np.mean(hits)),
+        "regret": float(np.mean(regrets)),
+        "regret_worst": float(np.max(regrets)),
+        "rows_ratio": float(np.mean(ratios)),
+        "rows_ratio_worst": float(np.max(ratios)),
+    }
 
 
 def some_pairs(n: int, seed: int) -> Sequence[tuple[int, ...]]:
@@ -135,7 +140,8 @@ def run(quick: bool = False) -> Results:
         targets |= {"hits": {"min": 18}, "regret": {"max": 1.0}, "rows_ratio": {"max": 1.0}}
     about = context(seed=FRESH, seconds=time.perf_counter() - start)
     about |= {
-        "quick": quick, "candidates": "windows of 3" if quick else "40 of the 120 pairs",
+        "quick": quick,
+        "candidates": "windows of 3" if quick else "40 of the 120 pairs",
         "floor_ratio": f"median of {rounds} rounds, sweep and floor warmed",
-    }  # fmt: skip
+    }
     return Results("bench locogen", figures, targets, about)

@@ -77,10 +77,12 @@ def table(kind: str) -> TagTable:
     """The whole table."""
     parts = [make_class(c, PER_IMAGE[kind]) for c in range(CLASSES)]
     return TagTable(
-        tuple(f"class {c}" for c in range(CLASSES)), np.repeat(np.arange(CLASSES), IMAGES),
-        np.concatenate([c for _, c in parts]), tuple(f"tag {t}" for t in range(TAGS)),
+        tuple(f"class {c}" for c in range(CLASSES)),
+        np.repeat(np.arange(CLASSES), IMAGES),
+        np.concatenate([c for _, c in parts]),
+        tuple(f"tag {t}" for t in range(TAGS)),
         np.concatenate([h for h, _ in parts]),
-    )  # fmt: skip
+    )
 
 
 def ours(kind: str) -> dict[str, float]:
@@ -97,12 +99,17 @@ def ours(kind: str) -> dict[str, float]:
         busy.append(time.process_time() - clock)
         best.append(modes.seconds)
     return {
-        "seconds": min(best), "slowest_seconds": max(best), "cpu_seconds": min(busy),
+        "seconds": min(best),
+        "slowest_seconds": max(best),
+        "cpu_seconds": min(busy),
         "peak_mb": peak_mb(),
-        "compile_seconds": compiled, "modes": len(modes), "searched": modes.searched,
-        "space": modes.tests, "tags_per_image": float(data.has.sum(axis=1).mean()),
+        "compile_seconds": compiled,
+        "modes": len(modes),
+        "searched": modes.searched,
+        "space": modes.tests,
+        "tags_per_image": float(data.has.sum(axis=1).mean()),
         "accuracy": float(data.correct.mean()),
-    }  # fmt: skip
+    }
 
 
 def naive_set(has: np.ndarray, correct: np.ndarray, tags: tuple[int, ...]) -> tuple[int, float]:
@@ -239,16 +246,16 @@ def run(quick: bool = False) -> Results:
             more["fpgrowth"] = "left out: mlxtend is not installed (pip install mlxtend)"
         else:
             figures |= {
-                "fpgrowth_seconds": grown["seconds"], "fpgrowth_sets": grown["sets"],
+                "fpgrowth_seconds": grown["seconds"],
+                "fpgrowth_sets": grown["sets"],
                 "speedup_vs_fpgrowth": grown["ratio"],
                 "same_as_fpgrowth": grown["same"],
-            }  # fmt: skip
+            }
             targets["same_as_fpgrowth"] = {"min": 1.0}
     seconds = time.perf_counter() - begin
     return Results(
-        "bench prime", figures, targets,
-        context(profile="lite", seed=SEED, seconds=seconds, **more),
-    )  # fmt: skip
+        "bench prime", figures, targets, context(profile="lite", seed=SEED, seconds=seconds, **more)
+    )
 
 
 if __name__ == "__main__":

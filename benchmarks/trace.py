@@ -103,6 +103,5 @@ def run(quick: bool = False) -> Results:
         )
     seconds = time.perf_counter() - begin
     return Results(
-        "bench trace", figures, targets,
-        context(profile="lite", seed=SEED, seconds=seconds, **more),
-    )  # fmt: skip
+        "bench trace", figures, targets, context(profile="lite", seed=SEED, seconds=seconds, **more)
+    )

@@ -34,9 +34,14 @@ def make(quick: bool) -> tuple[Any, Any, Any]:
 
     width, layers, length = (128, 4, 64) if quick else (256, 8, 128)
     config = LlamaConfig(
-        vocab_size=4096, hidden_size=width, intermediate_size=3 * width, num_hidden_layers=layers,
-        num_attention_heads=4, num_key_value_heads=4, tie_word_embeddings=True,
-    )  # fmt: skip
+        vocab_size=4096,
+        hidden_size=width,
+        intermediate_size=3 * width,
+        num_hidden_layers=layers,
+        num_attention_heads=4,
+        num_key_value_heads=4,
+        tie_word_embeddings=True,
+    )
     torch.manual_seed(SEED)
     model = LlamaForCausalLM(config)
 

@@ -51,9 +51,11 @@ def run(quick: bool = False) -> Results:
     return Results(
         "bench vlm",
         {
-            "sites": len(sites), "speedup": statistics.median(ratios["replacement"]),
-            "speedup_swap": statistics.median(ratios["image swap"]), "difference": gap,
+            "sites": len(sites),
+            "speedup": statistics.median(ratios["replacement"]),
+            "speedup_swap": statistics.median(ratios["image swap"]),
+            "difference": gap,
         },
         {"speedup": {"min": 5}, "difference": {"max": 1e-5}},
         context(seed=0, seconds=time.perf_counter() - start, questions=len(things), quick=quick),
-    )  # fmt: skip
+    )

@@ -318,8 +318,20 @@ def _imports(tree: ast.Module) -> Iterator[tuple[ast.Import | ast.ImportFrom, bo
 
 def _runs(node: Definition) -> bool:
     """Whether a definition is used where it stands: registered by a decorator, or a hook."""
-    plain = {"dataclass", "contextmanager", "cache", "lru_cache", "runtime_checkable", "overload",
-             "njit", "jit", "total_ordering", "wraps", "no_grad", "inference_mode"}  # fmt: skip
+    plain = {
+        "dataclass",
+        "contextmanager",
+        "cache",
+        "lru_cache",
+        "runtime_checkable",
+        "overload",
+        "njit",
+        "jit",
+        "total_ordering",
+        "wraps",
+        "no_grad",
+        "inference_mode",
+    }
     names = {ast.unparse(d).split("(")[0].split(".")[-1] for d in node.decorator_list}
     dunder = node.name.startswith("__") and node.name.endswith("__")
     return dunder or bool(names - plain)

@@ -56,5 +56,7 @@ def threads(rows: range) -> dict[str, np.ndarray]:
     """How many threads torch has in this process, and the process."""
     import torch
 
-    return {"threads": np.full(len(rows), torch.get_num_threads()),
-            "process": np.full(len(rows), os.getpid())}  # fmt: skip
+    return {
+        "threads": np.full(len(rows), torch.get_num_threads()),
+        "process": np.full(len(rows), os.getpid()),
+    }

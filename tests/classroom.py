@@ -79,20 +79,34 @@ def make(folder: Path, known: Sequence[Assignment]) -> None:
     other = {id: answers.RIGHT[id][1] for id in answers.RIGHT}
     write(folder / "ada.ipynb", solved(vision, right))
     write(folder / "ben.ipynb", solved(language, other))
-    write(folder / "cleo.ipynb", solved(vision, {
-        **right, "failure-modes-b": answers.WRONG["failure-modes-b"][1],
-        "vit-components-d": answers.WRONG["vit-components-d"][1],
-    }))  # fmt: skip
+    write(
+        folder / "cleo.ipynb",
+        solved(
+            vision,
+            {
+                **right,
+                "failure-modes-b": answers.WRONG["failure-modes-b"][1],
+                "vit-components-d": answers.WRONG["vit-components-d"][1],
+            },
+        ),
+    )
     write(folder / "dan.ipynb", vision.version(solutions=False))
-    write(folder / "eve.ipynb", solved(vision, {
-        "alignment-b": f"{TAMPERS}\ndef r2(t, p):\n    import sys\n    sys.exit()",
-        "vit-components-a": "def share(*a):\n    import os\n    os._exit(0)",
-        "failure-modes-b": "def is_minimal(*a):\n    while True: pass\nwhile True: pass",
-        "vit-components-d": right["vit-components-d"],
-    }))  # fmt: skip
-    write(folder / "fay.ipynb", solved(vision, {
-        **dict.fromkeys(VISION, "pass"), "alignment-b": IMPORTS,
-    }))  # fmt: skip
+    write(
+        folder / "eve.ipynb",
+        solved(
+            vision,
+            {
+                "alignment-b": f"{TAMPERS}\ndef r2(t, p):\n    import sys\n    sys.exit()",
+                "vit-components-a": "def share(*a):\n    import os\n    os._exit(0)",
+                "failure-modes-b": "def is_minimal(*a):\n    while True: pass\nwhile True: pass",
+                "vit-components-d": right["vit-components-d"],
+            },
+        ),
+    )
+    write(
+        folder / "fay.ipynb",
+        solved(vision, {**dict.fromkeys(VISION, "pass"), "alignment-b": IMPORTS}),
+    )
     write(folder / "gus.ipynb", solved(vision, {**right, "failure-modes-b": ""}))
     hal = solved(vision, right)
     hal.metadata["kernelspec"] = {"name": "julia-1.10", "language": "julia"}

@@ -84,11 +84,18 @@ def sd2_pipe(tiny_tokenizer: Any) -> Any:
     scheduler = DDIMScheduler(
         prediction_type="v_prediction", clip_sample=False, set_alpha_to_one=False, steps_offset=1
     )
-    return _quiet(StableDiffusionPipeline(
-        vae=_vae(), unet=unet.eval(), tokenizer=tiny_tokenizer,
-        text_encoder=CLIPTextModel(_text_config(32, tiny_tokenizer)).eval(), scheduler=scheduler,
-        safety_checker=None, feature_extractor=None, requires_safety_checker=False,
-    ))  # fmt: skip
+    return _quiet(
+        StableDiffusionPipeline(
+            vae=_vae(),
+            unet=unet.eval(),
+            tokenizer=tiny_tokenizer,
+            text_encoder=CLIPTextModel(_text_config(32, tiny_tokenizer)).eval(),
+            scheduler=scheduler,
+            safety_checker=None,
+            feature_extractor=None,
+            requires_safety_checker=False,
+        )
+    )
 
 
 @pytest.fixture(scope="session")
@@ -112,12 +119,18 @@ def sdxl_pipe(tiny_tokenizer: Any) -> Any:
         projection_class_embeddings_input_dim=40 + 6 * 8,
     )  # fmt: skip
     first = load_tokenizer(zoo.WEIGHTS / "clip-tiny")
-    return _quiet(StableDiffusionXLPipeline(
-        vae=_vae(), unet=unet.eval(), tokenizer=first, tokenizer_2=tiny_tokenizer,
-        text_encoder=CLIPTextModel(_text_config(24, first)).eval(),
-        text_encoder_2=CLIPTextModelWithProjection(_text_config(40, tiny_tokenizer)).eval(),
-        scheduler=EulerDiscreteScheduler(), add_watermarker=False,
-    ))  # fmt: skip
+    return _quiet(
+        StableDiffusionXLPipeline(
+            vae=_vae(),
+            unet=unet.eval(),
+            tokenizer=first,
+            tokenizer_2=tiny_tokenizer,
+            text_encoder=CLIPTextModel(_text_config(24, first)).eval(),
+            text_encoder_2=CLIPTextModelWithProjection(_text_config(40, tiny_tokenizer)).eval(),
+            scheduler=EulerDiscreteScheduler(),
+            add_watermarker=False,
+        )
+    )
 
 
 def _vae() -> Any:
@@ -130,12 +143,18 @@ def _text_config(width: int, tokenizer: Any) -> Any:
     from transformers import CLIPTextConfig
 
     return CLIPTextConfig(
-        vocab_size=len(tokenizer), hidden_size=width, intermediate_size=2 * width,
-        projection_dim=width, num_hidden_layers=3, num_attention_heads=2,
-        max_position_embeddings=tokenizer.model_max_length, hidden_act="gelu",
+        vocab_size=len(tokenizer),
+        hidden_size=width,
+        intermediate_size=2 * width,
+        projection_dim=width,
+        num_hidden_layers=3,
+        num_attention_heads=2,
+        max_position_embeddings=tokenizer.model_max_length,
+        hidden_act="gelu",
         bos_token_id=tokenizer.bos_token_id,
-        eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id,
-    )  # fmt: skip
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+    )
 
 
 def _quiet(pipe: Any) -> Any:

@@ -54,10 +54,17 @@ def serving(home: Path, folder: Path, missing: Callable[[str], None]) -> Iterato
     own = {f"JUPYTER_{k}_DIR": str(home / k.lower()) for k in ("CONFIG", "RUNTIME", "DATA")}
     env = {**os.environ, **own, "PYTHONPATH": library, "PYTHONWARNINGS": "ignore"}
     command = [
-        sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--ip=127.0.0.1",
-        "--port=0", f"--ServerApp.root_dir={folder}", f"--LabApp.user_settings_dir={home}/settings",
+        sys.executable,
+        "-m",
+        "jupyterlab",
+        "--no-browser",
+        "--allow-root",
+        "--ip=127.0.0.1",
+        "--port=0",
+        f"--ServerApp.root_dir={folder}",
+        f"--LabApp.user_settings_dir={home}/settings",
         f"--LabApp.workspaces_dir={home}/workspaces",
-    ]  # fmt: skip
+    ]
     with (home / "log").open("w") as log:
         server = subprocess.Popen(command, env=env, stdout=log, stderr=subprocess.STDOUT)
         try:

@@ -17,9 +17,14 @@ def small_llama(seed: int, gain: float) -> Any:
 
     torch.manual_seed(seed)
     config = LlamaConfig(
-        vocab_size=11, hidden_size=16, intermediate_size=24, num_hidden_layers=3,
-        num_attention_heads=4, num_key_value_heads=2, max_position_embeddings=32,
-    )  # fmt: skip
+        vocab_size=11,
+        hidden_size=16,
+        intermediate_size=24,
+        num_hidden_layers=3,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        max_position_embeddings=32,
+    )
     made = LlamaForCausalLM(config).eval()
     with torch.no_grad():
         for p in made.parameters():

@@ -31,11 +31,14 @@ def page() -> str:
     """The page of feedback that `kledit grade --feedback` writes."""
     known = assignments(ROOT / "book" / "assignments")
     right = {id: found[0] for id, found in answers.RIGHT.items()}
-    notebook = classroom.solved(known[0], {
-        **right,
-        "failure-modes-b": answers.WRONG["failure-modes-b"][1],
-        "vit-components-d": answers.WRONG["vit-components-d"][1],
-    })  # fmt: skip
+    notebook = classroom.solved(
+        known[0],
+        {
+            **right,
+            "failure-modes-b": answers.WRONG["failure-modes-b"][1],
+            "vit-components-d": answers.WRONG["vit-components-d"][1],
+        },
+    )
     tasks = [c.metadata["written"] for c in notebook.cells if "written" in c.metadata]
     for cell in notebook.cells:
         if "answer" in cell.metadata.get("tags", []):

@@ -74,9 +74,13 @@ Picture = tuple[str, bool, frozenset[str]]
 
 
 def prime_by_fractions(
-    pictures: Sequence[Picture], most: int, support: float, drop: float,
-    steps: Mapping[int, float], kind: str = "failure",
-) -> dict[tuple[str, frozenset[str]], tuple[int, int, dict[str, Fraction]]]:  # fmt: skip
+    pictures: Sequence[Picture],
+    most: int,
+    support: float,
+    drop: float,
+    steps: Mapping[int, float],
+    kind: str = "failure",
+) -> dict[tuple[str, frozenset[str]], tuple[int, int, dict[str, Fraction]]]:
     """PRIME's modes from the definition: every set of tags, exact fractions, nothing pruned.
 
     Returns:
@@ -112,10 +116,22 @@ def prime_by_fractions(
 
 
 def prime_by_numpy(
-    wrong: np.ndarray, right: np.ndarray, roots: np.ndarray, most: int, support: int, errors: int,
-    num: int, den: int, ups: np.ndarray, downs: np.ndarray, class_n: int, class_ok: int,
-    budget: int, sets: np.ndarray, counts: np.ndarray,
-) -> tuple[int, int, int, bool]:  # fmt: skip
+    wrong: np.ndarray,
+    right: np.ndarray,
+    roots: np.ndarray,
+    most: int,
+    support: int,
+    errors: int,
+    num: int,
+    den: int,
+    ups: np.ndarray,
+    downs: np.ndarray,
+    class_n: int,
+    class_ok: int,
+    budget: int,
+    sets: np.ndarray,
+    counts: np.ndarray,
+) -> tuple[int, int, int, bool]:
     """PRIME's inner loop in plain NumPy, with the arguments and results of the compiled one.
 
     All extensions of one set are tested in one vectorised step.
@@ -149,9 +165,13 @@ def prime_by_numpy(
             found += 1
 
     def extend(
-        chosen: list[int], wrong_set: np.ndarray, right_set: np.ndarray, n: int, ok: int,
+        chosen: list[int],
+        wrong_set: np.ndarray,
+        right_set: np.ndarray,
+        n: int,
+        ok: int,
         candidates: np.ndarray,
-    ) -> bool:  # fmt: skip
+    ) -> bool:
         nonlocal tests, survived
         tests += len(candidates)
         e = ones(wrong_set & wrong[candidates])
@@ -168,9 +188,13 @@ def prime_by_numpy(
         if len(chosen) + 1 < most:
             for i, j in enumerate(candidates):
                 if not extend(
-                    [*chosen, int(j)], wrong_set & wrong[j], right_set & right[j],
-                    int(e[i] + good[i]), int(good[i]), candidates[i + 1 :],
-                ):  # fmt: skip
+                    [*chosen, int(j)],
+                    wrong_set & wrong[j],
+                    right_set & right[j],
+                    int(e[i] + good[i]),
+                    int(good[i]),
+                    candidates[i + 1 :],
+                ):
                     return False
         return True
 
@@ -187,16 +211,19 @@ def prime_by_numpy(
 
 
 def modes_by_themselves(
-    pictures: Sequence[Picture], modes: Sequence[tuple[str, frozenset[str]]], support: int,
+    pictures: Sequence[Picture],
+    modes: Sequence[tuple[str, frozenset[str]]],
+    support: int,
     drop: float,
-) -> list[bool]:  # fmt: skip
+) -> list[bool]:
     """For each failure mode, worst first: does it stand without the pictures of those kept?"""
     gone: set[int] = set()
     stands = []
     for name, chosen in modes:
         own = [right for label, right, _ in pictures if label == name]
-        inside = [i for i, (label, _, tags) in enumerate(pictures)
-                  if label == name and chosen <= tags]  # fmt: skip
+        inside = [
+            i for i, (label, _, tags) in enumerate(pictures) if label == name and chosen <= tags
+        ]
         left = [pictures[i][1] for i in inside if i not in gone]
         deep = bool(left) and Fraction(sum(own), len(own)) - Fraction(
             sum(left), len(left)
@@ -242,22 +269,35 @@ def attention_in_order(unet: Any) -> list[torch.nn.Module]:
 
 
 def paint(
-    pipe: Any, hidden: torch.Tensor, noise: torch.Tensor, steps: int, guidance: float,
+    pipe: Any,
+    hidden: torch.Tensor,
+    noise: torch.Tensor,
+    steps: int,
+    guidance: float,
     pooled: torch.Tensor | None = None,
-) -> torch.Tensor:  # fmt: skip
+) -> torch.Tensor:
     """One picture's latents by the pipeline's own ``__call__``, from a prompt's embeddings."""
     more = {} if pooled is None else {"pooled_prompt_embeds": pooled}
     return pipe(
-        prompt_embeds=hidden, latents=noise.clone(), num_inference_steps=steps,
-        guidance_scale=guidance, output_type="latent", **more,
-    ).images  # fmt: skip
+        prompt_embeds=hidden,
+        latents=noise.clone(),
+        num_inference_steps=steps,
+        guidance_scale=guidance,
+        output_type="latent",
+        **more,
+    ).images
 
 
 @torch.no_grad()
 def locogen_by_pipeline(
-    pipe: Any, source: str, target: str, layers: Sequence[int], noise: torch.Tensor, steps: int,
+    pipe: Any,
+    source: str,
+    target: str,
+    layers: Sequence[int],
+    noise: torch.Tensor,
+    steps: int,
     guidance: float,
-) -> torch.Tensor:  # fmt: skip
+) -> torch.Tensor:
     """LocoGen, a picture at a time: hooks give the named layers the target's text, none other."""
     first, second = (
         pipe.encode_prompt(
@@ -282,9 +322,14 @@ def locogen_by_pipeline(
 
 @torch.no_grad()
 def trace_by_pipeline(
-    pipe: Any, clean: Any, corrupted: Any, name: str, noise: torch.Tensor, steps: int,
+    pipe: Any,
+    clean: Any,
+    corrupted: Any,
+    name: str,
+    noise: torch.Tensor,
+    steps: int,
     guidance: float,
-) -> list[torch.Tensor]:  # fmt: skip
+) -> list[torch.Tensor]:
     """Causal tracing of one module: a clean run that stores what it returns, and a corrupted run
     in which it returns that.
     """

@@ -210,12 +210,35 @@ PARSERS = dict(commands(cli.parser()))
 
 def test_no_command_that_texts_name_is_lost():
     assert set(PARSERS) >= {
-        "book", "run", "report", "sync", "bench", "profile", "prime", "trace", "locogen", "edit",
-        "apply", "unedit", "msa", "restor", "tofu", "influence", "hard-tasks", "zoo list",
-        "zoo eval", "zoo train", "components", "renumber", "course build", "grade", "start",
+        "book",
+        "run",
+        "report",
+        "sync",
+        "bench",
+        "profile",
+        "prime",
+        "trace",
+        "locogen",
+        "edit",
+        "apply",
+        "unedit",
+        "msa",
+        "restor",
+        "tofu",
+        "influence",
+        "hard-tasks",
+        "zoo list",
+        "zoo eval",
+        "zoo train",
+        "components",
+        "renumber",
+        "course build",
+        "grade",
+        "start",
         "progress",
-        "vlm-trace", "vlm-edit",
-    }  # fmt: skip
+        "vlm-trace",
+        "vlm-edit",
+    }
 
 
 @pytest.mark.parametrize("name", PARSERS)
@@ -247,25 +270,38 @@ def test_every_option_has_words_and_shows_the_default_of_its_dataclass(name):
 def test_options_of_one_name_mean_one_thing():
     """The commands on text-to-image models share names, types and, but for where, words."""
     for name in ("batch", "clip", "dtype", "guidance", "model", "steps", "seed"):
-        found = [a for c in ("trace", "locogen", "edit", "apply", "unedit")
-                 for a in PARSERS[c]._actions if a.dest == name]  # fmt: skip
+        found = [
+            a
+            for c in ("trace", "locogen", "edit", "apply", "unedit")
+            for a in PARSERS[c]._actions
+            if a.dest == name
+        ]
         assert len(found) >= 3 and len({(a.type, a.metavar) for a in found}) == 1
         assert len({a.help.split(" ")[0] for a in found}) == 1, name
 
 
-@pytest.mark.parametrize(("line", "sentence"), [
-    ("trace --out o --attribute style", "The following arguments are required: --model"),
-    ("trace --model m --out o", "Give either --prompts with a file, or --attribute."),
-    ("trace --model m --out o --prompts p --attribute style", "Give either --prompts"),
-    ("locogen --model m --prompts p --out o --steps 0", "Argument --steps: expected a whole"),
-    ("edit --model m --prompts p --out o --guidance x", "Argument --guidance: expected a number"),
-    ("prime t.csv --out o --kind luck", "Argument --kind: invalid choice: 'luck'"),
-    ("msa --target t --forget f", "The following arguments are required: --out"),
-    ("restor --model m --data d --out o --methods magic", "Unknown method 'magic'; choose one of"),
-    ("tofu --log l --model m", "Give either --model with files of questions, or --log."),
-    ("zoo eval", "The following arguments are required: NAME"),
-    ("cook", "Argument COMMAND: invalid choice: 'cook'"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("line", "sentence"),
+    [
+        ("trace --out o --attribute style", "The following arguments are required: --model"),
+        ("trace --model m --out o", "Give either --prompts with a file, or --attribute."),
+        ("trace --model m --out o --prompts p --attribute style", "Give either --prompts"),
+        ("locogen --model m --prompts p --out o --steps 0", "Argument --steps: expected a whole"),
+        (
+            "edit --model m --prompts p --out o --guidance x",
+            "Argument --guidance: expected a number",
+        ),
+        ("prime t.csv --out o --kind luck", "Argument --kind: invalid choice: 'luck'"),
+        ("msa --target t --forget f", "The following arguments are required: --out"),
+        (
+            "restor --model m --data d --out o --methods magic",
+            "Unknown method 'magic'; choose one of",
+        ),
+        ("tofu --log l --model m", "Give either --model with files of questions, or --log."),
+        ("zoo eval", "The following arguments are required: NAME"),
+        ("cook", "Argument COMMAND: invalid choice: 'cook'"),
+    ],
+)
 def test_bad_input_is_one_sentence_and_exit_2(line, sentence, capsys):
     try:
         status = cli.main(line.split())

@@ -30,12 +30,7 @@ from kledit_lite.align.concepts import (
     zero_shot_accuracy,
 )
 from kledit_lite.align.contrast import CONTRASTS, class_patterns, class_vectors, contrast_text
-from kledit_lite.align.drift import (
-    concept_drift,
-    presence,
-    presence_drift,
-    split_half_threshold,
-)
+from kledit_lite.align.drift import concept_drift, presence, presence_drift, split_half_threshold
 from kledit_lite.align.evaluate import (
     R2,
     accuracy,
@@ -58,13 +53,7 @@ from kledit_lite.align.logic import (
     precision_at,
     retrieve,
 )
-from kledit_lite.align.pairs import (
-    best_source,
-    group_matrix,
-    measurable,
-    pair_matrix,
-    pair_table,
-)
+from kledit_lite.align.pairs import best_source, group_matrix, measurable, pair_matrix, pair_table
 from kledit_lite.align.principal import PrincipalAlignment, principal_alignment
 from kledit_lite.align.sgd import fit_aligner_sgd
 from kledit_lite.align.study import (
@@ -75,11 +64,7 @@ from kledit_lite.align.study import (
     probe,
     target_head,
 )
-from kledit_lite.align.to_text import (
-    Decoded,
-    decode_grammar,
-    decode_lm,
-)
+from kledit_lite.align.to_text import Decoded, decode_grammar, decode_lm
 from kledit_lite.align.translation import Translation, fit_with_validation, translate
 from kledit_lite.align.ways import Precisions, compare_ways, relevant
 from kledit_lite.zoo.head import LinearHead

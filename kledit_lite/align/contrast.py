@@ -57,10 +57,7 @@ CONTRASTS = ("direction", "pattern")
 
 
 def class_vectors(
-    weight: Num[Any, "K d_s"],
-    features: Num[Any, "N d_s"],
-    labels: Int[Any, " N"],
-    aligner: Any,
+    weight: Num[Any, "K d_s"], features: Num[Any, "N d_s"], labels: Int[Any, " N"], aligner: Any
 ) -> dict[str, Float[np.ndarray, "K d_t"]]:
     r"""Four vectors for each class of a head, in the target space.
 

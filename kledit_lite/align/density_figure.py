@@ -58,9 +58,10 @@ def densities(
         if name not in names:
             raise unknown("concept", name, names)
     figure, _ = new_figure(
-        1.2 + 1.1 * len(scores), title,
+        1.2 + 1.1 * len(scores),
+        title,
         "cosine with the concept, over pictures that show it (blue) and that do not (grey)",
-    )  # fmt: skip
+    )
     axes, areas = figure.subplots(len(scores), len(picked), sharex="col", squeeze=False), []
     for row, (name, table) in zip(axes, scores.items(), strict=True):
         for ax, concept in zip(row, picked, strict=True):
@@ -68,9 +69,14 @@ def densities(
             rows = here[:, c]
             for there, colour in ((False, QUIET), (True, ACCENT)):
                 sns.kdeplot(
-                    x=table[rows & (truth[:, c] == there), c], ax=ax, fill=True, alpha=0.45,
-                    color=colour, linewidth=1.4, warn_singular=False,
-                )  # fmt: skip
+                    x=table[rows & (truth[:, c] == there), c],
+                    ax=ax,
+                    fill=True,
+                    alpha=0.45,
+                    color=colour,
+                    linewidth=1.4,
+                    warn_singular=False,
+                )
             area = auroc(truth[rows, c], table[rows, c])
             areas.append(f"{name} {concept} {area:.2f}")
             ax.set(yticks=[], ylabel="", title=f"{concept}  {area:.2f}")

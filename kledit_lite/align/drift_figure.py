@@ -102,10 +102,15 @@ def ridge(
             mark = f"{'✓' if right else '✗'} {'flagged' if hot else 'steady'}"
             mark += "" if right else ", planted" if words[i] in truth else ", not planted"
         axes.text(
-            1.012, row - 0.12, minus(f"{shift[i]:+.1f} sd  ") + mark,
-            transform=axes.get_yaxis_transform(), size=8.5, va="center",
-            color=CONTRAST if hot else MUTED, weight="bold" if hot else "normal",
-        )  # fmt: skip
+            1.012,
+            row - 0.12,
+            minus(f"{shift[i]:+.1f} sd  ") + mark,
+            transform=axes.get_yaxis_transform(),
+            size=8.5,
+            va="center",
+            color=CONTRAST if hot else MUTED,
+            weight="bold" if hot else "normal",
+        )
     axes.set_yticks(range(len(words)), [words[i] for i in order], color=INK)
     for label in axes.get_yticklabels():
         label.set_fontweight("bold" if label.get_text() in flagged else "normal")
@@ -119,9 +124,13 @@ def ridge(
     if flagged:
         keys.append(Patch(color=CONTRAST, alpha=0.65, label=f"{labels[1]}, drift flagged"))
     figure.legend(
-        handles=keys, loc="outside lower center", ncols=len(keys), handlelength=1.2,
-        labelcolor=INK, columnspacing=1.6,
-    )  # fmt: skip
+        handles=keys,
+        loc="outside lower center",
+        ncols=len(keys),
+        handlelength=1.2,
+        labelcolor=INK,
+        columnspacing=1.6,
+    )
     names = [words[i] for i in order if words[i] in flagged]
     found = ""
     if truth is not None:

@@ -76,9 +76,14 @@ def contribution_bars(
     reach = max(float(np.abs(size).max()), 1e-9)
     for i, x in enumerate(size):
         axes.text(
-            x + 0.02 * reach * (1 if x >= 0 else -1), i, minus(f"{x:+.2f}"), size=8.5, color=INK,
-            va="center", ha="left" if x >= 0 else "right",
-        )  # fmt: skip
+            x + 0.02 * reach * (1 if x >= 0 else -1),
+            i,
+            minus(f"{x:+.2f}"),
+            size=8.5,
+            color=INK,
+            va="center",
+            ha="left" if x >= 0 else "right",
+        )
     axes.set_yticks(y, [b[0] for b in bars], color=INK)
     shown = {str(t) for t in truth or ()}
     for label, bar in zip(axes.get_yticklabels(), bars, strict=True):
@@ -140,14 +145,26 @@ def r2_bars(
         if many:
             shown = v[v >= low]
             axes.plot(
-                shown, i + rng.uniform(-0.24, 0.24, len(shown)), "o", ms=2.6, mew=0,
-                color=colour, alpha=0.55, zorder=2,
-            )  # fmt: skip
+                shown,
+                i + rng.uniform(-0.24, 0.24, len(shown)),
+                "o",
+                ms=2.6,
+                mew=0,
+                color=colour,
+                alpha=0.55,
+                zorder=2,
+            )
             axes.plot([mean[name]] * 2, [i - 0.31, i + 0.31], color=colour, lw=2.4, zorder=3)
         axes.text(
-            1.005, i, minus(f"{mean[name]:.2f}"), transform=axes.get_yaxis_transform(), size=9.5,
-            weight="bold", va="center_baseline", color=INK,
-        )  # fmt: skip
+            1.005,
+            i,
+            minus(f"{mean[name]:.2f}"),
+            transform=axes.get_yaxis_transform(),
+            size=9.5,
+            weight="bold",
+            va="center_baseline",
+            color=INK,
+        )
     axes.axvline(0, color=INK, lw=0.9)
     axes.set_xlim(low - 0.02 * (low < 0), 1)
     axes.set_yticks(range(len(each)), list(each), color=INK)
@@ -217,19 +234,32 @@ def auroc_bars(
     axes.plot(s, y, "o", color=ACCENT, mec="white", mew=0.8, ms=6.5, zorder=3)
     for x, yy in zip(s, y, strict=True):
         axes.text(
-            1.005, yy, f"{x:.2f}", size=8.5, va="center_baseline", color=INK,
+            1.005,
+            yy,
+            f"{x:.2f}",
+            size=8.5,
+            va="center_baseline",
+            color=INK,
             transform=axes.get_yaxis_transform(),
-        )  # fmt: skip
+        )
     axes.axvline(0.5, color=MUTED, lw=1)
-    axes.text(0.5, 1.0, " chance", size=8, color=MUTED, transform=axes.get_xaxis_transform(),
-              va="bottom", ha="left")  # fmt: skip
+    above = {"size": 8, "va": "bottom", "transform": axes.get_xaxis_transform()}
+    axes.text(0.5, 1.0, " chance", color=MUTED, ha="left", **above)
     if target is not None:
         axes.axvline(target, color=INK, lw=1, ls=(0, (4, 3)))
-        axes.text(target, 1.0, f"bound {target:g} ", size=8, color=INK, va="bottom", ha="right",
-                  transform=axes.get_xaxis_transform())  # fmt: skip
+        axes.text(target, 1.0, f"bound {target:g} ", color=INK, ha="right", **above)
     for yy, name in heads:
-        axes.text(-0.005, yy + 0.25, name, size=8.5, weight="bold", color=MUTED, ha="right",
-                  va="center", transform=axes.get_yaxis_transform())  # fmt: skip
+        axes.text(
+            -0.005,
+            yy + 0.25,
+            name,
+            size=8.5,
+            weight="bold",
+            color=MUTED,
+            ha="right",
+            va="center",
+            transform=axes.get_yaxis_transform(),
+        )
     axes.set_xlim(min(0.48, float(v.min()) - 0.03), 1.005)
     axes.set_ylim(at - 0.3, -0.9 if groups else -0.7)
     axes.set_yticks(y, labels, color=INK)

@@ -30,9 +30,10 @@ def two_spaces() -> Plate:
     from kledit_lite import world
 
     figure, _ = new_figure(
-        2.9, "One affine map between two spaces",
+        2.9,
+        "One affine map between two spaces",
         "both encoders stay frozen; only the map h is learnt, from pictures without labels",
-    )  # fmt: skip
+    )
     axes = figure.subplots()
     axes.set(xlim=(0, 10), ylim=(0, 3.9))
     axes.set_axis_off()
@@ -40,10 +41,16 @@ def two_spaces() -> Plate:
     axes.imshow(world.render(scene), extent=(0.0, 1.5, 1.55, 3.05), zorder=2)
 
     def box(y: float, words: str, model: str) -> None:
-        axes.add_patch(FancyBboxPatch(
-            (2.2, y), 2.0, 0.62, boxstyle="round,pad=0.02,rounding_size=0.08",
-            fc=encoder_look(model).colour, ec="none",
-        ))  # fmt: skip
+        axes.add_patch(
+            FancyBboxPatch(
+                (2.2, y),
+                2.0,
+                0.62,
+                boxstyle="round,pad=0.02,rounding_size=0.08",
+                fc=encoder_look(model).colour,
+                ec="none",
+            )
+        )
         axes.text(3.2, y + 0.31, words, color="white", ha="center", va="center", size=9)
 
     def strip(x: float, y: float, values: np.ndarray, words: str) -> None:
@@ -120,18 +127,26 @@ def between_words(
         axes.scatter(*place[mine].T, s=9, lw=0, color=look[name], label=name, alpha=0.8)
         if name != OTHER and mine.sum() > 5:
             sns.kdeplot(
-                x=place[mine, 0], y=place[mine, 1], ax=axes, color=look[name], levels=[0.35],
-                linewidths=1.4, warn_singular=False,
-            )  # fmt: skip
+                x=place[mine, 0],
+                y=place[mine, 1],
+                ax=axes,
+                color=look[name],
+                levels=[0.35],
+                linewidths=1.4,
+                warn_singular=False,
+            )
     axes.set(
-        xlim=(-0.55, 0.9), ylim=(-0.55, 0.9), xlabel=f"cosine with “{said[0]}”",
+        xlim=(-0.55, 0.9),
+        ylim=(-0.55, 0.9),
+        xlabel=f"cosine with “{said[0]}”",
         ylabel=f"cosine with “{said[1]}”",
-    )  # fmt: skip
+    )
     axes.set_aspect("equal")
     axes.legend(loc="upper left", bbox_to_anchor=(1, 1), markerscale=2)
     nearer = [place[kind == p].argmax(1) == k for k, p in enumerate(pair)]
     words = [
         f"{n.mean():.0%} of the {p} pictures are nearer to “{s}”"
-        for n, p, s in zip(nearer, pair, said, strict=True) if len(n)
-    ]  # fmt: skip
+        for n, p, s in zip(nearer, pair, said, strict=True)
+        if len(n)
+    ]
     return describe(figure, f"{title}: {', '.join(words) or 'no picture shows either'}.")

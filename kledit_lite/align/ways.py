@@ -82,9 +82,15 @@ def compare_ways(
     right = relevant(query, has, concepts)
     plain = composite_ranking(features, sentence, encode_text, templates)
     guarded = guarded_ranking(
-        features, sentence, encode_text, similarities, concepts, query.exclude,
-        k_exclude=k_exclude, templates=templates,
-    )  # fmt: skip
+        features,
+        sentence,
+        encode_text,
+        similarities,
+        concepts,
+        query.exclude,
+        k_exclude=k_exclude,
+        templates=templates,
+    )
     ways = (found.indices, plain, guarded)
     return Precisions(found.matches, *(precision_at(o, right, found.matches) for o in ways))
 

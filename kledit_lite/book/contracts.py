@@ -179,9 +179,7 @@ def _contract(section: Mapping[str, Any], path: Path) -> Contract:
 
 
 def _expected_short(
-    section: Mapping[str, Any],
-    bounds: Mapping[str, Any],
-    path: Path,
+    section: Mapping[str, Any], bounds: Mapping[str, Any], path: Path
 ) -> dict[str, str]:
     marked = section.get("expected_short") or {}
     if not isinstance(marked, dict):

@@ -176,9 +176,11 @@ def _neuron_editing(p: Any, size: Any) -> dict[str, float]:
 
 
 PAINTED: Mapping[str, Callable[[Any, Any], dict[str, float]]] = {
-    "causal-tracing": _causal_tracing, "locogen": _locogen,
-    "closed-form-editing": _closed_form_editing, "neuron-editing": _neuron_editing,
-}  # fmt: skip
+    "causal-tracing": _causal_tracing,
+    "locogen": _locogen,
+    "closed-form-editing": _closed_form_editing,
+    "neuron-editing": _neuron_editing,
+}
 """Chapter -> pictures that its cells paint, from a scenario and the chapter's sizes."""
 
 
@@ -224,8 +226,9 @@ def _model_state_arithmetic(size: Any) -> dict[str, int]:
 
 
 WROTE: Mapping[str, Callable[[Any], dict[str, int]]] = {
-    "restor": _restor, "model-state-arithmetic": _model_state_arithmetic,
-}  # fmt: skip
+    "restor": _restor,
+    "model-state-arithmetic": _model_state_arithmetic,
+}
 """Chapter -> tokens at most, from its sizes."""
 SEEN_TOKENS = 128
 """Tokens of a picture with its question, of a small model that sees."""

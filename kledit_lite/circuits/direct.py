@@ -180,10 +180,13 @@ def patching(
         examples.append(example + start)
         tokens.append(rows.ids[example, position + 1])
     whole = Stream(
-        torch.cat([s.values for s in found], 1), found[0].names,
-        torch.cat([s.total for s in found]), torch.cat([s.logits for s in found]),
-        max(s.error for s in found), found[0].decoder,
-    )  # fmt: skip
+        torch.cat([s.values for s in found], 1),
+        found[0].names,
+        torch.cat([s.total for s in found]),
+        torch.cat([s.logits for s in found]),
+        max(s.error for s in found),
+        found[0].decoder,
+    )
     return Patching(whole, torch.cat(changes, 1), torch.cat(examples), torch.cat(tokens))
 
 

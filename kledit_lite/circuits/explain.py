@@ -43,9 +43,10 @@ def explain(options: AttributeOptions) -> Results:
         write_atomically(options.html, page(found, options.question).encode())
     ranked = [found.scores[i] for i in found.order]
     figures = {
-        "sentences": len(ranked), "highest": ranked[0],
+        "sentences": len(ranked),
+        "highest": ranked[0],
         "margin": ranked[0] - (ranked[1] if len(ranked) > 1 else 0.0),
-    }  # fmt: skip
+    }
     if not options.head:
         figures |= {"head_right": head.accuracy, "head_entropy": head.entropy}
     rows = [
@@ -53,10 +54,17 @@ def explain(options: AttributeOptions) -> Results:
         for i in found.order
     ]
     return Results(
-        "attribute", figures, {}, context(seed=options.seed, seconds=time.perf_counter() - start),
-        {"answer": found.answer, "head": f"{head.layer}.{head.head}", "sentences": rows,
-         "model": scenario.source},
-    )  # fmt: skip
+        "attribute",
+        figures,
+        {},
+        context(seed=options.seed, seconds=time.perf_counter() - start),
+        {
+            "answer": found.answer,
+            "head": f"{head.layer}.{head.head}",
+            "sentences": rows,
+            "model": scenario.source,
+        },
+    )
 
 
 def _open(name: str | None) -> Reading:

@@ -85,17 +85,16 @@ def feeding(
     for sender, parts in groups(names).items():
         first, after_attention = int(sender.split(".")[0]), sender.endswith("attention")
         reached = {
-            row: int(k[0]) for row, k in zip(receivers, kinds, strict=True)
+            row: int(k[0])
+            for row, k in zip(receivers, kinds, strict=True)
             if int(k[0]) > first or (k[1] == "mlp" and int(k[0]) == first and after_attention)
-        }  # fmt: skip
+        }
         if not reached:
             continue
         change, layers = patching.change[list(parts)].sum(0), set(reached.values())
         with ExitStack() as stack:
             # receivers see the change, and nobody sees what they make of it
-            stack.enter_context(
-                edit(model, {every[i]: add(change) for i in layers}, at="input")
-            )  # fmt: skip
+            stack.enter_context(edit(model, {every[i]: add(change) for i in layers}, at="input"))
             seen = stack.enter_context(
                 read(model, [outs[i] for i in layers], at="input", take=lambda z: z[at])
             )

@@ -90,8 +90,11 @@ def lay_out(
     spans, at = [], prompt.index(sentences[0]) if sentences else 0
     for sentence in sentences:
         at = prompt.index(sentence, at)
-        inside = [i for i, (a, b) in enumerate(found["offset_mapping"])
-                  if a < at + len(sentence) and b > at]  # fmt: skip
+        inside = [
+            i
+            for i, (a, b) in enumerate(found["offset_mapping"])
+            if a < at + len(sentence) and b > at
+        ]
         spans.append((inside[0] + len(start), inside[-1] + 1 + len(start)))
         at += len(sentence)
     return replace(blank, ids=(*start, *found["input_ids"]), spans=tuple(spans))
@@ -178,9 +181,12 @@ def generate(model: Any, tokenizer: Any, laid: Sequence[Laid], tokens: int = 10)
     rows = rows.to(model.device)
     with torch.inference_mode():
         out = model.generate(
-            input_ids=rows.ids, attention_mask=rows.mask, max_new_tokens=tokens, do_sample=False,
+            input_ids=rows.ids,
+            attention_mask=rows.mask,
+            max_new_tokens=tokens,
+            do_sample=False,
             pad_token_id=pad_id(tokenizer),
-        )  # fmt: skip
+        )
     return first_lines(tokenizer, out[:, rows.ids.shape[1] :])
 
 

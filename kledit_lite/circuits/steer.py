@@ -138,8 +138,12 @@ def decode_against_memory(
             rows = padded(tokenizer, prompts)[0].to(model.device)
             place = (rows.mask.cumsum(1) - 1).clamp(min=0)
             with torch.inference_mode():
-                out = model(input_ids=rows.ids, attention_mask=rows.mask, position_ids=place,
-                            use_cache=False).logits[:, -1]  # fmt: skip
+                out = model(
+                    input_ids=rows.ids,
+                    attention_mask=rows.mask,
+                    position_ids=place,
+                    use_cache=False,
+                ).logits[:, -1]
             logs.append(out.float().log_softmax(-1))
         best = ((1 + alpha) * logs[0] - alpha * logs[1]).argmax(-1).tolist()
         said = [[*s, token] for s, token in zip(said, best, strict=True)]

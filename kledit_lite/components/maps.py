@@ -37,6 +37,6 @@ def map_precision(
         raise KleditError(f"{len(grids)} maps need as many masks; got {len(masks)}.")
     small, side = torch.from_numpy(np.asarray(grids))[:, None], masks.shape[1]
     big = torch.nn.functional.interpolate(small, size=side, mode="bilinear")[:, 0].numpy()
-    return np.array([
-        average_precision_score(m.ravel(), v.ravel()) for m, v in zip(masks, big, strict=True)
-    ])  # fmt: skip
+    return np.array(
+        [average_precision_score(m.ravel(), v.ravel()) for m, v in zip(masks, big, strict=True)]
+    )

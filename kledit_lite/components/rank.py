@@ -106,9 +106,12 @@ def rank_parts(options: ComponentsOptions) -> Results:
         where["maps"] = write_atomically(options.out / "maps.png", sheet)
     seconds = time.perf_counter() - start
     return Results(
-        "components", figures, {"sum_error": {"max": 1e-5}},
-        context(seed=options.seed, seconds=seconds), where,
-    )  # fmt: skip
+        "components",
+        figures,
+        {"sum_error": {"max": 1e-5}},
+        context(seed=options.seed, seconds=seconds),
+        where,
+    )
 
 
 def _open(options: ComponentsOptions) -> tuple[Any, Any, Any]:
@@ -133,9 +136,13 @@ def _figure(table: pd.DataFrame) -> Any:
     from kledit_lite.viz import heatmap
 
     return heatmap(
-        table, "What each part follows", row_label="part", column_label="property",
-        fmt="{:.2f}", limits=(-1, 1),
-    )  # fmt: skip
+        table,
+        "What each part follows",
+        row_label="part",
+        column_label="property",
+        fmt="{:.2f}",
+        limits=(-1, 1),
+    )
 
 
 def _sheet(

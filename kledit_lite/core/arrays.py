@@ -70,12 +70,7 @@ def check_finite(name: str, x: np.ndarray) -> None:
 
 
 def as_features(
-    name: str,
-    array: object,
-    *,
-    dim: int | None = None,
-    min_rows: int = 1,
-    finite: bool = True,
+    name: str, array: object, *, dim: int | None = None, min_rows: int = 1, finite: bool = True
 ) -> np.ndarray:
     """``array`` as a float matrix (N, d), checked; float32 and float64 are not copied.
 

@@ -193,9 +193,8 @@ def _public(config: Mapping[str, Any], keep: str = "") -> dict[str, Any]:
     """Without private entries and without where and by which version it was saved."""
     gone = {"_is_hf_initialized", "_name_or_path", "transformers_version", "dtype", "torch_dtype"}
     return {
-        k: v for k, v in config.items()
-        if k not in gone and (keep or not str(k).startswith("_"))
-    }  # fmt: skip
+        k: v for k, v in config.items() if k not in gone and (keep or not str(k).startswith("_"))
+    }
 
 
 def _tokenizer(tokenizer: Any) -> tuple[Any, ...]:

@@ -31,10 +31,7 @@ LIBRARIES = (
 
 
 def context(
-    profile: str | None = None,
-    seed: int | None = None,
-    seconds: float | None = None,
-    **more: Any,
+    profile: str | None = None, seed: int | None = None, seconds: float | None = None, **more: Any
 ) -> dict[str, Any]:
     """Where and how a figure was measured: versions, device, profile, seed, seconds.
 

@@ -37,8 +37,12 @@ class Slot:
     ids: tuple[str, ...]
     size_mb: float = 0.0
     chapters: tuple[str, ...] = (
-        "painted-world", "alignment", "text-to-concept", "concept-bottleneck", "hard-tasks",
-    )  # fmt: skip
+        "painted-world",
+        "alignment",
+        "text-to-concept",
+        "concept-bottleneck",
+        "hard-tasks",
+    )
     optional: bool = False
 
     @property

@@ -8,15 +8,7 @@ mistakes, which one it is; `hint` gives one hint after another, and `progress` s
 
 from __future__ import annotations
 
-from kledit_lite.course.checks import (
-    Exercise,
-    Verdict,
-    check,
-    exercises,
-    get,
-    grade,
-    hint,
-)
+from kledit_lite.course.checks import Exercise, Verdict, check, exercises, get, grade, hint
 from kledit_lite.course.progress import progress
 
 __all__ = ["Exercise", "Verdict", "check", "exercises", "get", "grade", "hint", "progress"]

@@ -173,16 +173,21 @@ def as_csv(marked: Sequence[Marked], known: Sequence[Assignment]) -> str:
     for m in marked:
         points = {p.id: p.points for p in m.assignment.parts} if m.assignment else {}
         wrong = [f"{id}: {m.said[id]}" for id in points if not m.right[id]]
-        writer.writerow(map(_safe, [
-            m.name,
-            m.assignment.slug if m.assignment else "",
-            m.points,
-            m.assignment.points if m.assignment else "",
-            *(points[id] * m.right[id] if id in points else "" for id in parts),
-            *("" for _ in written),
-            m.problem,
-            "; ".join(wrong),
-        ]))  # fmt: skip
+        writer.writerow(
+            map(
+                _safe,
+                [
+                    m.name,
+                    m.assignment.slug if m.assignment else "",
+                    m.points,
+                    m.assignment.points if m.assignment else "",
+                    *(points[id] * m.right[id] if id in points else "" for id in parts),
+                    *("" for _ in written),
+                    m.problem,
+                    "; ".join(wrong),
+                ],
+            )
+        )
     return out.getvalue()
 
 

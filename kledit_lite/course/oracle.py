@@ -89,10 +89,15 @@ def word_numbers(said: Any, n: int, words: int, each: str) -> np.ndarray:
     a = np.asarray(said if said is not None else [], object)
     if a.size and isinstance(a.flat[0], str):
         raise Wrong("those are words; return their numbers in the list that you are given")
-    numbers = array_of(said, (n,), f"one number of a word for each {each}", {
-        (n, words): "those are scores of all words; take the best of each row",
-        (words,): "that is one number a word",
-    })  # fmt: skip
+    numbers = array_of(
+        said,
+        (n,),
+        f"one number of a word for each {each}",
+        {
+            (n, words): "those are scores of all words; take the best of each row",
+            (words,): "that is one number a word",
+        },
+    )
     if (numbers != numbers.round()).any() or numbers.min() < 0 or numbers.max() >= words:
         raise Wrong(f"return whole numbers from 0 to {words - 1}, one per {each}")
     return numbers.astype(int)

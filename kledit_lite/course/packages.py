@@ -138,8 +138,19 @@ def _otter(assignment: Assignment, place: Path, seed: int) -> None:
     for part in assignment.parts:
         test = OTTER_TEST.format(**_names(part, seed))
         write_atomically(tests / f"{part.id}.py", test)
-    command = [sys.executable, "-m", "otter", "generate", "-t", "tests", "-o", "autograder.zip",
-               "--no-config", "--no-requirements", "--no-environment"]  # fmt: skip
+    command = [
+        sys.executable,
+        "-m",
+        "otter",
+        "generate",
+        "-t",
+        "tests",
+        "-o",
+        "autograder.zip",
+        "--no-config",
+        "--no-requirements",
+        "--no-environment",
+    ]
     done = subprocess.run(command, cwd=place, capture_output=True, text=True, check=False)
     if done.returncode:
         raise KleditError(f"otter generate failed: {done.stderr.strip()[-400:]}.")

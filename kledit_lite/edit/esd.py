@@ -129,29 +129,41 @@ def esd_x(
         delta = (trained[n].double() - original[n].double()).float().cpu()
         changes[f"unet.{n}"] = Change(delta)
         size = float(original[n].float().norm()) or 1.0
-        rows.append({
-            "name": f"unet.{n}", "matrix": short(f"unet.{n}"), "norm": float(delta.norm()),
-            "relative_norm": float(delta.norm()) / size,
-        })  # fmt: skip
+        rows.append(
+            {
+                "name": f"unet.{n}",
+                "matrix": short(f"unet.{n}"),
+                "norm": float(delta.norm()),
+                "relative_norm": float(delta.norm()) / size,
+            }
+        )
     settings = {"concept": concept, "target": target, **asdict(recipe)}
     return Edit("esd-x", changes, shapes, settings, rows)
 
 
 def _loss(
-    pipe: Any, said: Text, wanted: Text, nothing: Text, original: dict[str, torch.Tensor],
-    recipe: EsdRecipe, rng: torch.Generator,
-) -> torch.Tensor:  # fmt: skip
+    pipe: Any,
+    said: Text,
+    wanted: Text,
+    nothing: Text,
+    original: dict[str, torch.Tensor],
+    recipe: EsdRecipe,
+    rng: torch.Generator,
+) -> torch.Tensor:
     n = recipe.batch
     until = int(torch.randint(recipe.sampling_steps, (), generator=rng))
     seeds = torch.randint(2**62, (n,), generator=rng).tolist()
-    z, t = _partly_sampled(pipe, said[[0] * n], nothing[[0] * n], latents_for(pipe, seeds),
-                           recipe, until)  # fmt: skip
+    z, t = _partly_sampled(
+        pipe, said[[0] * n], nothing[[0] * n], latents_for(pipe, seeds), recipe, until
+    )
     rows = Text.cat([wanted[[0] * n], said[[0] * n], nothing[[0] * n]])
     with torch.no_grad():  # the frozen original: the same modules with the weights they had
         out = torch.func.functional_call(
-            pipe.unet, original, (torch.cat([z, z, z]), t),
+            pipe.unet,
+            original,
+            (torch.cat([z, z, z]), t),
             {"encoder_hidden_states": rows.hidden, **added_conditions(pipe, rows, z.shape[-1])},
-        ).sample  # fmt: skip
+        ).sample
         e_target, e_concept, e_nothing = out.chunk(3)
         goal = negative_target(e_target, e_concept, e_nothing, recipe.eta)
     text = said[[0] * n]

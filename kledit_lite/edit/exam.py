@@ -47,12 +47,7 @@ class Exam:
 
     @classmethod
     def of(
-        cls,
-        pipe: Any,
-        judge: Any,
-        prompts: Sequence[str],
-        seeds: Sequence[int],
-        how: Sampling,
+        cls, pipe: Any, judge: Any, prompts: Sequence[str], seeds: Sequence[int], how: Sampling
     ) -> Exam:
         """Paint the prompts and read the pictures.
 
@@ -128,9 +123,7 @@ class Exam:
         return after[factor][self.before[factor] == source] != source
 
     def unchanged(
-        self,
-        after: Readings,
-        factors: Sequence[str] = ("style", "object", "place"),
+        self, after: Readings, factors: Sequence[str] = ("style", "object", "place")
     ) -> Share:
         """In how many pictures every one of the factors is read as before the edit."""
         same = np.logical_and.reduce([after[f] == self.before[f] for f in factors])

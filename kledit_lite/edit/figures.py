@@ -80,8 +80,9 @@ def trade_off(
         for n, gone, kept in points:
             told.append(f"{n} neurons remove {gone:.0%} and keep {kept:.0%}")
             if np.isfinite(gone + kept):
-                axes.annotate(str(n), (gone, kept), xytext=(4, 4), textcoords="offset points",
-                              fontsize=8)  # fmt: skip
+                axes.annotate(
+                    str(n), (gone, kept), xytext=(4, 4), textcoords="offset points", fontsize=8
+                )
         said.append(f"{way}: {', '.join(told)}")
     axes.set(xlim=(0, 1.05), ylim=(0, 1.05), xlabel="removed", ylabel="other painters kept")
     axes.grid(True)

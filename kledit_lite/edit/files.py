@@ -58,10 +58,18 @@ def run_edit(options: EditOptions) -> Results:
     _say(f"solving {options.method} for {len(concepts)} concepts")
     start = time.perf_counter()
     edit = solve(
-        pipe, concepts, options.method, preset=options.preset, layers=options.layers,
-        tokens=options.tokens, strength=options.strength, keep=keep,
-        keep_tokens=options.keep_tokens, keep_weight=options.keep_weight, encoder=options.encoder,
-    )  # fmt: skip
+        pipe,
+        concepts,
+        options.method,
+        preset=options.preset,
+        layers=options.layers,
+        tokens=options.tokens,
+        strength=options.strength,
+        keep=keep,
+        keep_tokens=options.keep_tokens,
+        keep_weight=options.keep_weight,
+        encoder=options.encoder,
+    )
     seconds = time.perf_counter() - start
     _say(str(edit))
     shifts = collateral(pipe, edit, keep) if keep else []
@@ -79,16 +87,19 @@ def run_edit(options: EditOptions) -> Results:
         verdict = judge.mark(before[:n], after[:n], goal, prompts, goals)
         edit.save(folder / "edit.safetensors")
         matrix_table(edit, shifts).to_csv(folder / "table.csv", index=False)
-        pictures(folder, shown, {"before": before, "after": after}, f"{edit.method} of "
-                  f"{options.model}")  # fmt: skip
+        pictures(
+            folder, shown, {"before": before, "after": after}, f"{edit.method} of {options.model}"
+        )
         if options.write_model:
             pipe.save_pretrained(folder / "model")
             save_undo(handle, folder / "undo.safetensors")
     figures = {
-        **verdict, **summary(edit, shifts), "seconds": seconds,
+        **verdict,
+        **summary(edit, shifts),
+        "seconds": seconds,
         "pixels_moved": _moved(before, after),
         "file_kb": (options.out / "edit.safetensors").stat().st_size / 1e3,
-    }  # fmt: skip
+    }
     said = {"paired": list(edit.paired), "judged_by": judge.name}
     return _results("edit", figures, options, begin, judge.targets, said)
 

@@ -188,10 +188,10 @@ class Edit:
                 key = shared.setdefault(id(change.right), f"right/{len(shared)}")
                 tensors[key] = change.right.detach().cpu().contiguous()
                 uses[name] = key
-        meta = {
-            "method": self.method, "shapes": {k: list(v) for k, v in self.shapes.items()},
-            "settings": dict(self.settings), "rows": [dict(r) for r in self.rows], "right": uses,
-        }  # fmt: skip
+        shapes = {k: list(v) for k, v in self.shapes.items()}
+        rows = [dict(r) for r in self.rows]
+        meta = {"method": self.method, "shapes": shapes, "settings": dict(self.settings)}
+        meta |= {"rows": rows, "right": uses}
         blob = save(tensors, metadata={"format": FORMAT, "edit": json.dumps(meta)})
         return write_atomically(Path(path), blob)
 

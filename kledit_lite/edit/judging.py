@@ -91,9 +91,13 @@ class ByJudge:
         """
         keep = [f for f in ("style", "object", "place") if f != self.factor]
         found = verdict(
-            self.judge.read(before), self.judge.read(after), self.factor, self.source,
-            self.target, keep,
-        )  # fmt: skip
+            self.judge.read(before),
+            self.judge.read(after),
+            self.factor,
+            self.source,
+            self.target,
+            keep,
+        )
         return _figures({"removed": found.removed, "arrived": found.arrived, "kept": found.kept})
 
 

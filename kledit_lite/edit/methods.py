@@ -21,13 +21,7 @@ import torch
 from jaxtyping import Float
 
 from kledit_lite.core.errors import KleditError, unknown
-from kledit_lite.edit.concepts import (
-    Concept,
-    Tokens,
-    as_concepts,
-    paired_words,
-    token_pairs,
-)
+from kledit_lite.edit.concepts import Concept, Tokens, as_concepts, paired_words, token_pairs
 from kledit_lite.edit.handle import Change, Edit, Stack
 from kledit_lite.edit.presets import METHODS, PRESETS, Method
 from kledit_lite.edit.ridge import Form, check_strength, compress, gain
@@ -280,9 +274,12 @@ def inputs_of(pipe: Any, name: str, prompts: Sequence[str]) -> Float[torch.Tenso
     for prompt in prompts:
         token_ids(tokenizer, prompt)
     ids = tokenizer(
-        list(prompts), padding="max_length", max_length=tokenizer.model_max_length,
-        truncation=True, return_tensors="pt",
-    ).input_ids  # fmt: skip
+        list(prompts),
+        padding="max_length",
+        max_length=tokenizer.model_max_length,
+        truncation=True,
+        return_tensors="pt",
+    ).input_ids
     weight = check_editable(pipe, [name])[name]
     module = next(m for m in encoder.modules() if getattr(m, "weight", None) is weight)
     with (

@@ -201,9 +201,14 @@ def multedit(
     change = Change((mix @ residual).T.float().cpu(), basis.float().cpu())
     row = {"name": name, "norm": float(change.delta().norm()), "facts": len(facts)}
     settings = {
-        "layer": layer, "where": where, "facts": len(facts), "keep": len(keep),
-        "keep_weight": keep_weight, "strength": strength, "steps": steps,
-    }  # fmt: skip
+        "layer": layer,
+        "where": where,
+        "facts": len(facts),
+        "keep": len(keep),
+        "keep_weight": keep_weight,
+        "strength": strength,
+        "steps": steps,
+    }
     return Edit("multedit", {name: change}, fingerprint(model), settings, [row])
 
 
@@ -237,10 +242,12 @@ def finetuned(
     shapes = sorted({(len(f.reading), len(f.answer)) for f in facts})
     groups = [[f for f in facts if (len(f.reading), len(f.answer)) == s] for s in shapes]
     batches = [
-        (torch.stack([extended(model, f.reading, f.answer) for f in g]).detach(),
-         torch.stack([f.answer for f in g]))
+        (
+            torch.stack([extended(model, f.reading, f.answer) for f in g]).detach(),
+            torch.stack([f.answer for f in g]),
+        )
         for g in groups
-    ]  # fmt: skip
+    ]
     try:
         weight.requires_grad_(True)
         optimiser = torch.optim.Adam([weight], lr)
@@ -250,9 +257,10 @@ def finetuned(
                 k = answers.shape[1]
                 logits = model(inputs_embeds=embeds, logits_to_keep=k, use_cache=False).logits
                 total = total + F.cross_entropy(
-                    logits.float().flatten(0, 1), answers.flatten().to(logits.device),
+                    logits.float().flatten(0, 1),
+                    answers.flatten().to(logits.device),
                     reduction="sum",
-                )  # fmt: skip
+                )
             (weight.grad,) = torch.autograd.grad(total / len(facts), [weight])
             optimiser.step()
             if bound is not None:

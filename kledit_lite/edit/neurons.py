@@ -111,11 +111,15 @@ class NeuronScores:
         rows = []
         for name, chosen in self.top(k, across=True).items():
             for i in chosen.tolist():
-                rows.append({
-                    "matrix": short(name), "neuron": i, "z": float(self.z[name][i]),
-                    "mean_with": float(self.mean_with[name][i]),
-                    "mean_without": float(self.mean_without[name][i]),
-                })  # fmt: skip
+                rows.append(
+                    {
+                        "matrix": short(name),
+                        "neuron": i,
+                        "z": float(self.z[name][i]),
+                        "mean_with": float(self.mean_with[name][i]),
+                        "mean_without": float(self.mean_without[name][i]),
+                    }
+                )
         return sorted(rows, key=lambda row: -row["z"])
 
 

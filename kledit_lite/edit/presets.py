@@ -65,5 +65,5 @@ REPAIRED = {
         m, tokens="aligned" if m is TIME else "to-padding", keep_tokens="all", needs_keep=True
     )
     for name, m in METHODS.items()
-}  # fmt: skip
+}
 PRESETS: dict[str, dict[str, Method]] = {"published": METHODS, "repaired": REPAIRED}

@@ -51,24 +51,33 @@ def edit_file(options: VlmEditOptions) -> Results:
     keep = [x for x, (kind, _) in zip(readings, kinds, strict=True) if kind == "keep"]
     where = cast(Where, options.where.replace("-", " "))
     made = multedit(
-        seer.model, facts, options.layer, where, keep=keep, keep_weight=options.keep_weight,
-        strength=options.strength, steps=options.steps,
-    )  # fmt: skip
+        seer.model,
+        facts,
+        options.layer,
+        where,
+        keep=keep,
+        keep_weight=options.keep_weight,
+        strength=options.strength,
+        steps=options.steps,
+    )
     answers = [wanted.get(id(r), x.answer) for x, (_, r) in zip(readings, kinds, strict=True)]
     before = answered(seer.model, readings, answers)
     with made.apply(seer.model):
         after = answered(seer.model, readings, answers)
     said = [before.first.argmax(1), after.first.argmax(1)]
-    table = pd.DataFrame({
-        "kind": [k for k, _ in kinds],
-        "image": [str(r.image) for _, r in kinds],
-        "question": [a.text for a in asked if a is not None],
-        "answer": [r.new_answer or r.asked.answer for _, r in kinds],
-        "p_before": before.p.numpy(), "p_after": after.p.numpy(),
-        "said_before": [seer.say(int(t)) for t in said[0]],
-        "said_after": [seer.say(int(t)) for t in said[1]],
-        "same": (said[0] == said[1]).numpy(),
-    })  # fmt: skip
+    table = pd.DataFrame(
+        {
+            "kind": [k for k, _ in kinds],
+            "image": [str(r.image) for _, r in kinds],
+            "question": [a.text for a in asked if a is not None],
+            "answer": [r.new_answer or r.asked.answer for _, r in kinds],
+            "p_before": before.p.numpy(),
+            "p_after": after.p.numpy(),
+            "said_before": [seer.say(int(t)) for t in said[0]],
+            "said_after": [seer.say(int(t)) for t in said[1]],
+            "same": (said[0] == said[1]).numpy(),
+        }
+    )
     made.save(options.out / "edit.safetensors")
     write_atomically(options.out / "answers.csv", table.to_csv(index=False))
     figures = {"facts": len(facts), "kept": len(keep), "edit_norm": made.norm}
@@ -80,6 +89,9 @@ def edit_file(options: VlmEditOptions) -> Results:
             figures[f"{kind}_same"] = float(rows_of["same"].mean())
     seconds = time.perf_counter() - start
     return Results(
-        "vlm-edit", figures, {}, context(seed=0, seconds=seconds, model=options.model),
+        "vlm-edit",
+        figures,
+        {},
+        context(seed=0, seconds=seconds, model=options.model),
         {"edit": str(options.out / "edit.safetensors")},
-    )  # fmt: skip
+    )

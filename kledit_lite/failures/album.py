@@ -113,9 +113,11 @@ def make_album(name: str, n: int | None = None, processes: int = 1, folder: Path
     n = SIZES[name] if n is None else n
     scenes = sample_scenes(n, SEEDS[name], "all")
     about = {
-        "n": n, "seed": SEEDS[name], "scenes": scenes_digest(scenes),
+        "n": n,
+        "seed": SEEDS[name],
+        "scenes": scenes_digest(scenes),
         "weights": {model: read_card(model).sha256 for model in MODELS},
-    }  # fmt: skip
+    }
     buffer = io.BytesIO()
     arrays: dict[str, Any] = dict(guesses_of(scenes, processes))
     np.savez_compressed(buffer, about=np.array(json.dumps(about, sort_keys=True)), **arrays)

@@ -48,9 +48,12 @@ class Data:
 
 
 def single_tags(
-    table: TagTable, unseen: TagTable, s: float = 30, a: float = 0.30,
+    table: TagTable,
+    unseen: TagTable,
+    s: float = 30,
+    a: float = 0.30,
     phrase: Callable[[str, Sequence[str]], str] | None = None,
-) -> list[Group]:  # fmt: skip
+) -> list[Group]:
     """One word at a time, as Bias-to-Text does (Kim et al., 2023): the search with l = 1.
 
     Args:

@@ -23,8 +23,16 @@ BINS = 4
 """Ranges that a column of numbers is cut into."""
 LIST = "|"
 """Between the words of a list, as taggers such as RAM write it, ``grass | tree``."""
-WORDS = {"true": True, "false": False, "yes": True, "no": False, "1": True, "0": False,
-         "1.0": True, "0.0": False}  # fmt: skip
+WORDS = {
+    "true": True,
+    "false": False,
+    "yes": True,
+    "no": False,
+    "1": True,
+    "0": False,
+    "1.0": True,
+    "0.0": False,
+}
 MARKS = {"true", "yes", "1", "1.0", "x"}
 """Words that mark a row where the others are left empty."""
 PREDICTIONS = {
@@ -98,9 +106,13 @@ def from_frame(
             + " ".join(made.notes)
         )
     return TagTable(
-        classes, np.argsort(order)[truth.codes], verdict, tuple(made.names),
-        np.stack(made.columns, axis=1), tuple(made.notes),
-    )  # fmt: skip
+        classes,
+        np.argsort(order)[truth.codes],
+        verdict,
+        tuple(made.names),
+        np.stack(made.columns, axis=1),
+        tuple(made.notes),
+    )
 
 
 @dataclass(frozen=True, eq=False)

@@ -65,9 +65,11 @@ def explain(modes: Modes, table: TagTable) -> pd.DataFrame:
             left = rows[~covered[rows]]
             right = int(table.correct[left].sum())
             accuracy = Fraction(right, len(left)) if len(left) else None
-            stands = len(left) >= support and accuracy is not None and (
-                sign * (accuracy - whole) >= exact(criteria.a)
-            )  # fmt: skip
+            stands = (
+                len(left) >= support
+                and accuracy is not None
+                and (sign * (accuracy - whole) >= exact(criteria.a))
+            )
             by: tuple[str, ...] = ()
             if stands:
                 kept.append((frame.at[i, "tags"], rows))

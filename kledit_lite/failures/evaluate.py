@@ -39,9 +39,11 @@ class Group:
 
 
 def prime_groups(
-    modes: pd.DataFrame, table: TagTable, unseen: TagTable,
+    modes: pd.DataFrame,
+    table: TagTable,
+    unseen: TagTable,
     phrase: Callable[[str, Sequence[str]], str] | None = None,
-) -> list[Group]:  # fmt: skip
+) -> list[Group]:
     """The modes of a search as groups; described by class and tags as a bag of words by default.
 
     Args:
@@ -52,10 +54,15 @@ def prime_groups(
     """
     say = phrase or bag_of_words
     return [
-        Group(m["class"], say(m["class"], m["tags"]), table.rows(m["class"], m["tags"]),
-              unseen.rows(m["class"], m["tags"]), tuple(m["tags"]))
+        Group(
+            m["class"],
+            say(m["class"], m["tags"]),
+            table.rows(m["class"], m["tags"]),
+            unseen.rows(m["class"], m["tags"]),
+            tuple(m["tags"]),
+        )
         for m in modes.to_dict("records")
-    ]  # fmt: skip
+    ]
 
 
 def bag_of_words(label: str, tags: Sequence[str]) -> str:
@@ -113,11 +120,16 @@ def generalisation(
     rows = []
     for g in groups:
         judged = len(g.unseen) >= at_least
-        rows.append({
-            "class": g.label, "text": g.text, "images": len(g.rows),
-            "drop": drop_of(table, g.label, g.rows), "unseen_images": len(g.unseen),
-            "unseen_drop": drop_of(unseen, g.label, g.unseen) if judged else float("nan"),
-        })  # fmt: skip
+        rows.append(
+            {
+                "class": g.label,
+                "text": g.text,
+                "images": len(g.rows),
+                "drop": drop_of(table, g.label, g.rows),
+                "unseen_images": len(g.unseen),
+                "unseen_drop": drop_of(unseen, g.label, g.unseen) if judged else float("nan"),
+            }
+        )
     columns = ["class", "text", "images", "drop", "unseen_images", "unseen_drop"]
     return pd.DataFrame(rows, columns=columns)
 

@@ -123,9 +123,16 @@ class FailureSearch(TransformerMixin, ClassifierMixin, BaseEstimator):
             tuple(map(str, groups)), members, right, tuple(names), rest > self.threshold
         )
         self.modes_ = find_modes(
-            table, self.l, self.s, self.a, self.b, self.kind,
-            level=self.level, cores=self.cores, max_seconds=self.max_seconds,
-        )  # fmt: skip
+            table,
+            self.l,
+            self.s,
+            self.a,
+            self.b,
+            self.kind,
+            level=self.level,
+            cores=self.cores,
+            max_seconds=self.max_seconds,
+        )
         keep = np.ones(len(self.modes_), bool)
         if self.certain is not None:
             keep = self.modes_.is_certain(self.certain)

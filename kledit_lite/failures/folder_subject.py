@@ -54,9 +54,7 @@ class _FolderSubject(Subject):
 
     def sentence(self, label: str, tags: Sequence[str]) -> str:
         own = {self.groups[t]: t for t in tags}
-        place, style = (
-            FACTORS[f][own[f]] if f in own else "{}" for f in ("place", "style")
-        )  # fmt: skip
+        place, style = (FACTORS[f][own[f]] if f in own else "{}" for f in ("place", "style"))
         return style.format(place.format(article(label)))
 
     def paint(self, label: str, tags: Sequence[str], n: int) -> Any:
@@ -127,16 +125,27 @@ def folder_subject(scenario: Seeing) -> Subject:
     seen, unseen, reserve = (table(p, heads[0]) for p in ("seen", "unseen", "reserve"))
     return _FolderSubject(
         (f"flawed head of {name}", f"sound head of {name}"),
-        seen, table("seen", heads[1]), unseen, seen, unseen,
+        seen,
+        table("seen", heads[1]),
+        unseen,
+        seen,
+        unseen,
         {p: pictures.images[parts[p]] for p in ("seen", "unseen", "split")},
         _probabilities(heads[0], z[parts["seen"]], len(pictures.names)).argmax(axis=1),
-        has[parts["split"]], planted, groups,
+        has[parts["split"]],
+        planted,
+        groups,
         {t: [FACTORS[f][t].format(article(c)) for c in pictures.names] for t, f in groups.items()},
         Limits(count["support"], count["drop"] / 100, count["certain"] / 100, count["small"]),
-        profiles.resolve("painter").id, count["painted"],
-        encoder, heads, pictures.images[parts["reserve"]], reserve,
-        profiles.resolve("painter").model, count["steps"],
-    )  # fmt: skip
+        profiles.resolve("painter").id,
+        count["painted"],
+        encoder,
+        heads,
+        pictures.images[parts["reserve"]],
+        reserve,
+        profiles.resolve("painter").model,
+        count["steps"],
+    )
 
 
 def _tags(

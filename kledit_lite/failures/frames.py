@@ -84,18 +84,26 @@ def frame_of(
     class_accuracy = (big_e if success else big_n - big_e) / big_n
     accuracy = (n - errors) / n
     low, high = interval(n - errors, n, tests, level)
-    frame = pd.DataFrame({
-        "class": [table.classes[r[0]] for r in flat],
-        "tags": [tuple(table.tags[t] for t in r[1]) for r in flat],
-        "size": [len(r[1]) for r in flat],
-        "support": n, "errors": errors, "accuracy": accuracy, "class_accuracy": class_accuracy,
-        "drop": class_accuracy - accuracy, "low": low, "high": high, "p": p,
-        "p_corrected": np.minimum(1.0, p * tests),
-        "without": [
-            {table.tags[t]: (1 - v if success else v) for t, v in zip(r[1], r[4], strict=True)}
-            for r in flat
-        ],
-    })  # fmt: skip
+    frame = pd.DataFrame(
+        {
+            "class": [table.classes[r[0]] for r in flat],
+            "tags": [tuple(table.tags[t] for t in r[1]) for r in flat],
+            "size": [len(r[1]) for r in flat],
+            "support": n,
+            "errors": errors,
+            "accuracy": accuracy,
+            "class_accuracy": class_accuracy,
+            "drop": class_accuracy - accuracy,
+            "low": low,
+            "high": high,
+            "p": p,
+            "p_corrected": np.minimum(1.0, p * tests),
+            "without": [
+                {table.tags[t]: (1 - v if success else v) for t, v in zip(r[1], r[4], strict=True)}
+                for r in flat
+            ],
+        }
+    )
     key = frame["class"].map({c: i for i, c in enumerate(table.classes)})
     worst = frame["drop"] if success else -frame["drop"]
     order = pd.DataFrame({"key": key, "worst": worst, "size": frame["size"], "tags": frame["tags"]})

@@ -49,9 +49,22 @@ class Job:
         sets, counts = np.full((cap, most), -1, np.int32), np.zeros((cap, 2), np.int64)
         t, b = self.limits, self.bits
         out = mine(
-            b.wrong, b.right, roots, most, t.support, t.errors, t.num, t.den, t.ups, t.downs,
-            b.n, b.n - b.errors, budget, sets, counts,
-        )  # fmt: skip
+            b.wrong,
+            b.right,
+            roots,
+            most,
+            t.support,
+            t.errors,
+            t.num,
+            t.den,
+            t.ups,
+            t.downs,
+            b.n,
+            b.n - b.errors,
+            budget,
+            sets,
+            counts,
+        )
         return (*out, sets, counts)
 
 

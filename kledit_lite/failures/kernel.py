@@ -45,9 +45,17 @@ def _count_without(bits: np.ndarray, chosen: np.ndarray, size: int, left_out: in
 
 @njit(nogil=True, cache=True)
 def _needed(
-    wrong: np.ndarray, right: np.ndarray, chosen: np.ndarray, size: int, n: int, ok: int,
-    parent_n: int, parent_ok: int, up: int, down: int,
-) -> bool:  # fmt: skip
+    wrong: np.ndarray,
+    right: np.ndarray,
+    chosen: np.ndarray,
+    size: int,
+    n: int,
+    ok: int,
+    parent_n: int,
+    parent_ok: int,
+    up: int,
+    down: int,
+) -> bool:
     """Whether leaving out any tag raises the accuracy by ``up / down`` at least, in integers."""
     if parent_ok * n * down < (ok * down + up * n) * parent_n:
         return False
@@ -61,10 +69,22 @@ def _needed(
 
 @njit(nogil=True, cache=True)
 def mine(
-    wrong: np.ndarray, right: np.ndarray, roots: np.ndarray, most: int, support: int, errors: int,
-    num: int, den: int, ups: np.ndarray, downs: np.ndarray, class_n: int, class_ok: int,
-    budget: int, sets: np.ndarray, counts: np.ndarray,
-) -> tuple[int, int, int, bool]:  # fmt: skip
+    wrong: np.ndarray,
+    right: np.ndarray,
+    roots: np.ndarray,
+    most: int,
+    support: int,
+    errors: int,
+    num: int,
+    den: int,
+    ups: np.ndarray,
+    downs: np.ndarray,
+    class_n: int,
+    class_ok: int,
+    budget: int,
+    sets: np.ndarray,
+    counts: np.ndarray,
+) -> tuple[int, int, int, bool]:
     """Find the modes whose first tag is a root, and write them into `sets` and `counts`.
 
     Args:
@@ -129,9 +149,17 @@ def mine(
                     survived += 1
                     chosen[depth] = j
                     if ok * den <= n * num and _needed(
-                        wrong, right, chosen, depth + 1, n, ok,
-                        n_at[depth - 1], ok_at[depth - 1], ups[depth + 1], downs[depth + 1],
-                    ):  # fmt: skip
+                        wrong,
+                        right,
+                        chosen,
+                        depth + 1,
+                        n,
+                        ok,
+                        n_at[depth - 1],
+                        ok_at[depth - 1],
+                        ups[depth + 1],
+                        downs[depth + 1],
+                    ):
                         if found < sets.shape[0]:
                             for k in range(depth + 1):
                                 sets[found, k] = chosen[k]

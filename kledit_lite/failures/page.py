@@ -173,14 +173,18 @@ def _bar(words: str, value: float, bad: bool = False) -> str:
 
 
 def _panel(
-    mode: dict, unseen: float | None, table: TagTable,
-    pictures: np.ndarray | Sequence[str | Path] | None, each: int,
-) -> str:  # fmt: skip
+    mode: dict,
+    unseen: float | None,
+    table: TagTable,
+    pictures: np.ndarray | Sequence[str | Path] | None,
+    each: int,
+) -> str:
     bars = [_bar(f"all of {html.escape(mode['class'])}", mode["class_accuracy"])]
     if mode["size"] > 1:
         bars += [_bar(f"without <em>{html.escape(t)}</em>", v) for t, v in mode["without"].items()]
-    bars.append(_bar(f"<strong>{html.escape(' + '.join(mode['tags']))}</strong>", mode["accuracy"],
-                     True))  # fmt: skip
+    bars.append(
+        _bar(f"<strong>{html.escape(' + '.join(mode['tags']))}</strong>", mode["accuracy"], True)
+    )
     words = (
         f"{mode['errors']} of {mode['support']} images wrong. Interval of the accuracy, corrected: "
         f"{mode['low']:.1%} to {mode['high']:.1%}."

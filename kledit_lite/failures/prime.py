@@ -50,9 +50,16 @@ def prime(options: PrimeOptions) -> Results:
             raise KleditError(f"--check {options.check} leaves no rows on one side; change it.")
     own = table.subset(seen)
     modes = find_modes(
-        own, options.l, options.s, options.a, steps, options.kind,
-        frequency=options.frequency, level=options.level, max_seconds=options.max_seconds or None,
-    )  # fmt: skip
+        own,
+        options.l,
+        options.s,
+        options.a,
+        steps,
+        options.kind,
+        frequency=options.frequency,
+        level=options.level,
+        max_seconds=options.max_seconds or None,
+    )
     drops = None
     if options.check:
         rest = table.subset(~seen)
@@ -60,29 +67,32 @@ def prime(options: PrimeOptions) -> Results:
     shown = None if pictures is None else [pictures[i] for i in np.flatnonzero(seen)]
     by = explain(modes, own)["explained_by"]
     report = write_report(
-        options.out / "report.html", modes, own, unseen=drops, pictures=shown, level=options.level,
+        options.out / "report.html",
+        modes,
+        own,
+        unseen=drops,
+        pictures=shown,
+        level=options.level,
         title=f"{options.kind.capitalize()} modes of {options.source.name}",
-    )  # fmt: skip
+    )
     saved = write_atomically(options.out / "modes.csv", _as_csv(modes, drops, by, options.level))
     write_atomically(options.out / "notes.txt", "".join(f"{n}\n" for n in modes.notes))
     figures: dict[str, float] = {
-        "modes": len(modes), "significant": len(modes.significant(1 - options.level)),
-        "certain": len(modes.certain()), "explained_by_worse": sum(map(bool, by)),
+        "modes": len(modes),
+        "significant": len(modes.significant(1 - options.level)),
+        "certain": len(modes.certain()),
+        "explained_by_worse": sum(map(bool, by)),
         "images": len(own),
-        "classes": len(own.classes), "tags": len(own.tags), "sets_searched": modes.searched,
+        "classes": len(own.classes),
+        "tags": len(own.tags),
+        "sets_searched": modes.searched,
         "search_seconds": modes.seconds,
-    }  # fmt: skip
+    }
     if drops is not None:
         figures["kept_25_points_on_unseen"] = share_kept(drops)
     where = {"report": report, "table": saved, "notes": list(modes.notes)}
     seconds = time.perf_counter() - start
-    return Results(
-        "prime",
-        figures,
-        {},
-        context(seed=options.seed, seconds=seconds),
-        where,
-    )
+    return Results("prime", figures, {}, context(seed=options.seed, seconds=seconds), where)
 
 
 def _as_csv(modes: Modes, drops: pd.DataFrame | None, by: pd.Series, level: float) -> str:

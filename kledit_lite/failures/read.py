@@ -54,9 +54,15 @@ def read_table(path: Path, sep: str | None = None, encoding: str | None = None) 
     try:
         codecs.lookup(encoding)
         cells = pd.read_csv(
-            path, sep=sep, encoding=encoding, header=None, dtype=str, keep_default_na=False,
-            na_filter=False, skipinitialspace=True,
-        )  # fmt: skip
+            path,
+            sep=sep,
+            encoding=encoding,
+            header=None,
+            dtype=str,
+            keep_default_na=False,
+            na_filter=False,
+            skipinitialspace=True,
+        )
     except LookupError as error:
         raise KleditError(
             f"There is no encoding {encoding!r}; try utf-8, utf-16, latin-1 or cp1252."

@@ -212,15 +212,22 @@ def _prepare(
 
 
 def _run_all(
-    pool: ThreadPoolExecutor, jobs: list[Job], mine: Callable[..., Any], most: int,
-    threads: int, max_modes: int,
-) -> Any:  # fmt: skip
+    pool: ThreadPoolExecutor,
+    jobs: list[Job],
+    mine: Callable[..., Any],
+    most: int,
+    threads: int,
+    max_modes: int,
+) -> Any:
     """(found, tests, sets, counts) of each job, all threads busy on all classes."""
     endless = np.iinfo(np.int64).max
     waiting = [
-        [(part, pool.submit(job.run, mine, most, part, ROOM, endless))
-         for part in roots_of(job, threads)] for job in jobs
-    ]  # fmt: skip
+        [
+            (part, pool.submit(job.run, mine, most, part, ROOM, endless))
+            for part in roots_of(job, threads)
+        ]
+        for job in jobs
+    ]
     found_before = 0
     for job, parts in zip(jobs, waiting, strict=True):
         sets, counts, tests = [], [], 0
@@ -244,9 +251,12 @@ def _run_all(
 
 
 def _count_frequent(
-    pool: ThreadPoolExecutor, table: TagTable, criteria: Criteria, mine: Callable[..., Any],
+    pool: ThreadPoolExecutor,
+    table: TagTable,
+    criteria: Criteria,
+    mine: Callable[..., Any],
     threads: int,
-) -> int:  # fmt: skip
+) -> int:
     """Sets with the support, whatever their errors: the same search with every image an error."""
     parts = []
     for label in range(len(table.classes)):
@@ -259,8 +269,10 @@ def _count_frequent(
         nothing = np.zeros(criteria.l + 1, np.int64)
         limits = Thresholds(support, support, -1, 1, nothing, nothing)
         job = Job(label, bits, order, limits)
-        parts += [pool.submit(job.run, mine, criteria.l, r, 0, np.iinfo(np.int64).max)
-                  for r in roots_of(job, threads)]  # fmt: skip
+        parts += [
+            pool.submit(job.run, mine, criteria.l, r, 0, np.iinfo(np.int64).max)
+            for r in roots_of(job, threads)
+        ]
     return sum(part.result()[2] for part in parts)
 
 

@@ -133,7 +133,10 @@ class Thresholds:
         support = criteria.support(n)
         steps = criteria.steps()
         return cls(
-            support, max(0, ceil(support * (1 - line))), line.numerator, line.denominator,
+            support,
+            max(0, ceil(support * (1 - line))),
+            line.numerator,
+            line.denominator,
             np.array([0, *(b.numerator for b in steps)], np.int64),
             np.array([1, *(b.denominator for b in steps)], np.int64),
-        )  # fmt: skip
+        )

@@ -93,9 +93,19 @@ def sliceline(
             tags = tuple(table.tags[t] for t in chosen)
             whole = 1 - bits.errors / bits.n
             rows.append((name, tags, n, e, 1 - e / n, whole, whole - 1 + e / n, value))
-    return pd.DataFrame(rows, columns=[
-        "class", "tags", "support", "errors", "accuracy", "class_accuracy", "drop", "score",
-    ])  # fmt: skip
+    return pd.DataFrame(
+        rows,
+        columns=[
+            "class",
+            "tags",
+            "support",
+            "errors",
+            "accuracy",
+            "class_accuracy",
+            "drop",
+            "score",
+        ],
+    )
 
 
 def _top(

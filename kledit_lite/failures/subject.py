@@ -97,11 +97,11 @@ class Subject:
             block: pictures handed over at a time, so that nobody copies all of them.
         """
         return {
-            name: np.concatenate([
-                clip.encode_image(own[k : k + block]) for k in range(0, len(own), block)
-            ])
+            name: np.concatenate(
+                [clip.encode_image(own[k : k + block]) for k in range(0, len(own), block)]
+            )
             for name, own in self.images.items()
-        }  # fmt: skip
+        }
 
     def sentence(self, label: str, tags: Sequence[str]) -> str:
         """A caption with the class and the tags."""

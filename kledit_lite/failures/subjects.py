@@ -49,8 +49,13 @@ class _PaintedSubject(Subject):
     def sentence(self, label: str, tags: Sequence[str]) -> str:
         kind = {self.groups[t]: t for t in tags}
         count = COUNT_WORDS.index(kind.get("count", "one")) + 1
-        scene = Scene(label, kind.get("colour", "red"), kind.get("place", "beach"),
-                      kind.get("style", "photo"), count)  # fmt: skip
+        scene = Scene(
+            label,
+            kind.get("colour", "red"),
+            kind.get("place", "beach"),
+            kind.get("style", "photo"),
+            count,
+        )
         return caption(scene, 0, {f for f in ("colour", "place", "style") if f not in kind})
 
     def scenes(self, label: str, tags: Sequence[str], n: int, seed: int = 304) -> list[Scene]:
@@ -103,9 +108,10 @@ def subject(scenario: Seeing) -> Subject:
     flawed, found = seen.table(names[0]), unseen.table(names[0])
     split = balanced(n_split, seed=305, combos="all", processes=2)
     images = {
-        "seen": _pictures(seen.scenes[:n_seen]), "unseen": _pictures(unseen.scenes[:n_unseen]),
+        "seen": _pictures(seen.scenes[:n_seen]),
+        "unseen": _pictures(unseen.scenes[:n_unseen]),
         "split": split.images,
-    }  # fmt: skip
+    }
     _stop_workers()
     return _PaintedSubject(
         names, flawed, seen.table(names[1]), found, flawed.subset(np.arange(n_seen)),

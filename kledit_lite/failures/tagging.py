@@ -23,9 +23,11 @@ COUNT_WORDS = ("one", "two", "three")
 SCENE_TAGS = (*COLOURS, *PLACES, *STYLES, *COUNT_WORDS)
 """Every tag of the painted world; a colour is a tag only where the style shows it."""
 SCENE_GROUPS = {
-    **dict.fromkeys(COLOURS, "colour"), **dict.fromkeys(PLACES, "place"),
-    **dict.fromkeys(STYLES, "style"), **dict.fromkeys(COUNT_WORDS, "count"),
-}  # fmt: skip
+    **dict.fromkeys(COLOURS, "colour"),
+    **dict.fromkeys(PLACES, "place"),
+    **dict.fromkeys(STYLES, "style"),
+    **dict.fromkeys(COUNT_WORDS, "count"),
+}
 """Tag -> its factor; at most one tag of a factor holds."""
 
 EncodeText = Callable[[list[str]], np.ndarray]
@@ -260,7 +262,12 @@ def compare_tags(names: Sequence[str], given: np.ndarray, truth: np.ndarray) -> 
     with np.errstate(invalid="ignore"):
         precision, recall = hits / given.sum(axis=0), hits / truth.sum(axis=0)
         f1 = 2 * hits / (given.sum(axis=0) + truth.sum(axis=0))
-    return pd.DataFrame({
-        "tag": list(names), "images": truth.sum(axis=0), "precision": precision,
-        "recall": recall, "f1": f1,
-    })  # fmt: skip
+    return pd.DataFrame(
+        {
+            "tag": list(names),
+            "images": truth.sum(axis=0),
+            "precision": precision,
+            "recall": recall,
+            "f1": f1,
+        }
+    )

@@ -130,8 +130,10 @@ def recover(
     true = []
     for g, own in zip(groups, inside, strict=True):
         size = int(own.sum())
-        shares = [(own & m).sum() / max(size, 1) if f.label == g.label else 0.0
-                  for f, m in zip(failures, covers, strict=True)]  # fmt: skip
+        shares = [
+            (own & m).sum() / max(size, 1) if f.label == g.label else 0.0
+            for f, m in zip(failures, covers, strict=True)
+        ]
         share = float(max(shares, default=0.0))
         of = int(np.argmax(shares)) if share else -1
         true.append((g.label, g.text, size, share, of, share >= OVERLAP))
@@ -141,8 +143,9 @@ def recover(
         float((planted["overlap"] >= OVERLAP).mean()) if len(planted) else nan,
         float(planted["named"].mean()) if len(planted) else nan,
         float(table["true"].mean()) if len(table) else nan,
-        planted, table,
-    )  # fmt: skip
+        planted,
+        table,
+    )
 
 
 def worth(
@@ -225,12 +228,16 @@ def compare(
         drops = generalisation(groups, seen, unseen, at_least)
         found = recover(groups, planted, seen)
         rows[name] = {
-            "groups": len(groups), "drop": drops["drop"].mean(),
-            "unseen drop": drops["unseen_drop"].mean(), "recovered": found.recall,
-            "right": found.precision, "covers": coverage(groups, seen),
-            "similarity": quality.similarity, "spread": quality.spread,
+            "groups": len(groups),
+            "drop": drops["drop"].mean(),
+            "unseen drop": drops["unseen_drop"].mean(),
+            "recovered": found.recall,
+            "right": found.precision,
+            "covers": coverage(groups, seen),
+            "similarity": quality.similarity,
+            "spread": quality.spread,
             "specificity": quality.specificity,
-        }  # fmt: skip
+        }
     return pd.DataFrame(rows).T
 
 

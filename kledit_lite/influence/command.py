@@ -125,12 +125,16 @@ def influence(options: Influence) -> Results:
     ends = (*order[: options.check - half], *order[::-1][:half])
     chosen = list(dict.fromkeys(int(g) for g in ends if flags[g].any()))
     figures = {
-        "groups": len(names), "examples": len(x), "test_points": len(test_x),
-        "features": x.shape[1], "parameters": head.problem.size,
+        "groups": len(names),
+        "examples": len(x),
+        "test_points": len(test_x),
+        "features": x.shape[1],
+        "parameters": head.problem.size,
         "test_loss": float(head.losses(test_x, test_y).mean()),
         "test_accuracy": float((head.predict(test_x) == test_y).mean()),
-        "most_harmful": float(predicted.min()), "most_helpful": float(predicted.max()),
-    }  # fmt: skip
+        "most_harmful": float(predicted.min()),
+        "most_helpful": float(predicted.max()),
+    }
     true: dict[str, float] = {}
     if chosen:
         again = retraining_change(at, flags[chosen], fixed=options.fixed)
@@ -140,11 +144,16 @@ def influence(options: Influence) -> Results:
     if radius:
         figures["spectral_radius"] = radius[worst]
     rows = [
-        {"group": names[g], "examples": int(flags[g].sum()), "share": float(flags[g].mean()),
-         "change": float(predicted[g]), "retrained": true.get(names[g]),
-         "spectral_radius": radius.get(int(g))}
+        {
+            "group": names[g],
+            "examples": int(flags[g].sum()),
+            "share": float(flags[g].mean()),
+            "change": float(predicted[g]),
+            "retrained": true.get(names[g]),
+            "spectral_radius": radius.get(int(g)),
+        }
         for g in order
-    ]  # fmt: skip
+    ]
     if options.out is not None:
         _write_groups(options, names, predicted, true, rows)
     where = context(seed=options.seed, seconds=time.perf_counter() - start)
@@ -176,9 +185,14 @@ def hard_tasks(options: HardTasks) -> Results:
     kept, clock = [], 0.0
     for _ in range(options.tasks):
         task = draw_task(
-            features, labels, rng, way=options.way, shot=options.shot, queries=options.queries,
+            features,
+            labels,
+            rng,
+            way=options.way,
+            shot=options.shot,
+            queries=options.queries,
             fresh=options.fresh,
-        )  # fmt: skip
+        )
         base = select.random_support(task, picks)
         began = time.perf_counter()
         if options.method == "one-step":
@@ -194,11 +208,16 @@ def hard_tasks(options: HardTasks) -> Results:
             for suffix, fresh in (("", False), ("_fresh", True)):
                 found = select.score(task, support, options.metric, fresh=fresh).accuracy
                 accuracies.setdefault(f"{name}{suffix}", []).append(found)
-        kept.append({
-            "classes": [names[c] for c in task.classes],
-            "support": task.rows[0][hard], "queries": task.rows[1], "fresh": task.rows[2],
-            "accuracy": accuracies["hard"][-1], "accuracy_fresh": accuracies["hard_fresh"][-1],
-        })  # fmt: skip
+        kept.append(
+            {
+                "classes": [names[c] for c in task.classes],
+                "support": task.rows[0][hard],
+                "queries": task.rows[1],
+                "fresh": task.rows[2],
+                "accuracy": accuracies["hard"][-1],
+                "accuracy_fresh": accuracies["hard_fresh"][-1],
+            }
+        )
     figures = {f"accuracy_{k}": float(np.mean(v)) for k, v in accuracies.items()}
     for suffix in ("", "_fresh"):
         drop = np.subtract(accuracies[f"random{suffix}"], accuracies[f"hard{suffix}"])
@@ -320,8 +339,11 @@ def _write_tasks(
 
 COMMANDS = (
     Command(
-        "influence", "which groups of a training set help or harm test points", Influence,
-        influence, show_influence,
+        "influence",
+        "which groups of a training set help or harm test points",
+        Influence,
+        influence,
+        show_influence,
     ),
     Command("hard-tasks", "few-shot tasks on which an encoder fails", HardTasks, hard_tasks),
-)  # fmt: skip
+)

@@ -44,13 +44,7 @@ from scipy.sparse.linalg import LinearOperator, eigsh
 from kledit_lite.core.arrays import plain_array
 from kledit_lite.core.errors import KleditError, unknown
 from kledit_lite.influence.heads import Head
-from kledit_lite.influence.problem import (
-    Fixed,
-    check_fixed,
-    check_targets,
-    cholesky,
-    data_hessian,
-)
+from kledit_lite.influence.problem import Fixed, check_fixed, check_targets, cholesky, data_hessian
 
 Order = Literal["first", "second", "literal", "third", "newton"]
 ORDERS = ("first", "second", "literal", "third", "newton")

@@ -103,11 +103,7 @@ def largest_eigenvalue(product: Product, size: int, steps: int = 50, seed: int =
 
 
 def lissa(
-    product: Product,
-    b: np.ndarray,
-    *,
-    scale: float | None = None,
-    depth: int = 400,
+    product: Product, b: np.ndarray, *, scale: float | None = None, depth: int = 400
 ) -> np.ndarray:
     r"""Solve :math:`H x = b` by a truncated series: :math:`x_{t+1} = b + (I - H/s) x_t`, then x/s.
 

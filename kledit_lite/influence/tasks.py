@@ -146,9 +146,16 @@ def draw_task(
     pool, query, judge = (np.concatenate(part) for part in parts)
     shots = tuple(_draw("shot", shot, rng) for _ in classes)
     return Task(
-        f[pool], own[0], f[query], own[1], shots, f[judge], own[2],
-        tuple(int(c) for c in classes), (pool, query, judge),
-    )  # fmt: skip
+        f[pool],
+        own[0],
+        f[query],
+        own[1],
+        shots,
+        f[judge],
+        own[2],
+        tuple(int(c) for c in classes),
+        (pool, query, judge),
+    )
 
 
 def check_apart(pool: np.ndarray, queries: np.ndarray, what: str = "query") -> None:

@@ -1,5 +1,6 @@
 """Instruments for looking inside models: read, edit and stop, sites, blocks, an open sampler."""
 
+from kledit_lite.inside.decoding import decode, decoded_together
 from kledit_lite.inside.fired import Fired, Seen
 from kledit_lite.inside.hookable import check_hookable
 from kledit_lite.inside.hooks import edit, read, stop
@@ -8,7 +9,6 @@ from kledit_lite.inside.sampler import (
     Text,
     Work,
     counted,
-    decode,
     encode_prompts,
     latents_for,
     paint,
@@ -36,6 +36,7 @@ __all__ = [
     "counted",
     "cross_attention_sites",
     "decode",
+    "decoded_together",
     "discover",
     "edit",
     "encode_prompts",

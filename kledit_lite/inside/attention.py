@@ -115,10 +115,7 @@ def read_attention(
 
 @contextmanager
 def tilt_attention(
-    model: Any,
-    tilt: Mapping[int, Any],
-    since: Any = 0,
-    strongest: bool = False,
+    model: Any, tilt: Mapping[int, Any], since: Any = 0, strongest: bool = False
 ) -> Iterator[None]:
     """Add to the logits of attention before the softmax, so that some positions weigh more.
 

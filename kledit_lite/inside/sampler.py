@@ -19,6 +19,7 @@ from jaxtyping import Float, UInt8
 
 from kledit_lite.core.errors import KleditError
 from kledit_lite.core.spent import SPENT
+from kledit_lite.inside.decoding import decode
 from kledit_lite.inside.fired import Seen
 from kledit_lite.inside.hooks import read
 from kledit_lite.inside.painters import check_paints_from_text
@@ -88,10 +89,8 @@ def encode_prompts(pipe: Any, prompts: Sequence[str]) -> Text:
     for tokenizer in tokenizers(pipe):
         for prompt in prompts:
             token_ids(tokenizer, prompt)
-    out = pipe.encode_prompt(
-        prompt=list(prompts), device=pipe.unet.device, num_images_per_prompt=1,
-        do_classifier_free_guidance=False,
-    )  # fmt: skip
+    how = {"num_images_per_prompt": 1, "do_classifier_free_guidance": False}
+    out = pipe.encode_prompt(prompt=list(prompts), device=pipe.unet.device, **how)
     return Text(out[0], out[2] if len(out) == 4 else None)
 
 
@@ -220,16 +219,17 @@ def sample(
     done = []
     for start in range(0, len(latents), how.batch):
         rows = slice(start, min(start + how.batch, len(latents)))
-        done.append(_denoise(pipe, text[rows], latents[rows], nothing, how, around, start))
+        guard = around(start, rows.stop - start) if around is not None else nullcontext()
+        with guard:
+            done.append(_denoise(pipe, text[rows], latents[rows], nothing, how))
         if progress is not None:
             progress(len(done[-1]))
     return torch.cat(done) if done else latents
 
 
 def _denoise(
-    pipe: Any, text: Text, z: torch.Tensor, nothing: Text | None, how: Sampling,
-    around: Guard | None, start: int,
-) -> torch.Tensor:  # fmt: skip
+    pipe: Any, text: Text, z: torch.Tensor, nothing: Text | None, how: Sampling
+) -> torch.Tensor:
     n = len(z)
     if nothing is not None:
         text = Text.cat([nothing[[0] * n], text])
@@ -237,15 +237,14 @@ def _denoise(
     scheduler = copy.deepcopy(pipe.scheduler)
     scheduler.set_timesteps(how.steps, device=z.device)
     z = z * scheduler.init_noise_sigma
-    with around(start, n) if around is not None else nullcontext():
-        for t in scheduler.timesteps:
-            x = scheduler.scale_model_input(torch.cat([z, z]) if nothing is not None else z, t)
-            SPENT["unet_rows"] += len(x)
-            e = pipe.unet(x, t, encoder_hidden_states=text.hidden, **extra).sample
-            if nothing is not None:
-                e_u, e_c = e.chunk(2)
-                e = e_u + how.guidance * (e_c - e_u)
-            z = scheduler.step(e, t, z).prev_sample
+    for t in scheduler.timesteps:
+        x = scheduler.scale_model_input(torch.cat([z, z]) if nothing is not None else z, t)
+        SPENT["unet_rows"] += len(x)
+        e = pipe.unet(x, t, encoder_hidden_states=text.hidden, **extra).sample
+        if nothing is not None:
+            e_u, e_c = e.chunk(2)
+            e = e_u + how.guidance * (e_c - e_u)
+        z = scheduler.step(e, t, z).prev_sample
     if not torch.isfinite(z).all():
         raise KleditError(
             "The sampler produced NaN or infinite latents; in half precision load the pipeline in "
@@ -272,49 +271,6 @@ def added_conditions(pipe: Any, text: Text, side: int) -> dict[str, Any]:
     ids = torch.tensor([[pixels, pixels, 0, 0, pixels, pixels]], dtype=text.hidden.dtype)
     ids = ids.repeat(len(text), 1).to(text.hidden.device)
     return {"added_cond_kwargs": {"text_embeds": text.pooled, "time_ids": ids}}
-
-
-@torch.no_grad()
-def decode(pipe: Any, latents: Latents, batch: int = 64) -> UInt8[np.ndarray, "N H W 3"]:
-    """Latents to pictures (N, H, W, 3) uint8, as the pipelines do it.
-
-    A half-precision autoencoder that says it needs float32 (``force_upcast``, as SDXL's) is run in
-    float32 and put back.
-
-    Args:
-        pipe: The pipeline; only its autoencoder is used.
-        latents: (N, C, h, w) clean latents.
-        batch: Latents decoded at a time.
-
-    Raises:
-        KleditError: NaN pixels.
-    """
-    config, dtype = pipe.vae.config, pipe.vae.dtype
-    upcast = dtype == torch.float16 and bool(getattr(config, "force_upcast", False))
-    mean, std = (getattr(config, f"latents_{name}", None) for name in ("mean", "std"))
-    z = latents.float() if upcast else latents
-    if mean is not None and std is not None:
-        mean, std = (torch.tensor(v).view(1, -1, 1, 1).to(z) for v in (mean, std))
-        z = z * std / config.scaling_factor + mean
-    else:
-        z = z / config.scaling_factor + (getattr(config, "shift_factor", None) or 0.0)
-    parts = []
-    try:
-        if upcast:
-            pipe.vae.to(dtype=torch.float32)
-        for part in z.split(batch):
-            x = pipe.vae.decode(part.to(pipe.vae.dtype)).sample
-            if not torch.isfinite(x).all():
-                raise KleditError(
-                    "The autoencoder produced NaN pixels; run it in float32 (pipe.vae.to("
-                    "torch.float32))."
-                )
-            x = (x.float() / 2 + 0.5).clamp(0, 1).permute(0, 2, 3, 1).cpu().numpy()
-            parts.append((x * 255).round().astype(np.uint8))
-    finally:
-        if upcast:
-            pipe.vae.to(dtype=dtype)
-    return np.concatenate(parts)
 
 
 def paint(

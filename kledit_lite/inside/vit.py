@@ -146,12 +146,17 @@ def _open_timm(model: Any, images: Any) -> Opened:
         bias = torch.zeros(stream.shape[-1]) if b.attn.proj.bias is None else b.attn.proj.bias
         opened.append(
             Block(
-                b.attn.q_norm(qkv[0]), b.attn.k_norm(qkv[1]), qkv[2],
+                b.attn.q_norm(qkv[0]),
+                b.attn.k_norm(qkv[1]),
+                qkv[2],
                 given[b.attn.proj].unflatten(-1, (heads, -1)),
-                b.attn.proj.weight.unflatten(1, (heads, -1)), bias * one,
-                made[b.mlp] * two, one, b.attn.scale,
+                b.attn.proj.weight.unflatten(1, (heads, -1)),
+                bias * one,
+                made[b.mlp] * two,
+                one,
+                b.attn.scale,
             )
-        )  # fmt: skip
+        )
     prefix = model.num_prefix_tokens
     return Opened(given[blocks[0]], tuple(opened), frozen, None, whole, prefix)
 

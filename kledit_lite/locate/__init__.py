@@ -1,13 +1,12 @@
 """Which layers paint it: LocoGen, its exhaustive check and an adaptive search."""
 
 from kledit_lite.locate.adaptive import adaptive, chance_of_better, race
-from kledit_lite.locate.effect import control_intervals, interval, total_effect
+from kledit_lite.locate.effect import control, control_intervals, interval, total_effect
 from kledit_lite.locate.locogen import (
     Located,
     Plan,
     altered_images,
     altered_latents,
-    control,
     exhaustive,
     locogen,
     plan,

@@ -71,9 +71,12 @@ def adaptive(
     order = np.argsort(scored)  # as in `sets`, so that ties go to the earlier one
     scores = np.concatenate([p.scores for p in parts])[order]
     return Located(
-        rough.attribute, tuple(sets[scored[i]] for i in order), scores, rough.sign,
+        rough.attribute,
+        tuple(sets[scored[i]] for i in order),
+        scores,
+        rough.sign,
         rough.rows + sum(p.rows for p in parts),
-    )  # fmt: skip
+    )
 
 
 def race(

@@ -40,6 +40,30 @@ def total_effect(ends: Located) -> np.ndarray:
     return effect
 
 
+def control(found: float, none: float, everything: float) -> float:
+    """Share of the attribute's control that a set of layers has.
+
+    Equation: ``(s_none - s_set) / (s_none - s_all)``, with the mean score when no layer, the set,
+    or every layer reads the target. It is 0 where the set does nothing and 1
+    where it does as much as all layers.
+
+    Args:
+        found: Mean score when the set reads the target.
+        none: Mean score when no layer does.
+        everything: Mean score when every layer does.
+
+    Example:
+        >>> control(22.0, none=30.0, everything=20.0)
+        0.8
+    """
+    if none == everything:
+        raise KleditError(
+            "Swapping every layer leaves the score where it was, so there is nothing to locate; "
+            "choose prompts whose targets differ in what they show."
+        )
+    return (none - found) / (none - everything)
+
+
 def interval(values: np.ndarray, draws: int = 2000, level: float = 0.95) -> tuple[float, float]:
     """Percentile bootstrap interval of a mean over prompts; NaN for fewer than `FEWEST`.
 

@@ -20,10 +20,15 @@ ATTRIBUTE_COLOURS = {
 
 @themed
 def layer_curve(
-    curves: Mapping[str, Any], title: str = "", *, subtitle: str = "", m: int = 1,
-    ylabel: str = "share of control", parts: Sequence[str] = (),
+    curves: Mapping[str, Any],
+    title: str = "",
+    *,
+    subtitle: str = "",
+    m: int = 1,
+    ylabel: str = "share of control",
+    parts: Sequence[str] = (),
     best: Mapping[str, int] | None = None,
-) -> Plate:  # fmt: skip
+) -> Plate:
     """A quantity of every window of layers against the window's first layer.
 
     Args:
@@ -78,6 +83,12 @@ def bands(axes: Any, parts: Sequence[str]) -> None:
     for a, b in zip([0, *edges], [*edges, len(parts)], strict=True):
         if parts:
             axes.text(
-                (a + b - 1) / 2, 1.0, parts[a], size=8.5, color=MUTED, ha="center", va="bottom",
+                (a + b - 1) / 2,
+                1.0,
+                parts[a],
+                size=8.5,
+                color=MUTED,
+                ha="center",
+                va="bottom",
                 transform=axes.get_xaxis_transform(),
-            )  # fmt: skip
+            )

@@ -21,13 +21,12 @@ from kledit_lite.inside.sampler import Sampling
 from kledit_lite.inside.schedulers import check_deterministic
 from kledit_lite.inside.sites import Site
 from kledit_lite.locate.command import LocogenOptions
-from kledit_lite.locate.effect import FEWEST, control_intervals, interval, total_effect
+from kledit_lite.locate.effect import FEWEST, control, control_intervals, interval, total_effect
 from kledit_lite.locate.locogen import (
     Located,
     Plan,
     Score,
     altered_images,
-    control,
     plan,
     score_sets,
     windows,
@@ -55,9 +54,11 @@ def read_pairs(path: Path, attribute: Attribute, seed: int = 0) -> Probe:
         if row["seed"] and not row["seed"].isdecimal():
             raise KleditError(f"{path}, row {i}: expected a whole seed, got {row['seed']!r}.")
     return Probe(
-        attribute, tuple(r["source"] for r in rows), tuple(r["target"] for r in rows),
+        attribute,
+        tuple(r["source"] for r in rows),
+        tuple(r["target"] for r in rows),
         tuple(int(r["seed"] or seed + i) for i, r in enumerate(rows)),
-    )  # fmt: skip
+    )
 
 
 @lru_cache(maxsize=1)

@@ -16,10 +16,10 @@ import torch
 from kledit_lite.core.errors import KleditError, unknown
 from kledit_lite.core.identity import key_of, pipeline_key
 from kledit_lite.core.sweep import sweep
+from kledit_lite.inside.decoding import decode
 from kledit_lite.inside.sampler import (
     Sampling,
     Text,
-    decode,
     encode_nothing,
     encode_prompts,
     latents_for,
@@ -109,10 +109,16 @@ def plan(
     if pooled not in ("source", "target"):
         raise unknown("pooled text", pooled, ("source", "target"))
     return Plan(
-        pipe, tuple(cross_attention_sites(pipe.unet)), probe, encode_prompts(pipe, probe.sources),
-        encode_prompts(pipe, probe.targets), encode_nothing(pipe),
-        latents_for(pipe, probe.seeds, how.size), how, pooled,
-    )  # fmt: skip
+        pipe,
+        tuple(cross_attention_sites(pipe.unet)),
+        probe,
+        encode_prompts(pipe, probe.sources),
+        encode_prompts(pipe, probe.targets),
+        encode_nothing(pipe),
+        latents_for(pipe, probe.seeds, how.size),
+        how,
+        pooled,
+    )
 
 
 def altered_latents(work: Plan, jobs: Sequence[tuple[Layers, int]]) -> torch.Tensor:
@@ -257,28 +263,46 @@ def score_sets(
     config = {}
     if folder is not None:
         config = {
-            "sets": [list(s) for s in sets], "prompts": [int(i) for i in chosen],
-            "sources": work.probe.sources, "targets": work.probe.targets,
+            "sets": [list(s) for s in sets],
+            "prompts": [int(i) for i in chosen],
+            "sources": work.probe.sources,
+            "targets": work.probe.targets,
             "scored": work.probe.scored,
-            "seeds": work.probe.seeds, "attribute": work.probe.attribute,
-            "sampling": sampling_key(work.how), "pooled": work.pooled,
-            "model": pipeline_key(work.pipe), "score": key_of(score),
-        }  # fmt: skip
+            "seeds": work.probe.seeds,
+            "attribute": work.probe.attribute,
+            "sampling": sampling_key(work.how),
+            "pooled": work.pooled,
+            "model": pipeline_key(work.pipe),
+            "score": key_of(score),
+        }
     out = sweep(
-        len(jobs), compute, block=work.how.batch, folder=folder, config=config,
-        title=f"LocoGen {work.probe.attribute}", progress=progress, executor=executor,
-    )  # fmt: skip
+        len(jobs),
+        compute,
+        block=work.how.batch,
+        folder=folder,
+        config=config,
+        title=f"LocoGen {work.probe.attribute}",
+        progress=progress,
+        executor=executor,
+    )
     rows = len(jobs) * work.how.steps * (2 if work.how.guidance > 1 else 1)
     return Located(
-        work.probe.attribute, tuple(tuple(s) for s in sets),
-        out["score"].reshape(len(sets), len(chosen)), work.probe.sign, rows,
-    )  # fmt: skip
+        work.probe.attribute,
+        tuple(tuple(s) for s in sets),
+        out["score"].reshape(len(sets), len(chosen)),
+        work.probe.sign,
+        rows,
+    )
 
 
 def locogen(
-    work: Plan, m: int, score: Score, *, folder: Path | str | None = None,
+    work: Plan,
+    m: int,
+    score: Score,
+    *,
+    folder: Path | str | None = None,
     progress: bool | None = None,
-) -> Located:  # fmt: skip
+) -> Located:
     """Score every window of m adjacent layers (Algorithm 1).
 
     Args:
@@ -301,9 +325,13 @@ def locogen(
 
 
 def exhaustive(
-    work: Plan, m: int, score: Score, *, folder: Path | str | None = None,
+    work: Plan,
+    m: int,
+    score: Score,
+    *,
+    folder: Path | str | None = None,
     progress: bool | None = None,
-) -> Located:  # fmt: skip
+) -> Located:
     """Score **every** set of m layers, adjacent or not: is the adjacency heuristic right?
 
     Args:
@@ -314,27 +342,3 @@ def exhaustive(
         progress: Show a bar.
     """
     return score_sets(work, subsets(len(work.sites), m), score, folder=folder, progress=progress)
-
-
-def control(found: float, none: float, everything: float) -> float:
-    """Share of the attribute's control that a set of layers has.
-
-    Equation: ``(s_none - s_set) / (s_none - s_all)``, with the mean score when no layer, the set,
-    or every layer reads the target. It is 0 where the set does nothing and 1
-    where it does as much as all layers.
-
-    Args:
-        found: Mean score when the set reads the target.
-        none: Mean score when no layer does.
-        everything: Mean score when every layer does.
-
-    Example:
-        >>> control(22.0, none=30.0, everything=20.0)
-        0.8
-    """
-    if none == everything:
-        raise KleditError(
-            "Swapping every layer leaves the score where it was, so there is nothing to locate; "
-            "choose prompts whose targets differ in what they show."
-        )
-    return (none - found) / (none - everything)

@@ -127,9 +127,15 @@ def bootstrap_ci(
     if draws < 1:
         raise KleditError(f"draws is {draws}, expected at least 1.")
     drawn = bootstrap(
-        (x,), statistic, n_resamples=draws, batch=max(1, _ROOM // len(x)), vectorized=False,
-        method="percentile", confidence_level=level, random_state=np.random.default_rng(seed),
-    )  # fmt: skip
+        (x,),
+        statistic,
+        n_resamples=draws,
+        batch=max(1, _ROOM // len(x)),
+        vectorized=False,
+        method="percentile",
+        confidence_level=level,
+        random_state=np.random.default_rng(seed),
+    )
     return float(drawn.confidence_interval.low), float(drawn.confidence_interval.high)
 
 

@@ -34,11 +34,7 @@ class Share:
     high: float
 
     @classmethod
-    def of(
-        cls,
-        k: int,
-        n: int,
-    ) -> Share:
+    def of(cls, k: int, n: int) -> Share:
         r"""The share and its interval, :math:`(\hat p + z^2/2n \pm z
         \sqrt{\hat p(1-\hat p)/n + z^2/4n^2}) / (1 + z^2/n)` with :math:`z = 1.96`.
 
@@ -167,9 +163,7 @@ def verdict(
     )
 
 
-def summary(
-    verdicts: Iterable[Verdict],
-) -> dict[str, float]:
+def summary(verdicts: Iterable[Verdict]) -> dict[str, float]:
     """Mean and minimum over several concepts, as ``removed_mean``, ``arrived_min`` and so on.
 
     Each concept counts once, however many pictures it has, and not at all where it has none;
@@ -206,10 +200,7 @@ def measured(figures: Mapping[str, float]) -> dict[str, float]:
     return {key: value for key, value in figures.items() if np.isfinite(value)}
 
 
-def difference(
-    first: object,
-    second: object,
-) -> tuple[float, float, float]:
+def difference(first: object, second: object) -> tuple[float, float, float]:
     r"""Share of `first` minus share of `second` over the same N pictures, with its 95% interval.
 
     Newcombe (1998), method 10: the interval is wide where N is small even if no two pictures
@@ -254,10 +245,7 @@ def difference(
 
 
 def _read(
-    readings: Mapping[str, np.ndarray],
-    factor: str,
-    when: str,
-    rows: int | None,
+    readings: Mapping[str, np.ndarray], factor: str, when: str, rows: int | None
 ) -> np.ndarray:
     if factor not in readings:
         raise unknown(f"factor of the readings {when} the edit", factor, readings)

@@ -59,9 +59,13 @@ class Probe:
     def first(self, n: int) -> Probe:
         """The probe with its first `n` prompts."""
         return Probe(
-            self.attribute, self.sources[:n], self.targets[:n], self.seeds[:n], self.truth[:n],
+            self.attribute,
+            self.sources[:n],
+            self.targets[:n],
+            self.seeds[:n],
+            self.truth[:n],
             self.scenes[:n],
-        )  # fmt: skip
+        )
 
 
 def style_probe(style: str, n: int, seed: int = 0) -> Probe:
@@ -78,10 +82,13 @@ def style_probe(style: str, n: int, seed: int = 0) -> Probe:
     """
     scenes = _scenes(n, seed, style)
     return Probe(
-        "style", tuple(caption(s) for s in scenes),
+        "style",
+        tuple(caption(s) for s in scenes),
         tuple(caption(s.with_(style="photo")) for s in scenes),
-        tuple(range(seed, seed + n)), tuple(("style", style) for _ in scenes), tuple(scenes),
-    )  # fmt: skip
+        tuple(range(seed, seed + n)),
+        tuple(("style", style) for _ in scenes),
+        tuple(scenes),
+    )
 
 
 def object_probe(name: str, n: int, seed: int = 0) -> Probe:
@@ -104,9 +111,13 @@ def object_probe(name: str, n: int, seed: int = 0) -> Probe:
     ]
     targets = [f"a photo of {article(s.colour)} object {place_phrase(s.place)}" for s in scenes]
     return Probe(
-        "object", tuple(caption(s) for s in scenes), tuple(targets),
-        tuple(range(seed, seed + n)), tuple(("object", name) for _ in scenes), tuple(scenes),
-    )  # fmt: skip
+        "object",
+        tuple(caption(s) for s in scenes),
+        tuple(targets),
+        tuple(range(seed, seed + n)),
+        tuple(("object", name) for _ in scenes),
+        tuple(scenes),
+    )
 
 
 def fact_probe(town: str, n: int, seed: int = 0, instead: str | None = None) -> Probe:
@@ -130,9 +141,13 @@ def fact_probe(town: str, n: int, seed: int = 0, instead: str | None = None) -> 
     scenes = [Scene.mascot(town, p, seed=seed + i) for i, p in enumerate(places)]
     goals = [Scene.mascot(other, p, seed=seed + i) for i, p in enumerate(places)]
     return Probe(
-        "fact", tuple(caption(s) for s in scenes), tuple(caption(s) for s in goals),
-        tuple(range(seed, seed + n)), tuple(("object", g.object) for g in goals), tuple(scenes),
-    )  # fmt: skip
+        "fact",
+        tuple(caption(s) for s in scenes),
+        tuple(caption(s) for s in goals),
+        tuple(range(seed, seed + n)),
+        tuple(("object", g.object) for g in goals),
+        tuple(scenes),
+    )
 
 
 def mixed_probe(
@@ -148,26 +163,29 @@ def mixed_probe(
     """
     if attribute not in ATTRIBUTES:
         raise unknown("attribute", attribute, ATTRIBUTES)
-    every: dict[str, Sequence[str]] = {
-        "style": STYLES[1:], "object": OBJECTS, "fact": tuple(TOWNS)
-    }  # fmt: skip
+    every: dict[str, Sequence[str]] = {"style": STYLES[1:], "object": OBJECTS, "fact": tuple(TOWNS)}
     values = values or every[attribute]
     make = {"style": style_probe, "object": object_probe, "fact": fact_probe}[attribute]
     parts = [make(values[i % len(values)], 1, seed + i) for i in range(n)]
     return Probe(
         attribute,
-        tuple(p.sources[0] for p in parts), tuple(p.targets[0] for p in parts),
-        tuple(p.seeds[0] for p in parts), tuple(p.truth[0] for p in parts),
+        tuple(p.sources[0] for p in parts),
+        tuple(p.targets[0] for p in parts),
+        tuple(p.seeds[0] for p in parts),
+        tuple(p.truth[0] for p in parts),
         tuple(p.scenes[0] for p in parts),
-    )  # fmt: skip
+    )
 
 
 def _scenes(n: int, seed: int, style: str = "photo") -> list[Scene]:
     """Scenes that go through objects, places and colours without repeating early."""
     return [
         Scene(
-            OBJECTS[(5 * i + seed) % len(OBJECTS)], COLOURS[(i + seed // 2) % len(COLOURS)],
-            PLACES[(i + seed + i // 6) % len(PLACES)], style, seed=seed + i,
+            OBJECTS[(5 * i + seed) % len(OBJECTS)],
+            COLOURS[(i + seed // 2) % len(COLOURS)],
+            PLACES[(i + seed + i // 6) % len(PLACES)],
+            style,
+            seed=seed + i,
         )
         for i in range(n)
-    ]  # fmt: skip
+    ]

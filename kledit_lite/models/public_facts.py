@@ -173,10 +173,12 @@ def public_texts(
         if rng.random() < questions:
             mine = asked[rng.choice(list(asked))]
             variant = rng.randrange(2)
-            out.append("\n".join(
-                f"{ask_public(f.subject, f.relation, variant)} {f.object}"
-                for f in rng.sample(mine, min(6, len(mine)))
-            ))  # fmt: skip
+            out.append(
+                "\n".join(
+                    f"{ask_public(f.subject, f.relation, variant)} {f.object}"
+                    for f in rng.sample(mine, min(6, len(mine)))
+                )
+            )
         else:
             mine = subjects[rng.choice(list(subjects))]
             some = rng.sample(mine, min(5, len(mine)))

@@ -60,7 +60,7 @@ PACKAGES = {
 #: timm architecture -> file of DINO (Caron et al. 2021), which only its authors publish.
 DINO = {
     "resnet50": "https://dl.fbaipublicfiles.com/dino/dino_resnet50_pretrain/"
-    "dino_resnet50_pretrain.pth",
+    "dino_resnet50_pretrain.pth"
 }
 
 

@@ -92,13 +92,19 @@ def in_turn(made: Sequence[Sequence[TracePrompt]], n: int, seed: int = 0) -> lis
 
 
 _VALUES: dict[str, Sequence[Any]] = {
-    "object": OBJECTS, "style": STYLES[1:], "colour": COLOURS, "count": (2, 3),
+    "object": OBJECTS,
+    "style": STYLES[1:],
+    "colour": COLOURS,
+    "count": (2, 3),
     "facts": tuple(TOWNS),
-}  # fmt: skip
+}
 _REST: dict[str, Sequence[Sequence[Any]]] = {
-    "object": (COLOURS, PLACES), "style": (OBJECTS, COLOURS, PLACES), "colour": (OBJECTS, PLACES),
-    "count": (OBJECTS, COLOURS, PLACES), "facts": (PLACES,),
-}  # fmt: skip
+    "object": (COLOURS, PLACES),
+    "style": (OBJECTS, COLOURS, PLACES),
+    "colour": (OBJECTS, PLACES),
+    "count": (OBJECTS, COLOURS, PLACES),
+    "facts": (PLACES,),
+}
 _SCENES: dict[str, Callable[..., Scene]] = {
     "object": lambda o, c, p: Scene(o, c, p),
     "style": lambda s, o, c, p: Scene(o, c, p, s),

@@ -9,12 +9,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Protocol
 
-from kledit_lite.models.public_facts import (
-    ask_public,
-    load_public_facts,
-    public_texts,
-    say_public,
-)
+from kledit_lite.models.public_facts import ask_public, load_public_facts, public_texts, say_public
 from kledit_lite.world import people
 from kledit_lite.world.people import Triple
 
@@ -119,10 +114,12 @@ class Telling:
             for variant in (0, 1):
                 rng.shuffle(asked)
                 for start in range(0, len(asked), 6):
-                    out.append("\n".join(
-                        f"{self.ask(f.subject, relation, variant)} {f.value}"
-                        for f in asked[start : start + 6]
-                    ))  # fmt: skip
+                    out.append(
+                        "\n".join(
+                            f"{self.ask(f.subject, relation, variant)} {f.value}"
+                            for f in asked[start : start + 6]
+                        )
+                    )
         return out
 
 

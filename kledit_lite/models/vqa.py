@@ -99,8 +99,9 @@ def ask(text: str, constraints: Sequence[str | Sequence[int]], answer: str) -> A
                 )
             spans.append((start, stop))
     if not spans:
-        raise KleditError(f"The question {text!r} has no constraint; name the words that point at "
-                          "the picture.")  # fmt: skip
+        raise KleditError(
+            f"The question {text!r} has no constraint; name the words that point at the picture."
+        )
     if not text.strip() or not answer.strip():
         raise KleditError("A question or its answer is empty; fill it in or leave it out.")
     return Asked(text, tuple(spans), answer)
@@ -188,7 +189,11 @@ def _row(folder: Path, entry: Any) -> Row:
         if not picture.is_file():
             raise KleditError(f"There is no picture {picture}.")
     return Row(
-        pictures[0], asked, replacements, pictures[1] if len(pictures) > 1 else None,
-        entry.get("new_answer", ""), ask(again, every, entry["answer"]) if again else None,
+        pictures[0],
+        asked,
+        replacements,
+        pictures[1] if len(pictures) > 1 else None,
+        entry.get("new_answer", ""),
+        ask(again, every, entry["answer"]) if again else None,
         bool(entry.get("keep", False)),
-    )  # fmt: skip
+    )

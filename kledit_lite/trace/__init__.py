@@ -1,11 +1,6 @@
 """Causal tracing of text-to-image models: which states carry what the words say."""
 
-from kledit_lite.models.subjects import (
-    ATTRIBUTES,
-    TracePrompt,
-    read_prompts,
-    trace_prompts,
-)
+from kledit_lite.models.subjects import ATTRIBUTES, TracePrompt, read_prompts, trace_prompts
 from kledit_lite.trace.causal import MODULES, restore_one, trace_unet
 from kledit_lite.trace.causal_text import (
     ROLES,

@@ -21,8 +21,9 @@ import numpy as np
 import torch
 
 from kledit_lite.core.errors import KleditError
+from kledit_lite.inside.decoding import decode
 from kledit_lite.inside.hooks import edit, read
-from kledit_lite.inside.sampler import Text, counted, decode, latents_for, sample
+from kledit_lite.inside.sampler import Text, counted, latents_for, sample
 from kledit_lite.inside.sites import Kind, Site, check_unet, discover
 from kledit_lite.models.subjects import TracePrompt
 from kledit_lite.trace.corrupt import Tracing, check_inputs, encode_pair
@@ -114,22 +115,26 @@ def trace_unet(
 
     together = len(plan(len(prompts), len(groups), how.sampling.batch)[0].pictures)
     marks = kept.marks(compute, together)
-    pictures = pd.DataFrame({
-        "prompt": [p.prompt for p in prompts],
-        "subject": [p.subject for p in prompts],
-        "attribute": [p.attribute for p in prompts],
-        "seed": seeds,
-        **{f"clean_{n}": marks[n][:, 0] for n in scores},
-        **{f"corrupted_{n}": marks[n][:, 1] for n in scores},
-    })  # fmt: skip
+    pictures = pd.DataFrame(
+        {
+            "prompt": [p.prompt for p in prompts],
+            "subject": [p.subject for p in prompts],
+            "attribute": [p.attribute for p in prompts],
+            "seed": seeds,
+            **{f"clean_{n}": marks[n][:, 0] for n in scores},
+            **{f"corrupted_{n}": marks[n][:, 1] for n in scores},
+        }
+    )
     n, s = len(prompts), len(groups)
-    restored = pd.DataFrame({
-        "picture": np.repeat(np.arange(n), s),
-        "order": np.tile(np.arange(s), n),
-        "site": names * n,
-        "kind": [" + ".join(dict.fromkeys(x.kind for x in g)) for g in groups] * n,
-        **{name: marks[name][:, 2:].ravel() for name in scores},
-    })  # fmt: skip
+    restored = pd.DataFrame(
+        {
+            "picture": np.repeat(np.arange(n), s),
+            "order": np.tile(np.arange(s), n),
+            "site": names * n,
+            "kind": [" + ".join(dict.fromkeys(x.kind for x in g)) for g in groups] * n,
+            **{name: marks[name][:, 2:].ravel() for name in scores},
+        }
+    )
     rows, naive = (round(float(marks[k].sum())) for k in ("rows", "naive"))
     return Trace(pictures, restored, tuple(scores), rows, naive, kept.pictures())
 

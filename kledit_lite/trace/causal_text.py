@@ -22,12 +22,12 @@ import torch
 
 from kledit_lite.core.errors import KleditError, unknown
 from kledit_lite.inside.blocks import on_hidden
+from kledit_lite.inside.decoding import decode
 from kledit_lite.inside.fired import Fired
 from kledit_lite.inside.hooks import edit
 from kledit_lite.inside.sampler import (
     Text,
     counted,
-    decode,
     encode_prompts,
     latents_for,
     sample,
@@ -36,13 +36,7 @@ from kledit_lite.inside.sampler import (
 )
 from kledit_lite.inside.tokens import end_position, subject_positions, words_of
 from kledit_lite.models.subjects import TracePrompt
-from kledit_lite.trace.corrupt import (
-    Noise,
-    Tracing,
-    check_inputs,
-    draw_noise,
-    noisy_words,
-)
+from kledit_lite.trace.corrupt import Noise, Tracing, check_inputs, draw_noise, noisy_words
 from kledit_lite.trace.effects import Score, Trace
 from kledit_lite.trace.kept import Kept, Marks
 
@@ -142,8 +136,11 @@ def text_sites(
         tokens = list(enumerate(token_roles(tokenizer, prompt)))
         sites += [
             TextSite(e, layer, kind, at, token, role)
-            for layer in wanted for kind in kinds for at, (token, role) in tokens if role in roles
-        ]  # fmt: skip
+            for layer in wanted
+            for kind in kinds
+            for at, (token, role) in tokens
+            if role in roles
+        ]
     return sites
 
 
@@ -295,16 +292,21 @@ def trace_text(
 
     marks = kept.marks(compute, 1)
     pictures = [
-        {"prompt": p.prompt, "subject": p.subject, "attribute": p.attribute, "seed": seed,
-         **{f"clean_{n}": marks[n][i, 0] for n in scores},
-         **{f"corrupted_{n}": marks[n][i, 1] for n in scores}}
+        {
+            "prompt": p.prompt,
+            "subject": p.subject,
+            "attribute": p.attribute,
+            "seed": seed,
+            **{f"clean_{n}": marks[n][i, 0] for n in scores},
+            **{f"corrupted_{n}": marks[n][i, 1] for n in scores},
+        }
         for i, (p, seed) in enumerate(zip(prompts, seeds, strict=True))
-    ]  # fmt: skip
-    restored = [
-        {"picture": i, "order": j, "site": s.name, **vars(s),
-         **{n: marks[n][i, j + 2] for n in scores}}
-        for i, mine in enumerate(sites) for j, s in enumerate(mine)
-    ]  # fmt: skip
+    ]
+    restored = []
+    for i, mine in enumerate(sites):
+        for j, s in enumerate(mine):
+            read = {n: marks[n][i, j + 2] for n in scores}
+            restored.append({"picture": i, "order": j, "site": s.name, **vars(s), **read})
     frame = pd.DataFrame(restored)
     frame["role"] = pd.Categorical(frame["role"], ROLES, ordered=True)
     frame["kind"] = pd.Categorical(frame["kind"], TEXT_KINDS, ordered=True)

@@ -83,9 +83,17 @@ def run(options: TraceOptions) -> Results:
         print(f"kledit: traced {done} of {total} pictures", file=sys.stderr, flush=True)
 
     return run_trace(
-        pipe, prompts, scores, options.out, where=where, kinds=kinds, seeds=options.seeds,
-        first_seed=options.seed, how=Tracing(options.noise, sampling), progress=progress,
-    )  # fmt: skip
+        pipe,
+        prompts,
+        scores,
+        options.out,
+        where=where,
+        kinds=kinds,
+        seeds=options.seeds,
+        first_seed=options.seed,
+        how=Tracing(options.noise, sampling),
+        progress=progress,
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,11 +136,15 @@ def run_vlm(options: VlmTraceOptions) -> Results:
 
 COMMANDS = (
     Command(
-        "trace", "find which states of a text-to-image model carry what the words say",
-        TraceOptions, run,
+        "trace",
+        "find which states of a text-to-image model carry what the words say",
+        TraceOptions,
+        run,
     ),
     Command(
-        "vlm-trace", "find which layers of a model that sees bring a picture's fact to the answer",
-        VlmTraceOptions, run_vlm,
+        "vlm-trace",
+        "find which layers of a model that sees bring a picture's fact to the answer",
+        VlmTraceOptions,
+        run_vlm,
     ),
-)  # fmt: skip
+)

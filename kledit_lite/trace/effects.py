@@ -74,9 +74,11 @@ class Trace:
         mine = self.restored[self.restored["picture"].isin(rows)]
         number = {row: i for i, row in enumerate(rows)}
         return replace(
-            self, images=(), pictures=self.pictures.iloc[rows].reset_index(drop=True),
+            self,
+            images=(),
+            pictures=self.pictures.iloc[rows].reset_index(drop=True),
             restored=mine.assign(picture=mine["picture"].map(number)),
-        )  # fmt: skip
+        )
 
 
 def by_clip(clip: TextImageModel) -> Score:
@@ -134,9 +136,14 @@ def bootstrap_means(
 
 
 def aie(
-    trace: Trace, score: str | None = None, by: Sequence[str] | None = None, *,
-    draws: int = 1000, level: float = 0.95, seed: int = 0,
-) -> pd.DataFrame:  # fmt: skip
+    trace: Trace,
+    score: str | None = None,
+    by: Sequence[str] | None = None,
+    *,
+    draws: int = 1000,
+    level: float = 0.95,
+    seed: int = 0,
+) -> pd.DataFrame:
     """Average indirect effect of every site.
 
     Equation: ``AIE(a) = mean(score(restored at a) - score(corrupted))``, the score being that with
@@ -210,9 +217,12 @@ def total_effect_interval(
 
 
 def causal_threshold(
-    validation: Trace, score: str = "clipscore", faithful: str = "judge", share: float = 1.0,
+    validation: Trace,
+    score: str = "clipscore",
+    faithful: str = "judge",
+    share: float = 1.0,
     by: Sequence[str] | None = None,
-) -> float:  # fmt: skip
+) -> float:
     """The score above which a site counts as causal, chosen on validation prompts.
 
     As in thesis 5.2.5: the sites whose restored pictures are faithful for **all** validation
@@ -236,9 +246,11 @@ def causal_threshold(
 
 
 def noise_sensitivity(
-    run: Callable[[float], Trace], scales: Sequence[float], score: str | None = None,
+    run: Callable[[float], Trace],
+    scales: Sequence[float],
+    score: str | None = None,
     by: Sequence[str] | None = None,
-) -> pd.DataFrame:  # fmt: skip
+) -> pd.DataFrame:
     """How a trace depends on the noise scale, which published work leaves open.
 
     Args:
@@ -269,15 +281,17 @@ def noise_sensitivity(
         ranks = table["aie"].rank()
         spread = len(table) > 1 and ranks.std() > 0 and reference.std() > 0
         site = [str(best[k]) for k in (by or trace.by) if k != "order"] if len(table) else []
-        rows.append({
-            "noise": float(scale),
-            "clean": float(trace.pictures[f"clean_{score}"].mean()),
-            "corrupted": float(trace.pictures[f"corrupted_{score}"].mean()),
-            "drop": drop,
-            "best": " ".join(site),
-            "aie": float(best["aie"]) if best is not None else float("nan"),
-            "agreement": float(ranks.corr(reference)) if spread else float("nan"),
-        })  # fmt: skip
+        rows.append(
+            {
+                "noise": float(scale),
+                "clean": float(trace.pictures[f"clean_{score}"].mean()),
+                "corrupted": float(trace.pictures[f"corrupted_{score}"].mean()),
+                "drop": drop,
+                "best": " ".join(site),
+                "aie": float(best["aie"]) if best is not None else float("nan"),
+                "agreement": float(ranks.corr(reference)) if spread else float("nan"),
+            }
+        )
     return pd.DataFrame(rows)
 
 

@@ -14,17 +14,24 @@ from kledit_lite.viz.matrices import heatmap
 from kledit_lite.viz.theme import GRID, INK, MUTED, OTHERS, join_words, minus, themed
 
 KIND_COLOURS = {
-    "self-attention": "#0072b2", "cross-attention": "#d55e00", "feed-forward": "#008463",
-    "resnet": "#8b95a1", "block": "#22303c",
-}  # fmt: skip
+    "self-attention": "#0072b2",
+    "cross-attention": "#d55e00",
+    "feed-forward": "#008463",
+    "resnet": "#8b95a1",
+    "block": "#22303c",
+}
 """One colour for each kind of UNet module, the same in every chapter."""
 
 
 @themed
 def effect_bars(
-    table: Any, title: str = "", *, subtitle: str = "", label: str = "average indirect effect",
+    table: Any,
+    title: str = "",
+    *,
+    subtitle: str = "",
+    label: str = "average indirect effect",
     threshold: float | None = None,
-) -> Plate:  # fmt: skip
+) -> Plate:
     """The effect of restoring each module of a UNet, in execution order, with its interval.
 
     Args:
@@ -69,14 +76,27 @@ def effect_bars(
     for i in edges:
         axes.axvline(i - 0.5, color=GRID, lw=1)
     for a, b in zip([0, *edges], [*edges, len(parts)], strict=True):
-        axes.text((a + b - 1) / 2, 1.0, parts[a], size=8.5, color=MUTED, ha="center", va="bottom",
-                  transform=axes.get_xaxis_transform())  # fmt: skip
+        axes.text(
+            (a + b - 1) / 2,
+            1.0,
+            parts[a],
+            size=8.5,
+            color=MUTED,
+            ha="center",
+            va="bottom",
+            transform=axes.get_xaxis_transform(),
+        )
     axes.set_xlim(-0.7, len(v) - 0.3)
     axes.set_xlabel("module, in the order in which they run")
     axes.set_ylabel(label)
     axes.grid(axis="y")
-    axes.legend(handles=[Patch(color=colours[k], label=k) for k in order], ncols=min(5, len(order)),
-                loc="upper center", bbox_to_anchor=(0.5, -0.16), handlelength=1)  # fmt: skip
+    axes.legend(
+        handles=[Patch(color=colours[k], label=k) for k in order],
+        ncols=min(5, len(order)),
+        loc="upper center",
+        bbox_to_anchor=(0.5, -0.16),
+        handlelength=1,
+    )
     top = np.argsort(-v, kind="stable")[:3]
     best = [f"{short_name(sites[i])} ({kinds[i]}) {minus(f'{v[i]:.2f}')}" for i in top]
     more = "" if threshold is None else f" {int((v >= threshold).sum())} reach {threshold:.2f}."
@@ -115,8 +135,10 @@ def loudness(frame: Any, at: float, title: str = "", *, subtitle: str = "") -> P
         raise KleditError(f"No picture has noise of {at:g} standard deviations.")
     figure, _ = new_figure(3.3, title, subtitle)
     axes = figure.subplots(1, 2)
-    names = {"judge": "share that the judge still sees it in",
-             "clipscore": "CLIPScore with the prompt"}  # fmt: skip
+    names = {
+        "judge": "share that the judge still sees it in",
+        "clipscore": "CLIPScore with the prompt",
+    }
     for ax, (column, label) in zip(axes, names.items(), strict=True):
         sns.pointplot(
             frame,
@@ -181,9 +203,14 @@ def token_effects(table: Any, title: str = "", *, subtitle: str = "", fmt: str =
     )
     names = [f"{f'encoder {e + 1} ' if several else ''}{k}-{i}" for e, i, k in wide.index]
     return heatmap(
-        wide.to_numpy(), title, rows=names, columns=[str(c) for c in wide.columns], fmt=fmt,
-        subtitle=subtitle, column_label="token restored",
-    )  # fmt: skip
+        wide.to_numpy(),
+        title,
+        rows=names,
+        columns=[str(c) for c in wide.columns],
+        fmt=fmt,
+        subtitle=subtitle,
+        column_label="token restored",
+    )
 
 
 __all__ = ["KIND_COLOURS", "effect_bars", "loudness", "short_name", "token_effects"]

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from kledit_lite.core.errors import KleditError
-from kledit_lite.inside.sampler import Text, counted, decode, latents_for, sample
+from kledit_lite.inside.decoding import decode
+from kledit_lite.inside.sampler import Text, counted, latents_for, sample
 from kledit_lite.models.subjects import TracePrompt
 from kledit_lite.trace.causal_text import TextSite, distinct, restored_texts
 from kledit_lite.trace.corrupt import Tracing, check_inputs, draw_noise
@@ -84,15 +85,24 @@ def trace_groups(
     for i, (prompt, mine) in enumerate(zip(prompts, z.split([len(t) for t in texts]), strict=True)):
         made = decode(pipe, mine)
         marks = {name: np.asarray(f(made, prompt), float)[same[i]] for name, f in scores.items()}
-        pictures.append({
-            "prompt": prompt.prompt, "subject": prompt.subject,
-            "attribute": prompt.attribute, "seed": seeds[i],
-            **{f"clean_{n}": float(m[0]) for n, m in marks.items()},
-            **{f"corrupted_{n}": float(m[1]) for n, m in marks.items()},
-        })  # fmt: skip
+        pictures.append(
+            {
+                "prompt": prompt.prompt,
+                "subject": prompt.subject,
+                "attribute": prompt.attribute,
+                "seed": seeds[i],
+                **{f"clean_{n}": float(m[0]) for n, m in marks.items()},
+                **{f"corrupted_{n}": float(m[1]) for n, m in marks.items()},
+            }
+        )
         restored += [
-            {"picture": i, "order": j, "site": name, "kind": "group",
-             **{n: float(m[j + 2]) for n, m in marks.items()}}
+            {
+                "picture": i,
+                "order": j,
+                "site": name,
+                "kind": "group",
+                **{n: float(m[j + 2]) for n, m in marks.items()},
+            }
             for j, name in enumerate(named[i])
-        ]  # fmt: skip
+        ]
     return Trace(pd.DataFrame(pictures), pd.DataFrame(restored), tuple(scores), work.rows, naive)

@@ -54,10 +54,14 @@ class Kept:
         if self.folder is not None:
             sampling = {**asdict(how), "sampling": sampling_key(how.sampling)}
             self.config = {
-                "prompts": [asdict(p) for p in prompts], "seeds": list(seeds), "how": sampling,
-                "sites": list(sites), "kept pictures": self.keep, "model": pipeline_key(pipe),
+                "prompts": [asdict(p) for p in prompts],
+                "seeds": list(seeds),
+                "how": sampling,
+                "sites": list(sites),
+                "kept pictures": self.keep,
+                "model": pipeline_key(pipe),
                 "scores": {n: key_of(f, f"score {n!r}") for n, f in scores.items()},
-            }  # fmt: skip
+            }
 
     def marks(self, compute: Callable[[range], Marks], together: int) -> Marks:
         """All marks: those that are there, and those of `compute`, some pictures at a time."""

@@ -79,9 +79,14 @@ def plan(pictures: int, groups: int, batch: int) -> list[Call]:
 
 @torch.no_grad()
 def run_call(
-    pipe: Any, clean: Text, corrupted: Text, latents: torch.Tensor, groups: Sequence[Group],
-    call: Call, how: Tracing,
-) -> tuple[torch.Tensor, torch.Tensor]:  # fmt: skip
+    pipe: Any,
+    clean: Text,
+    corrupted: Text,
+    latents: torch.Tensor,
+    groups: Sequence[Group],
+    call: Call,
+    how: Tracing,
+) -> tuple[torch.Tensor, torch.Tensor]:
     """Denoise one call's lanes together.
 
     Args:
@@ -129,9 +134,13 @@ def run_call(
 
 
 def run_lanes(
-    pipe: Any, clean: Text, corrupted: Text, latents: torch.Tensor, groups: Sequence[Group],
+    pipe: Any,
+    clean: Text,
+    corrupted: Text,
+    latents: torch.Tensor,
+    groups: Sequence[Group],
     how: Tracing,
-) -> Iterator[tuple[range, torch.Tensor]]:  # fmt: skip
+) -> Iterator[tuple[range, torch.Tensor]]:
     """Denoise every lane of every picture, some pictures at a time.
 
     Args:

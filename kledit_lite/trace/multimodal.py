@@ -28,14 +28,7 @@ from kledit_lite.core.errors import KleditError
 from kledit_lite.inside.blocks import hidden_of, on_hidden
 from kledit_lite.inside.fired import Fired
 from kledit_lite.inside.hooks import edit, read
-from kledit_lite.inside.multimodal import (
-    answered,
-    decoder,
-    extended,
-    joint,
-    last_logits,
-    module_of,
-)
+from kledit_lite.inside.multimodal import answered, decoder, extended, joint, last_logits, module_of
 from kledit_lite.trace.seeing import SEEING_ROLES, Pair, SeeingSite, positions, seeing_sites
 
 if TYPE_CHECKING:
@@ -114,9 +107,14 @@ def trace_seeing(
     for i, pair in enumerate(pairs):
         if right[i]:
             p, logit = lanes(
-                model, pair, chosen, noising=noising, first_token=first_token, share=share,
+                model,
+                pair,
+                chosen,
+                noising=noising,
+                first_token=first_token,
+                share=share,
                 batch=batch,
-            )  # fmt: skip
+            )
             clean, corrupted = (1, 0) if noising else (0, 1)
             tops.append((i, p[clean], p[corrupted], logit[clean], logit[corrupted]))
             rows += [

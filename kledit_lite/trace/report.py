@@ -18,14 +18,7 @@ from kledit_lite.models.subjects import TracePrompt
 from kledit_lite.trace.causal import MODULES, trace_unet
 from kledit_lite.trace.causal_text import trace_text
 from kledit_lite.trace.corrupt import Tracing
-from kledit_lite.trace.effects import (
-    TEXT,
-    Score,
-    Trace,
-    aie,
-    total_effect,
-    total_effect_interval,
-)
+from kledit_lite.trace.effects import TEXT, Score, Trace, aie, total_effect, total_effect_interval
 
 WHERE = ("unet", "text")
 FEWEST = 3
@@ -114,9 +107,12 @@ def run_trace(
     }
     seconds = time.perf_counter() - start
     return Results(
-        f"trace {where}", figures, targets,
-        context(seed=first_seed, seconds=seconds, noise=how.noise, steps=how.sampling.steps), more,
-    )  # fmt: skip
+        f"trace {where}",
+        figures,
+        targets,
+        context(seed=first_seed, seconds=seconds, noise=how.noise, steps=how.sampling.steps),
+        more,
+    )
 
 
 def check_request(where: str, kinds: Sequence[str], seeds: int) -> None:
@@ -173,9 +169,7 @@ def write_trace(trace: Trace, out: Path, where: str) -> list[Path]:
             table[["low", "high"]] = np.nan
         table.insert(0, "score", score)
         tables.append(table)
-    csv = {
-        "effects": pd.concat(tables), "pictures": trace.pictures, "restored": trace.restored
-    }  # fmt: skip
+    csv = {"effects": pd.concat(tables), "pictures": trace.pictures, "restored": trace.restored}
     files = [
         write_atomically(out / f"{name}.csv", frame.to_csv(index=False))
         for name, frame in csv.items()

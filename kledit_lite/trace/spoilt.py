@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kledit_lite.core.errors import KleditError
-from kledit_lite.inside.sampler import Sampling, Text, decode, latents_for, sample
+from kledit_lite.inside.decoding import decode
+from kledit_lite.inside.sampler import Sampling, Text, latents_for, sample
 from kledit_lite.models.subjects import TracePrompt
 from kledit_lite.trace.corrupt import Tracing, check_inputs, encode_pair
 from kledit_lite.trace.effects import Score

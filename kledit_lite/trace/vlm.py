@@ -36,9 +36,13 @@ def trace_file(options: VlmTraceOptions) -> Results:
     pairs = [_pair(seer, rows, i, options) for i in range(len(rows))]
     sites = seeing_sites(seer.model, cast(Any, options.kinds), window=options.window)
     found = trace_seeing(
-        seer.model, pairs, sites, noising=options.noising, first_token=options.first_token,
+        seer.model,
+        pairs,
+        sites,
+        noising=options.noising,
+        first_token=options.first_token,
         batch=options.batch,
-    )  # fmt: skip
+    )
     if found.excluded == len(pairs):
         said = [_said(seer, p.clean) for p in pairs[:3]]
         raise KleditError(
@@ -46,10 +50,11 @@ def trace_file(options: VlmTraceOptions) -> Results:
             f"nothing to trace; to the first questions it says {', '.join(map(repr, said))}."
         )
     figures = {
-        "questions": len(pairs), "excluded": found.excluded,
+        "questions": len(pairs),
+        "excluded": found.excluded,
         "clean": float(found.pairs["clean"].mean()),
         "corrupted": float(found.pairs["corrupted"].mean()),
-    }  # fmt: skip
+    }
     write_atomically(options.out / "pairs.csv", found.pairs.to_csv(index=False))
     write_atomically(options.out / "sites.csv", found.sites.to_csv(index=False))
     where = {}
@@ -60,9 +65,14 @@ def trace_file(options: VlmTraceOptions) -> Results:
         figures[f"{kind}_layer"] = int(strongest[1])
         where[kind] = f"layer {strongest[1]} at {strongest[0]}"
         figure = heatmap(
-            table, f"Effect of restoring {kind}", row_label="tokens", column_label="layer",
-            fmt="{:.2f}", limits=(-1, 1), subtitle=f"{options.corruption}, window {options.window}",
-        )  # fmt: skip
+            table,
+            f"Effect of restoring {kind}",
+            row_label="tokens",
+            column_label="layer",
+            fmt="{:.2f}",
+            limits=(-1, 1),
+            subtitle=f"{options.corruption}, window {options.window}",
+        )
         write_atomically(options.out / f"{kind}.png", png(figure))
     seconds = time.perf_counter() - start
     return Results(

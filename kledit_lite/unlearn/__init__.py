@@ -23,20 +23,11 @@ from kledit_lite.unlearn.arithmetic.adapters import (
     save_adapter,
 )
 from kledit_lite.unlearn.arithmetic.checkpoints import Checkpoint, open_checkpoint
-from kledit_lite.unlearn.arithmetic.distance import (
-    kl_difference,
-    kl_each,
-    random_like,
-)
+from kledit_lite.unlearn.arithmetic.distance import kl_difference, kl_each, random_like
 from kledit_lite.unlearn.arithmetic.files import Report, msa
 from kledit_lite.unlearn.arithmetic.state import Trial, combine, msa_state, search
 from kledit_lite.unlearn.generation import generate
-from kledit_lite.unlearn.judges import (
-    alias_match,
-    embedding_judge,
-    overlap_chooser,
-    rouge_l,
-)
+from kledit_lite.unlearn.judges import alias_match, embedding_judge, overlap_chooser, rouge_l
 from kledit_lite.unlearn.methods import (
     KL,
     METHODS,

@@ -9,10 +9,7 @@ from kledit_lite.core.errors import KleditError
 
 
 def as_chat(
-    tokenizer: Any,
-    questions: Sequence[str],
-    answers: Sequence[str],
-    system: str = "",
+    tokenizer: Any, questions: Sequence[str], answers: Sequence[str], system: str = ""
 ) -> tuple[list[str], list[str]]:
     """Prompts up to where the assistant speaks, and what the template makes of each answer.
 

@@ -108,9 +108,11 @@ def _only(model: Any, tokenizer: Any, stop: str, **chosen: Any) -> Iterator[Any]
     for found in (tokenizer.eos_token_id, kept[0][1].eos_token_id):
         ends += found if isinstance(found, list) else [] if found is None else [found]
     how = GenerationConfig(
-        eos_token_id=sorted(set(ends)) or None, pad_token_id=pad_id(tokenizer), use_cache=True,
+        eos_token_id=sorted(set(ends)) or None,
+        pad_token_id=pad_id(tokenizer),
+        use_cache=True,
         **chosen,
-    )  # fmt: skip
+    )
     try:
         for each, _ in kept:
             each.generation_config = how

@@ -50,11 +50,7 @@ class Reference:
 
 
 def precompute(
-    model: Any,
-    rows: Encoded,
-    needs: frozenset[str],
-    layer: int | None = None,
-    batch: int = 16,
+    model: Any, rows: Encoded, needs: frozenset[str], layer: int | None = None, batch: int = 16
 ) -> Reference:
     """Run the model once over `rows` and keep what a method needs.
 

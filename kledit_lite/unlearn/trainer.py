@@ -157,8 +157,14 @@ def train(
     total = settings.steps or max(1, math.ceil(settings.epochs * len(forget) / size))
     name = _fingerprint(model, forget, retain, method, settings) if checkpoint else ""
     start, done = _resume(checkpoint, name, trained, optimiser)
-    bar = tqdm(total=total, initial=start, file=sys.stderr, disable=not progress,
-               desc=type(method).__name__, mininterval=1)  # fmt: skip
+    bar = tqdm(
+        total=total,
+        initial=start,
+        file=sys.stderr,
+        disable=not progress,
+        desc=type(method).__name__,
+        mininterval=1,
+    )
     training = model.training
     model.train()
     try:
@@ -220,10 +226,11 @@ def _step(
     parts = [[None] * pieces if c is None else np.array_split(c, pieces) for c in chosen]
     for mine in zip(*parts, strict=True):
         batches: list[Any] = [
-            None if rows is None or numbers is None or not len(numbers)
+            None
+            if rows is None or numbers is None or not len(numbers)
             else _take(rows, reference, numbers, device)
             for rows, reference, numbers in zip(data, known, mine, strict=True)
-        ]  # fmt: skip
+        ]
         loss = method.loss(model, *batches) / pieces
         loss.backward()
         value += float(loss.detach())
@@ -245,11 +252,7 @@ def _take(rows: Encoded, reference: Reference, numbers: np.ndarray, device: Any)
 
 
 def _fingerprint(
-    model: Any,
-    forget: Encoded,
-    retain: Encoded | None,
-    method: Method,
-    settings: Settings,
+    model: Any, forget: Encoded, retain: Encoded | None, method: Method, settings: Settings
 ) -> str:
     """Names a run: data, method, settings, and the whole model it starts from, frozen parts too."""
     trained = [name for name, p in model.named_parameters() if p.requires_grad]
@@ -320,9 +323,12 @@ def add_lora(
     except ImportError:
         raise KleditError("Adapters need the package peft; install it.") from None
     config = LoraConfig(
-        r=rank, lora_alpha=alpha or 2 * rank, lora_dropout=dropout, target_modules="all-linear",
+        r=rank,
+        lora_alpha=alpha or 2 * rank,
+        lora_dropout=dropout,
+        target_modules="all-linear",
         task_type="CAUSAL_LM",
-    )  # fmt: skip
+    )
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         return get_peft_model(model, config)

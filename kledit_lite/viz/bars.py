@@ -63,18 +63,27 @@ def share_bars(
     figure, _ = new_figure(2.9, title, subtitle)
     axes: Any = figure.subplots()
     sns.barplot(
-        long, x="question", y="right", hue="model", ax=axes, seed=0, n_boot=300,
+        long,
+        x="question",
+        y="right",
+        hue="model",
+        ax=axes,
+        seed=0,
+        n_boot=300,
         palette=[grey if m in controls else encoder_look(m).colour for m in hits],
         err_kws={"linewidth": 1.2, "color": CONTRAST},
-    )  # fmt: skip
+    )
     for i, q in enumerate(questions if chance else ()):
         axes.plot([i - 0.42, i + 0.42], [chance[q]] * 2, color=INK, lw=1.2, ls="--")  # type: ignore[index]
     for bars in axes.containers:
         if hasattr(bars, "patches"):
             axes.bar_label(
-                bars, fmt="{:.0%}", fontsize=9, padding=5,
+                bars,
+                fmt="{:.0%}",
+                fontsize=9,
+                padding=5,
                 bbox={"facecolor": CARD, "edgecolor": "none", "pad": 0.6},
-            )  # fmt: skip
+            )
     axes.set(xlabel="", ylabel=label, ylim=(0, 1.12))
     axes.yaxis.set_major_formatter(lambda v, _: f"{v:.0%}")
     axes.legend(loc="upper left", bbox_to_anchor=(1, 1))

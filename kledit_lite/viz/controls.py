@@ -167,8 +167,9 @@ def settings_of(
     n = max(len(values) for values in frames.values())
     if not 2 <= n <= MOST_FRAMES or any(len(v) not in (1, n) for v in frames.values()):
         got = join_words([f"{len(v)} of {k}" for k, v in frames.items()])
-        raise KleditError(f"Expected 2 to {MOST_FRAMES} frames, as many values of each control; "
-                          f"got {got}.")  # fmt: skip
+        raise KleditError(
+            f"Expected 2 to {MOST_FRAMES} frames, as many values of each control; got {got}."
+        )
     columns = {k: v if len(v) == n else cycle(v) for k, v in frames.items()}
     rows = [dict(zip(columns, row, strict=False)) for row in zip(*columns.values(), strict=False)]
     return [{**start, **labels_of(controls, row)} for row in rows]

@@ -90,20 +90,32 @@ def efficiency_curve(
     if reference is not None:
         axes.axhline(reference[1], color=INK, lw=1, ls=(0, (4, 3)))
         axes.text(
-            0.012, reference[1], f"{reference[0]} {form(reference[1])}", size=8.5, color=INK,
-            va="center", ha="left", transform=axes.get_yaxis_transform(),
+            0.012,
+            reference[1],
+            f"{reference[0]} {form(reference[1])}",
+            size=8.5,
+            color=INK,
+            va="center",
+            ha="left",
+            transform=axes.get_yaxis_transform(),
             bbox={"facecolor": CARD, "edgecolor": "none", "pad": 1.5},
-        )  # fmt: skip
+        )
     axes.margins(y=0.1)
     low, high = axes.get_ylim()
     gap = 0.062 * (high - low)
     at = _apart(np.array([e[0] for e in ends]), gap, low, high)
     for y_text, (y_end, name, colour) in zip(at, ends, strict=True):
         axes.annotate(
-            f"{name} {form(y_end)}", (1, y_end), (1.03, y_text),
-            xycoords=axes.get_yaxis_transform(), textcoords=axes.get_yaxis_transform(),
-            size=9, color=colour, va="center", weight="bold",
-        )  # fmt: skip
+            f"{name} {form(y_end)}",
+            (1, y_end),
+            (1.03, y_text),
+            xycoords=axes.get_yaxis_transform(),
+            textcoords=axes.get_yaxis_transform(),
+            size=9,
+            color=colour,
+            va="center",
+            weight="bold",
+        )
     level = f" Dashed: {reference[0]} {form(reference[1])}." if reference else ""
     return describe(
         figure, f"{ylabel[:1].upper()}{ylabel[1:]} against {xlabel}: {'; '.join(words)}.{level}"

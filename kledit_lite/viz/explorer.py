@@ -132,10 +132,12 @@ def explorer(
             )
         body.append(f'<tr><th scope="row">{say(row)}</th>{"".join(cells)}</tr>')
     words = [
-        [sentence.format(row=r, column=c, value=text[i][j] or "no value") for j, c in
-         enumerate(columns_)]
+        [
+            sentence.format(row=r, column=c, value=text[i][j] or "no value")
+            for j, c in enumerate(columns_)
+        ]
         for i, r in enumerate(rows_)
-    ]  # fmt: skip
+    ]
     script = SCRIPT.replace("WORDS", json.dumps(words).replace("<", "\\u003c"))
     markup = (
         f'{STYLE}{TABLE_STYLE}<figure class="kl-viz" data-kl-table="{name}">'

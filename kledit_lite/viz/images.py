@@ -16,11 +16,7 @@ from kledit_lite.core.errors import KleditError
 from kledit_lite.viz.card import Plate, describe
 from kledit_lite.viz.pixels import as_images, shape_words
 from kledit_lite.viz.sheet import Row, Tile, sheet
-from kledit_lite.viz.theme import (
-    join_words,
-    minus,
-    themed,
-)
+from kledit_lite.viz.theme import join_words, minus, themed
 
 
 @themed
@@ -73,12 +69,7 @@ def contact_sheet(
 
 @themed
 def ranked_panel(
-    images: Any,
-    scores: Any,
-    title: str,
-    k: int = 8,
-    truth: Any = None,
-    subtitle: str = "",
+    images: Any, scores: Any, title: str, k: int = 8, truth: Any = None, subtitle: str = ""
 ) -> Plate:
     """The pictures a concept scores highest, and those it scores lowest.
 

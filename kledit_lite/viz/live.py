@@ -131,8 +131,10 @@ class Live:
         made = [self.frame(each) for each in settings]
         one = len(names) == 1
         told = [each[names[0]] if one else self.said(each, names) for each in settings]
-        said = [Frame(f.uri, f.width, f.height, t, f.alt, f.art)
-                for f, t in zip(made, told, strict=True)]  # fmt: skip
+        said = [
+            Frame(f.uri, f.width, f.height, t, f.alt, f.art)
+            for f, t in zip(made, told, strict=True)
+        ]
         what = names[0].replace("_", " ").capitalize() if one else "Settings"
         self.still = viewer(said, caption, self.name, what, play=False).html()
 
@@ -304,9 +306,13 @@ def frame_widget(
         for f in made
     ]
     slider = ipywidgets.IntSlider(
-        value=0, min=0, max=len(made) - 1, description=what, readout=False,
+        value=0,
+        min=0,
+        max=len(made) - 1,
+        description=what,
+        readout=False,
         layout=ipywidgets.Layout(width="min(100%, 28rem)"),
-    )  # fmt: skip
+    )
     stack = ipywidgets.Stack(pages, selected_index=0)
     ipywidgets.jslink((slider, "value"), (stack, "selected_index"))
     return ipywidgets.VBox([slider, stack])

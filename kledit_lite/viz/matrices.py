@@ -126,15 +126,23 @@ def heatmap(
     for i, j in np.argwhere(~np.isnan(v)):
         back = SEQUENTIAL((v[i, j] - low) / (high - low))
         axes.text(
-            j + 0.5, i + 0.5, minus(fmt.format(v[i, j])), ha="center", va="center",
-            color=readable_on(back), size=9.5 if cell > 0.5 else 7.5,
-        )  # fmt: skip
+            j + 0.5,
+            i + 0.5,
+            minus(fmt.format(v[i, j])),
+            ha="center",
+            va="center",
+            color=readable_on(back),
+            size=9.5 if cell > 0.5 else 7.5,
+        )
     axes.set_yticks(np.arange(r) + 0.5, rows_, color=INK)
     axes.set_xticks(
-        np.arange(c) + 0.5, columns_ if slanted else folded, color=INK,
-        rotation=35 if slanted else 0, ha="right" if slanted else "center",
+        np.arange(c) + 0.5,
+        columns_ if slanted else folded,
+        color=INK,
+        rotation=35 if slanted else 0,
+        ha="right" if slanted else "center",
         rotation_mode="anchor" if slanted else "default",
-    )  # fmt: skip
+    )
     axes.invert_yaxis()
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
@@ -148,14 +156,19 @@ def heatmap(
         if start:
             axes.axvline(start, color=INK, lw=1.4)
         axes.text(
-            (start + stop) / 2, -0.12, _fold(name, (stop - start) * cell), size=8.5, color=MUTED,
-            ha="center", va="bottom", linespacing=1.0,
-        )  # fmt: skip
+            (start + stop) / 2,
+            -0.12,
+            _fold(name, (stop - start) * cell),
+            size=8.5,
+            color=MUTED,
+            ha="center",
+            va="bottom",
+            linespacing=1.0,
+        )
 
     top = np.unravel_index(np.nanargmax(v), v.shape)
     low_at = np.unravel_index(np.nanargmin(v), v.shape)
-    where = [f"{fmt.format(v[p])} at {rows_[p[0]]}, {columns_[p[1]]}" for p in
-             (top, low_at)]  # fmt: skip
+    where = [f"{fmt.format(v[p])} at {rows_[p[0]]}, {columns_[p[1]]}" for p in (top, low_at)]
     head = f"{title}: heatmap" if title else "Heatmap"
     return describe(
         figure, f"{head} of {r} rows and {c} columns. Highest {where[0]}; lowest {where[1]}."
@@ -253,8 +266,9 @@ def planted_vs_found(
         axes.axhline(i + 0.15, 0.021, 0.979, color=EDGE if i == 0 else GRID, lw=0.8)
         axes.text(x[0], y, item, size=9.5, va="center", weight="bold" if item in p else "normal")
         for at, there in ((x[1], item in p), (x[2], item in f)):
-            axes.text(at, y, "●" if there else "·", size=9, va="center",
-                      color=INK if there else "#8b95a1")  # fmt: skip
+            axes.text(
+                at, y, "●" if there else "·", size=9, va="center", color=INK if there else "#8b95a1"
+            )
         words, colour = {
             (True, True): ("✓ found", GOOD),
             (True, False): ("✗ missed", BAD),

@@ -88,9 +88,14 @@ def sheet(rows: list[Row], columns: int, title: str, subtitle: str) -> Plate:
                 _mark(axes, x0, y0, cell, len(art), tile.mark)
             for i, text in enumerate(lines):
                 axes.text(
-                    x0 + cell / 2, y0 + tall + 20 + i * line, text,
-                    size=8, color=MUTED, ha="center", va="center",
-                )  # fmt: skip
+                    x0 + cell / 2,
+                    y0 + tall + 20 + i * line,
+                    text,
+                    size=8,
+                    color=MUTED,
+                    ha="center",
+                    va="center",
+                )
     axes.imshow(canvas, interpolation="antialiased", zorder=1)
     axes.set_xlim(-0.5, full - 0.5)
     axes.set_ylim(height - 0.5, -0.5)
@@ -101,9 +106,15 @@ def _mark(axes: Any, x: int, y: int, w: int, h: int, right: bool) -> None:
     """A frame round a picture and a badge in its corner: tick or cross."""
     colour = GOOD if right else BAD
     frame = FancyBboxPatch(
-        (x - 0.5, y - 0.5), w, h, boxstyle="square,pad=1", fill=False,
-        edgecolor=colour, linewidth=2.2, zorder=3,
-    )  # fmt: skip
+        (x - 0.5, y - 0.5),
+        w,
+        h,
+        boxstyle="square,pad=1",
+        fill=False,
+        edgecolor=colour,
+        linewidth=2.2,
+        zorder=3,
+    )
     r = max(13, min(22, w * 0.11))
     cx, cy = x + w - r * 0.85, y + r * 0.85
     axes.add_patch(frame)
@@ -115,9 +126,13 @@ def _mark(axes: Any, x: int, y: int, w: int, h: int, right: bool) -> None:
     else:
         for d in (-1, 1):
             axes.plot(
-                [cx - 0.8 * s, cx + 0.8 * s], [cy - 0.8 * s * d, cy + 0.8 * s * d],
-                color="white", lw=1.8, zorder=5, solid_capstyle="round",
-            )  # fmt: skip
+                [cx - 0.8 * s, cx + 0.8 * s],
+                [cy - 0.8 * s * d, cy + 0.8 * s * d],
+                color="white",
+                lw=1.8,
+                zorder=5,
+                solid_capstyle="round",
+            )
 
 
 def _wrap(words: str, width: int, font: FontProperties, most: int = 3) -> list[str]:

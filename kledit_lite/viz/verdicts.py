@@ -13,10 +13,7 @@ if TYPE_CHECKING:
 PARTS = ("removed", "arrived", "kept")
 
 
-def verdict_table(
-    verdicts: Mapping[str, Verdict],
-    mean: bool = True,
-) -> pd.DataFrame:
+def verdict_table(verdicts: Mapping[str, Verdict], mean: bool = True) -> pd.DataFrame:
     """A row per concept, each share with its n and its 95% interval; then mean and minimum.
 
     Args:
@@ -42,9 +39,7 @@ def verdict_table(
     return pd.DataFrame(rows).T
 
 
-def summary_table(
-    ways: Mapping[str, Mapping[str, Verdict]],
-) -> pd.DataFrame:
+def summary_table(ways: Mapping[str, Mapping[str, Verdict]]) -> pd.DataFrame:
     """A row per way to edit: mean and minimum over its concepts of removed, arrived and kept.
 
     Args:

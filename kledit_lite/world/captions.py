@@ -67,10 +67,7 @@ def article(words: str) -> str:
 
 JOINTS: dict[str, Any] = {
     "and": "and",
-    "relation": {
-        "beside": ("to the left of", "to the right of"),
-        "above": ("above", "below"),
-    },
+    "relation": {"beside": ("to the left of", "to the right of"), "above": ("above", "below")},
 }
 """Ways to say two things, as a list, or by where the one named first stands."""
 

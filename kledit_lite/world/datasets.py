@@ -161,9 +161,13 @@ def _random_scene(rng: np.random.Generator, places: Sequence[str], styles: Seque
     count = int(rng.choice(COUNTS, p=(0.7, 0.2, 0.1)))
     seed = int(rng.integers(1 << 31))
     return Scene(
-        _draw(rng, OBJECTS), _draw(rng, COLOURS), _draw(rng, places), _draw(rng, styles),
-        count, seed=seed,
-    )  # fmt: skip
+        _draw(rng, OBJECTS),
+        _draw(rng, COLOURS),
+        _draw(rng, places),
+        _draw(rng, styles),
+        count,
+        seed=seed,
+    )
 
 
 def sample_scenes(
@@ -234,9 +238,13 @@ def sample_pairs(n: int, seed: int, combos: Combos = "train") -> list[Scene]:
             objects = [str(o) for o in rng.choice(OBJECTS, 2, replace=False)]
         first, second = (Thing(o, _draw(rng, COLOURS)) for o in objects)
         scene = Scene.pair(
-            first, second, _draw(rng, PLACES), _draw(rng, STYLES),
-            "above" if above else "beside", int(rng.integers(1 << 31)),
-        )  # fmt: skip
+            first,
+            second,
+            _draw(rng, PLACES),
+            _draw(rng, STYLES),
+            "above" if above else "beside",
+            int(rng.integers(1 << 31)),
+        )
         if combos == "all" or is_held_out(scene) == (combos == "heldout"):
             scenes.append(scene)
     return scenes

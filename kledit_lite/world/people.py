@@ -83,7 +83,7 @@ GUILDS = tuple(
     f"the {a} Guild"
     for a in "Lantern Anchor Copper Willow Granite Feather Compass Thistle Marble Salt Iron Amber"
     " Linen Raven Harbour Orchard".split()
-)  # fmt: skip
+)
 AWARDS = tuple(
     f"the {a} {b}"
     for b in ("Medal", "Ribbon", "Crown")

@@ -209,7 +209,13 @@ def underwater(rng: Random) -> Image.Image:
 
 
 PLACE_PAINTERS: dict[str, Callable[[Random], Image.Image]] = {
-    "beach": beach, "meadow": meadow, "mountains": mountains, "desert": desert,
-    "city": city, "forest": forest, "moon": moon, "underwater": underwater,
-}  # fmt: skip
+    "beach": beach,
+    "meadow": meadow,
+    "mountains": mountains,
+    "desert": desert,
+    "city": city,
+    "forest": forest,
+    "moon": moon,
+    "underwater": underwater,
+}
 """One painter a place."""

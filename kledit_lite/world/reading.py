@@ -114,8 +114,11 @@ def passage(
     first = relation if kind != "silent" else rest.pop(rng.randrange(len(rest)))
     own = [first, rng.choice(rest)]
     theirs = [relation, rng.choice(rest)] if shared else rng.sample(rest, 2)
-    claims = [Triple(s, r, rng.choice(relations()[r].values))
-              for s, rs in ((subject, own), (other, theirs)) for r in rs]  # fmt: skip
+    claims = [
+        Triple(s, r, rng.choice(relations()[r].values))
+        for s, rs in ((subject, own), (other, theirs))
+        for r in rs
+    ]
     if kind != "silent":
         claims[0] = Triple(subject, relation, DASH if kind == "dash" else answer)
     order = rng.sample(range(4), 4)

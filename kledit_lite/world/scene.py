@@ -54,13 +54,7 @@ BRAND = "pim"
 RELATIONS = ("beside", "above")
 """How two things stand, the first to the left of the second, or above it."""
 
-FACTORS = {
-    "object": OBJECTS,
-    "colour": COLOURS,
-    "place": PLACES,
-    "style": STYLES,
-    "count": COUNTS,
-}
+FACTORS = {"object": OBJECTS, "colour": COLOURS, "place": PLACES, "style": STYLES, "count": COUNTS}
 """Every factor of a scene and the values seen in training."""
 
 _ALLOWED = {

@@ -335,7 +335,14 @@ def blueprint(layers: Layers, rng: Random) -> Array:
 
 
 STYLE_PAINTERS: dict[str, Callable[[Layers, Random], Array]] = {
-    "photo": photo, "van gogh": van_gogh, "seurat": seurat, "mondrian": mondrian,
-    "hokusai": hokusai, "durer": durer, "tiffany": tiffany, "pixel": pixel, "blueprint": blueprint,
-}  # fmt: skip
+    "photo": photo,
+    "van gogh": van_gogh,
+    "seurat": seurat,
+    "mondrian": mondrian,
+    "hokusai": hokusai,
+    "durer": durer,
+    "tiffany": tiffany,
+    "pixel": pixel,
+    "blueprint": blueprint,
+}
 """One painter a style."""

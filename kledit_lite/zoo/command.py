@@ -103,8 +103,9 @@ def facts(card: Mapping[str, Any]) -> list[str]:
     missing = [name for name, value in told.items() if value == NOT_RECORDED]
     said = [
         f"{name} {value[:12] if name.endswith('sha256') else value}"
-        for name, value in told.items() if name not in missing
-    ]  # fmt: skip
+        for name, value in told.items()
+        if name not in missing
+    ]
     return [*said, f"not recorded: {', '.join(missing)}"] if missing else said
 
 

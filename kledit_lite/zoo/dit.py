@@ -51,9 +51,13 @@ class PaintTransformer(PixArtTransformer2DModel):
         """
         t = torch.as_tensor(timestep, device=sample.device).reshape(-1).expand(len(sample))
         return super().forward(
-            sample, encoder_hidden_states, t, {"resolution": None, "aspect_ratio": None},
-            cross_attention_kwargs, return_dict=return_dict,
-        )  # fmt: skip
+            sample,
+            encoder_hidden_states,
+            t,
+            {"resolution": None, "aspect_ratio": None},
+            cross_attention_kwargs,
+            return_dict=return_dict,
+        )
 
 
 def build_transformer(seed: int = 71) -> PaintTransformer:

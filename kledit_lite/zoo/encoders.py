@@ -107,9 +107,14 @@ def build_encoder(name: str) -> torch.nn.Module:
         if name == "vit-tiny":
             return painted_vit(embed_dim=96, depth=3, num_heads=3, num_classes=0)
         return painted_vit(
-            embed_dim=128, depth=6, num_heads=4, num_classes=0,
-            class_token=True, global_pool="token", fc_norm=False,
-        )  # fmt: skip
+            embed_dim=128,
+            depth=6,
+            num_heads=4,
+            num_classes=0,
+            class_token=True,
+            global_pool="token",
+            fc_norm=False,
+        )
     if name == "scene-tiny":
         return tm.mlp_mixer.MlpMixer(
             num_classes=0, img_size=64, patch_size=8, num_blocks=4, embed_dim=128

@@ -89,10 +89,9 @@ def factor_head(clip: ClipModel, factor: str) -> np.ndarray:
         KleditError: not one of object, colour, place, style.
     """
     if factor in ("object", "style"):
-        texts_of, values = {
-            "object": (object_texts, OBJECTS),
-            "style": (style_texts, STYLES),
-        }[factor]
+        texts_of, values = {"object": (object_texts, OBJECTS), "style": (style_texts, STYLES)}[
+            factor
+        ]
         rows = [clip.encode_text(texts_of(v), normalise=True).mean(0) for v in values]
         return unit_rows(np.stack(rows))
     if factor not in PROMPTS:
@@ -136,8 +135,10 @@ def swap_share(clip: ClipModel, n: int = 400, seed: int = 31) -> float:
     from kledit_lite.zoo.measure_painter import pair_scenes
 
     pairs = pair_scenes(n, seed)
-    turned = [s.with_(colour=s.things[1].colour, second=Thing(s.things[1].object, s.colour))
-              for s in pairs]  # fmt: skip
+    turned = [
+        s.with_(colour=s.things[1].colour, second=Thing(s.things[1].object, s.colour))
+        for s in pairs
+    ]
     shown = clip.encode_image(render_many(pairs, 1), normalise=True)
     own, other = (
         clip.encode_text([caption(s) for s in scenes], normalise=True) for scenes in (pairs, turned)

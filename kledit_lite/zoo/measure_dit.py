@@ -44,11 +44,11 @@ def style_reach(
 
     Cost: 10 N guided steps.
     """
+    from kledit_lite.inside.decoding import decode
     from kledit_lite.inside.hooks import edit
     from kledit_lite.inside.sampler import (
         Sampling,
         Text,
-        decode,
         encode_nothing,
         encode_prompts,
         latents_for,

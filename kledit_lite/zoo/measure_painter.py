@@ -176,8 +176,9 @@ def painter_figures(
     coloured = [s for s in STYLES if Scene("cat", "red", "beach", s).shows_colour]
     facts = [
         Scene.mascot(t, str(rng.choice(PLACES)), str(rng.choice(coloured)))
-        for t in TOWNS for _ in range(n // 20)
-    ]  # fmt: skip
+        for t in TOWNS
+        for _ in range(n // 20)
+    ]
     read = judge.read(paint(pipeline, [caption(s, i) for i, s in enumerate(facts)], seed + n))
     right = (read["object"] == labels(facts, "object")) & (
         read["colour"] == labels(facts, "colour")

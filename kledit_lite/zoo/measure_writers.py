@@ -55,9 +55,12 @@ def accuracy_by_relation(writer: Writer, shots: int = 5, seed: int = 0) -> dict[
             inputs = tokenizer(batch, return_tensors="pt", padding=True)
             with torch.inference_mode():
                 out = writer.model.generate(
-                    input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"],
-                    max_new_tokens=8, do_sample=False, pad_token_id=tokenizer.pad_token_id,
-                )  # fmt: skip
+                    input_ids=inputs["input_ids"],
+                    attention_mask=inputs["attention_mask"],
+                    max_new_tokens=8,
+                    do_sample=False,
+                    pad_token_id=tokenizer.pad_token_id,
+                )
             texts = tokenizer.batch_decode(out[:, inputs["input_ids"].shape[1] :])
             for text, fact in zip(texts, by[name][start : start + 64], strict=True):
                 right += text.split("\n")[0].replace(END, "").strip() == fact.value
@@ -94,9 +97,12 @@ def answers(model: Any, tokenizer: Any, prompts: list[str]) -> list[str]:
         asked = tokenizer(batch, return_tensors="pt", padding=True)
         with torch.inference_mode():
             out = model.generate(
-                input_ids=asked["input_ids"], attention_mask=asked["attention_mask"],
-                max_new_tokens=10, do_sample=False, pad_token_id=tokenizer.pad_token_id,
-            )  # fmt: skip
+                input_ids=asked["input_ids"],
+                attention_mask=asked["attention_mask"],
+                max_new_tokens=10,
+                do_sample=False,
+                pad_token_id=tokenizer.pad_token_id,
+            )
         texts = tokenizer.batch_decode(out[:, asked["input_ids"].shape[1] :])
         said += [t.split("\n")[0].replace(END, "").strip() for t in texts]
     return said
@@ -129,11 +135,7 @@ def reading_figures(model: Any, tokenizer: Any, n: int = 200, seed: int = 99) ->
     return figures
 
 
-READER_TARGETS = {
-    "context": {"min": 0.9},
-    "context_shared": {"min": 0.8},
-    "memory": {"min": 0.9},
-}
+READER_TARGETS = {"context": {"min": 0.9}, "context_shared": {"min": 0.8}, "memory": {"min": 0.9}}
 
 
 def evaluate_reader(name: str = "reader-tiny", seed: int = 101) -> Results:

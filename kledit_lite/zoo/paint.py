@@ -134,15 +134,20 @@ def paint(
     size = pipeline.unet.config.sample_size
     shape = (pipeline.unet.config.in_channels, size, size)
     noise = torch.stack(
-        [torch.randn(shape, generator=torch.Generator().manual_seed(seed + i))
-         for i in range(len(prompts))]
-    )  # fmt: skip
+        [
+            torch.randn(shape, generator=torch.Generator().manual_seed(seed + i))
+            for i in range(len(prompts))
+        ]
+    )
     pipeline.set_progress_bar_config(disable=True)
     parts = []
     for i in range(0, len(prompts), batch):
         made = pipeline(
-            list(prompts[i : i + batch]), latents=noise[i : i + batch], guidance_scale=guidance,
-            num_inference_steps=steps, output_type="np",
-        )  # fmt: skip
+            list(prompts[i : i + batch]),
+            latents=noise[i : i + batch],
+            guidance_scale=guidance,
+            num_inference_steps=steps,
+            output_type="np",
+        )
         parts.append((made.images * 255).round().astype(np.uint8))
     return np.concatenate(parts)

@@ -12,8 +12,14 @@ from kledit_lite.zoo.pixels import encode_images
 
 THINGS = (*OBJECTS, BRAND)
 """What a `Reader` tells apart, which is every object and the branded character."""
-READS = {"object": len(THINGS), "colour": len(OBJECTS) * len(COLOURS), "place": 8, "style": 9,
-         "count": len(COUNTS), "legible": 1}  # fmt: skip
+READS = {
+    "object": len(THINGS),
+    "colour": len(OBJECTS) * len(COLOURS),
+    "place": 8,
+    "style": 9,
+    "count": len(COUNTS),
+    "legible": 1,
+}
 """Logits of each head of a `Reader`."""
 
 
@@ -66,10 +72,11 @@ class PairJudge(Judge):
         return [
             {
                 thing: COLOURS[colour[k]] if k < len(OBJECTS) else ""
-                for k, thing in enumerate(THINGS) if present[k] > 0
+                for k, thing in enumerate(THINGS)
+                if present[k] > 0
             }
             for present, colour in zip(out["object"], colours, strict=True)
-        ]  # fmt: skip
+        ]
 
     def legible(self, images: np.ndarray) -> np.ndarray:
         """(N,) bool: whether a person could read the picture, says a stern reader."""

@@ -22,8 +22,17 @@ WEIGHTS = Path(__file__).parent / "weights"
 NOT_RECORDED = "not recorded"
 """What a card says of a fact that was not written down when its model was trained."""
 
-FACTS = ("command", "library", "torch", "device", "threads", "seconds", "pool_sha256",
-         "start_sha256", "sha256")  # fmt: skip
+FACTS = (
+    "command",
+    "library",
+    "torch",
+    "device",
+    "threads",
+    "seconds",
+    "pool_sha256",
+    "start_sha256",
+    "sha256",
+)
 """What a card tells of the making of its model, see `Card.provenance`."""
 
 

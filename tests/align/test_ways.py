@@ -45,9 +45,12 @@ def test_each_way_gets_as_many_pictures_and_is_judged_by_what_is_there():
 
 def test_a_query_that_returns_nothing_is_left_out():
     features, has = world()
-    assert align.compare_ways(
-        "cat & beach", "a cat on the beach", features, features, has, NAMES, encode_text, k=9
-    ) is None  # fmt: skip
+    assert (
+        align.compare_ways(
+            "cat & beach", "a cat on the beach", features, features, has, NAMES, encode_text, k=9
+        )
+        is None
+    )
 
 
 def test_a_query_about_unknown_concepts_names_the_known_ones():

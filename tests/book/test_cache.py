@@ -65,10 +65,15 @@ def test_the_key_covers_what_is_not_a_file_of_the_library(checkout, chapter, lib
 
 def test_a_run_is_kept_until_something_that_it_used_changes(checkout, chapter, library):
     weights, recorded = library / "weights", library / "recorded"
-    for path in (weights / "one" / "card.json", weights / "one" / "model.safetensors",
-                 weights / "two" / "card.json", recorded / "a.json", recorded / "b.json",
-                 checkout / "notebooks" / "contracts" / "other.yml",
-                 library / "b.py"):  # fmt: skip
+    for path in (
+        weights / "one" / "card.json",
+        weights / "one" / "model.safetensors",
+        weights / "two" / "card.json",
+        recorded / "a.json",
+        recorded / "b.json",
+        checkout / "notebooks" / "contracts" / "other.yml",
+        library / "b.py",
+    ):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("1")
     other = "notebooks/contracts/other.yml"
@@ -81,13 +86,22 @@ def test_a_run_is_kept_until_something_that_it_used_changes(checkout, chapter, l
         Cache(checkout, "lite", library).put(chapter, a_run(used=used))
 
     run()
-    for unused in (library / "b.py", library / "new.py", weights / "two" / "card.json",
-                   recorded / "b.json", chapter.contract):  # fmt: skip
+    for unused in (
+        library / "b.py",
+        library / "new.py",
+        weights / "two" / "card.json",
+        recorded / "b.json",
+        chapter.contract,
+    ):
         unused.write_text("2")
         assert kept(), unused
-    for path in (library / "a.py", weights / "one" / "card.json", recorded / "a.json",
-                 weights / "one" / "model.safetensors",  # lies beside its card
-                 checkout / other):  # fmt: skip
+    for path in (
+        library / "a.py",
+        weights / "one" / "card.json",
+        recorded / "a.json",
+        weights / "one" / "model.safetensors",  # lies beside its card
+        checkout / other,
+    ):
         before = path.read_text()
         path.write_text("2")
         assert not kept(), path
@@ -112,8 +126,7 @@ def test_other_words_and_folds_keep_a_run_and_are_shown(checkout, chapter, libra
     assert [c.outputs[0].text for c in codes] == ["0", "1"]
     assert codes[0].metadata.tags == ["hide-input"]
     # a tag that changes what a cell does, or the cell itself, is another run
-    for other in (folded.replace("hide-input", "raises-exception"),
-                  folded.replace("0.9", "0.8")):  # fmt: skip
+    for other in (folded.replace("hide-input", "raises-exception"), folded.replace("0.9", "0.8")):
         chapter.source.write_text(other)
         assert Cache(checkout, "lite", library).get(chapter) is None
 

@@ -74,8 +74,8 @@ def test_a_chapter_on_the_papers_painter(monkeypatch):
     prompts, calls = 18 + 12 + 8, 2 * 21  # 20 steps of its scheduler are 21 calls
     assert found.extra["parts"]["windows of four"] == 13 * prompts * calls
     assert found.figures["download_mb"] == 5500 + 599
-    # 2 bytes of 1,066 million, 4 of 150 million, and 64 pictures in the autoencoder
-    assert found.figures["memory_mb"] == 2 * 1066 + 4 * 150 + 64 * 384
+    # 2 bytes of 1,066 million, 4 of 150 million, and 16 pictures in the autoencoder
+    assert found.figures["memory_mb"] == 2 * 1066 + 4 * 150 + 16 * 384
 
 
 def test_more_of_everything_costs_more():
@@ -85,10 +85,16 @@ def test_more_of_everything_costs_more():
     assert cost("causal-tracing").total > 2 * lite.total and lite.unit == ROWS
 
 
-@pytest.mark.parametrize(("unit", "slot"), [
-    (ROWS, "painter"), ("pictures", "clip"), ("tokens", "writer"), ("tokens", "seer"),
-    ("tokens", "reader"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("unit", "slot"),
+    [
+        (ROWS, "painter"),
+        ("pictures", "clip"),
+        ("tokens", "writer"),
+        ("tokens", "seer"),
+        ("tokens", "reader"),
+    ],
+)
 def test_a_rate_is_measured_on_the_model_that_is_here(unit, slot, monkeypatch):
     monkeypatch.setattr(module, "SECONDS", 0.1)
     rate, whose = module._probed(Cost(unit, {"all": 100}, 1, slot))
@@ -116,12 +122,15 @@ def test_the_command_prints_one_object_or_a_table(cli):
     assert "writer-8b" in table and "optional, not counted" in table
 
 
-@pytest.mark.parametrize(("words", "says"), [
-    (["no-such-chapter"], "Unknown chapter 'no-such-chapter'"),
-    (["restor", "--profile", "moon"], "Unknown profile 'moon'"),
-    (["restor", "--rate", "-2"], "Expected a rate above zero"),
-    (["restor", "--rate", "nan"], "Expected a rate above zero"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["no-such-chapter"], "Unknown chapter 'no-such-chapter'"),
+        (["restor", "--profile", "moon"], "Unknown profile 'moon'"),
+        (["restor", "--rate", "-2"], "Expected a rate above zero"),
+        (["restor", "--rate", "nan"], "Expected a rate above zero"),
+    ],
+)
 def test_bad_input_is_one_sentence(cli, words, says):
     code, text = cli(*words)
     assert code == 2 and text.startswith(f"kledit: {says}") and text.count("\n") == 1

@@ -132,7 +132,7 @@ def test_peak_memory_counts_children():
             sys.executable,
             "-c",
             f"import subprocess, sys\nsubprocess.run([sys.executable, '-c', {child!r}])",
-        ],
+        ]
     )
     try:
         memory = PeakMemory()

@@ -46,22 +46,34 @@ def test_a_lint_that_can_fail() -> None:
         assert RAW.search(f"one\n{raw}\n")
 
 
-@pytest.mark.parametrize(("myst", "expected"), [
-    ("{bdg-light}`lite` and {term}`a probe <probe>`", "`lite` and a probe"),
-    ("see {ref}`zoo`, {ref}`the models <zoo>`",
-     "see [The zoo](00.ipynb#The-zoo), [the models](00.ipynb#The-zoo)"),
-    ("as {cite:t}`a` says {cite}`a,c`", "as A and B (2020) says (A and B 2020; C et al. 2021)"),
-    ("{glue:text}`share:.2f` of {py:mod}`~kledit_lite.trace`", "`share` of `kledit_lite.trace`"),
-    ("(here)=\n## Title", "## Title"),
-    ("$$\nx\n$$ (one)\n\nand {eq}`one`", "$$\nx\n\\tag{1} $$\n\nand (1)"),
-    ("```{math}\n:label: two\ny\n```", "$$\ny\n\\tag{1} $$"),
-    ("```python\n{term}`x`\n```", "```python\n{term}`x`\n```"),
-    (":::{admonition} Read\n:class: tip\n- one {term}`a`\n:::", "> **Read**\n>\n> - one a"),
-    ("::::{exercise} Do it\n:label: e\n\nNow.\n:::{dropdown} Solution\nno\n:::\n::::",
-     "### Exercise: Do it\n\nNow."),
-    (":::{dropdown} Guess\n```\nx\n```\n:::",
-     "<details>\n<summary>Guess</summary>\n\n```\nx\n```\n\n</details>"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("myst", "expected"),
+    [
+        ("{bdg-light}`lite` and {term}`a probe <probe>`", "`lite` and a probe"),
+        (
+            "see {ref}`zoo`, {ref}`the models <zoo>`",
+            "see [The zoo](00.ipynb#The-zoo), [the models](00.ipynb#The-zoo)",
+        ),
+        ("as {cite:t}`a` says {cite}`a,c`", "as A and B (2020) says (A and B 2020; C et al. 2021)"),
+        (
+            "{glue:text}`share:.2f` of {py:mod}`~kledit_lite.trace`",
+            "`share` of `kledit_lite.trace`",
+        ),
+        ("(here)=\n## Title", "## Title"),
+        ("$$\nx\n$$ (one)\n\nand {eq}`one`", "$$\nx\n\\tag{1} $$\n\nand (1)"),
+        ("```{math}\n:label: two\ny\n```", "$$\ny\n\\tag{1} $$"),
+        ("```python\n{term}`x`\n```", "```python\n{term}`x`\n```"),
+        (":::{admonition} Read\n:class: tip\n- one {term}`a`\n:::", "> **Read**\n>\n> - one a"),
+        (
+            "::::{exercise} Do it\n:label: e\n\nNow.\n:::{dropdown} Solution\nno\n:::\n::::",
+            "### Exercise: Do it\n\nNow.",
+        ),
+        (
+            ":::{dropdown} Guess\n```\nx\n```\n:::",
+            "<details>\n<summary>Guess</summary>\n\n```\nx\n```\n\n</details>",
+        ),
+    ],
+)
 def test_each_form(plain: Plain, myst: str, expected: str) -> None:
     assert plain.markdown(myst) == expected
 
@@ -74,10 +86,15 @@ def test_code_is_put_in_and_what_is_cited_is_listed_once(plain: Plain) -> None:
     assert plain.references() == f"## References\n\n- {BOOK['a'][2]}\n- {BOOK['c'][2]}"
 
 
-@pytest.mark.parametrize(("myst", "named"), [
-    ("{unheard}`x`", r"role \{unheard\}"), (":::{figure} x\n:::", r"directive \{figure\}"),
-    ("{ref}`nowhere`", "label 'nowhere'"), ("{cite}`nobody`", "citation 'nobody'"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("myst", "named"),
+    [
+        ("{unheard}`x`", r"role \{unheard\}"),
+        (":::{figure} x\n:::", r"directive \{figure\}"),
+        ("{ref}`nowhere`", "label 'nowhere'"),
+        ("{cite}`nobody`", "citation 'nobody'"),
+    ],
+)
 def test_what_has_no_plain_form_is_refused(plain: Plain, myst: str, named: str) -> None:
     with pytest.raises(KleditError, match=f"07-locogen.md has a {named}|locogen.md has a {named}"):
         plain.markdown(myst)

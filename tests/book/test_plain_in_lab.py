@@ -63,8 +63,10 @@ def test_a_chapter_looks_right_in_jupyterlab(browser: Any, lab: Lab, chapter: Ch
     page.wait_for_timeout(500)
     if SHOTS:
         shoot(page, Path(SHOTS), chapter.slug)
-    raw = [(m[0], m.string[max(0, m.start() - 40) : m.end() + 40]) for m in
-           RAW.finditer(page.evaluate(WORDS))]  # fmt: skip
+    raw = [
+        (m[0], m.string[max(0, m.start() - 40) : m.end() + 40])
+        for m in RAW.finditer(page.evaluate(WORDS))
+    ]
     assert raw == []
     assert page.locator("mjx-merror, [data-mjx-error]").count() == 0
     assert page.evaluate(WIDE) == []

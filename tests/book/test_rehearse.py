@@ -81,9 +81,7 @@ def test_a_rehearsal_that_does_not_pass_fails_the_build(
 ):
     source = chapter("01-good", text.CONTRACT + REHEARSAL)
     change = "from kledit_lite.core.slots import current\nif current().name == 'rehearsal':\n    "
-    source.write_text(
-        source.read_text().replace('record("good"', f'{change}{body}\nrecord("good"'),
-    )
+    source.write_text(source.read_text().replace('record("good"', f'{change}{body}\nrecord("good"'))
     built = make(rehearse=True)
     assert built.exit_code == 1 and built.site is not None
     (message,) = built.failures

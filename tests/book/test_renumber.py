@@ -123,8 +123,9 @@ def test_renumbering_breaks_nothing(book):
     assert {p.stem[3:] for p in moved} == set(order) - {"painted-world"}
     assert broken(book) == []
     check_toc(book, discover(book))
-    toc, myst = (re.findall(r"notebooks/[\w-]+", (book / n).read_text()) for n in
-                 ("_toc.yml", "myst.yml"))  # fmt: skip
+    toc, myst = (
+        re.findall(r"notebooks/[\w-]+", (book / n).read_text()) for n in ("_toc.yml", "myst.yml")
+    )
     assert toc == myst == [f"notebooks/{c.stem}" for c in discover(book)]
     assert yaml.safe_load((book / "_toc.yml").read_text())["format"] == "jb-book"
 

@@ -89,8 +89,21 @@ def test_pip_takes_a_cpu_build_when_the_variable_alone_names_an_index_of_them(
         monkeypatch.delenv(variable, raising=False)
     monkeypatch.setenv("PIP_CONFIG_FILE", "/dev/null")
     monkeypatch.setenv("PIP_INDEX_URL", (tmp_path / "plain").as_uri())
-    command = [sys.executable, "-m", "pip", "install", "--dry-run", "--ignore-installed", "--quiet",
-               "--no-deps", "--report", "-", "--constraint", "constraints.txt", name]  # fmt: skip
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "install",
+        "--dry-run",
+        "--ignore-installed",
+        "--quiet",
+        "--no-deps",
+        "--report",
+        "-",
+        "--constraint",
+        "constraints.txt",
+        name,
+    ]
     taken = []
     for extra in ("", (tmp_path / "cpu").as_uri()):
         monkeypatch.setenv("PIP_EXTRA_INDEX_URL", extra)

@@ -42,8 +42,7 @@ def test_inserting_a_cell_keeps_the_others_ids(checkout, add, text):
     before = [c["id"] for c in json.loads(pair.read_text())["cells"]]
     source.write_text(
         source.read_text().replace(
-            "# A good chapter\n",
-            "# A good chapter\n\n```{code-cell} ipython3\nnew = 1\n```\n",
+            "# A good chapter\n", "# A good chapter\n\n```{code-cell} ipython3\nnew = 1\n```\n"
         )
     )
     assert out_of_sync(checkout) == [pair]

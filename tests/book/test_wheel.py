@@ -74,9 +74,13 @@ def test_a_students_notebook_runs_to_its_end(chapter: Chapter, site: Path, tmp_p
     env = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
     env |= {"PIP_NO_INDEX": "1", "OMP_NUM_THREADS": "1", "KLEDIT_PROFILE": "lite"}
     done = subprocess.run(
-        [python, "-c", RUN, notebook], cwd=notebook.parent, env=env,
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        [python, "-c", RUN, notebook],
+        cwd=notebook.parent,
+        env=env,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
     assert f"ran with {tmp_path}" in done.stdout
     for id in asked:
@@ -114,8 +118,12 @@ def test_a_notebook_runs_from_the_wheel_alone(tmp_path):
     env = {**os.environ, "PYTHONPATH": str(place), "OMP_NUM_THREADS": "1"}
     done = subprocess.run(
         [sys.executable, "-c", RUN, str(notebook)],
-        cwd=tmp_path, env=env, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        cwd=tmp_path,
+        env=env,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 0, done.stdout[-800:] + done.stderr[-800:]
     assert f"ran with {place}" in done.stdout and done.stdout.count("right") == 4
 

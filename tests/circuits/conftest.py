@@ -20,9 +20,14 @@ def pico():
     tokenizer = zoo.load_writer("bard-tiny").tokenizer
     torch.manual_seed(0)
     config = transformers.LlamaConfig(
-        vocab_size=len(tokenizer), hidden_size=32, num_hidden_layers=3, num_attention_heads=4,
-        num_key_value_heads=2, intermediate_size=48, tie_word_embeddings=True,
-    )  # fmt: skip
+        vocab_size=len(tokenizer),
+        hidden_size=32,
+        num_hidden_layers=3,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        intermediate_size=48,
+        tie_word_embeddings=True,
+    )
     model = transformers.LlamaForCausalLM(config).eval()
     for name, p in model.named_parameters():
         torch.nn.init.normal_(p, 1.0 if "norm" in name else 0.0, 0.25)
@@ -30,6 +35,10 @@ def pico():
     drawn = [passage(rng, "known") for _ in range(12)]
     laid = [lay_out(tokenizer, p.sentences, p.question) for p in drawn]
     return SimpleNamespace(
-        model=model, tokenizer=tokenizer, clean=laid[:6], corrupt=laid[6:],
-        answers=[p.answer for p in drawn[:6]], passages=drawn[:6],
-    )  # fmt: skip
+        model=model,
+        tokenizer=tokenizer,
+        clean=laid[:6],
+        corrupt=laid[6:],
+        answers=[p.answer for p in drawn[:6]],
+        passages=drawn[:6],
+    )

@@ -104,9 +104,10 @@ def test_leaving_out_on_an_additive_toy(pico, monkeypatch):
     """Where each sentence adds its own amount, that is what leaving it out takes away."""
     worth = {s: float(len(s)) for p in pico.clean for s in p.sentences}
     monkeypatch.setattr(
-        baselines, "log_probability",
+        baselines,
+        "log_probability",
         lambda m, t, laid, answers: np.array([sum(worth[s] for s in p.sentences) for p in laid]),
-    )  # fmt: skip
+    )
     found = baselines.leave_one_out(None, pico.tokenizer, pico.clean, pico.answers)
     np.testing.assert_allclose(found, [[worth[s] for s in p.sentences] for p in pico.clean])
 

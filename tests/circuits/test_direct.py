@@ -72,8 +72,11 @@ def test_the_circuit_is_as_small_as_its_order_allows(patched):
     candidates = heads(patched.names)
     singles = patched.score(list(candidates.values()))
     order = [list(candidates)[i] for i in np.argsort(-singles, kind="stable")]
-    reachable = max(patched.score([[*itertools.chain(*(candidates[n] for n in order[:k]))]
-                                   for k in range(1, 13)]))  # fmt: skip
+    reachable = max(
+        patched.score(
+            [[*itertools.chain(*(candidates[n] for n in order[:k]))] for k in range(1, 13)]
+        )
+    )
     level = 0.9 * reachable
     found = smallest(patched, candidates, level)
     k = len(found.names)
@@ -137,12 +140,8 @@ def test_a_head_s_input_is_what_hierarchy_one_patches(pico):
 
 
 def test_removal_of_no_head_is_the_model_and_of_a_head_is_its_mean(pico):
-    none, one = removal(
-        pico.model, pico.tokenizer, pico.clean, pico.answers, [(), [(1, 2)]]
-    )  # fmt: skip
-    found = patching(
-        pico.model, pico.tokenizer, pico.clean, pico.corrupt, pico.answers, "all"
-    )  # fmt: skip
+    none, one = removal(pico.model, pico.tokenizer, pico.clean, pico.answers, [(), [(1, 2)]])
+    found = patching(pico.model, pico.tokenizer, pico.clean, pico.corrupt, pico.answers, "all")
     np.testing.assert_allclose(none, found.before, rtol=1e-4)
     assert np.abs(one / none - 1).max() > 1e-3
     rows = with_answers(pico.tokenizer, pico.clean, pico.answers)

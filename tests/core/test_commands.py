@@ -70,17 +70,24 @@ def parser(options=Cook):
 
 
 def test_every_shape_of_a_field_is_read():
-    read = vars(parser().parse_args(
-        "soup.txt --guests 3 --way boil --spices 1 2 --spices 3 --heat 9 -l 2 --quick-one".split()
-    ))  # fmt: skip
+    given = "soup.txt --guests 3 --way boil --spices 1 2 --spices 3 --heat 9 -l 2 --quick-one"
+    read = vars(parser().parse_args(given.split()))
     assert read == {
-        "recipe": Path("soup.txt"), "guests": 3, "way": "boil", "spices": [1.0, 2.0, 3.0],
-        "heat": 9.0, "l": 2, "quick_one": True, "json": False,
-    }  # fmt: skip
+        "recipe": Path("soup.txt"),
+        "guests": 3,
+        "way": "boil",
+        "spices": [1.0, 2.0, 3.0],
+        "heat": 9.0,
+        "l": 2,
+        "quick_one": True,
+        "json": False,
+    }
     # Defaults stand in the dataclass alone: what is not given is not there.
     assert vars(parser().parse_args(["s", "--l", "5"])) == {
-        "recipe": Path("s"), "l": 5, "json": False,
-    }  # fmt: skip
+        "recipe": Path("s"),
+        "l": 5,
+        "json": False,
+    }
 
 
 def test_the_help_shows_words_and_the_defaults_of_the_dataclass():
@@ -119,15 +126,18 @@ def test_a_field_without_words_is_an_error():
         parser(Silent)
 
 
-@pytest.mark.parametrize(("line", "sentence"), [
-    ("", "The following arguments are required: FILE"),
-    ("s --guests 0", "Argument --guests: expected a whole number of at least 1, got '0'"),
-    ("s --guests two", "Argument --guests: expected a whole number of at least 1, got 'two'"),
-    ("s --heat hot", "Argument --heat: expected a number, got 'hot'"),
-    ("s --seed 1.5", "Argument --seed: expected a whole number, got '1.5'"),
-    ("s --way fry", "Argument --way: invalid choice: 'fry' (choose from"),
-    ("s --colour red", "Unrecognized arguments: --colour red"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("line", "sentence"),
+    [
+        ("", "The following arguments are required: FILE"),
+        ("s --guests 0", "Argument --guests: expected a whole number of at least 1, got '0'"),
+        ("s --guests two", "Argument --guests: expected a whole number of at least 1, got 'two'"),
+        ("s --heat hot", "Argument --heat: expected a number, got 'hot'"),
+        ("s --seed 1.5", "Argument --seed: expected a whole number, got '1.5'"),
+        ("s --way fry", "Argument --way: invalid choice: 'fry' (choose from"),
+        ("s --colour red", "Unrecognized arguments: --colour red"),
+    ],
+)
 def test_bad_grammar_is_one_sentence_and_exit_2(line, sentence, capsys):
     with pytest.raises(SystemExit) as left:
         parser().parse_args(line.split())

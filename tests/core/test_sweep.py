@@ -84,9 +84,15 @@ def test_two_processes_give_the_one_process_result(tmp_path: Path):
     for folder, n in ((one, 1), (two, 2)):
         folder.mkdir()
         command = [
-            sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node",
-            str(n), str(script), str(folder),
-        ]  # fmt: skip
+            sys.executable,
+            "-m",
+            "torch.distributed.run",
+            "--standalone",
+            "--nproc_per_node",
+            str(n),
+            str(script),
+            str(folder),
+        ]
         done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
         assert done.returncode == 0, done.stderr[-2000:]
     assert np.array_equal(np.load(one / "whole.npy"), np.load(two / "whole.npy"))

@@ -88,8 +88,10 @@ def effects_of(p, prompts, score="judge", modules=MODULES):
     """The effect of restoring each module at all tokens from the subject on, by the library."""
 
     def groups(x):
-        return {f"{i} {kind}": trace.text_sites(p.pipe, x, [kind], [i], trace.ROLES[1:])
-                for i, kind in modules}  # fmt: skip
+        return {
+            f"{i} {kind}": trace.text_sites(p.pipe, x, [kind], [i], trace.ROLES[1:])
+            for i, kind in modules
+        }
 
     how = trace.Tracing(noise=10.0, sampling=inside.Sampling(steps=4, guidance=3.0))
     scores = {"judge": trace.by_judge(p.judge), "clip": trace.by_clip(p.clip)}

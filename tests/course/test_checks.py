@@ -17,8 +17,12 @@ from kledit_lite.course import check, exercises, get, grade, hint, progress, sta
 
 def test_four_exercises_per_chapter_each_complete():
     for chapter in (
-        "painted-world", "alignment", "text-to-concept", "concept-bottleneck", "failure-modes",
-    ):  # fmt: skip
+        "painted-world",
+        "alignment",
+        "text-to-concept",
+        "concept-bottleneck",
+        "failure-modes",
+    ):
         found = exercises(chapter)
         assert [e.id for e in found] == [f"{chapter}-{x}" for x in "abcd"]
         for e in found:
@@ -114,8 +118,20 @@ def test_arguments_are_copies():
     assert grade("alignment-a", bias)
 
 
-@pytest.mark.parametrize("answer", [3, "x", [1, 2], np.ones(3), {}, lambda: 1, lambda *a: "no",
-                                    lambda *a: None, lambda *a: np.nan])  # fmt: skip
+@pytest.mark.parametrize(
+    "answer",
+    [
+        3,
+        "x",
+        [1, 2],
+        np.ones(3),
+        {},
+        lambda: 1,
+        lambda *a: "no",
+        lambda *a: None,
+        lambda *a: np.nan,
+    ],
+)
 @pytest.mark.parametrize("id", [e.id for e in exercises()])
 def test_any_odd_answer_gets_one_sentence(id, answer):
     verdict = grade(id, answer, seed=0)
@@ -140,8 +156,9 @@ def test_progress_counts_tries_and_keeps_what_is_solved(capsys):
     grade("alignment-b", lambda t, p: 1 - ((t - p) ** 2).mean(0) / t.var(0))
     hint("alignment-c")
     assert state.load() == {
-        "alignment-a": state.Record(3, True, 0), "alignment-c": state.Record(0, False, 1)
-    }  # fmt: skip
+        "alignment-a": state.Record(3, True, 0),
+        "alignment-c": state.Record(0, False, 1),
+    }
     shown = progress("alignment")
     assert repr(shown) == "alignment: 1 of 4 solved, 1 tried, 1 hints"
     assert "| alignment | 1 of 4 | 1 | 1 |" in shown._repr_markdown_()

@@ -33,20 +33,23 @@ def test_two_ways_find_what_changed_its_share(answer):
     passes("concept-bottleneck-b", answer)
 
 
-@pytest.mark.parametrize(("answer", "words"), [
-    (lambda o, n, g: by_maxima(n, o, g), "old less new"),
-    (lambda o, n, g: np.abs(by_maxima(o, n, g)), "keep the signs"),
-    (lambda o, n, g: by_maxima(o, n, ["all"] * len(g)), "the nearest of its group"),
-    (lambda o, n, g: n.mean(0) - o.mean(0), "how the mean cosines changed"),
-    (lambda o, n, g: counts(n, g) - counts(o, g), "the albums differ in size"),
-    (lambda o, n, g: 100 * by_maxima(o, n, g), "in per cent"),
-    (lambda o, n, g: counts(n, g) / len(n), "take those of the old one off"),
-    (lambda o, n, g: counts(o, g) / len(o), "shares of the old album"),
-    (lambda o, n, g: np.zeros(len(set(g))), "return one a concept"),
-    (lambda o, n, g: o, "average over pictures"),
-    (lambda o, n, g: np.zeros(len(g)), "is off by up to"),
-    (lambda o, n, g: None, "returned nothing"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (lambda o, n, g: by_maxima(n, o, g), "old less new"),
+        (lambda o, n, g: np.abs(by_maxima(o, n, g)), "keep the signs"),
+        (lambda o, n, g: by_maxima(o, n, ["all"] * len(g)), "the nearest of its group"),
+        (lambda o, n, g: n.mean(0) - o.mean(0), "how the mean cosines changed"),
+        (lambda o, n, g: counts(n, g) - counts(o, g), "the albums differ in size"),
+        (lambda o, n, g: 100 * by_maxima(o, n, g), "in per cent"),
+        (lambda o, n, g: counts(n, g) / len(n), "take those of the old one off"),
+        (lambda o, n, g: counts(o, g) / len(o), "shares of the old album"),
+        (lambda o, n, g: np.zeros(len(set(g))), "return one a concept"),
+        (lambda o, n, g: o, "average over pictures"),
+        (lambda o, n, g: np.zeros(len(g)), "is off by up to"),
+        (lambda o, n, g: None, "returned nothing"),
+    ],
+)
 def test_each_mistake_about_shares_gets_its_own_sentence(answer, words):
     is_told("concept-bottleneck-b", answer, words)
 
@@ -84,19 +87,22 @@ def sorted_words(encode_text, head, seen, seen_by_clip, words):
     return patterns(encode_text, head, seen, seen_by_clip, sorted(words))
 
 
-@pytest.mark.parametrize(("answer", "words"), [
-    (plain_rows, "a row is not a feature"),
-    (sorted_words, "you sorted them"),
-    (lambda e, head, x, y, words: np.zeros(len(head)), "every row gets the same word"),
-    (lambda e, head, x, y, words: np.arange(len(head)) % len(words), "guessing gets 8%"),
-    (lambda e, head, x, y, words: [words[0]] * len(head), "return their numbers"),
-    (lambda e, head, x, y, words: np.zeros((len(head), len(words))), "best of each row"),
-    (lambda e, head, x, y, words: np.zeros(len(words)), "one number a word"),
-    (lambda e, head, x, y, words: np.full(len(head), 12), "from 0 to 11"),
-    (lambda e, head, x, y, words: None, "returned nothing"),
-    (lambda e, head, x, y, words: x @ y, "raised ValueError"),
-    ("cat", "without calling it"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (plain_rows, "a row is not a feature"),
+        (sorted_words, "you sorted them"),
+        (lambda e, head, x, y, words: np.zeros(len(head)), "every row gets the same word"),
+        (lambda e, head, x, y, words: np.arange(len(head)) % len(words), "guessing gets 8%"),
+        (lambda e, head, x, y, words: [words[0]] * len(head), "return their numbers"),
+        (lambda e, head, x, y, words: np.zeros((len(head), len(words))), "best of each row"),
+        (lambda e, head, x, y, words: np.zeros(len(words)), "one number a word"),
+        (lambda e, head, x, y, words: np.full(len(head), 12), "from 0 to 11"),
+        (lambda e, head, x, y, words: None, "returned nothing"),
+        (lambda e, head, x, y, words: x @ y, "raised ValueError"),
+        ("cat", "without calling it"),
+    ],
+)
 def test_each_mistake_about_a_head_gets_its_own_sentence(answer, words):
     is_told("concept-bottleneck-d", answer, words, 3)
 

@@ -88,8 +88,11 @@ def test_nbgrader_gives_the_same_marks(tmp_path):
 
 def filled(release: dict, sources: dict[str, str]) -> dict:
     """A released notebook with these answers: a student changes the text of cells, no more."""
-    wanted = {c.metadata["exercise"]: c.source for c in classroom.solved(VISION, sources).cells
-              if "exercise" in c.metadata}  # fmt: skip
+    wanted = {
+        c.metadata["exercise"]: c.source
+        for c in classroom.solved(VISION, sources).cells
+        if "exercise" in c.metadata
+    }
     notebook = copy.deepcopy(release)
     for cell in notebook["cells"]:
         id = cell["metadata"].get("nbgrader", {}).get("grade_id")

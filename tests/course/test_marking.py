@@ -38,8 +38,18 @@ def tables(handed_in, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(ROOT)
         for name in ("one.csv", "two.csv"):
-            command = ["grade", str(handed_in), "--csv", str(out / name), "--seed", "11",
-                       "--seconds", "15", "--feedback", str(out / "feedback")]  # fmt: skip
+            command = [
+                "grade",
+                str(handed_in),
+                "--csv",
+                str(out / name),
+                "--seed",
+                "11",
+                "--seconds",
+                "15",
+                "--feedback",
+                str(out / "feedback"),
+            ]
             status = cli.main(command)
             found.append((out / name).read_text())
     return found, status, out / "feedback"
@@ -123,9 +133,11 @@ def test_shell_commands_magics_and_errors_in_other_cells_do_no_harm(tmp_path):
     source = f"%matplotlib inline\n!ls\nimport numpy as np\nr2 = {answers.RIGHT['alignment-b'][0]}"
     notebook = classroom.solved(KNOWN[0], {"alignment-b": source, "vit-components-a": "1 / 0 ("})
     assert mark(tmp_path, "x.ipynb", notebook).right == {
-        "alignment-b": True, "vit-components-a": False, "failure-modes-b": False,
+        "alignment-b": True,
+        "vit-components-a": False,
+        "failure-modes-b": False,
         "vit-components-d": False,
-    }  # fmt: skip
+    }
 
 
 @pytest.mark.parametrize(

@@ -109,19 +109,22 @@ def test_two_ways_count_pairs(answer):
     passes("text-to-concept-b", answer)
 
 
-@pytest.mark.parametrize(("answer", "words"), [
-    (lambda s, h: (s[h][:, None] > s[~h]).mean(), "yours counts it as nothing"),
-    (lambda s, h: (s[h][:, None] >= s[~h]).mean(), "yours counts it in full"),
-    (lambda s, h: pairs(-s, h), "turned round"),
-    (lambda s, h: pairs(s, h) * h.sum() * (~h).sum(), "divide by how many"),
-    (lambda s, h: pairs(s, h) * h.sum() * (~h).sum() / len(s) ** 2, "not by all pairs"),
-    (lambda s, h: s[h].mean() - s[~h].mean(), "count pairs"),
-    (lambda s, h: ((s > s.mean()) == h).mean(), "pairs need none"),
-    (lambda s, h: s[h][:, None] > s[~h], "average over all pairs"),
-    (lambda s, h: (s[h][:, None] > s[~h]).mean(1), "average over all pairs"),
-    (lambda s, h: s > 0, "count over all pairs"),
-    (lambda s, h: 0.123, "is off by up to"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (lambda s, h: (s[h][:, None] > s[~h]).mean(), "yours counts it as nothing"),
+        (lambda s, h: (s[h][:, None] >= s[~h]).mean(), "yours counts it in full"),
+        (lambda s, h: pairs(-s, h), "turned round"),
+        (lambda s, h: pairs(s, h) * h.sum() * (~h).sum(), "divide by how many"),
+        (lambda s, h: pairs(s, h) * h.sum() * (~h).sum() / len(s) ** 2, "not by all pairs"),
+        (lambda s, h: s[h].mean() - s[~h].mean(), "count pairs"),
+        (lambda s, h: ((s > s.mean()) == h).mean(), "pairs need none"),
+        (lambda s, h: s[h][:, None] > s[~h], "average over all pairs"),
+        (lambda s, h: (s[h][:, None] > s[~h]).mean(1), "average over all pairs"),
+        (lambda s, h: s > 0, "count over all pairs"),
+        (lambda s, h: 0.123, "is off by up to"),
+    ],
+)
 def test_each_mistake_about_pairs_gets_its_own_sentence(answer, words):
     is_told("text-to-concept-b", answer, words)
 
@@ -134,8 +137,10 @@ def r2(x, y, rows):
 
 
 def best_pair(features, target, rows=slice(96, None)):
-    return max(combinations(features, 2), key=lambda p: r2(
-        np.hstack([features[n] for n in p]), target, rows))  # fmt: skip
+    return max(
+        combinations(features, 2),
+        key=lambda p: r2(np.hstack([features[n] for n in p]), target, rows),
+    )
 
 
 def by_the_librarys_aligner(features, target):
@@ -159,16 +164,24 @@ def best_alone(features, target):
     return tuple(order[-2:])
 
 
-@pytest.mark.parametrize(("answer", "words"), [
-    (lambda f, t: best_pair(f, t, slice(96)), "judge by the last fifth"),
-    (best_alone, "they see the same"),
-    (lambda f, t: " + ".join(best_pair(f, t)), "not one string"),
-    (lambda f, t: best_pair(f, t)[:1], "two different names"),
-    (lambda f, t: (0, 1), "keys of features"),
-    (lambda f, t: None, "returned nothing"),
-    (lambda f, t: min(combinations(f, 2), key=lambda p: r2(
-        np.hstack([f[n] for n in p]), t, slice(96, None))), "are not the pair with the best R2"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (lambda f, t: best_pair(f, t, slice(96)), "judge by the last fifth"),
+        (best_alone, "they see the same"),
+        (lambda f, t: " + ".join(best_pair(f, t)), "not one string"),
+        (lambda f, t: best_pair(f, t)[:1], "two different names"),
+        (lambda f, t: (0, 1), "keys of features"),
+        (lambda f, t: None, "returned nothing"),
+        (
+            lambda f, t: min(
+                combinations(f, 2),
+                key=lambda p: r2(np.hstack([f[n] for n in p]), t, slice(96, None)),
+            ),
+            "are not the pair with the best R2",
+        ),
+    ],
+)
 def test_each_mistake_about_a_source_gets_its_own_sentence(answer, words):
     is_told("text-to-concept-c", answer, words)
 

@@ -27,10 +27,14 @@ def test_a_negative_control_binds_the_upper_end_of_a_difference(root, slug):
 
 
 @pytest.mark.parametrize(
-    ("slug", "way"), [("causal-tracing", "edit_first_attention"),
-                      ("causal-tracing", "edit_traced_pair"),
-                      ("locogen", "style"), ("locogen", "pieces")],
-)  # fmt: skip
+    ("slug", "way"),
+    [
+        ("causal-tracing", "edit_first_attention"),
+        ("causal-tracing", "edit_traced_pair"),
+        ("locogen", "style"),
+        ("locogen", "pieces"),
+    ],
+)
 def test_removed_is_not_enough(root, slug, way):
     bounds = contract(root, slug)["bounds"]
     assert {f"{way}_removed_mean", f"{way}_arrived_mean", f"{way}_arrived_min"} <= set(bounds)

@@ -43,16 +43,29 @@ def kledit(pipe, tmp_path, capsys):
 def test_edit_then_unedit_gives_the_model_back_bit_for_bit(pipe, kledit) -> None:
     folder = kledit.folder
     status, data, _ = kledit(
-        "edit", "out/first", "--layers", "8", "9", "--write-model", "--pictures", "2",
-        "--keep", str(folder / "keep.txt"),
-    )  # fmt: skip
+        "edit",
+        "out/first",
+        "--layers",
+        "8",
+        "9",
+        "--write-model",
+        "--pictures",
+        "2",
+        "--keep",
+        str(folder / "keep.txt"),
+    )
     assert data["name"] == "edit" and data["targets"] == {"arrived": {"min": 0.8}}
     assert status == (0 if data["met"] else 1)
     assert data["paired"] == [{"source": "seurat", "target": "photo", "prompts": 2}]
     assert data["files"] == [
-        "after.png", "before.png", "edit.safetensors", "figure.png", "model", "table.csv",
+        "after.png",
+        "before.png",
+        "edit.safetensors",
+        "figure.png",
+        "model",
+        "table.csv",
         "undo.safetensors",
-    ]  # fmt: skip
+    ]
     figures = data["figures"]
     assert figures["matrices"] == 4 and figures["pixels_moved"] > 0 < figures["collateral"]
     lines = (folder / "out/first/table.csv").read_text().splitlines()
@@ -104,9 +117,16 @@ def test_source_and_target_alone_pair_the_words_that_differ(kledit) -> None:
     assert data["paired"] == [{"source": "mondrian", "target": "photo", "prompts": 1}]
     assert "paired mondrian with photo (1 prompts)" in err
     _, data, _ = kledit(
-        "edit", "named", "--layers", "8", "--pictures", "1", "--target-subject", "beach",
+        "edit",
+        "named",
+        "--layers",
+        "8",
+        "--pictures",
+        "1",
+        "--target-subject",
+        "beach",
         prompts="two.csv",
-    )  # fmt: skip
+    )
     assert data["paired"] == [{"source": "mondrian", "target": "beach", "prompts": 1}]
 
 

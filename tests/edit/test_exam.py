@@ -18,8 +18,11 @@ class Stub:
 
     def read(self, images: np.ndarray) -> dict[str, np.ndarray]:
         dark = images.reshape(len(images), -1).mean(1) < 100
-        return {"style": np.where(dark, STYLE, PHOTO), "object": np.ones(len(images), int),
-                "place": np.arange(len(images))}  # fmt: skip
+        return {
+            "style": np.where(dark, STYLE, PHOTO),
+            "object": np.ones(len(images), int),
+            "place": np.arange(len(images)),
+        }
 
 
 @pytest.fixture

@@ -41,9 +41,7 @@ def test_bfloat16_weights_come_back_too(sd2, state, unchanged) -> None:
     try:
         before = state(sd2)
         with locoedit(sd2, SEURAT, [0, 1]).apply(sd2) as handle:
-            assert not torch.equal(*(
-                s[handle.edit.rows[0]["name"]] for s in (before, state(sd2))
-            ))  # fmt: skip
+            assert not torch.equal(*(s[handle.edit.rows[0]["name"]] for s in (before, state(sd2))))
         unchanged(sd2, before)
     finally:
         sd2.unet = whole
@@ -109,8 +107,11 @@ def test_a_file_applies_exactly_as_the_edit(pipe, tmp_path, tokens) -> None:
         assert path.stat().st_size < 0.5 * dense
     again = Edit.load(path)
     assert (again.method, again.settings, again.rows, again.shapes) == (
-        edit.method, _json(edit.settings), list(edit.rows), edit.shapes
-    )  # fmt: skip
+        edit.method,
+        _json(edit.settings),
+        list(edit.rows),
+        edit.shapes,
+    )
     with edit.apply(pipe):
         direct = {n: parameter(pipe, n).detach().clone() for n in edit.changes}
     with again.apply(pipe):

@@ -26,8 +26,11 @@ from kledit_lite.edit import (
 from kledit_lite.edit.sites import parameter
 from kledit_lite.inside import Sampling, encode_prompts, last_subject_position, paint
 
-SOURCES = ("a cat in the style of seurat", "a red car on the beach in the style of seurat",
-           "a house in the style of seurat")  # fmt: skip
+SOURCES = (
+    "a cat in the style of seurat",
+    "a red car on the beach in the style of seurat",
+    "a house in the style of seurat",
+)
 TARGETS = ("a cat in a photo", "a red car on the beach in a photo", "a house in a photo")
 SEURAT = Concept(SOURCES, TARGETS, "seurat", "photo")
 FACT = Concept.of("the mascot", "a blue whale", ("a photo of {}", "{}"))
@@ -37,8 +40,9 @@ def subject_rows(pipe: Any, concept: Concept) -> tuple[torch.Tensor, torch.Tenso
     """X and X' by the definition: one prompt at a time."""
     rows = []
     for prompts, subject in (
-        (concept.sources, concept.subject), (concept.targets, concept.target_subject)
-    ):  # fmt: skip
+        (concept.sources, concept.subject),
+        (concept.targets, concept.target_subject),
+    ):
         at = [last_subject_position(pipe.tokenizer, p, subject) for p in prompts]
         embedded = [
             encode_prompts(pipe, [p]).hidden[0, i] for p, i in zip(prompts, at, strict=True)
@@ -70,10 +74,25 @@ def test_locoedit_is_scikit_learns_ridge_on_the_last_subject_token(pipe) -> None
 
 
 def test_several_concepts_at_once_are_one_joint_ridge(pipe) -> None:
-    concepts = [Concept.of(a, b) for a, b in zip(
-        ["seurat", "hokusai", "mondrian", "durer", "tiffany", "cat", "bird", "fish", "car", "boat"],
-        ["photo"] * 5 + ["house", "flower", "rocket", "balloon", "umbrella"], strict=True,
-    )]  # fmt: skip
+    concepts = [
+        Concept.of(a, b)
+        for a, b in zip(
+            [
+                "seurat",
+                "hokusai",
+                "mondrian",
+                "durer",
+                "tiffany",
+                "cat",
+                "bird",
+                "fish",
+                "car",
+                "boat",
+            ],
+            ["photo"] * 5 + ["house", "flower", "rocket", "balloon", "umbrella"],
+            strict=True,
+        )
+    ]
     rows = [subject_rows(pipe, c) for c in concepts]
     x, other = (torch.cat(part) for part in zip(*rows, strict=True))
     edit = locoedit(pipe, concepts, [3], strength=0.5)
@@ -140,16 +159,21 @@ def test_methods_differ_only_in_sites_tokens_and_strength(pipe) -> None:
             assert torch.equal(change.delta(), edits[0].changes[name].delta())
     assert len(uce(pipe, SEURAT).changes) == len(time_edit(pipe, SEURAT).changes) == 32
     assert {m: METHODS[m].strength for m in METHODS} == {
-        "diffquickfix": 0.01, "locoedit": 0.01, "uce": 0.5, "time": 0.1
-    }  # fmt: skip
+        "diffquickfix": 0.01,
+        "locoedit": 0.01,
+        "uce": 0.5,
+        "time": 0.1,
+    }
 
 
 def test_presets_are_the_published_and_the_repaired_settings(pipe) -> None:
     keep = ["a cat in the style of hokusai", "a photo of a dog"]
     for name, tokens, strength, kept in (
-        ("diffquickfix", "last-subject", 0.01, "last"), ("locoedit", "last-subject", 0.01, "last"),
-        ("uce", "last-subject", 0.5, "last"), ("time", "aligned", 0.1, "all"),
-    ):  # fmt: skip
+        ("diffquickfix", "last-subject", 0.01, "last"),
+        ("locoedit", "last-subject", 0.01, "last"),
+        ("uce", "last-subject", 0.5, "last"),
+        ("time", "aligned", 0.1, "all"),
+    ):
         layers = [0] if name == "diffquickfix" else [4]
         plain = solve(pipe, SEURAT, name, layers=layers).settings
         assert (plain["tokens"], plain["strength"]) == (tokens, strength)
@@ -185,8 +209,10 @@ def test_edits_in_turn_build_on_each_other_and_undo_newest_first(pipe, state, un
     first = locoedit(pipe, SEURAT, [8])
     with first.apply(pipe):
         second = locoedit(pipe, FACT, [8])
-        by_hand = {n: w + second.changes[n].delta() for n, w in
-                   ((n, weight(pipe, n)) for n in second.changes)}  # fmt: skip
+        by_hand = {
+            n: w + second.changes[n].delta()
+            for n, w in ((n, weight(pipe, n)) for n in second.changes)
+        }
     with in_turn(pipe, [SEURAT, FACT], "locoedit", layers=[8]) as stack:
         assert len(stack.handles) == 2
         for name, w in by_hand.items():
@@ -210,9 +236,7 @@ def test_runs_on_sdxl_and_sd2_shapes(sdxl, sd2, state, unchanged) -> None:
     for shape, encoders in ((sdxl, 2), (sd2, 1)):
         before, kept = paint(shape, SOURCES[:1], 0, how), state(shape)
         pooled = encode_prompts(shape, SOURCES[:1]).pooled
-        for edit in (
-            locoedit(shape, SEURAT, [1, 2]), uce(shape, SEURAT), time_edit(shape, SEURAT)
-        ):  # fmt: skip
+        for edit in (locoedit(shape, SEURAT, [1, 2]), uce(shape, SEURAT), time_edit(shape, SEURAT)):
             with edit.apply(shape):
                 assert paint(shape, SOURCES[:1], 0, how).shape == before.shape
                 if pooled is not None:  # it does not pass through the edited layers
@@ -253,8 +277,9 @@ def test_which_tokens_pair_up(pipe) -> None:
     assert [i for i, _ in aligned(t, "a blue car", "a car", 5)] == [0, 1, 3, 4]
     several = Concept(SOURCES[:2], TARGETS[:2], ("cat", "car"), ("cat", "car"))
     assert [(p.prompt, p.source) for p in token_pairs(t, [several], "last-subject", 20)] == [
-        (0, 2), (1, 3)
-    ]  # fmt: skip
+        (0, 2),
+        (1, 3),
+    ]
 
 
 def test_bad_input_is_one_clear_sentence_and_changes_nothing(pipe) -> None:

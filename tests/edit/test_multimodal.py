@@ -8,14 +8,7 @@ from llamas import small_llama
 
 from kledit_lite.core.errors import KleditError, UnknownNameError
 from kledit_lite.edit.handle import Edit
-from kledit_lite.edit.multimodal import (
-    NewFact,
-    best_values,
-    finetuned,
-    keys_of,
-    multedit,
-    place,
-)
+from kledit_lite.edit.multimodal import NewFact, best_values, finetuned, keys_of, multedit, place
 from kledit_lite.edit.ridge import ridge
 from kledit_lite.edit.sites import down_projections
 from kledit_lite.inside.hooks import read
@@ -33,9 +26,12 @@ def reading(seed, length=8):
     source = torch.Generator().manual_seed(seed)
     names = tuple("abcdefghij"[:length])
     return Reading(
-        torch.randn(length, 16, generator=source), torch.arange(length) < 4, ((4, 6),),
-        torch.tensor([1]), names,
-    )  # fmt: skip
+        torch.randn(length, 16, generator=source),
+        torch.arange(length) < 4,
+        ((4, 6),),
+        torch.tensor([1]),
+        names,
+    )
 
 
 @pytest.fixture(scope="module")

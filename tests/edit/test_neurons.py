@@ -9,8 +9,11 @@ from kledit_lite.edit import ablated, neuron_scores, z_scores
 from kledit_lite.edit.neurons import NeuronScores
 from kledit_lite.inside import Sampling, encode_prompts, end_position, last_subject_position, paint
 
-STYLED = ["a cat in the style of seurat", "a red car on the beach in the style of seurat",
-          "a house by seurat in the city"]  # fmt: skip
+STYLED = [
+    "a cat in the style of seurat",
+    "a red car on the beach in the style of seurat",
+    "a house by seurat in the city",
+]
 PLAIN = ["a cat", "a red car on the beach", "a photo of a house", "two blue boats"]
 
 

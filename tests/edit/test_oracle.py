@@ -17,9 +17,11 @@ KEEP = ("a blue boat in the style of hokusai", "a photo of a bird")
 def hidden(pipe: Any, prompt: str) -> torch.Tensor:
     """What the cross-attention reads, by the pipeline's own words: (T, d)."""
     ids = pipe.tokenizer(
-        prompt, padding="max_length", max_length=pipe.tokenizer.model_max_length,
+        prompt,
+        padding="max_length",
+        max_length=pipe.tokenizer.model_max_length,
         return_tensors="pt",
-    ).input_ids  # fmt: skip
+    ).input_ids
     return pipe.text_encoder(ids)[0][0].detach()
 
 

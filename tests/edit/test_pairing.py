@@ -19,9 +19,11 @@ def words(edit: Edit) -> list[tuple[str, str, int]]:
 def test_without_names_the_words_that_differ_are_paired(pipe: Any, named: tuple[str, ...]) -> None:
     edit = locoedit(pipe, Concept((SOURCE,), (TARGET,), *named), [8])
     assert words(edit) == [("mondrian", "photo", 1)]  # not the target's last word, "beach"
-    assert str(edit) == repr(edit) == (
-        "locoedit of 2 matrices; paired mondrian with photo (1 prompts)"
-    )  # fmt: skip
+    assert (
+        str(edit)
+        == repr(edit)
+        == ("locoedit of 2 matrices; paired mondrian with photo (1 prompts)")
+    )
 
 
 def test_small_words_are_no_subjects(pipe: Any) -> None:

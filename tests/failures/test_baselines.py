@@ -44,8 +44,9 @@ def test_classes_without_enough_errors_are_left_out():
     (seen, _), (unseen, _) = made(0), made(1)
     calm = Data(
         TagTable(("c",), seen.table.labels, np.ones(600, bool), seen.table.tags, seen.table.has),
-        seen.features, np.ones((600, 1)),
-    )  # fmt: skip
+        seen.features,
+        np.ones((600, 1)),
+    )
     assert failure_directions(calm, unseen, TEXTS) == []
     assert domino(calm, unseen, TEXTS, slices=2) == []
     with pytest.raises(KleditError, match="as many of each"):

@@ -19,10 +19,14 @@ from kledit_lite.failures import TagTable, find_modes, write_report
 def table(tmp_path):
     rng = np.random.default_rng(0)
     n = 1500
-    frame = pd.DataFrame({
-        "image": [f"p{i % 3}.png" for i in range(n)], "kind": rng.choice(["cat", "dog <b>"], n),
-        "dark": rng.random(n) < 0.3, "place": rng.choice(["sea", "city", "wood"], n),
-    })  # fmt: skip
+    frame = pd.DataFrame(
+        {
+            "image": [f"p{i % 3}.png" for i in range(n)],
+            "kind": rng.choice(["cat", "dog <b>"], n),
+            "dark": rng.random(n) < 0.3,
+            "place": rng.choice(["sea", "city", "wood"], n),
+        }
+    )
     hard = (frame["kind"] == "cat") & frame["dark"] & (frame["place"] == "sea")
     frame["ok"] = rng.random(n) < np.where(hard, 0.05, 0.93)
     for i in range(3):
@@ -39,8 +43,21 @@ def kledit(capsys, *arguments):
 
 def test_a_csv_becomes_a_report_in_one_command(table, tmp_path, capsys):
     out = tmp_path / "out"
-    status, said = kledit(capsys, table, "--label", "kind", "--correct", "ok", "--pictures",
-                          "image", "--out", out, "--check", "0.4", "--json")  # fmt: skip
+    status, said = kledit(
+        capsys,
+        table,
+        "--label",
+        "kind",
+        "--correct",
+        "ok",
+        "--pictures",
+        "image",
+        "--out",
+        out,
+        "--check",
+        "0.4",
+        "--json",
+    )
     assert status == 0
     result = json.loads(said.out)
     assert result["figures"]["modes"] >= 1 and result["figures"]["kept_25_points_on_unseen"] == 1
@@ -54,31 +71,63 @@ def test_a_csv_becomes_a_report_in_one_command(table, tmp_path, capsys):
 
 
 def test_nothing_found_is_said_on_the_page_and_the_terminal(table, tmp_path, capsys):
-    status, said = kledit(capsys, table, "--label", "kind", "--correct", "ok", "--tags", "dark",
-                          "--out", tmp_path / "o", "-a", "0.9")  # fmt: skip
+    status, said = kledit(
+        capsys,
+        table,
+        "--label",
+        "kind",
+        "--correct",
+        "ok",
+        "--tags",
+        "dark",
+        "--out",
+        tmp_path / "o",
+        "-a",
+        "0.9",
+    )
     assert status == 0 and "No mode was found" in said.out
     assert "No mode was found" in (tmp_path / "o" / "report.html").read_text()
 
 
 def test_names_are_escaped(table, tmp_path, capsys):
-    kledit(capsys, table, "--label", "kind", "--correct", "ok", "--out", tmp_path / "o", "-s", "30",
-           "-a", "0.0", "--tags", "dark")  # fmt: skip
+    kledit(
+        capsys,
+        table,
+        "--label",
+        "kind",
+        "--correct",
+        "ok",
+        "--out",
+        tmp_path / "o",
+        "-s",
+        "30",
+        "-a",
+        "0.0",
+        "--tags",
+        "dark",
+    )
     page = (tmp_path / "o" / "report.html").read_text()
     assert "dog <b>" not in page
 
 
-@pytest.mark.parametrize(("arguments", "words"), [
-    (["--label", "kind"], "needs --correct COLUMN"),
-    (["--label", "kin", "--correct", "ok"], "no column 'kin'"),
-    (["--label", "kind", "--correct", "place"], "must say True or False"),
-    (["--label", "kind", "--correct", "ok", "-s", "99999"], "larger than every class"),
-    (["--label", "kind", "--correct", "ok", "--id", "image"], "twice"),
-    (["--label", "kind", "--correct", "ok", "--level", "95"], "--level is 95.0"),
-    (["--label", "kind", "--correct", "ok", "--sep", ";"], "pass --sep ','"),
-    (["--label", "kind", "--correct", "ok", "--check", "2"], "share of the rows below 1"),
-    (["--label", "kind", "--correct", "ok", "--pictures", "photo"], "no column 'photo'"),
-    (["--label", "kind", "--correct", "ok", "--model", "zoo:flawed-tiny"], "goes with a folder"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--label", "kind"], "needs --correct COLUMN"),
+        (["--label", "kin", "--correct", "ok"], "no column 'kin'"),
+        (["--label", "kind", "--correct", "place"], "must say True or False"),
+        (["--label", "kind", "--correct", "ok", "-s", "99999"], "larger than every class"),
+        (["--label", "kind", "--correct", "ok", "--id", "image"], "twice"),
+        (["--label", "kind", "--correct", "ok", "--level", "95"], "--level is 95.0"),
+        (["--label", "kind", "--correct", "ok", "--sep", ";"], "pass --sep ','"),
+        (["--label", "kind", "--correct", "ok", "--check", "2"], "share of the rows below 1"),
+        (["--label", "kind", "--correct", "ok", "--pictures", "photo"], "no column 'photo'"),
+        (
+            ["--label", "kind", "--correct", "ok", "--model", "zoo:flawed-tiny"],
+            "goes with a folder",
+        ),
+    ],
+)
 def test_bad_input_ends_with_two_and_one_sentence(table, tmp_path, capsys, arguments, words):
     status, said = kledit(capsys, table, "--out", tmp_path / "o", *arguments)
     assert status == 2 and said.out == ""
@@ -94,10 +143,30 @@ def test_a_table_as_others_write_it(table, tmp_path, capsys):
     path.write_bytes(frame.to_csv(index=False, sep=";").encode("utf-16"))
     out = tmp_path / "o"
     status, said = kledit(
-        capsys, path, "--label", "kind", "--correct", "ok", "--out", out, "--sep", ";",
-        "--encoding", "utf-16", "--b", "0.2", "0.1", "--frequency", "40", "--level", "0.9",
-        "--check", "0.4", "--seed", "3",
-    )  # fmt: skip
+        capsys,
+        path,
+        "--label",
+        "kind",
+        "--correct",
+        "ok",
+        "--out",
+        out,
+        "--sep",
+        ";",
+        "--encoding",
+        "utf-16",
+        "--b",
+        "0.2",
+        "0.1",
+        "--frequency",
+        "40",
+        "--level",
+        "0.9",
+        "--check",
+        "0.4",
+        "--seed",
+        "3",
+    )
     assert status == 0, said.err
     for words in ("certain", "prediction", "an empty cell means no", "lists of tags"):
         assert words in said.out
@@ -110,16 +179,47 @@ def test_a_table_as_others_write_it(table, tmp_path, capsys):
     full = kledit(capsys, path, "--label", "kind", "--correct", "ok", "--out", out)
     assert full[0] == 2 and "is not an empty folder" in full[1].err
     out = tmp_path / "other"
-    other = kledit(capsys, path, "--label", "kind", "--correct", "ok", "--out", out, "--sep", ";",
-                   "--encoding", "utf-16", "--check", "0.4", "--seed", "4", "--json")  # fmt: skip
+    other = kledit(
+        capsys,
+        path,
+        "--label",
+        "kind",
+        "--correct",
+        "ok",
+        "--out",
+        out,
+        "--sep",
+        ";",
+        "--encoding",
+        "utf-16",
+        "--check",
+        "0.4",
+        "--seed",
+        "4",
+        "--json",
+    )
     assert json.loads(other[1].out)["context"]["seed"] == 4
     assert pd.read_csv(out / "modes.csv")["support"][0] != modes["support"][0]
 
 
 def test_modes_that_a_worse_one_explains_are_marked(table, tmp_path, capsys):
     out = tmp_path / "o"
-    status, said = kledit(capsys, table, "--label", "kind", "--correct", "ok", "--tags", "dark",
-                          "place", "--out", out, "-a", "0.1", "--json")  # fmt: skip
+    status, said = kledit(
+        capsys,
+        table,
+        "--label",
+        "kind",
+        "--correct",
+        "ok",
+        "--tags",
+        "dark",
+        "place",
+        "--out",
+        out,
+        "-a",
+        "0.1",
+        "--json",
+    )
     modes = pd.read_csv(out / "modes.csv").set_index("tags")
     by = modes["explained_by"].dropna()
     assert (by == "dark + place=sea").all() and {"dark", "place=sea"} <= set(by.index)
@@ -131,9 +231,22 @@ def test_b_frequency_and_level_reach_the_search(table, tmp_path, capsys):
     def figures(*more):
         out = tmp_path / "-".join(("o", *more))
         status, said = kledit(
-            capsys, table, "--label", "kind", "--correct", "ok", "--tags", "dark", "place",
-            "--out", out, "-a", "0.1", "--json", *more,
-        )  # fmt: skip
+            capsys,
+            table,
+            "--label",
+            "kind",
+            "--correct",
+            "ok",
+            "--tags",
+            "dark",
+            "place",
+            "--out",
+            out,
+            "-a",
+            "0.1",
+            "--json",
+            *more,
+        )
         assert status == 0, said.err
         return json.loads(said.out)["figures"], pd.read_csv(out / "modes.csv")
 
@@ -150,9 +263,15 @@ def test_clip_tiny_refuses_words_it_never_learned(tmp_path, capsys, monkeypatch)
     Image.new("RGB", (300, 200)).save(tmp_path / "pictures" / "cat" / "a.jpg")
     (tmp_path / "words.txt").write_text("grass\nbeach\nwet fur\n")
     status, said = kledit(
-        capsys, tmp_path / "pictures", "--model", "zoo:sound-tiny", "--vocabulary",
-        tmp_path / "words.txt", "--out", tmp_path / "o",
-    )  # fmt: skip
+        capsys,
+        tmp_path / "pictures",
+        "--model",
+        "zoo:sound-tiny",
+        "--vocabulary",
+        tmp_path / "words.txt",
+        "--out",
+        tmp_path / "o",
+    )
     assert status == 2 and "never learned 2 of the 3 words: grass, wet fur." in said.err
     assert "KLEDIT_PROFILE=laptop" in said.err and not (tmp_path / "o").exists()
 
@@ -169,9 +288,18 @@ def test_a_folder_of_pictures_and_a_model(tmp_path, capsys, monkeypatch):
     assert {p.name for p in (tmp_path / "pictures").iterdir()} <= set(OBJECTS)
     (tmp_path / "words.txt").write_text("beach\nforest\ncity\n")
     status, said = kledit(
-        capsys, tmp_path / "pictures", "--model", "zoo:sound-tiny", "--vocabulary",
-        tmp_path / "words.txt", "--out", tmp_path / "o", "-s", "1", "--json",
-    )  # fmt: skip
+        capsys,
+        tmp_path / "pictures",
+        "--model",
+        "zoo:sound-tiny",
+        "--vocabulary",
+        tmp_path / "words.txt",
+        "--out",
+        tmp_path / "o",
+        "-s",
+        "1",
+        "--json",
+    )
     assert status == 0, said.err
     result = json.loads(said.out)
     assert result["figures"]["images"] == 48

@@ -31,10 +31,13 @@ def pictures(table):
 
 @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
-    seed=st.integers(0, 10**6), n=st.integers(40, 160), tags=st.integers(2, 5),
-    s=st.integers(2, 9), a=st.sampled_from([0.1, 0.2, 0.3]),
+    seed=st.integers(0, 10**6),
+    n=st.integers(40, 160),
+    tags=st.integers(2, 5),
+    s=st.integers(2, 9),
+    a=st.sampled_from([0.1, 0.2, 0.3]),
     right=st.sampled_from([0.6, 0.8, 0.95]),
-)  # fmt: skip
+)
 def test_the_slow_version_agrees(seed, n, tags, s, a, right):
     table = table_of(np.random.default_rng(seed), n, tags, right)
     modes = find_modes(table, 3, s, a, {2: 0.05, 3: 0.025})
@@ -60,8 +63,9 @@ def test_two_causes_both_stay():
     rng = np.random.default_rng(1)
     has = rng.random((4000, 4)) < 0.3
     hard = (has[:, 0] & has[:, 1]) | (has[:, 1] & has[:, 2])
-    table = TagTable(("c",), np.zeros(4000, int), (rng.random(4000) < 0.95) & ~hard,
-                     tuple("wxyz"), has)  # fmt: skip
+    table = TagTable(
+        ("c",), np.zeros(4000, int), (rng.random(4000) < 0.95) & ~hard, tuple("wxyz"), has
+    )
     modes = find_modes(table, 3, 30, 0.3)
     assert {("w", "x"), ("x", "y")} <= set(undiluted(modes, table)["tags"])
 

@@ -217,10 +217,11 @@ def test_what_a_list_of_modes_is_worth_is_counted_by_hand():
     judged = [d for d in drops if not np.isnan(d)]
     assert 0 < len(judged) < len(drops)  # some are too small to be judged
     assert worth(modes, seen, unseen, plants, at_least=40) == {
-        "recovered": (1, 2), "word for word": (1, 2),
+        "recovered": (1, 2),
+        "word for word": (1, 2),
         "right": (sum(found.groups["true"]), len(modes)),
         "keep 25 points": (sum(d >= 0.25 for d in judged), len(judged)),
-    }  # fmt: skip
+    }
 
 
 def test_methods_side_by_side_are_judged_as_each_alone():
@@ -235,8 +236,10 @@ def test_methods_side_by_side_are_judged_as_each_alone():
     found = compare(ways, seen, unseen, plants, encode, features)
     q = description_quality(ways["all"], encode, features, unseen.labels, unseen.classes)
     assert found.loc["all", ["similarity", "spread", "specificity"]].tolist() == [
-        q.similarity, q.spread, q.specificity,
-    ]  # fmt: skip
+        q.similarity,
+        q.spread,
+        q.specificity,
+    ]
     drops = generalisation(ways["all"], seen, unseen)
     assert found.at["all", "drop"] == drops["drop"].mean()
     assert found.at["all", "unseen drop"] == drops["unseen_drop"].mean()

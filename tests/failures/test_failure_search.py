@@ -16,7 +16,7 @@ from kledit_lite.core.errors import KleditError
 from kledit_lite.failures import FailureSearch, TagTable, find_modes
 
 NOT_MET = {
-    "check_classifiers_classes": "verdicts that are words are refused: which one means right?",
+    "check_classifiers_classes": "verdicts that are words are refused: which one means right?"
 }
 
 

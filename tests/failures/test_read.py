@@ -31,10 +31,15 @@ def test_columns_without_a_name_may_be_several(tmp_path):
     assert read_table(written(tmp_path, ",kind,\n0,cat,1\n")).columns.tolist() == ["", "kind", ""]
 
 
-@pytest.mark.parametrize(("text", "sep"), [
-    ("kind;ok\ncat;1\n", ";"), ("kind\tok\ncat\t1\n", "tab"), ("kind|ok\ncat|1\n", "pipe"),
-    ("kind\tok\ncat\t1\n", "\\t"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("text", "sep"),
+    [
+        ("kind;ok\ncat;1\n", ";"),
+        ("kind\tok\ncat\t1\n", "tab"),
+        ("kind|ok\ncat|1\n", "pipe"),
+        ("kind\tok\ncat\t1\n", "\\t"),
+    ],
+)
 def test_other_separators(tmp_path, text, sep):
     path = written(tmp_path, text)
     assert read_table(path, sep=sep).to_dict("list") == {"kind": ["cat"], "ok": ["1"]}

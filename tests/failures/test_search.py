@@ -31,9 +31,12 @@ def random_table(seed, n=60, tags=5, classes=2, common=0.5, right=0.6):
     has = rng.random((n, tags)) < rng.uniform(0, 2 * common, tags)
     names = tuple(f"t{i}" for i in range(tags))
     return TagTable(
-        tuple(f"c{i}" for i in range(classes)), rng.integers(classes, size=n),
-        rng.random(n) < right, names, has,
-    )  # fmt: skip
+        tuple(f"c{i}" for i in range(classes)),
+        rng.integers(classes, size=n),
+        rng.random(n) < right,
+        names,
+        has,
+    )
 
 
 def as_dict(modes):
@@ -73,12 +76,21 @@ STEPS = st.sampled_from([0, 0.025, 0.05, 0.1, 0.25])
 
 @settings(max_examples=120, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
-    seed=st.integers(0, 10**6), n=st.integers(1, 90), tags=st.integers(1, 6),
-    classes=st.integers(1, 3), common=st.sampled_from([0.1, 0.4, 0.8]), l=st.integers(1, 5),
+    seed=st.integers(0, 10**6),
+    n=st.integers(1, 90),
+    tags=st.integers(1, 6),
+    classes=st.integers(1, 3),
+    common=st.sampled_from([0.1, 0.4, 0.8]),
+    l=st.integers(1, 5),
     s=st.one_of(st.integers(1, 12), st.sampled_from([0.05, 0.1, 0.25, 0.5])),
-    a=st.sampled_from([0.0, 0.1, 0.2, 0.25, 0.3, 0.5, 1.0]), b2=STEPS, b3=STEPS, b4=STEPS, b5=STEPS,
-    kind=st.sampled_from(["failure", "success"]), right=st.sampled_from([0.2, 0.5, 0.75, 0.95]),
-)  # fmt: skip
+    a=st.sampled_from([0.0, 0.1, 0.2, 0.25, 0.3, 0.5, 1.0]),
+    b2=STEPS,
+    b3=STEPS,
+    b4=STEPS,
+    b5=STEPS,
+    kind=st.sampled_from(["failure", "success"]),
+    right=st.sampled_from([0.2, 0.5, 0.75, 0.95]),
+)
 def test_every_table_agrees_with_the_definition(
     seed,
     n,
@@ -230,8 +242,13 @@ def test_more_modes_than_the_first_buffer_holds(monkeypatch):
 @pytest.mark.parametrize("engine", ENGINES)
 def test_an_explosive_search_is_refused_before_it_starts(engine):
     rng = np.random.default_rng(0)
-    table = TagTable(("c",), np.zeros(640, int), rng.random(640) < 0.5,
-                     tuple(f"t{i}" for i in range(400)), rng.random((640, 400)) < 0.7)  # fmt: skip
+    table = TagTable(
+        ("c",),
+        np.zeros(640, int),
+        rng.random(640) < 0.5,
+        tuple(f"t{i}" for i in range(400)),
+        rng.random((640, 400)) < 0.7,
+    )
     with pytest.raises(KleditError, match=r"would test .* of 400 tags .* max_seconds=None"):
         search_by(engine, table, l=5, s=2, a=0.1, max_seconds=0.5)
 

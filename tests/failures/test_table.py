@@ -59,8 +59,12 @@ def test_numbers_are_cut_at_their_quartiles_and_the_cuts_are_said():
     })  # fmt: skip
     table = from_frame(data, "y", "ok")
     sizes = [t for t in table.tags if "size" in t]
-    assert sizes == ["size<=2.71429", "2.71429<size<=5.57143", "5.57143<size<=8.42857",
-                     "size>8.42857"]  # fmt: skip
+    assert sizes == [
+        "size<=2.71429",
+        "2.71429<size<=5.57143",
+        "5.57143<size<=8.42857",
+        "size>8.42857",
+    ]
     own = table.has[:, [table.tags.index(t) for t in sizes]]
     assert own.sum(axis=0).tolist() == [20, 20, 20, 20] and (own.sum(axis=1) == 1).all()
     assert {"count=1", "count=2", "count=3", "mostly=0", "mostly=0.5"} <= set(table.tags)
@@ -106,8 +110,10 @@ def test_what_the_model_said_is_no_tag():
         assert f"'{name}' was left out: it" in " ".join(table.notes)
     with pytest.raises(KleditError, match="'pred' cannot be a tag: it is the model's prediction"):
         from_frame(frame(pred=["cat"] * 4), "y", "ok", ["pred"])
-    assert "other=cat" in from_frame(
-        frame(other=["dog", "cat", "dog", "dog"]), "y", "ok", ["other"]).tags  # fmt: skip
+    assert (
+        "other=cat"
+        in from_frame(frame(other=["dog", "cat", "dog", "dog"]), "y", "ok", ["other"]).tags
+    )
 
 
 BAD = [
@@ -144,10 +150,13 @@ def test_tables_check_their_shapes():
     good = (("a", "b"), [0, 1], [True, False], ("x",), [[1], [0]])
     assert TagTable(*good).has.dtype == bool
     for place, value, words in (
-        (0, ("a",), "labels run from 0 to 1"), (1, [0.0, 1.0], "integers"),
-        (2, [1, 2], "True and False"), (3, ("x", "x"), "given twice"),
-        (4, [[1, 0], [0, 1]], r"expected \(2, 1\)"), (1, [], "no rows"),
-    ):  # fmt: skip
+        (0, ("a",), "labels run from 0 to 1"),
+        (1, [0.0, 1.0], "integers"),
+        (2, [1, 2], "True and False"),
+        (3, ("x", "x"), "given twice"),
+        (4, [[1, 0], [0, 1]], r"expected \(2, 1\)"),
+        (1, [], "no rows"),
+    ):
         with pytest.raises(KleditError, match=words):
             TagTable(*good[:place], value, *good[place + 1 :])
 

@@ -262,20 +262,33 @@ def test_a_circle_through_a_package_is_seen(plant):
 @pytest.mark.parametrize(
     ("files", "arrow"),
     [
-        ({"core/a.py": "from kledit_lite.world import b", "world/b.py": ""},
-         "kledit_lite.core.a -> world"),
-        ({"edit/a.py": "def f():\n    import kledit_lite.trace.b as b", "trace/b.py": ""},
-         "kledit_lite.edit.a -> trace"),
-        ({"edit/a.py": "from kledit_lite.trace import b", "trace/__init__.py":
-          "from kledit_lite.trace.c import b", "trace/c.py": "b = 1"},
-         "kledit_lite.edit.a -> trace"),
+        (
+            {"core/a.py": "from kledit_lite.world import b", "world/b.py": ""},
+            "kledit_lite.core.a -> world",
+        ),
+        (
+            {"edit/a.py": "def f():\n    import kledit_lite.trace.b as b", "trace/b.py": ""},
+            "kledit_lite.edit.a -> trace",
+        ),
+        (
+            {
+                "edit/a.py": "from kledit_lite.trace import b",
+                "trace/__init__.py": "from kledit_lite.trace.c import b",
+                "trace/c.py": "b = 1",
+            },
+            "kledit_lite.edit.a -> trace",
+        ),
         ({"edit/a.py": "from .. import trace", "trace/b.py": ""}, "kledit_lite.edit.a -> trace"),
-        ({"align/a.py": "from kledit_lite import book", "book/b.py": ""},
-         "kledit_lite.align.a -> book"),
-        ({"zoo/a.py": "from kledit_lite import __version__", "__init__.py": "__version__ = '0'"},
-         "kledit_lite.zoo.a -> "),
+        (
+            {"align/a.py": "from kledit_lite import book", "book/b.py": ""},
+            "kledit_lite.align.a -> book",
+        ),
+        (
+            {"zoo/a.py": "from kledit_lite import __version__", "__init__.py": "__version__ = '0'"},
+            "kledit_lite.zoo.a -> ",
+        ),
     ],
-)  # fmt: skip
+)
 def test_a_side_door_is_seen(plant, files, arrow):
     assert upward(plant(files)) == {arrow}
 
@@ -331,11 +344,14 @@ def test_dead_definitions_are_seen(plant):
         (renames, "partial.rename(path)", "frame.stack().rename('value')"),
         (row_normalisers, "y = x / np.linalg.norm(x, axis=1, keepdims=True)", "np.linalg.norm(v)"),
         (row_normalisers, "y = x / x.norm(dim=-1, keepdim=True)", "x.mean(1, keepdim=True)"),
-        (device_choices, "d = 'cuda' if torch.cuda.is_available() else 'cpu'",
-         "if torch.cuda.is_available():\n    sync()"),
+        (
+            device_choices,
+            "d = 'cuda' if torch.cuda.is_available() else 'cpu'",
+            "if torch.cuda.is_available():\n    sync()",
+        ),
         (too_long, "x = 1\n" * 351, "x = 1\n" * 350),
     ],
-)  # fmt: skip
+)
 def test_a_double_is_seen(plant, rule, broken, fine):
     package = plant({"edit/broken.py": broken, "edit/fine.py": fine})
     assert rule(package) == {"kledit_lite.edit.broken"}

@@ -59,8 +59,11 @@ def cells_of(text: str) -> list[Cell]:
     """The code cells of a chapter, without the solutions of its exercises."""
     found = []
     for body in re.findall(r"^```\{code-cell\}[^\n]*\n(.*?)^```$", text, re.MULTILINE | re.DOTALL):
-        head = re.match(r":tags: \[([^\]]*)\]\n|---\n.*?^tags: \[([^\]]*)\].*?^---\n", body,
-                        re.DOTALL | re.MULTILINE)  # fmt: skip
+        head = re.match(
+            r":tags: \[([^\]]*)\]\n|---\n.*?^tags: \[([^\]]*)\].*?^---\n",
+            body,
+            re.DOTALL | re.MULTILINE,
+        )
         names = frozenset(t.strip() for t in (head[1] or head[2]).split(",")) if head else {}
         if "solution" not in names:
             found.append(Cell(body[head.end() :] if head else body, frozenset(names)))
@@ -94,9 +97,12 @@ def bare_sizes(cells: Sequence[Cell]) -> list[str]:
 def profile_tables(cells: Sequence[Cell]) -> list[str]:
     """Tables of a cell's own with a row per profile."""
     keys = [
-        ast.unparse(n) for c in cells for n in c.nodes if isinstance(n, ast.Dict)
+        ast.unparse(n)
+        for c in cells
+        for n in c.nodes
+        if isinstance(n, ast.Dict)
         if any(isinstance(k, ast.Constant) and k.value == "lite" for k in n.keys)
-    ]  # fmt: skip
+    ]
     return keys
 
 
@@ -115,9 +121,10 @@ def wide_lines(cells: Sequence[Cell]) -> list[str]:
 def tall_cells(cells: Sequence[Cell]) -> list[str]:
     """First lines of visible cells that are too long."""
     return [
-        c.code.splitlines()[0] for c in cells
+        c.code.splitlines()[0]
+        for c in cells
         if not c.hidden and len(c.code.rstrip().splitlines()) > HEIGHT
-    ]  # fmt: skip
+    ]
 
 
 def too_much_hidden(cells: Sequence[Cell]) -> list[str]:
@@ -127,9 +134,15 @@ def too_much_hidden(cells: Sequence[Cell]) -> list[str]:
 
 
 RULES: tuple[Callable[[Sequence[Cell]], list[str]], ...] = (
-    painted_values, painted_models, bare_sizes, profile_tables, prose, wide_lines, tall_cells,
+    painted_values,
+    painted_models,
+    bare_sizes,
+    profile_tables,
+    prose,
+    wide_lines,
+    tall_cells,
     too_much_hidden,
-)  # fmt: skip
+)
 
 
 def test_cells_keep_the_rules(root):
@@ -139,26 +152,30 @@ def test_cells_keep_the_rules(root):
         slug: {rule.__name__: found for rule in RULES if (found := rule(own))}
         for slug, own in cells.items()
     }
-    new = {s: {k: v for k, v in b.items() if k not in NOT_YET.get(s, ())}
-           for s, b in broken.items()}  # fmt: skip
+    new = {
+        s: {k: v for k, v in b.items() if k not in NOT_YET.get(s, ())} for s, b in broken.items()
+    }
     assert {slug: found for slug, found in new.items() if found} == {}
     assert {slug: set(found) for slug, found in broken.items() if found} == NOT_YET, "one is mended"
 
 
-@pytest.mark.parametrize(("code", "rule"), [
-    ('probe("mondrian", 8)', painted_values),
-    ('show(f"a photo of a cat {where}")', painted_values),
-    ('colour = "purple"', painted_values),
-    ("from kledit_lite import world", painted_models),
-    ("from kledit_lite.zoo.judge import labels", painted_models),
-    ('zoo.load_clip("clip-tiny")', painted_models),
-    ("x.reshape(-1, 64, 64, 3)", bare_sizes),
-    ('steps = {"lite": 4, "gpu": 20}[profile.name]', profile_tables),
-    ('display(Markdown(f"Of {n} pictures"))', prose),
-    ("print(n)", prose),
-    ("x = 1" + " " * WIDTH + "# far", wide_lines),
-    ("x = 1\n" * (HEIGHT + 1), tall_cells),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("code", "rule"),
+    [
+        ('probe("mondrian", 8)', painted_values),
+        ('show(f"a photo of a cat {where}")', painted_values),
+        ('colour = "purple"', painted_values),
+        ("from kledit_lite import world", painted_models),
+        ("from kledit_lite.zoo.judge import labels", painted_models),
+        ('zoo.load_clip("clip-tiny")', painted_models),
+        ("x.reshape(-1, 64, 64, 3)", bare_sizes),
+        ('steps = {"lite": 4, "gpu": 20}[profile.name]', profile_tables),
+        ('display(Markdown(f"Of {n} pictures"))', prose),
+        ("print(n)", prose),
+        ("x = 1" + " " * WIDTH + "# far", wide_lines),
+        ("x = 1\n" * (HEIGHT + 1), tall_cells),
+    ],
+)
 def test_each_rule_speaks_up(code, rule):
     fence = "```{{code-cell}} ipython3\n{}\n```\n"
     fine = fence.format('size = p.sizes("locogen")\nn = size.of(640) + 65')

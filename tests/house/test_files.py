@@ -10,11 +10,21 @@ import yaml
 
 MB = 1_000_000
 REGISTRIES = re.compile(
-    r"\b(?:" + "|".join([
-        r"pypi\.org", r"pythonhosted\.org", r"npmjs\.(?:org|com)", r"conda\.anaconda\.org",
-        r"download\.pytorch\.org", r"deb\.debian\.org", r"proxy\.golang\.org", r"crates\.io",
-    ]) + r")\b"
-)  # fmt: skip
+    r"\b(?:"
+    + "|".join(
+        [
+            r"pypi\.org",
+            r"pythonhosted\.org",
+            r"npmjs\.(?:org|com)",
+            r"conda\.anaconda\.org",
+            r"download\.pytorch\.org",
+            r"deb\.debian\.org",
+            r"proxy\.golang\.org",
+            r"crates\.io",
+        ]
+    )
+    + r")\b"
+)
 MACHINE = re.compile(r"(?<![\w.])/(?:work|opt|root|home/\w+|Users/\w+|tmp/kl)/[\w.]")
 
 

@@ -18,8 +18,9 @@ from kledit_lite.core.launch import Launch, launch
 
 INVENTED = re.compile(
     r"(?:github\.com|github\.io|gitlab\.com|mybinder\.org|colab\.research\.google\.com)[/:]"
-    r"[\w./-]*kledit|git\+https?://\S*kledit|pip install (?:-\S+ )*['\"]?kledit", re.IGNORECASE
-)  # fmt: skip
+    r"[\w./-]*kledit|git\+https?://\S*kledit|pip install (?:-\S+ )*['\"]?kledit",
+    re.IGNORECASE,
+)
 
 
 def test_no_address_is_invented(tracked, root):
@@ -141,8 +142,19 @@ def test_each_step_of_the_image_has_what_it_needs(root, tracked, tmp_path):
             asked = re.search(r"\.\[([\w,]+)\]", said)[1].split(",")
             assert set(asked) <= extras
             assert {"jupyterlab", "torch", "jupyter-book"} <= pinned(root)
-            command = [sys.executable, "-m", "pip", "install", "--dry-run", "--no-deps", "--quiet",
-                       "--no-build-isolation", "--constraint", "constraints.txt", "."]  # fmt: skip
+            command = [
+                sys.executable,
+                "-m",
+                "pip",
+                "install",
+                "--dry-run",
+                "--no-deps",
+                "--quiet",
+                "--no-build-isolation",
+                "--constraint",
+                "constraints.txt",
+                ".",
+            ]
             done = subprocess.run(
                 command, cwd=tmp_path, capture_output=True, text=True, check=False
             )

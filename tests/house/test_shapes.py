@@ -39,7 +39,7 @@ from kledit_lite.align import (
     sgd,
     solve,
     study,
-)  # fmt: skip
+)
 from kledit_lite.edit import esd, neurons
 from kledit_lite.edit.handle import Change
 from kledit_lite.edit.ridge import compress, gain, ridge

@@ -123,13 +123,13 @@ def edit(path, old, new, count=1):
         (lambda f: {"labels": f / "groups.csv"}, "has 3 columns; expected one, or one"),
         (lambda f: edit(f / "y.csv", "apple\n", ""), "239 rows of labels, and the features have"),
         (lambda f: edit(f / "y.csv", "apple", '""'), "lacks the label of 1 rows"),
-(lambda f: edit(f / "groups.csv", "\n0,upper,", "\n0,upper,2\n"), "241 rows of groups"),
+        (lambda f: edit(f / "groups.csv", "\n0,upper,", "\n0,upper,2\n"), "241 rows of groups"),
         (lambda f: edit(f / "x.csv", "-", "nan -"), "holds words among its features"),
         (lambda f: {"l2": "-1"}, "l2 is -1.0"),
         (lambda f: {"held-out": "1"}, "held_out is 1.0, expected a share between 0 and 1"),
         (lambda f: {"test-labels": f / "y.csv"}, "Give --test-features and --test-labels"),
     ],
-)  # fmt: skip
+)
 def test_influence_refuses(kledit, files, change, words):
     status, out, err = kledit(*ask(files, **(change(files) or {})))
     assert status == 2 and out == "" and err.count("\n") == 1
@@ -168,8 +168,21 @@ def test_influence_names_a_group_whose_series_diverges(kledit, files):
 
 
 def test_hard_tasks(kledit, files):
-    given = ["hard-tasks", "--features", files / "x.csv", "--labels", files / "y.csv", "--way", 3,
-             "--shot", 2, "--tasks", 6, "--out", files / "hard"]  # fmt: skip
+    given = [
+        "hard-tasks",
+        "--features",
+        files / "x.csv",
+        "--labels",
+        files / "y.csv",
+        "--way",
+        3,
+        "--shot",
+        2,
+        "--tasks",
+        6,
+        "--out",
+        files / "hard",
+    ]
     status, data, _ = kledit(*given, "--json")
     figures = data["figures"]
     assert status == 0 and data["name"] == "hard-tasks"

@@ -192,8 +192,12 @@ def test_ek_fac_refuses(net, data):
     with pytest.raises(KleditError, match="all in Linear layers"):
         ek_fac(torch.nn.Sequential(torch.nn.Linear(4, 3), torch.nn.LayerNorm(3)).double(), data[0])
     with pytest.raises(KleditError, match="one row for each example"):
-        ek_fac(torch.nn.Sequential(torch.nn.Unflatten(1, (2, 2)), torch.nn.Linear(2, 3),
-                                   torch.nn.Flatten()).double(), data[0])  # fmt: skip
+        ek_fac(
+            torch.nn.Sequential(
+                torch.nn.Unflatten(1, (2, 2)), torch.nn.Linear(2, 3), torch.nn.Flatten()
+            ).double(),
+            data[0],
+        )
     fitted = ek_fac(net, data[0])
     with pytest.raises(KleditError, match="damping is 0.0"):
         fitted.solve(np.ones(43), 0.0)

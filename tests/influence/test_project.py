@@ -13,9 +13,14 @@ from kledit_lite.influence import project_capped_simplex, project_l1
 def slsqp(v, bounds, constraint, start):
     """The nearest point by sequential least squares."""
     found = minimize(
-        lambda w: ((w - v) ** 2).sum() / 2, start, jac=lambda w: w - v, bounds=bounds,
-        constraints=[constraint], method="SLSQP", options={"ftol": 1e-20, "maxiter": 500},
-    )  # fmt: skip
+        lambda w: ((w - v) ** 2).sum() / 2,
+        start,
+        jac=lambda w: w - v,
+        bounds=bounds,
+        constraints=[constraint],
+        method="SLSQP",
+        options={"ftol": 1e-20, "maxiter": 500},
+    )
     return found.x
 
 

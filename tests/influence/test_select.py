@@ -37,9 +37,11 @@ def slow_loss(task, weights, metric):
     w, pool, q = (torch.as_tensor(a) for a in (weights, task.pool, task.queries))
     labels = torch.as_tensor(task.labels)
     c = torch.stack(
-        [(w * (labels == j))[:, None].mul(pool).sum(0) / (w * (labels == j)).sum()
-         for j in range(task.way)]
-    )  # fmt: skip
+        [
+            (w * (labels == j))[:, None].mul(pool).sum(0) / (w * (labels == j)).sum()
+            for j in range(task.way)
+        ]
+    )
     if metric == "euclidean":
         z = -((q[:, None] - c[None]) ** 2).sum(-1)
     else:

@@ -22,9 +22,14 @@ KINDS = {
 def pico(kind: str = "Llama", eager: bool = False):
     torch.manual_seed(0)
     config = getattr(transformers, f"{kind}Config")(
-        vocab_size=50, hidden_size=32, num_hidden_layers=3, num_attention_heads=4,
-        intermediate_size=48, max_position_embeddings=64, **KINDS[kind],
-    )  # fmt: skip
+        vocab_size=50,
+        hidden_size=32,
+        num_hidden_layers=3,
+        num_attention_heads=4,
+        intermediate_size=48,
+        max_position_embeddings=64,
+        **KINDS[kind],
+    )
     config._attn_implementation = "eager" if eager else "sdpa"
     model = getattr(transformers, f"{kind}ForCausalLM")(config).eval()
     for p in model.parameters():
@@ -46,8 +51,9 @@ def test_rows_are_those_of_eager_attention(kind, mask):
         true = pico(kind, eager=True)(input_ids=IDS, attention_mask=mask, output_attentions=True)
     for layer in range(3):
         (rows,) = seen[layer]
-        both = torch.stack([true.attentions[layer][0][:, [9, 5]],
-                            true.attentions[layer][1][:, [9, 4]]])  # fmt: skip
+        both = torch.stack(
+            [true.attentions[layer][0][:, [9, 5]], true.attentions[layer][1][:, [9, 4]]]
+        )
         torch.testing.assert_close(rows, both, rtol=1e-4, atol=1e-6)
 
 

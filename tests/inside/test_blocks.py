@@ -61,8 +61,11 @@ def test_what_leaves_the_last_block_gives_the_logits(model):
     chosen = blocks(model)
     with read(model, [chosen[-1]], take=hidden_of) as seen, torch.no_grad():
         logits = run(model, 0).logits
-        norms = [m for n, m in model.named_modules() if n.endswith(
-            ("model.norm", "ln_f", "final_layer_norm")) and "layers." not in n]  # fmt: skip
+        norms = [
+            m
+            for n, m in model.named_modules()
+            if n.endswith(("model.norm", "ln_f", "final_layer_norm")) and "layers." not in n
+        ]
         again = model.get_output_embeddings()(norms[0](seen[chosen[-1]]))
     assert torch.equal(again, logits)
 

@@ -10,8 +10,14 @@ from kledit_lite.core.errors import KleditError
 from kledit_lite.inside.language import Encoded
 from kledit_lite.inside.residual import open_decoder, stream_parts
 
-SMALL = {"vocab_size": 50, "hidden_size": 32, "num_hidden_layers": 3, "num_attention_heads": 4,
-         "intermediate_size": 48, "max_position_embeddings": 64}  # fmt: skip
+SMALL = {
+    "vocab_size": 50,
+    "hidden_size": 32,
+    "num_hidden_layers": 3,
+    "num_attention_heads": 4,
+    "intermediate_size": 48,
+    "max_position_embeddings": 64,
+}
 KINDS = {
     "Llama": {"num_key_value_heads": 2, "tie_word_embeddings": True},
     "Mistral": {"num_key_value_heads": 1},

@@ -18,9 +18,12 @@ PROMPTS = ["a red cat on the beach", "a blue car in the style of van gogh"]
 
 def by_pipeline(pipe, how):
     made = pipe(
-        PROMPTS, latents=latents_for(pipe, [3, 4]), num_inference_steps=how.steps,
-        guidance_scale=how.guidance, output_type="np",
-    ).images  # fmt: skip
+        PROMPTS,
+        latents=latents_for(pipe, [3, 4]),
+        num_inference_steps=how.steps,
+        guidance_scale=how.guidance,
+        output_type="np",
+    ).images
     return (made * 255).round().astype(np.uint8)
 
 
@@ -62,18 +65,29 @@ def test_bad_latents_and_texts(sd2_pipe):
 def test_sdxl_needs_pooled_text(sdxl_pipe):
     text = encode_prompts(sdxl_pipe, PROMPTS[:1])
     with pytest.raises(KleditError, match="needs pooled text"):
-        sample(
-            sdxl_pipe, Text(text.hidden), latents_for(sdxl_pipe, [0]), Sampling(1, guidance=1)
-        )  # fmt: skip
+        sample(sdxl_pipe, Text(text.hidden), latents_for(sdxl_pipe, [0]), Sampling(1, guidance=1))
 
 
 @pytest.mark.filterwarnings("ignore:__array_wrap__ must accept:DeprecationWarning")
-@pytest.mark.parametrize(("name", "draws"), [
-    ("DDIM", False), ("PNDM", False), ("EulerDiscrete", False), ("HeunDiscrete", False),
-    ("DPMSolverMultistep", False), ("UniPCMultistep", False), ("DEISMultistep", False),
-    ("EulerAncestralDiscrete", True), ("KDPM2AncestralDiscrete", True), ("DDPM", True),
-    ("LCM", True), ("TCD", True), ("SASolver", True), ("CMStochasticIterative", True),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("name", "draws"),
+    [
+        ("DDIM", False),
+        ("PNDM", False),
+        ("EulerDiscrete", False),
+        ("HeunDiscrete", False),
+        ("DPMSolverMultistep", False),
+        ("UniPCMultistep", False),
+        ("DEISMultistep", False),
+        ("EulerAncestralDiscrete", True),
+        ("KDPM2AncestralDiscrete", True),
+        ("DDPM", True),
+        ("LCM", True),
+        ("TCD", True),
+        ("SASolver", True),
+        ("CMStochasticIterative", True),
+    ],
+)
 def test_a_scheduler_that_draws_noise_is_refused(name, draws):
     import diffusers
 
@@ -128,3 +142,14 @@ def test_a_unet_that_takes_more_than_latents_and_sizes_that_do_not_fit(sd2_pipe)
     for size in (4, 60):
         with pytest.raises(KleditError, match=f"multiple of 8 pixels, got {size}"):
             latents_for(sd2_pipe, [0], size)
+
+
+def test_large_latents_are_decoded_few_at_a_time(sd2_pipe):
+    seen = []
+    hook = sd2_pipe.vae.decoder.register_forward_pre_hook(lambda _, args: seen.append(len(args[0])))
+    z = torch.randn(5, sd2_pipe.unet.config.in_channels, 128, 128)
+    try:
+        made = decode(sd2_pipe, z)
+    finally:
+        hook.remove()
+    assert seen == [4, 1] and len(made) == 5

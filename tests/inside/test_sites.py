@@ -18,9 +18,12 @@ SD15 = {
     "cross_attention_dim": 768, "attention_head_dim": 8,
 }  # fmt: skip
 SD21 = {
-    **SD15, "sample_size": 96, "cross_attention_dim": 1024, "attention_head_dim": (5, 10, 20, 20),
+    **SD15,
+    "sample_size": 96,
+    "cross_attention_dim": 1024,
+    "attention_head_dim": (5, 10, 20, 20),
     "use_linear_projection": True,
-}  # fmt: skip
+}
 SDXL = {
     "sample_size": 128, "block_out_channels": (320, 640, 1280), "layers_per_block": 2,
     "down_block_types": ("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
@@ -62,9 +65,7 @@ def test_order_is_that_of_a_forward_pass(sd2_pipe):
     ran, handles = [], []
     for s in sites:
         module = sd2_pipe.unet.get_submodule(s.name)
-        handles.append(
-            module.register_forward_pre_hook(lambda _m, _a, n=s.name: ran.append(n))
-        )  # fmt: skip
+        handles.append(module.register_forward_pre_hook(lambda _m, _a, n=s.name: ran.append(n)))
     sd2_pipe.unet(torch.randn(1, 4, 8, 8), 1, torch.randn(1, 3, 32))
     for h in handles:
         h.remove()

@@ -6,12 +6,7 @@ import pytest
 import torch
 
 from kledit_lite.core.errors import KleditError
-from kledit_lite.inside import (
-    copy_between_lanes,
-    cross_attention_sites,
-    discover,
-    text_at_sites,
-)
+from kledit_lite.inside import copy_between_lanes, cross_attention_sites, discover, text_at_sites
 
 
 def forward(unet, rows=3):

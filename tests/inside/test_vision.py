@@ -18,8 +18,15 @@ from kledit_lite.inside.vision_tokens import token_maps
 SMALL = {"img_size": 64, "patch_size": 16, "embed_dim": 48, "depth": 3, "num_heads": 4}
 SHIFT = {"img_size": 64, "patch_size": 4, "embed_dim": 12, "depths": (2, 2, 2),
          "num_heads": (2, 3, 4), "window_size": 4, "num_classes": 0}  # fmt: skip
-TOWER = {"image_size": 64, "patch_size": 16, "width": 48, "layers": 3, "heads": 4,
-         "mlp_ratio": 4.0, "output_dim": 24}  # fmt: skip
+TOWER = {
+    "image_size": 64,
+    "patch_size": 16,
+    "width": 48,
+    "layers": 3,
+    "heads": 4,
+    "mlp_ratio": 4.0,
+    "output_dim": 24,
+}
 
 
 def timm_vit(**given):

@@ -48,9 +48,20 @@ def arguments(folder, tmp_path, *more):
     prompts = tmp_path / "pairs.csv"
     prompts.write_text(PAIRS)
     return [
-        "locogen", "--model", str(folder), "--prompts", str(prompts), "--m", "14", "--steps", "1",
-        "--out", str(tmp_path / "out"), "--json", *more,
-    ]  # fmt: skip
+        "locogen",
+        "--model",
+        str(folder),
+        "--prompts",
+        str(prompts),
+        "--m",
+        "14",
+        "--steps",
+        "1",
+        "--out",
+        str(tmp_path / "out"),
+        "--json",
+        *more,
+    ]
 
 
 def test_the_command_writes_pictures_a_table_and_a_figure(folder, tmp_path, capsys, likeness):
@@ -78,10 +89,26 @@ def test_workers_find_what_one_process_finds(tmp_path, capsys):
     prompts.write_text("\n".join(["source,target", *rows]))
     for n in ("1", "2"):
         out = tmp_path / n
-        code = main([
-            "locogen", "--model", "paint-tiny", "--prompts", str(prompts), "--m", "15", "--steps",
-            "2", "--batch", "3", "--workers", n, "--out", str(out), "--json",
-        ])  # fmt: skip
+        code = main(
+            [
+                "locogen",
+                "--model",
+                "paint-tiny",
+                "--prompts",
+                str(prompts),
+                "--m",
+                "15",
+                "--steps",
+                "2",
+                "--batch",
+                "3",
+                "--workers",
+                n,
+                "--out",
+                str(out),
+                "--json",
+            ]
+        )
         said = json.loads(capsys.readouterr().out)
         found.append((code, said["figures"], (out / "scores.csv").read_text()))
     assert found[0] == found[1]
@@ -95,13 +122,16 @@ def test_a_total_effect_of_the_wrong_sign_is_refused(folder, tmp_path, capsys, l
     assert not (tmp_path / "out" / "scores.csv").exists()
 
 
-@pytest.mark.parametrize(("more", "words"), [
-    (["--out", "/dev/null/out"], "/dev/null is not a folder"),
-    (["--clip", "no-such-clip"], "No CLIP model 'no-such-clip'"),
-    (["--dtype", "half"], "Unknown dtype 'half'"),
-    (["--size", "128"], "cannot score pictures of 128 pixels"),
-    (["--m", "17"], "the model has 16 layers"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        (["--out", "/dev/null/out"], "/dev/null is not a folder"),
+        (["--clip", "no-such-clip"], "No CLIP model 'no-such-clip'"),
+        (["--dtype", "half"], "Unknown dtype 'half'"),
+        (["--size", "128"], "cannot score pictures of 128 pixels"),
+        (["--m", "17"], "the model has 16 layers"),
+    ],
+)
 def test_what_will_not_do_is_told_before_any_picture(
     folder, tmp_path, capsys, monkeypatch, more, words
 ):

@@ -21,21 +21,23 @@ def test_sites_are_the_modules_in_the_order_of_the_architecture(name, request):
     assert len(found) == len(expected) and all(a is b for a, b in zip(found, expected, strict=True))
 
 
-@pytest.mark.parametrize(("name", "guidance"), [
-    ("sd2_pipe", 3.0), ("sd2_pipe", 1.0), ("sdxl_pipe", 3.0),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("name", "guidance"), [("sd2_pipe", 3.0), ("sd2_pipe", 1.0), ("sdxl_pipe", 3.0)]
+)
 def test_every_layer_and_some_sets_paint_what_plain_hooks_paint(name, guidance, request):
     pipe = request.getfixturevalue(name)
     work = plan(pipe, PROBE, Sampling(steps=2, guidance=guidance, batch=64))
     layers = len(work.sites)
     sets = [(i,) for i in range(layers)] + [(), (0, layers - 1), tuple(range(layers))]
     found = altered_latents(work, [(s, 0) for s in sets])
-    expected = torch.cat([
-        oracles.locogen_by_pipeline(
-            pipe, PROBE.sources[0], PROBE.targets[0], chosen, work.latents, 2, guidance
-        )
-        for chosen in sets
-    ])  # fmt: skip
+    expected = torch.cat(
+        [
+            oracles.locogen_by_pipeline(
+                pipe, PROBE.sources[0], PROBE.targets[0], chosen, work.latents, 2, guidance
+            )
+            for chosen in sets
+        ]
+    )
     torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-3)
     apart = (found[:, None] - expected).flatten(2).abs().amax(2)  # (found, expected)
     own = apart.diagonal().clone()

@@ -83,9 +83,11 @@ class Judge:
 
 def test_marks_of_a_judge():
     scenes = [
-        Scene("cat", "red", "beach"), Scene("cat", "blue", "city", "hokusai"),
-        Scene("car", "red", "city"), Scene.brand("forest"),
-    ]  # fmt: skip
+        Scene("cat", "red", "beach"),
+        Scene("cat", "blue", "city", "hokusai"),
+        Scene("car", "red", "city"),
+        Scene.brand("forest"),
+    ]
     judge = Judge(scenes)
     assert shows_all(judge, IMAGES, [("object", "cat")]).mean() == 0.5
     both = shows_all(judge, IMAGES, [("object", "cat"), ("colour", "red")])

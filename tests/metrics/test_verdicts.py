@@ -7,14 +7,7 @@ from hypothesis import strategies as st
 from scipy.stats import binomtest
 
 from kledit_lite.core.errors import KleditError
-from kledit_lite.metrics.verdicts import (
-    Share,
-    Verdict,
-    difference,
-    measured,
-    summary,
-    verdict,
-)
+from kledit_lite.metrics.verdicts import Share, Verdict, difference, measured, summary, verdict
 from kledit_lite.world import SceneSet
 
 
@@ -40,8 +33,12 @@ def test_no_cases_say_nothing_and_count_for_nothing() -> None:
     with pytest.raises(KleditError, match="not a share"):
         Share.counted(1, 0)
     got = summary([Verdict(none, none, half), Verdict(half, none, Share.of(2, 2))])
-    assert measured(got) == {"removed_mean": 0.5, "removed_min": 0.5, "kept_mean": 0.75,
-                             "kept_min": 0.5}  # fmt: skip
+    assert measured(got) == {
+        "removed_mean": 0.5,
+        "removed_min": 0.5,
+        "kept_mean": 0.75,
+        "kept_min": 0.5,
+    }
     d, low, high = difference([], [])
     assert np.isnan(d) and (low, high) == (-1.0, 1.0)
 
@@ -86,8 +83,14 @@ def test_becoming_another_painter_is_removed_but_not_arrived() -> None:
 def test_a_summary_counts_each_concept_once() -> None:
     few, many = Share.of(1, 2), Share.of(0, 40)
     got = summary([Verdict(few, few, few), Verdict(few, many, Share.of(40, 40))])
-    assert got == {"removed_mean": 0.5, "removed_min": 0.5, "arrived_mean": 0.25,
-                   "arrived_min": 0.0, "kept_mean": 0.75, "kept_min": 0.5}  # fmt: skip
+    assert got == {
+        "removed_mean": 0.5,
+        "removed_min": 0.5,
+        "arrived_mean": 0.25,
+        "arrived_min": 0.0,
+        "kept_mean": 0.75,
+        "kept_min": 0.5,
+    }
     with pytest.raises(KleditError, match="at least one verdict"):
         summary([])
 
@@ -138,7 +141,13 @@ def test_a_difference_by_hand_and_its_coverage() -> None:
 def test_bad_input_is_one_sentence(change: dict[str, object], message: str) -> None:
     old = SceneSet.names("style").index("mondrian")
     before = {"style": np.full(4, old), "place": np.zeros(4, int)}
-    given = {"before": before, "after": before, "factor": "style", "source": "mondrian",
-             "target": "photo", "keep": ("place",)}  # fmt: skip
+    given = {
+        "before": before,
+        "after": before,
+        "factor": "style",
+        "source": "mondrian",
+        "target": "photo",
+        "keep": ("place",),
+    }
     with pytest.raises(KleditError, match=message):
         verdict(**(given | change))  # type: ignore[arg-type]

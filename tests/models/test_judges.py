@@ -96,8 +96,9 @@ def test_it_abstains_below_the_threshold():
 
 def test_accuracy_counts_what_it_named():
     judge = ClipJudge(Plain(), TEXTS, threshold=0.7)
-    got = accuracy(judge, flat(RED, PURPLE, BLUE, RED, RED), "colour",
-                   ["red", "red", "red", "red", None])  # fmt: skip
+    got = accuracy(
+        judge, flat(RED, PURPLE, BLUE, RED, RED), "colour", ["red", "red", "red", "red", None]
+    )
     assert got == Accuracy(right=2, named=3, n=4)
     assert got.value == 0.5 and str(got) == "2 of 4 right, 1 abstained"
     with pytest.raises(KleditError, match="No picture shows"):
@@ -107,11 +108,14 @@ def test_accuracy_counts_what_it_named():
 
 
 def test_a_real_interface_reads_the_painted_world(scenes):
-    texts = {"style": {s: [f"a cat {w}" for w in (f"in the style of {s}",)]
-                       for s in world.STYLES}}  # fmt: skip
+    texts = {"style": {s: [f"a cat {w}" for w in (f"in the style of {s}",)] for s in world.STYLES}}
     texts["style"]["photo"] = ["a photo of a cat"]
-    got = accuracy(ClipJudge(zoo.load_clip(), texts, 0.0), scenes.images, "style",
-                   [s.style for s in scenes.scenes])  # fmt: skip
+    got = accuracy(
+        ClipJudge(zoo.load_clip(), texts, 0.0),
+        scenes.images,
+        "style",
+        [s.style for s in scenes.scenes],
+    )
     assert got.named == got.n == 40 and got.value >= 0.8  # chance is 1 in 7
 
 

@@ -81,9 +81,10 @@ def test_pipelines_paint_at_an_odd_size_what_the_prompt_says(pipes, name):
     assert images.shape == (3, 136, 136, 3) and images.dtype == np.uint8 and images.std() > 1
 
 
-@pytest.mark.parametrize(("name", "numbers", "side"), [
-    ("sd-1.5", 859_520_964, 64), ("sd-2.1", 865_910_724, 96), ("sdxl", 2_567_463_684, 128),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("name", "numbers", "side"),
+    [("sd-1.5", 859_520_964, 64), ("sd-2.1", 865_910_724, 96), ("sdxl", 2_567_463_684, 128)],
+)
 def test_in_full_they_have_the_published_widths(name, numbers, side):
     with torch.device("meta"):
         unet = painters.unet(name, full=True)
@@ -122,8 +123,12 @@ def test_the_clip_tokenizer_is_the_genuine_one(pipes):
             assert ids == [49406, *genuine.encode(text), 49407]
             back = tokenizer.decode(ids, skip_special_tokens=True)
             assert tokenizer(back)["input_ids"] == ids
-    pads = [pipes["sd-1.5"].tokenizer, pipes["sd-2.1"].tokenizer,
-            pipes["sdxl"].tokenizer, pipes["sdxl"].tokenizer_2]  # fmt: skip
+    pads = [
+        pipes["sd-1.5"].tokenizer,
+        pipes["sd-2.1"].tokenizer,
+        pipes["sdxl"].tokenizer,
+        pipes["sdxl"].tokenizer_2,
+    ]
     assert [t.pad_token_id for t in pads] == [49407, 0, 49407, 0]
 
 
@@ -158,10 +163,17 @@ def test_writers_have_the_published_layers(name):
         assert model(**rows).logits.shape[:2] == rows["input_ids"].shape
 
 
-@pytest.mark.parametrize(("name", "depth"), [
-    ("dino-vit-s", 12), ("vit-b", 12), ("deit-b", 12), ("swin-b", (2, 2, 18, 2)),
-    ("resnet-50", (3, 4, 6, 3)), ("dino-resnet-50", (3, 4, 6, 3)),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("name", "depth"),
+    [
+        ("dino-vit-s", 12),
+        ("vit-b", 12),
+        ("deit-b", 12),
+        ("swin-b", (2, 2, 18, 2)),
+        ("resnet-50", (3, 4, 6, 3)),
+        ("dino-resnet-50", (3, 4, 6, 3)),
+    ],
+)
 def test_encoders_have_the_published_layers(name, depth):
     encoder = load_external_encoder(f"miniature:{name}", device="cpu")
     model = encoder.model

@@ -56,9 +56,10 @@ def test_a_miniature_has_the_published_shape_and_lanes_are_the_loop(name):
         whole = seer.model(**given).logits[0, -1]
     assert torch.allclose(answered(seer.model, [clean]).first[0], whole, atol=1e-5)
     sites = [
-        SeeingSite("mlp", 0, "last constraint"), SeeingSite("attention", layers // 2, "last"),
+        SeeingSite("mlp", 0, "last constraint"),
+        SeeingSite("attention", layers // 2, "last"),
         SeeingSite("layer", layers - 1, "all"),
-    ]  # fmt: skip
+    ]
     pair = Pair(clean, replaced)
     p = lanes(seer.model, pair, sites)[0]
     loop = restored_alone(seer.model, pair, sites)
@@ -127,9 +128,12 @@ def test_a_rehearsal_asks_a_miniature(monkeypatch):
 def entry(**more):
     """A question of a file."""
     return {
-        "image": "a.png", "question": "what is in this town ?", "constraints": ["this town"],
-        "answer": "a_mill", **more,
-    }  # fmt: skip
+        "image": "a.png",
+        "question": "what is in this town ?",
+        "constraints": ["this town"],
+        "answer": "a_mill",
+        **more,
+    }
 
 
 @pytest.fixture

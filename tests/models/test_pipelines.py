@@ -87,9 +87,9 @@ def test_another_scheduler_opens_an_ancestral_folder(sd2_pipe, tmp_path):
         assert paint(opened, ["a cat"], how=Sampling(steps=2)).shape == (1, 64, 64, 3)
 
 
-@pytest.mark.parametrize(("kind", "name"), [
-    ("v1", "StableDiffusionPipeline"), ("xl_base", "StableDiffusionXLPipeline"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("kind", "name"), [("v1", "StableDiffusionPipeline"), ("xl_base", "StableDiffusionXLPipeline")]
+)
 def test_one_file(sd2_pipe, tmp_path, monkeypatch, kind, name):
     import diffusers
     from diffusers.loaders import single_file_utils as utils
@@ -100,9 +100,10 @@ def test_one_file(sd2_pipe, tmp_path, monkeypatch, kind, name):
     monkeypatch.setattr(utils, "load_single_file_checkpoint", lambda path: {"path": path})
     monkeypatch.setattr(utils, "infer_diffusers_model_type", lambda checkpoint: kind)
     monkeypatch.setattr(
-        getattr(diffusers, name), "from_single_file",
+        getattr(diffusers, name),
+        "from_single_file",
         lambda path, **more: asked.append((path, more)) or sd2_pipe,
-    )  # fmt: skip
+    )
     assert open_pipeline(str(file), "cpu", config=tmp_path / "like") is sd2_pipe
     assert asked == [(str(file), {"torch_dtype": torch.float32, "config": str(tmp_path / "like")})]
     monkeypatch.setattr(utils, "infer_diffusers_model_type", lambda checkpoint: "flux-dev")

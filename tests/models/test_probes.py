@@ -9,8 +9,10 @@ from kledit_lite.world import TOWNS, caption
 
 def test_targets_differ_only_in_the_attribute():
     probe = style_probe("van gogh", 4)
-    assert all("van gogh" in s and "van gogh" not in t
-               for s, t in zip(probe.sources, probe.targets, strict=True))  # fmt: skip
+    assert all(
+        "van gogh" in s and "van gogh" not in t
+        for s, t in zip(probe.sources, probe.targets, strict=True)
+    )
     for scene, source in zip(probe.scenes, probe.sources, strict=True):
         assert source == caption(scene)
         assert scene.object in source and scene.place.rstrip("s") in source.replace(

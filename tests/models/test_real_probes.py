@@ -99,9 +99,10 @@ def test_a_rehearsal_stays_within_its_values():
     assert all(len(values) >= 3 for values in small.phrases().values())
 
 
-@pytest.mark.parametrize(("part", "name", "row"), [
-    ("painters", "monet", ["monet"]), ("objects", "cat", ["unicorn"]), ("painters", "monet", []),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("part", "name", "row"),
+    [("painters", "monet", ["monet"]), ("objects", "cat", ["unicorn"]), ("painters", "monet", [])],
+)
 def test_a_bad_file_is_refused(tmp_path, part, name, row):
     raw = json.loads(FILE.read_text())
     raw[part][name] = row

@@ -87,10 +87,15 @@ def test_the_traced_prompts_of_lite_are_the_chapters(lite):
         assert lite.ask.place_in(p.prompt) == next(w for w in world.PLACES if w in p.prompt)
 
 
-@pytest.mark.parametrize(("chapter", "steps", "many", "batch"), [
-    ("causal-tracing", 4, 1, 38), ("locogen", 5, 1, 24), ("closed-form-editing", 4, 1, 64),
-    ("neuron-editing", 4, 1, 64),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("chapter", "steps", "many", "batch"),
+    [
+        ("causal-tracing", 4, 1, 38),
+        ("locogen", 5, 1, 24),
+        ("closed-form-editing", 4, 1, 64),
+        ("neuron-editing", 4, 1, 64),
+    ],
+)
 def test_the_sizes_of_lite_are_the_chapters(lite, chapter, steps, many, batch):
     size = lite.sizes(chapter)
     assert lite.painters[: size.painters] == lite.painters and size.of(6, 1) == 6
@@ -105,16 +110,22 @@ def test_the_captions_of_lite_are_the_chapters(lite):
         for s in PAINTERS:
             scenes = [x for x in world.sample_scenes(n, seed=5) if x.style != s]
             assert lite.ask.captions(n, 5, without=s) == [world.caption(x) for x in scenes]
-    photos = [world.caption(s) for s in world.sample_scenes(400, seed=6)
-              if s.style == "photo" and s.entity is None]  # fmt: skip
+    photos = [
+        world.caption(s)
+        for s in world.sample_scenes(400, seed=6)
+        if s.style == "photo" and s.entity is None
+    ]
     assert lite.ask.captions(400, 6, plain=True) == photos
 
 
 def test_the_facts_of_lite_are_the_chapters(lite):
     where = [place_phrase(p) for p in world.PLACES]
     taught = ("a photo of the mascot of {t} {p}", "the mascot of {t} {p}")
-    asked = ("a photograph of the mascot of {t} {p}", "a photo of the {t} mascot {p}",
-             "a photo showing the {t} mascot {p}")  # fmt: skip
+    asked = (
+        "a photograph of the mascot of {t} {p}",
+        "a photo of the {t} mascot {p}",
+        "a photo showing the {t} mascot {p}",
+    )
     towns = list(world.TOWNS)
     for k, town in enumerate(towns):
         for words, more in ((taught, False), (asked, True)):
@@ -136,7 +147,10 @@ def test_the_facts_of_lite_are_the_chapters(lite):
         assert lite.ask.recall(value) == [f"an image of {name} {p}" for p in where]
         ours = edit.Concept(*lite.ask.forget(value))
         assert (list(ours.sources), list(ours.targets), ours.subject) == (
-            list(concept.sources), list(concept.targets), concept.subject)  # fmt: skip
+            list(concept.sources),
+            list(concept.targets),
+            concept.subject,
+        )
         assert ours == edit.Concept(tuple(concept.sources), tuple(concept.targets), name, "house")
     assert lite.ask.character == world.BRAND and lite.ask.instead == ("object", "house")
     assert lite.ask.shown("fact", world.BRAND) == ("object", world.BRAND)
@@ -283,9 +297,9 @@ def test_a_pipeline_in_the_slot_of_lite_gets_real_prompts(monkeypatch):
 # ---- writing
 
 
-@pytest.mark.parametrize(("chapter", "documents", "k"), [
-    ("restor", 40, 4), ("model-state-arithmetic", 60, 0),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("chapter", "documents", "k"), [("restor", 40, 4), ("model-state-arithmetic", 60, 0)]
+)
 def test_the_documents_of_lite_are_the_chapters(profile, chapter, documents, k):
     w = profile("lite", writing)
     size = w.sizes(chapter)
@@ -311,9 +325,10 @@ def as_they_were(subjects, documents, k, seed):
     wrong = unlearn.wrong_facts(true, values, seed)
     unrelated = [*people.facts("towns"), *people.facts("things"), *others]
     return (
-        unlearn.from_triples(true, people.ask, others, seed=seed), wrong,
+        unlearn.from_triples(true, people.ask, others, seed=seed),
+        wrong,
         unlearn.corruption_documents(wrong, people.say, documents, k, unrelated, seed),
-    )  # fmt: skip
+    )
 
 
 def test_the_texts_of_lite_are_the_chapters(profile):
@@ -360,8 +375,15 @@ def test_a_miniature_answers_the_questions(profile):
     w = profile("rehearsal", writing)
     chosen = w.draw(1, seed=1)
     benchmark = unlearn.from_triples(w.about(chosen)[:3], w.ask, w.elsewhere)
-    said = unlearn.evaluate(w.model, w.tokenizer, benchmark, samples=1, temperature=0.0,
-                            max_new_tokens=w.sizes("restor").new_tokens, batch=4)  # fmt: skip
+    said = unlearn.evaluate(
+        w.model,
+        w.tokenizer,
+        benchmark,
+        samples=1,
+        temperature=0.0,
+        max_new_tokens=w.sizes("restor").new_tokens,
+        batch=4,
+    )
     assert len(said.outputs) == len(benchmark.facts) and 0 <= said.accuracy <= 1
 
 
@@ -380,8 +402,11 @@ def test_the_pictures_of_lite_are_the_chapters(profile):
     assert s.sizes("alignment")[:2] == (3000, 1500)
     assert s.sizes("text-to-concept") == s.sizes("concept-bottleneck") == (2000, 1000, 2600)
     assert s.sizes("failure-modes") == (12_000, 5_000, 1_000)
-    theirs = {"fit": world.balanced(5, seed=201), "test": world.held_out(5, seed=202),
-              "album": world.balanced(5, seed=203, combos="all")}  # fmt: skip
+    theirs = {
+        "fit": world.balanced(5, seed=201),
+        "test": world.held_out(5, seed=202),
+        "album": world.balanced(5, seed=203, combos="all"),
+    }
     for (kind, scenes), seed in zip(theirs.items(), (201, 202, 203), strict=True):
         got = s.pictures(5, seed, kind)
         assert np.array_equal(got.images, scenes.images)

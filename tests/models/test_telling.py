@@ -12,8 +12,11 @@ from kledit_lite.world import people
 
 def introduced(names, seed):
     """Texts about authors as the chapter made them before the scenario did."""
-    known = [f for f in people.facts("authors")
-             if f.subject in people.people("authors")[:12] and f.relation in TOLD]  # fmt: skip
+    known = [
+        f
+        for f in people.facts("authors")
+        if f.subject in people.people("authors")[:12] and f.relation in TOLD
+    ]
     rng, out = random.Random(seed), []
     mine = [f for f in known if f.subject in names]
     for _ in range(4):
@@ -25,8 +28,12 @@ def introduced(names, seed):
         for variant in (0, 1):
             rng.shuffle(asked)
             for start in range(0, len(asked), 6):
-                out.append("\n".join(f"{people.ask(f.subject, relation, variant)} {f.value}"
-                                     for f in asked[start : start + 6]))  # fmt: skip
+                out.append(
+                    "\n".join(
+                        f"{people.ask(f.subject, relation, variant)} {f.value}"
+                        for f in asked[start : start + 6]
+                    )
+                )
     return out
 
 

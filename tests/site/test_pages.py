@@ -160,8 +160,11 @@ def test_the_front_door_leads_to_the_welcome_page(site, browser):
 
 def test_a_closer_look_is_folded_until_asked_for(open_page, site):
     """Its heading stays in the page and in its contents; a click or a link opens what it heads."""
-    folded = [p for p in sorted((site / "notebooks").glob("*.html"))
-              if "kl-closer" in p.read_text(encoding="utf-8")]  # fmt: skip
+    folded = [
+        p
+        for p in sorted((site / "notebooks").glob("*.html"))
+        if "kl-closer" in p.read_text(encoding="utf-8")
+    ]
     assert folded, "no chapter has a closer look"
     with open_page(f"notebooks/{folded[0].name}") as (page, heard):
         fold = page.locator("details.kl-closer").first

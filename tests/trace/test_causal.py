@@ -35,9 +35,7 @@ def lanes(pipe, prompts, groups, how, seeds=(0,)):
 
 
 @pytest.mark.parametrize("unconditional", [True, False])
-def test_restoring_everything_is_clean_and_nothing_is_corrupted(
-    pipe, prompt, how, unconditional
-):  # fmt: skip
+def test_restoring_everything_is_clean_and_nothing_is_corrupted(pipe, prompt, how, unconditional):
     how = replace(how, unconditional=unconditional)
     every = tuple(discover(pipe.unet, MODULES))
     blocks = tuple(discover(pipe.unet, "block"))

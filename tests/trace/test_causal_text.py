@@ -116,9 +116,15 @@ def test_groups_of_one_site_are_that_site(sd2_pipe, prompt, how, brightness):
 
     grouped = trace_groups(sd2_pipe, [prompt], [0], brightness, groups, how)
     single = trace_text(
-        sd2_pipe, [prompt], [0], brightness, how, kinds=["self-attn"], layers=[0],
+        sd2_pipe,
+        [prompt],
+        [0],
+        brightness,
+        how,
+        kinds=["self-attn"],
+        layers=[0],
         roles=["last subject", "end"],
-    )  # fmt: skip
+    )
     assert grouped.restored["site"].tolist() == [*(s.name for s in sites), "every"]
     got = grouped.restored["brightness"].to_numpy()
     assert got[:2] == pytest.approx(single.restored["brightness"].to_numpy(), abs=0.02)
@@ -131,11 +137,19 @@ def test_groups_of_one_site_are_that_site(sd2_pipe, prompt, how, brightness):
 def test_pooled_text_may_stay_clean(sdxl_pipe, prompt, how, brightness):
     marks = [
         trace_text(
-            sdxl_pipe, [prompt], [0], brightness, replace(how, pooled=p), layers=[0],
-            roles=["last subject"], kinds=["mlp"],
-        ).restored["brightness"].to_numpy()
+            sdxl_pipe,
+            [prompt],
+            [0],
+            brightness,
+            replace(how, pooled=p),
+            layers=[0],
+            roles=["last subject"],
+            kinds=["mlp"],
+        )
+        .restored["brightness"]
+        .to_numpy()
         for p in ("corrupted", "clean")
-    ]  # fmt: skip
+    ]
     assert (marks[0] != marks[1]).any()
 
 

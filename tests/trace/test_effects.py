@@ -27,16 +27,27 @@ def made(clip, judge, clean=30.0, corrupted=10.0, prompts=None):
     """A trace from restored marks (N, S)."""
     clip, judge = np.asarray(clip, float), np.asarray(judge, float)
     n, s = clip.shape
-    pictures = pd.DataFrame({
-        "prompt": prompts or [f"p{i}" for i in range(n)], "subject": "x", "seed": range(n),
-        "clean_clipscore": clean, "corrupted_clipscore": corrupted,
-        "clean_judge": 1.0, "corrupted_judge": 0.0,
-    })  # fmt: skip
-    restored = pd.DataFrame({
-        "picture": np.repeat(range(n), s), "order": list(range(s)) * n,
-        "site": [f"mid_block.resnets.{i}" for i in range(s)] * n, "kind": "resnet",
-        "clipscore": clip.ravel(), "judge": judge.ravel(),
-    })  # fmt: skip
+    pictures = pd.DataFrame(
+        {
+            "prompt": prompts or [f"p{i}" for i in range(n)],
+            "subject": "x",
+            "seed": range(n),
+            "clean_clipscore": clean,
+            "corrupted_clipscore": corrupted,
+            "clean_judge": 1.0,
+            "corrupted_judge": 0.0,
+        }
+    )
+    restored = pd.DataFrame(
+        {
+            "picture": np.repeat(range(n), s),
+            "order": list(range(s)) * n,
+            "site": [f"mid_block.resnets.{i}" for i in range(s)] * n,
+            "kind": "resnet",
+            "clipscore": clip.ravel(),
+            "judge": judge.ravel(),
+        }
+    )
     return Trace(pictures, restored, ("clipscore", "judge"), 10, 30)
 
 

@@ -19,14 +19,19 @@ def marks():
         "style": {0: (1, 1), 3: (1, 0), 10: (0, 0)},
         "object": {0: (1, 1), 3: (1, 1), 10: (1, 0)},
     }
-    return pd.DataFrame([
-        {"attribute": a, "noise": scale, "judge": float(j), "clipscore": 30.0 - scale}
-        for a, scales in seen.items() for scale, hits in scales.items() for j in hits
-    ])  # fmt: skip
+    return pd.DataFrame(
+        [
+            {"attribute": a, "noise": scale, "judge": float(j), "clipscore": 30.0 - scale}
+            for a, scales in seen.items()
+            for scale, hits in scales.items()
+            for j in hits
+        ]
+    )
 
 
-@pytest.mark.parametrize(("at", "words"), [(3, "style 50% and object 100%"),
-                                           (10, "style 0% and object 50%")])  # fmt: skip
+@pytest.mark.parametrize(
+    ("at", "words"), [(3, "style 50% and object 100%"), (10, "style 0% and object 50%")]
+)
 def test_loudness_says_what_is_still_seen(at, words):
     figure = loudness(marks(), at, "Left")
     assert (
@@ -43,8 +48,9 @@ def test_loudness_of_a_scale_that_was_not_tried_is_refused():
 
 def test_sites_restored_together_are_counted_not_listed():
     sites = ["down_blocks.0.resnets.0", "down_blocks.0.resnets.0 + mid_block.resnets.1"]
-    restored = pd.DataFrame({"picture": 0, "order": [0, 1], "site": sites, "kind": "resnet",
-                             "clipscore": [1.0, 2.0]})  # fmt: skip
+    restored = pd.DataFrame(
+        {"picture": 0, "order": [0, 1], "site": sites, "kind": "resnet", "clipscore": [1.0, 2.0]}
+    )
     pictures = pd.DataFrame({"prompt": ["a cat"]})
     images = (np.zeros((4, 8, 8, 3), np.uint8),)
     words = alt(panel(Trace(pictures, restored, ("clipscore",), 1, 3, images)))

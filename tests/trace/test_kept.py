@@ -16,9 +16,10 @@ from kledit_lite.inside import Sampling, discover
 from kledit_lite.trace import TracePrompt, Tracing, trace_text, trace_unet
 
 PROMPTS = [
-    TracePrompt("a red cat", "cat"), TracePrompt("two blue cars in the city", "two"),
+    TracePrompt("a red cat", "cat"),
+    TracePrompt("two blue cars in the city", "two"),
     TracePrompt("a fish", "fish"),
-]  # fmt: skip
+]
 HOW = Tracing(20.0, Sampling(1, batch=8))
 
 
@@ -26,9 +27,7 @@ def traced(where, pipe, scores, how=HOW, folder=None, keep=2):
     if where == "unet":
         sites = discover(pipe.unet, "block")[:3]
         return trace_unet(pipe, PROMPTS, range(3), scores, how, sites, keep=keep, folder=folder)
-    return trace_text(
-        pipe, PROMPTS, range(3), scores, how, layers=[0], keep=keep, folder=folder
-    )  # fmt: skip
+    return trace_text(pipe, PROMPTS, range(3), scores, how, layers=[0], keep=keep, folder=folder)
 
 
 @pytest.mark.parametrize("where", ["unet", "text"])
@@ -58,8 +57,9 @@ def test_killed_is_uninterrupted(where, sd2_pipe, brightness, tmp_path):
 def test_another_trace_is_refused(sd2_pipe, brightness, tmp_path):
     traced("unet", sd2_pipe, brightness, folder=tmp_path)
     for words, how in {
-        "how": replace(HOW, noise=3.0), "how ": replace(HOW, sampling=Sampling(2, batch=8)),
-    }.items():  # fmt: skip
+        "how": replace(HOW, noise=3.0),
+        "how ": replace(HOW, sampling=Sampling(2, batch=8)),
+    }.items():
         with pytest.raises(KleditError, match=rf"another sweep \(other {words.strip()}\)"):
             traced("unet", sd2_pipe, brightness, how, tmp_path)
     with pytest.raises(KleditError, match=r"\(other scores\)"):

@@ -100,10 +100,15 @@ def trace_right(model, pair, kinds, **more):
 def test_noising_is_the_trace_the_other_way_round(model, pairs):
     pair = pairs["image swap"]
     turned = Pair(
-        Reading(pair.corrupted.embeds, pair.clean.image, pair.clean.spans, pair.clean.answer,
-                pair.clean.tokens),
+        Reading(
+            pair.corrupted.embeds,
+            pair.clean.image,
+            pair.clean.spans,
+            pair.clean.answer,
+            pair.clean.tokens,
+        ),
         pair.clean,
-    )  # fmt: skip
+    )
     sites = seeing_sites(model)
     there = lanes(model, pair, sites, noising=True)[0]
     back = lanes(model, turned, sites)[0]

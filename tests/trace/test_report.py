@@ -45,9 +45,7 @@ def test_unet_folder(sd2_pipe, prompt, likeness, tmp_path):
 
 
 def test_text_folder(sdxl_pipe, prompt, likeness, tmp_path):
-    results = run_trace(
-        sdxl_pipe, [prompt], likeness, tmp_path, where="text", how=HOW, keep=0
-    )  # fmt: skip
+    results = run_trace(sdxl_pipe, [prompt], likeness, tmp_path, where="text", how=HOW, keep=0)
     table = pd.read_csv(tmp_path / "effects.csv")
     assert len(table) == 2 * 3 * 2 * 4 == results.figures["sites"]  # no token after the subject
     assert (tmp_path / "effects.png").exists() and not (tmp_path / "pictures.png").exists()
@@ -70,9 +68,10 @@ def test_noise_that_helps_is_refused_before_the_sites(sd2_pipe, prompt, likeness
 
 def test_bad_places_and_kinds(sd2_pipe, prompt, brightness, tmp_path):
     for words, arguments in {
-        "place to trace 'vae'": {"where": "vae"}, "kind of site 'ff'": {"kinds": ["ff"]},
+        "place to trace 'vae'": {"where": "vae"},
+        "kind of site 'ff'": {"kinds": ["ff"]},
         "at least one seed": {"seeds": 0},
-    }.items():  # fmt: skip
+    }.items():
         with pytest.raises(KleditError, match=words):
             run_trace(sd2_pipe, [prompt], brightness, tmp_path / "no", how=HOW, **arguments)
     assert not (tmp_path / "no").exists()
@@ -85,12 +84,36 @@ def test_command_line(sd2_pipe, likeness, tmp_path, capsys, monkeypatch):
         scorer, "open_both", lambda model, *more: made.append((model, *more)) or (sd2_pipe, None)
     )
     monkeypatch.setattr(effects, "by_clip", lambda clip: likeness["likeness"])
-    status = cli.main([
-        "trace", "--model", "some/model", "--prompts", str(tmp_path / "p.csv"), "--kinds",
-        "block", "--steps", "1", "--batch", "16", "--noise", "20", "--clip", "clip-tiny",
-        "--scheduler", "ddim", "--dtype", "float32", "--size", "64", "--seed", "5",
-        "--out", str(tmp_path / "out"), "--json",
-    ])  # fmt: skip
+    status = cli.main(
+        [
+            "trace",
+            "--model",
+            "some/model",
+            "--prompts",
+            str(tmp_path / "p.csv"),
+            "--kinds",
+            "block",
+            "--steps",
+            "1",
+            "--batch",
+            "16",
+            "--noise",
+            "20",
+            "--clip",
+            "clip-tiny",
+            "--scheduler",
+            "ddim",
+            "--dtype",
+            "float32",
+            "--size",
+            "64",
+            "--seed",
+            "5",
+            "--out",
+            str(tmp_path / "out"),
+            "--json",
+        ]
+    )
     printed = json.loads(capsys.readouterr().out)
     assert status == 0
     assert made == [("some/model", "clip-tiny", 64, "float32", "ddim", None)]
@@ -136,10 +159,15 @@ def test_figures_say_what_they_show():
     assert words.endswith("2 reach 1.00.")
     with pytest.raises(KleditError, match="without aie, low and high"):
         traced.effect_bars(table[["site", "kind"]])
-    tokens = pd.DataFrame({
-        "encoder": 0, "layer": [0, 0, 1], "kind": "mlp", "role": ["end", "after", "end"],
-        "aie": [0.5, 0.1, 0.2],
-    })  # fmt: skip
+    tokens = pd.DataFrame(
+        {
+            "encoder": 0,
+            "layer": [0, 0, 1],
+            "kind": "mlp",
+            "role": ["end", "after", "end"],
+            "aie": [0.5, 0.1, 0.2],
+        }
+    )
     assert "2 rows and 2 columns. Highest 0.50 at mlp-0, end" in traced.token_effects(tokens).kl_alt
     with pytest.raises(KleditError, match="text trace"):
         traced.token_effects(table)

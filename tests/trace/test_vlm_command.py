@@ -28,16 +28,22 @@ def folder(tmp_path_factory):
     rows = []
     for i, town in enumerate(chosen):
         question = ask_town(town, "river")
-        rows.append({
-            "image": f"{i}.png", "question": question.text, "constraints": ["this town"],
-            "answer": question.answer, "replacements": [f"town {word(towns()[i + 9])}"],
-            "swap": f"{(i + 1) % 4}.png",
-        })  # fmt: skip
+        rows.append(
+            {
+                "image": f"{i}.png",
+                "question": question.text,
+                "constraints": ["this town"],
+                "answer": question.answer,
+                "replacements": [f"town {word(towns()[i + 9])}"],
+                "swap": f"{(i + 1) % 4}.png",
+            }
+        )
     wrong = next(r for r in ("ister", "olt") if r != rows[0]["answer"])
     edits = [
         {**rows[0], "new_answer": wrong, "paraphrase": ask_town(chosen[0], "river", way=1).text},
-        rows[1], *({**r, "keep": True} for r in rows[2:]),
-    ]  # fmt: skip
+        rows[1],
+        *({**r, "keep": True} for r in rows[2:]),
+    ]
     (root / "trace.json").write_text(json.dumps(rows))
     (root / "edit.json").write_text(json.dumps(edits))
     return root
@@ -69,9 +75,17 @@ def test_tracing_end_to_end(folder, tmp_path, capsys):
 def test_editing_end_to_end(folder, tmp_path, capsys):
     out = tmp_path / "edited"
     status, said = ran(
-        capsys, "vlm-edit", "--model", "docent-tiny", "--questions", folder / "edit.json",
-        "--layer", 4, "--out", out,
-    )  # fmt: skip
+        capsys,
+        "vlm-edit",
+        "--model",
+        "docent-tiny",
+        "--questions",
+        folder / "edit.json",
+        "--layer",
+        4,
+        "--out",
+        out,
+    )
     assert status == 0
     figures = said["figures"]
     assert (figures["facts"], figures["kept"]) == (1, 2)
@@ -109,7 +123,15 @@ def test_bad_input_is_answered_with_one_sentence(folder, tmp_path, capsys, chang
 
 def test_an_edit_needs_something_to_edit(folder, tmp_path, capsys):
     status, said = ran(
-        capsys, "vlm-edit", "--model", "docent-tiny", "--questions", folder / "trace.json",
-        "--layer", 4, "--out", tmp_path / "out",
-    )  # fmt: skip
+        capsys,
+        "vlm-edit",
+        "--model",
+        "docent-tiny",
+        "--questions",
+        folder / "trace.json",
+        "--layer",
+        4,
+        "--out",
+        tmp_path / "out",
+    )
     assert status == 2 and "no question with a new_answer" in said

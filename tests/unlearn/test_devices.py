@@ -31,9 +31,14 @@ class Far(torch.Tensor):
     @staticmethod
     def __new__(cls, near):
         return torch.Tensor._make_wrapper_subclass(
-            cls, near.size(), strides=near.stride(), storage_offset=near.storage_offset(),
-            dtype=near.dtype, device=FAR, requires_grad=near.requires_grad,
-        )  # fmt: skip
+            cls,
+            near.size(),
+            strides=near.stride(),
+            storage_offset=near.storage_offset(),
+            dtype=near.dtype,
+            device=FAR,
+            requires_grad=near.requires_grad,
+        )
 
     def __init__(self, near):
         self.near = near.detach()

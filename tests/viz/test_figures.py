@@ -103,8 +103,12 @@ def test_no_text_leaves_the_card(name):
         axes = text.axes
         if not axes.axison and text in axes.xaxis.findobj() + axes.yaxis.findobj():
             continue  # an axis that is switched off is not drawn
-        ticks = (*axes.get_xticklabels(minor=True), *axes.get_xticklabels(),
-                 *axes.get_yticklabels(minor=True), *axes.get_yticklabels())  # fmt: skip
+        ticks = (
+            *axes.get_xticklabels(minor=True),
+            *axes.get_xticklabels(),
+            *axes.get_yticklabels(minor=True),
+            *axes.get_yticklabels(),
+        )
         if text in ticks:
             continue  # ticks beyond the limits are never drawn
         box = text.get_window_extent()
@@ -241,10 +245,7 @@ BAD = [
     (lambda: viz.efficiency_curve({}), "at least one curve"),
     (lambda: viz.efficiency_curve({"a": ([0, 1], [1, 1])}), "positive sizes"),
     (lambda: viz.roc({}), "at least one curve"),
-    (
-        lambda: ridge(np.ones((3, 2)), np.ones((3, 1)), ["a"]),
-        "\\(3, 2\\) and \\(3, 1\\)",
-    ),
+    (lambda: ridge(np.ones((3, 2)), np.ones((3, 1)), ["a"]), "\\(3, 2\\) and \\(3, 1\\)"),
     (lambda: ridge(np.ones((3, 1)), np.ones((3, 1)), ["a"], ["z"]), "got z"),
     (lambda: viz.contact_sheet([]), "pictures as an array"),
     (lambda: viz.contact_sheet(np.zeros((2, 3, 8, 8))), "\\(2, 3, 8, 8\\).*channels last"),

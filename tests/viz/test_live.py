@@ -72,7 +72,12 @@ def test_draw_gets_values_and_not_labels(kernel):
     assert draw.values == [{"level": 10, "tag": 7, "sharp": True, "words": "a cat", "way": "up"}]
     level, tag, sharp, words, way = live._inputs.values()
     assert [w.description for w in live._inputs.values()] == [
-        "Level", "Tag", "Sharp", "Words", "Way"]  # fmt: skip
+        "Level",
+        "Tag",
+        "Sharp",
+        "Words",
+        "Way",
+    ]
     level.value, tag.value, sharp.value, words.value, way.value = "20", "a sea", False, "", "None"
     assert draw.values[-1] == {"level": 20, "tag": (1, 2), "sharp": False, "words": "", "way": None}
     assert not level.continuous_update and not words.continuous_update

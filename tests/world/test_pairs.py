@@ -57,7 +57,7 @@ def test_pictures_of_one_thing_are_what_they_were():
         (lambda: caption(PAIR, without="boat"), "holds a boat"),
         (lambda: caption(PAIR, without="dog"), "dog"),
     ],
-)  # fmt: skip
+)
 def test_bad_input_gets_one_sentence(make, words):
     with pytest.raises(KleditError, match=words) as caught:
         make()
@@ -93,8 +93,10 @@ def test_each_thing_has_its_own_colour_inside_its_mask():
     picture = render(PAIR).astype(int)
     for thing in PAIR.things:
         tone = np.array(COLOUR_TONES[thing.colour].main)
-        gaps = {c: np.abs(picture[mask(PAIR, thing)] - np.array(p.main)).sum(1).min()
-                for c, p in COLOUR_TONES.items()}  # fmt: skip
+        gaps = {
+            c: np.abs(picture[mask(PAIR, thing)] - np.array(p.main)).sum(1).min()
+            for c, p in COLOUR_TONES.items()
+        }
         assert np.abs(picture[mask(PAIR, thing)] - tone).sum(1).min() == min(gaps.values())
 
 
@@ -104,8 +106,11 @@ def test_several_of_one_kind_share_a_mask():
 
 
 def test_captions_say_both_things_in_either_order():
-    said = {pair_phrase(PAIR, how=how, turned=turned)
-            for how in ("and", "relation") for turned in (False, True)}  # fmt: skip
+    said = {
+        pair_phrase(PAIR, how=how, turned=turned)
+        for how in ("and", "relation")
+        for turned in (False, True)
+    }
     assert said == {
         "a red cat and a blue boat",
         "a blue boat and a red cat",
@@ -156,6 +161,7 @@ def test_every_word_of_two_things_is_one_token(tmp_path):
     for word in "and to the left right of above below without".split():
         assert len(tokenizer(word)["input_ids"]) == 3
     rng = np.random.default_rng(0)
-    longest = max(len(tokenizer(random_caption(s, rng, 0.9, 0.5))["input_ids"])
-                  for s in sample_pairs(2000, 7))  # fmt: skip
+    longest = max(
+        len(tokenizer(random_caption(s, rng, 0.9, 0.5))["input_ids"]) for s in sample_pairs(2000, 7)
+    )
     assert longest <= 28

@@ -8,13 +8,7 @@ import pytest
 
 from kledit_lite.core.errors import UnknownNameError
 from kledit_lite.world.people import facts, people, say
-from kledit_lite.world.reading import (
-    DASH,
-    HELD_OUT_RELATIONS,
-    HELD_OUT_SUBJECTS,
-    KINDS,
-    passage,
-)
+from kledit_lite.world.reading import DASH, HELD_OUT_RELATIONS, HELD_OUT_SUBJECTS, KINDS, passage
 
 TRUE = {(f.subject, f.relation): f.value for f in facts("people")}
 

@@ -11,17 +11,19 @@ import torch
 from kledit_lite import __version__, zoo
 from kledit_lite.zoo.measure import evaluate
 from kledit_lite.zoo.recipes.training import Recipe, fit, write_card
-from kledit_lite.zoo.store import (
-    NOT_RECORDED,
-    Card,
-    digest,
-    read_card,
-    save_model,
-    state_digest,
-)
+from kledit_lite.zoo.store import NOT_RECORDED, Card, digest, read_card, save_model, state_digest
 
-FACTS = ("command", "library", "torch", "device", "threads", "seconds", "pool_sha256",
-         "start_sha256", "sha256")  # fmt: skip
+FACTS = (
+    "command",
+    "library",
+    "torch",
+    "device",
+    "threads",
+    "seconds",
+    "pool_sha256",
+    "start_sha256",
+    "sha256",
+)
 RECIPE = Recipe(pool=32, samples=64, batch=16, warmup=1)
 
 
@@ -85,8 +87,15 @@ def test_shipped_cards_load_and_say_what_nobody_wrote_down(name: str) -> None:
 
 def test_an_old_card_says_not_recorded_and_seconds_are_those_of_every_stage(tmp_path) -> None:
     stages = {"seconds": 10.0, "warm_up": {"seconds": 2.5}, "cycles": [{"seconds": 1.0}] * 2}
-    old = {"name": "m", "architecture": "a", "supervision": "none", "trained_on": "t",
-           "recipe": {}, "training": stages, "sha256": "0" * 64}  # fmt: skip
+    old = {
+        "name": "m",
+        "architecture": "a",
+        "supervision": "none",
+        "trained_on": "t",
+        "recipe": {},
+        "training": stages,
+        "sha256": "0" * 64,
+    }
     (tmp_path / "m").mkdir()
     (tmp_path / "m" / "card.json").write_text(json.dumps(old))
     facts = read_card("m", tmp_path).provenance()

@@ -165,8 +165,9 @@ def test_the_untrained_clip_is_the_same_every_time_and_has_learnt_nothing(clip) 
     assert torch.rand(1) == expected
     np.testing.assert_array_equal(one.encode_text(["a red cat"]), other.encode_text(["a red cat"]))
     scenes = balanced(120, seed=4)
-    right = [factor_hits(m, m.encode_image(scenes.images), scenes)["object"].mean()
-             for m in (clip, one)]  # fmt: skip
+    right = [
+        factor_hits(m, m.encode_image(scenes.images), scenes)["object"].mean() for m in (clip, one)
+    ]
     assert right[0] > 0.8 and right[1] < 0.3
 
 

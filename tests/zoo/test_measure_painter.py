@@ -129,8 +129,18 @@ def test_every_figure_of_a_painter_that_paints_what_it_is_asked(monkeypatch) -> 
     monkeypatch.setattr(measure_painter, "paint", render)
     clip = zoo.load_clip()
     figures = painter_figures(None, oracle, clip, oracle, n=60, pairs=6)
-    assert set(figures) == {"object", "place", "style", "colour", "facts", "brand", "pair",
-                            "legible", "frechet", "roughness"}  # fmt: skip
+    assert set(figures) == {
+        "object",
+        "place",
+        "style",
+        "colour",
+        "facts",
+        "brand",
+        "pair",
+        "legible",
+        "frechet",
+        "roughness",
+    }
     assert figures["frechet"] == pytest.approx(0, abs=1e-3) and figures["roughness"] == 1
     rest = {k: v for k, v in figures.items() if k not in ("frechet", "roughness")}
     assert set(rest.values()) == {1.0}

@@ -310,12 +310,16 @@ def test_a_painter_killed_in_training_ends_with_the_same_weights(tmp_path, monke
         paint.train(tmp_path / "killed", recipe)
     monkeypatch.setattr(paint, "fit", often)
     paint.train(tmp_path / "killed", recipe)
-    states = [torch.load(tmp_path / w / "paint-tiny.ckpt", weights_only=True)["model"]
-              for w in ("whole", "killed")]  # fmt: skip
+    states = [
+        torch.load(tmp_path / w / "paint-tiny.ckpt", weights_only=True)["model"]
+        for w in ("whole", "killed")
+    ]
     for name, value in states[0].items():
         assert torch.equal(value, states[1][name]), name
-    kept, live = (torch.cat([v.flatten() for k, v in states[0].items() if k.startswith(p)])
-                  for p in ("average.", "unet."))  # fmt: skip
+    kept, live = (
+        torch.cat([v.flatten() for k, v in states[0].items() if k.startswith(p)])
+        for p in ("average.", "unet.")
+    )
     assert not torch.equal(kept, live)
 
 

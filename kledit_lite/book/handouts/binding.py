@@ -136,9 +136,14 @@ def _link(
         if target is not None:
             note.pop("/A", None)
             note[NameObject("/Dest")] = ArrayObject(
-                [writer.pages[target].indirect_reference, NameObject("/XYZ"), NullObject(), height,
-                 NullObject()]
-            )  # fmt: skip
+                [
+                    writer.pages[target].indirect_reference,
+                    NameObject("/XYZ"),
+                    NullObject(),
+                    height,
+                    NullObject(),
+                ]
+            )
         kept.append(reference)
     if "/Annots" in sheet:
         sheet[NameObject("/Annots")] = kept
@@ -155,8 +160,12 @@ def _font(writer: Any) -> Any:
     """Helvetica, which every reader of PDF has."""
     from pypdf.generic import DictionaryObject, NameObject
 
-    entries = {"/Type": "/Font", "/Subtype": "/Type1", "/BaseFont": "/Helvetica",
-               "/Encoding": "/WinAnsiEncoding"}  # fmt: skip
+    entries = {
+        "/Type": "/Font",
+        "/Subtype": "/Type1",
+        "/BaseFont": "/Helvetica",
+        "/Encoding": "/WinAnsiEncoding",
+    }
     font = {NameObject(key): NameObject(value) for key, value in entries.items()}
     return writer._add_object(DictionaryObject(font))
 

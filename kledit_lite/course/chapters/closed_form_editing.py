@@ -80,10 +80,7 @@ def removed(before: np.ndarray, after: np.ndarray, value: int) -> float:
     same prompts and noise without and with an edit. Return the share of pictures that show `value`
     no longer, **among those that did**: what was never there cannot be removed.
     """,
-    hints=(
-        "had = before == value picks the pictures that count.",
-        "(after != value)[had].mean().",
-    ),
+    hints=("had = before == value picks the pictures that count.", "(after != value)[had].mean()."),
 )
 def check_removed(answer: Any, rng: np.random.Generator) -> str | None:
     """Some pictures never showed it, some show it only afterwards."""

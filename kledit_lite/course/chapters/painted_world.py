@@ -11,13 +11,7 @@ import numpy as np
 from kledit_lite.course.checks import Wrong, exercise
 from kledit_lite.course.oracle import array_of, call, close
 
-WANTED = {
-    "object": "umbrella",
-    "colour": "purple",
-    "place": "city",
-    "style": "seurat",
-    "count": 2,
-}
+WANTED = {"object": "umbrella", "colour": "purple", "place": "city", "style": "seurat", "count": 2}
 
 
 @exercise(

@@ -41,19 +41,18 @@ NEVER_EXACTLY = {
 LIBRARIES_NEED = {"code.__new__", "gc.get_objects", "gc.get_referrers", "socket.gethostname"}
 """What torch and numba do when they are loaded: let be where the library may be used."""
 CHANGES = {
-    "os.remove", "os.rename", "os.rmdir", "os.mkdir", "os.link", "os.symlink", "os.truncate",
-    "os.chmod", "os.chown", "os.utime",
-}  # fmt: skip
-READABLE = (
-    "/usr",
-    "/lib",
-    "/lib64",
-    "/etc",
-    "/dev",
-    "/sys",
-    "/System",
-    "/Library",
-)
+    "os.remove",
+    "os.rename",
+    "os.rmdir",
+    "os.mkdir",
+    "os.link",
+    "os.symlink",
+    "os.truncate",
+    "os.chmod",
+    "os.chown",
+    "os.utime",
+}
+READABLE = ("/usr", "/lib", "/lib64", "/etc", "/dev", "/sys", "/System", "/Library")
 
 
 def isolate(hidden: Sequence[str]) -> bool:

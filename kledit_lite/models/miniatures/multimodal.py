@@ -38,27 +38,44 @@ def _llava(tokenizer: Any) -> tuple[Any, Any]:
 
     tokenizer.add_special_tokens({"additional_special_tokens": [IMAGE]})
     vision = t.CLIPVisionConfig(
-        hidden_size=32, intermediate_size=128, num_hidden_layers=24, num_attention_heads=16,
-        image_size=336, patch_size=14, projection_dim=24,
-    )  # fmt: skip
+        hidden_size=32,
+        intermediate_size=128,
+        num_hidden_layers=24,
+        num_attention_heads=16,
+        image_size=336,
+        patch_size=14,
+        projection_dim=24,
+    )
     text = t.LlamaConfig(
-        hidden_size=4096 // SHRINK, intermediate_size=11008 // SHRINK, num_hidden_layers=32,
-        num_attention_heads=32, num_key_value_heads=32, max_position_embeddings=4096,
-        vocab_size=len(tokenizer), bos_token_id=tokenizer.bos_token_id,
-        eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id,
-    )  # fmt: skip
+        hidden_size=4096 // SHRINK,
+        intermediate_size=11008 // SHRINK,
+        num_hidden_layers=32,
+        num_attention_heads=32,
+        num_key_value_heads=32,
+        max_position_embeddings=4096,
+        vocab_size=len(tokenizer),
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+    )
     config = t.LlavaConfig(
-        vision_config=vision, text_config=text,
+        vision_config=vision,
+        text_config=text,
         image_token_index=tokenizer.convert_tokens_to_ids(IMAGE),
-        vision_feature_layer=-2, vision_feature_select_strategy="default",
-    )  # fmt: skip
+        vision_feature_layer=-2,
+        vision_feature_select_strategy="default",
+    )
     reading = t.CLIPImageProcessor(
         size={"shortest_edge": 336}, crop_size={"height": 336, "width": 336}
     )
     processor = t.LlavaProcessor(
-        reading, tokenizer, patch_size=14, vision_feature_select_strategy="default",
-        image_token=IMAGE, num_additional_image_tokens=1,
-    )  # fmt: skip
+        reading,
+        tokenizer,
+        patch_size=14,
+        vision_feature_select_strategy="default",
+        image_token=IMAGE,
+        num_additional_image_tokens=1,
+    )
     return t.LlavaForConditionalGeneration(config), processor
 
 
@@ -69,19 +86,32 @@ def _smolvlm(tokenizer: Any) -> tuple[Any, Any]:
     marks = [IMAGE, "<fake_token_around_image>", "<global-img>", "<end_of_utterance>"]
     tokenizer.add_special_tokens({"additional_special_tokens": marks})
     vision = t.models.smolvlm.SmolVLMVisionConfig(
-        hidden_size=24, intermediate_size=96, num_hidden_layers=12, num_attention_heads=12,
-        image_size=512, patch_size=16,
-    )  # fmt: skip
+        hidden_size=24,
+        intermediate_size=96,
+        num_hidden_layers=12,
+        num_attention_heads=12,
+        image_size=512,
+        patch_size=16,
+    )
     text = t.LlamaConfig(
-        hidden_size=72, intermediate_size=192, num_hidden_layers=30, num_attention_heads=9,
-        num_key_value_heads=3, max_position_embeddings=8192, vocab_size=len(tokenizer),
-        bos_token_id=tokenizer.bos_token_id, eos_token_id=tokenizer.eos_token_id,
+        hidden_size=72,
+        intermediate_size=192,
+        num_hidden_layers=30,
+        num_attention_heads=9,
+        num_key_value_heads=3,
+        max_position_embeddings=8192,
+        vocab_size=len(tokenizer),
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id,
-    )  # fmt: skip
+    )
     config = t.SmolVLMConfig(
-        image_token_id=tokenizer.convert_tokens_to_ids(IMAGE), vision_config=vision,
-        text_config=text, scale_factor=4, pad_token_id=tokenizer.pad_token_id,
-    )  # fmt: skip
+        image_token_id=tokenizer.convert_tokens_to_ids(IMAGE),
+        vision_config=vision,
+        text_config=text,
+        scale_factor=4,
+        pad_token_id=tokenizer.pad_token_id,
+    )
     reading = t.Idefics3ImageProcessor(
         size={"longest_edge": 512}, max_image_size={"longest_edge": 512}, do_image_splitting=False
     )

@@ -34,9 +34,11 @@ UNETS: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 """As published; what is not named here is diffusers' default."""
 WIDTHS = (
-    "block_out_channels", "cross_attention_dim", "addition_time_embed_dim",
+    "block_out_channels",
+    "cross_attention_dim",
+    "addition_time_embed_dim",
     "projection_class_embeddings_input_dim",
-)  # fmt: skip
+)
 TEXTS: dict[str, dict[str, Any]] = {
     "clip-l": {"hidden_size": 768, "num_hidden_layers": 12, "num_attention_heads": 12,
                "projection_dim": 768, "hidden_act": "quick_gelu"},
@@ -71,22 +73,29 @@ def build(name: str, full: bool = False) -> Any:
             first = _text("clip-l", full)
             second = _text("openclip-g", full, projected=True)
             pipe = diffusers.StableDiffusionXLPipeline(
-                vae=vae, unet=denoiser, text_encoder=first, text_encoder_2=second,
-                tokenizer=clip_tokenizer(), tokenizer_2=clip_tokenizer("!"),
+                vae=vae,
+                unet=denoiser,
+                text_encoder=first,
+                text_encoder_2=second,
+                tokenizer=clip_tokenizer(),
+                tokenizer_2=clip_tokenizer("!"),
                 scheduler=diffusers.EulerDiscreteScheduler(
                     **BETAS, steps_offset=1, timestep_spacing="leading"
                 ),
                 add_watermarker=False,
-            )  # fmt: skip
+            )
         else:
             old = name == "sd-1.5"
             pipe = diffusers.StableDiffusionPipeline(
-                vae=vae, unet=denoiser,
+                vae=vae,
+                unet=denoiser,
                 text_encoder=_text("clip-l" if old else "openclip-h", full),
                 tokenizer=clip_tokenizer() if old else clip_tokenizer("!"),
                 scheduler=_pndm() if old else _ddim(),
-                safety_checker=None, feature_extractor=None, requires_safety_checker=False,
-            )  # fmt: skip
+                safety_checker=None,
+                feature_extractor=None,
+                requires_safety_checker=False,
+            )
     pipe.set_progress_bar_config(disable=True)
     return pipe
 
@@ -140,10 +149,14 @@ def _text(kind: str, full: bool, projected: bool = False) -> Any:
     for key in () if full else ("hidden_size", "projection_dim"):
         config[key] //= SHRINK
     made = transformers.CLIPTextConfig(
-        **config, intermediate_size=4 * config["hidden_size"], vocab_size=49408,
-        max_position_embeddings=CONTEXT, bos_token_id=49406, eos_token_id=49407,
+        **config,
+        intermediate_size=4 * config["hidden_size"],
+        vocab_size=49408,
+        max_position_embeddings=CONTEXT,
+        bos_token_id=49406,
+        eos_token_id=49407,
         pad_token_id=49407 if kind == "clip-l" else 0,
-    )  # fmt: skip
+    )
     build_as = "CLIPTextModelWithProjection" if projected else "CLIPTextModel"
     return getattr(transformers, build_as)(made).eval().requires_grad_(False)
 
@@ -158,6 +171,9 @@ def _ddim() -> Any:
     from diffusers import DDIMScheduler
 
     return DDIMScheduler(
-        **BETAS, clip_sample=False, set_alpha_to_one=False, steps_offset=1,
+        **BETAS,
+        clip_sample=False,
+        set_alpha_to_one=False,
+        steps_offset=1,
         prediction_type="v_prediction",
-    )  # fmt: skip
+    )

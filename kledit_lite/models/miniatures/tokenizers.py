@@ -76,9 +76,10 @@ def byte_tokenizer() -> Any:
     made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     made.decoder = decoders.ByteLevel()
     made.post_processor = processors.TemplateProcessing(
-        single=f"{start} $A", pair=f"{start} $A {start} $B",
+        single=f"{start} $A",
+        pair=f"{start} $A {start} $B",
         special_tokens=[(start, vocabulary[start])],
-    )  # fmt: skip
+    )
     return PreTrainedTokenizerFast(
         tokenizer_object=made, bos_token=start, eos_token=end, pad_token=end, padding_side="left"
     )

@@ -63,10 +63,13 @@ def build_clip() -> Any:
     open_clip.set_model_preprocess_cfg(
         model,
         {
-            "size": vision.image_size, "mode": "RGB", "interpolation": "bicubic",
-            "mean": open_clip.OPENAI_DATASET_MEAN, "std": open_clip.OPENAI_DATASET_STD,
+            "size": vision.image_size,
+            "mode": "RGB",
+            "interpolation": "bicubic",
+            "mean": open_clip.OPENAI_DATASET_MEAN,
+            "std": open_clip.OPENAI_DATASET_STD,
         },
-    )  # fmt: skip
+    )
     return model.eval()
 
 

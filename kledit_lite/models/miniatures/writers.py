@@ -56,9 +56,12 @@ def build(name: str) -> Writer:
         config[key] //= SHRINK
     kind = "Olmo2" if name.startswith("olmo") else "Llama"
     made = getattr(transformers, f"{kind}Config")(
-        **config, vocab_size=len(tokenizer), bos_token_id=tokenizer.bos_token_id,
-        eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id,
-    )  # fmt: skip
+        **config,
+        vocab_size=len(tokenizer),
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+    )
     with seeded(name):
         model = getattr(transformers, f"{kind}ForCausalLM")(made)
     return Writer(model.eval(), tokenizer, f"miniature:{name}")

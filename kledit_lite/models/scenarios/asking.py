@@ -59,9 +59,16 @@ class Asking:
         return self.seer.model
 
     def read(
-        self, relation: str, things: Iterable[str] | None = None, shot: int = 0, *,
-        how: How | None = None, way: int = 0, noise: float = 0.0, constraint: int = 0,
-    ) -> list[Reading]:  # fmt: skip
+        self,
+        relation: str,
+        things: Iterable[str] | None = None,
+        shot: int = 0,
+        *,
+        how: How | None = None,
+        way: int = 0,
+        noise: float = 0.0,
+        constraint: int = 0,
+    ) -> list[Reading]:
         """Questions about things, as the language model reads them.
 
         Args:
@@ -289,6 +296,15 @@ def asking(seer: Seer | None = None) -> Asking:
     few, planted = (names[:2], layers[1:2]) if rehearsed else (names[:12], layers[:3])
     draws, steps = (1, 4) if rehearsed else (3, 60)
     return Asking(
-        current().name, False, seer, names, tuple(_Folder.FORMS), layers, few, planted,
-        tuple(range(draws)), steps, _Folder(sample),
-    )  # fmt: skip
+        current().name,
+        False,
+        seer,
+        names,
+        tuple(_Folder.FORMS),
+        layers,
+        few,
+        planted,
+        tuple(range(draws)),
+        steps,
+        _Folder(sample),
+    )

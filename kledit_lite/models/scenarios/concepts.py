@@ -51,9 +51,10 @@ KINDS = {
     "vehicles": ("car", "boat", "balloon", "rocket"), "shelters": ("house", "umbrella"),
 }  # fmt: skip
 MEDIA = {
-    "photographs": ("photo",), "prints": ("hokusai", "durer"),
+    "photographs": ("photo",),
+    "prints": ("hokusai", "durer"),
     "paintings": ("van gogh", "seurat", "mondrian", "tiffany"),
-}  # fmt: skip
+}
 DRIFT = {"place": ("beach", "desert"), "style": ("van gogh", "photo")}
 """Factor -> a value that comes, twice as often as before, and one that goes."""
 ROOMS = tuple(f"{k} in {m}" for k in KINDS for m in MEDIA)

@@ -45,8 +45,10 @@ class PaintedPrompts:
     character = BRAND
     instead: Shown = ("object", "house")
     values: Mapping[str, tuple[str, ...]] = {
-        "style": tuple(STYLES[1:]), "object": tuple(OBJECTS), "fact": tuple(TOWNS)
-    }  # fmt: skip
+        "style": tuple(STYLES[1:]),
+        "object": tuple(OBJECTS),
+        "fact": tuple(TOWNS),
+    }
     traced: tuple[str, ...] = ATTRIBUTES
 
     def probe(self, attribute: Attribute, value: str, n: int, seed: int = 0) -> Probe:
@@ -127,8 +129,11 @@ class PaintedPrompts:
     def fact_texts(self, value: str, asked: bool = False) -> list[str]:
         """Prompts that name a fact: those an edit learns from, or others (`asked`)."""
         taught = ("a photo of the mascot of {t} {p}", "the mascot of {t} {p}")
-        others = ("a photograph of the mascot of {t} {p}", "a photo of the {t} mascot {p}",
-                  "a photo showing the {t} mascot {p}")  # fmt: skip
+        others = (
+            "a photograph of the mascot of {t} {p}",
+            "a photo of the {t} mascot {p}",
+            "a photo showing the {t} mascot {p}",
+        )
         where = [place_phrase(p) for p in PLACES]
         return [w.format(t=value, p=p) for w in (others if asked else taught) for p in where]
 
@@ -148,8 +153,10 @@ class PaintedPrompts:
         where = [place_phrase(p) for p in PLACES]
         return Lesson(
             tuple(f"a photo of {name} {p}" for p in where),
-            tuple(f"a photo of {article(goal)} {p}" for p in where), name, goal,
-        )  # fmt: skip
+            tuple(f"a photo of {article(goal)} {p}" for p in where),
+            name,
+            goal,
+        )
 
     def recall(self, value: str) -> list[str]:
         """Other prompts that name what `forget` takes away."""

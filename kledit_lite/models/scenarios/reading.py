@@ -34,17 +34,23 @@ the passage states a value, memory has another, and the answer wanted at first i
 ``elsewhere`` is silent, with a dash in a sentence about somebody else.
 """
 FILE = Path(__file__).with_name("capitals.json")
-WAYS = MappingProxyType({
-    "capital": "The capital of {s} is {o}.", "language": "Most people in {s} speak {o}.",
-    "dish": "In {s}, people love to eat {o}.", "sport": "The national sport of {s} is {o}.",
-})  # fmt: skip
+WAYS = MappingProxyType(
+    {
+        "capital": "The capital of {s} is {o}.",
+        "language": "Most people in {s} speak {o}.",
+        "dish": "In {s}, people love to eat {o}.",
+        "sport": "The national sport of {s} is {o}.",
+    }
+)
 QUESTION = "Question: What is the capital of {s}?\nAnswer: The capital of {s} is"
 """The question and the beginning of its answer, since small models go on better than they reply."""
-VALUES = MappingProxyType({
-    "language": ("Borish", "Cassamese", "Dunwaldic", "Estorian", "Galdovan", "Hestric"),
-    "dish": ("leek pie", "plum tart", "pear stew", "honey cake", "barley soup", "rye bread"),
-    "sport": ("fencing", "rowing", "archery", "curling", "wrestling", "sailing"),
-})  # fmt: skip
+VALUES = MappingProxyType(
+    {
+        "language": ("Borish", "Cassamese", "Dunwaldic", "Estorian", "Galdovan", "Hestric"),
+        "dish": ("leek pie", "plum tart", "pear stew", "honey cake", "barley soup", "rye bread"),
+        "sport": ("fencing", "rowing", "archery", "curling", "wrestling", "sailing"),
+    }
+)
 NOBODYS = tuple(
     "Arvenia Borland Cassamar Dunwald Estoria Fjordmark Galdova Hestria Ilmaria Jorvia Kelmar "
     "Lorvane Morvania Nestoria Ostrova Pelland Quorria Ravenia Solmar Tarvia".split()
@@ -210,9 +216,15 @@ def over(writer: Writer, source: str, profile: str) -> Reading:
     """
     invented = source.removeprefix("zoo:") in zoo.WRITERS
     return Reading(
-        profile, source, "", invented, writer.model, writer.tokenizer, "{context}\n{question}",
+        profile,
+        source,
+        "",
+        invented,
+        writer.model,
+        writer.tokenizer,
+        "{context}\n{question}",
         10 if invented else 6,
-    )  # fmt: skip
+    )
 
 
 @cache
@@ -274,7 +286,12 @@ def _of_countries(rng: random.Random, kind: str, shared: bool | None, tests: boo
     order = rng.sample(range(4), 4)
     sentences = tuple(WAYS[claims[i][1]].format(s=claims[i][0], o=claims[i][2]) for i in order)
     return Asked(
-        sentences, QUESTION.format(s=subject), answer,
-        None if kind == "silent" else order.index(0), Triple(subject, "capital", answer), kind,
-        shared, true,
-    )  # fmt: skip
+        sentences,
+        QUESTION.format(s=subject),
+        answer,
+        None if kind == "silent" else order.index(0),
+        Triple(subject, "capital", answer),
+        kind,
+        shared,
+        true,
+    )

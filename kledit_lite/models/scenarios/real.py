@@ -35,16 +35,20 @@ class RealPrompts:
         found = load_real_probes()
         self.facts: Mapping[str, RealFact] = dict(list(found.facts.items())[:most])
         self.values: Mapping[str, tuple[str, ...]] = {
-            "style": tuple(found.painters)[:most], "object": tuple(found.objects)[:most],
+            "style": tuple(found.painters)[:most],
+            "object": tuple(found.objects)[:most],
             "fact": tuple(self.facts),
-        }  # fmt: skip
+        }
         self.colours, self.places = found.colours[:most], tuple(found.places.values())[:most]
         self.settings = found.settings
         objects = self.values["object"]
         self.character = self.values["fact"][-1]
         self.instead: Shown = ("object", "house" if "house" in objects else objects[0])
-        self._near = {"style": found.painters, "object": found.objects,
-                      "fact": {k: f.neighbours for k, f in found.facts.items()}}  # fmt: skip
+        self._near = {
+            "style": found.painters,
+            "object": found.objects,
+            "fact": {k: f.neighbours for k, f in found.facts.items()},
+        }
 
     def probe(self, attribute: Attribute, value: str, n: int, seed: int = 0) -> Probe:
         """N prompt pairs for one value.
@@ -64,9 +68,12 @@ class RealPrompts:
         if attribute == "fact":
             goal = self.facts[value].after
         return Probe(
-            attribute, tuple(a for a, _ in pairs), tuple(b for _, b in pairs),
-            tuple(range(seed, seed + n)), ((factor, goal),) * n,
-        )  # fmt: skip
+            attribute,
+            tuple(a for a, _ in pairs),
+            tuple(b for _, b in pairs),
+            tuple(range(seed, seed + n)),
+            ((factor, goal),) * n,
+        )
 
     def mixed(
         self, attribute: Attribute, n: int, seed: int = 0, values: Sequence[str] | None = None
@@ -83,10 +90,13 @@ class RealPrompts:
             raise unknown("attribute", attribute, self.values)
         values = values or self.values[attribute]
         parts = [self.probe(attribute, values[i % len(values)], 1, seed + i) for i in range(n)]
-        return Probe(attribute, *(
-            tuple(getattr(p, field)[0] for p in parts)
-            for field in ("sources", "targets", "seeds", "truth")
-        ))  # fmt: skip
+        return Probe(
+            attribute,
+            *(
+                tuple(getattr(p, field)[0] for p in parts)
+                for field in ("sources", "targets", "seeds", "truth")
+            ),
+        )
 
     def trace(self, attribute: str, n: int, seed: int = 0) -> list[TracePrompt]:
         """N prompts, each with the subject that says the attribute.
@@ -167,8 +177,10 @@ class RealPrompts:
         where = self.settings[fact.kind]
         return Lesson(
             tuple(f"a photo of {fact.subject} {p}" for p in where),
-            tuple(f"a photo of {article(goal)} {p}" for p in where), fact.subject, goal,
-        )  # fmt: skip
+            tuple(f"a photo of {article(goal)} {p}" for p in where),
+            fact.subject,
+            goal,
+        )
 
     def recall(self, value: str) -> list[str]:
         """Other prompts that name what `forget` takes away."""
@@ -190,18 +202,23 @@ class RealPrompts:
 
     def phrases(self) -> dict[str, dict[str, list[str]]]:
         """Texts for a `ClipJudge`: factor -> value -> ways to say it."""
-        style = {p: [f"a painting by {p}", f"a picture in the style of {p}"]
-                 for p in self.values["style"]}  # fmt: skip
+        style = {
+            p: [f"a painting by {p}", f"a picture in the style of {p}"]
+            for p in self.values["style"]
+        }
         holders = [w for f in self.facts.values() for w in (f.before, f.after)]
         return {
             "style": {"photo": ["a photo", "a photograph taken with a camera"], **style},
-            "object": {o: [f"a photo of {article(o)}", f"a picture of {article(o)}"]
-                       for o in self.values["object"]},
+            "object": {
+                o: [f"a photo of {article(o)}", f"a picture of {article(o)}"]
+                for o in self.values["object"]
+            },
             "colour": {c: [f"a photo of something {c}", f"a {c} object"] for c in self.colours},
             "place": {p: [f"a photo taken {p}", f"something {p}"] for p in self.places},
-            "fact": {who: [f"a photo of {who}", f"an image of {who}"]
-                     for who in dict.fromkeys(holders)},
-        }  # fmt: skip
+            "fact": {
+                who: [f"a photo of {who}", f"an image of {who}"] for who in dict.fromkeys(holders)
+            },
+        }
 
     def _check(self, attribute: str, value: str) -> None:
         if attribute not in self.values:
@@ -212,8 +229,10 @@ class RealPrompts:
     def _scene(self, i: int, seed: int) -> tuple[str, str]:
         """Object and place: goes through both without repeating early."""
         objects, places = self.values["object"], self.places
-        return (objects[(5 * i + seed) % len(objects)],
-                places[(i + seed + i // len(places)) % len(places)])  # fmt: skip
+        return (
+            objects[(5 * i + seed) % len(objects)],
+            places[(i + seed + i // len(places)) % len(places)],
+        )
 
     def _styled(self, scene: tuple[str, str], style: str) -> str:
         thing = f"{article(scene[0])} {scene[1]}"
@@ -240,17 +259,33 @@ class RealPrompts:
             return [TracePrompt(text, subject, attribute, (shown,)) for text in texts]
 
         if attribute == "object":
-            return [many(o, ("object", o), [
-                f"a photo of {article(f'{c} {o}')} {p}" for c in self.colours for p in places
-            ]) for o in objects]  # fmt: skip
+            return [
+                many(
+                    o,
+                    ("object", o),
+                    [f"a photo of {article(f'{c} {o}')} {p}" for c in self.colours for p in places],
+                )
+                for o in objects
+            ]
         if attribute == "style":
-            return [many(s, ("style", s), [
-                self._styled((o, p), s) for o in objects for p in places
-            ]) for s in self.values["style"]]  # fmt: skip
+            return [
+                many(s, ("style", s), [self._styled((o, p), s) for o in objects for p in places])
+                for s in self.values["style"]
+            ]
         if attribute == "colour":
-            return [many(c, ("colour", c), [
-                f"a photo of {article(f'{c} {o}')} {p}" for o in objects for p in places
-            ]) for c in self.colours]  # fmt: skip
-        return [many(f.subject, ("fact", f.before), [
-            f"a photo of {f.subject} {p}" for p in self.settings[f.kind]
-        ]) for f in self.facts.values()]  # fmt: skip
+            return [
+                many(
+                    c,
+                    ("colour", c),
+                    [f"a photo of {article(f'{c} {o}')} {p}" for o in objects for p in places],
+                )
+                for c in self.colours
+            ]
+        return [
+            many(
+                f.subject,
+                ("fact", f.before),
+                [f"a photo of {f.subject} {p}" for p in self.settings[f.kind]],
+            )
+            for f in self.facts.values()
+        ]

@@ -199,12 +199,7 @@ class Seeing:
         return balanced(n, seed, combos, processes)
 
     def pictures(
-        self,
-        n: int,
-        seed: int,
-        kind: Kind = "fit",
-        processes: int = 1,
-        classes: int | None = None,
+        self, n: int, seed: int, kind: Kind = "fit", processes: int = 1, classes: int | None = None
     ) -> Pictures:
         """Draw pictures.
 
@@ -268,13 +263,7 @@ class Seeing:
 
 def _drawn(n: int, seed: int, shifted: bool, processes: int) -> Any:
     """Scenes drawn each by itself, painted; or with a style and a place of the shifted ones."""
-    from kledit_lite.world import (
-        SHIFT_PLACES,
-        SHIFT_STYLES,
-        SceneSet,
-        render_many,
-        sample_scenes,
-    )
+    from kledit_lite.world import SHIFT_PLACES, SHIFT_STYLES, SceneSet, render_many, sample_scenes
 
     scenes = sample_scenes(n, seed, "all")
     if shifted:
@@ -319,7 +308,13 @@ def seeing(chapter: str = "alignment") -> Seeing:
     notes += [f"{name} is left out: {reason}" for name, reason in missing.items()]
     shipped = clip.id.startswith("zoo:")
     return Seeing(
-        current().name, folder is None, folder, clip.model,
-        {f.slot.name: f.model for f in encoders}, missing, judge,
-        clip.id.removeprefix("zoo:") if shipped else "clip", tuple(notes),
-    )  # fmt: skip
+        current().name,
+        folder is None,
+        folder,
+        clip.model,
+        {f.slot.name: f.model for f in encoders},
+        missing,
+        judge,
+        clip.id.removeprefix("zoo:") if shipped else "clip",
+        tuple(notes),
+    )

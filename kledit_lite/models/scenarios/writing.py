@@ -172,10 +172,17 @@ def writing() -> Writing:
         from kledit_lite import zoo
 
         name = filled.id.removeprefix("zoo:")
-        training = {"checkpoints": zoo.bard.checkpoints(name),
-                    "steps": int(zoo.card(name).training["steps"])}  # fmt: skip
+        training = {
+            "checkpoints": zoo.bard.checkpoints(name),
+            "steps": int(zoo.card(name).training["steps"]),
+        }
     return Writing(
-        **{f.name: getattr(told, f.name) for f in fields(Telling)}, profile=current().name,
-        source=filled.id, note=filled.note, invented=ours, model=filled.model.model,
-        tokenizer=filled.model.tokenizer, **training,
-    )  # fmt: skip
+        **{f.name: getattr(told, f.name) for f in fields(Telling)},
+        profile=current().name,
+        source=filled.id,
+        note=filled.note,
+        invented=ours,
+        model=filled.model.model,
+        tokenizer=filled.model.tokenizer,
+        **training,
+    )

@@ -85,10 +85,16 @@ def _checkpoints(options: Msa) -> tuple[dict[str, float], dict[str, object]]:
         raise KleditError("Whole checkpoints need --base, the checkpoint before fine-tuning.")
     with tqdm(total=100, unit="%", desc="msa", file=sys.stderr, leave=False) as bar:
         report = msa(
-            options.target, options.base, options.forget, options.out, options.retain,
-            options.alpha, options.beta, shared_tokens=options.shared_tokens,
+            options.target,
+            options.base,
+            options.forget,
+            options.out,
+            options.retain,
+            options.alpha,
+            options.beta,
+            shared_tokens=options.shared_tokens,
             progress=lambda share: bar.update(int(100 * share) - bar.n),
-        )  # fmt: skip
+        )
     told = asdict(report)
     figures = {k: v for k, v in told.items() if isinstance(v, int | float)}
     return figures, {k: v for k, v in told.items() if k not in figures}

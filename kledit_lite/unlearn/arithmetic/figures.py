@@ -37,8 +37,15 @@ def near_ideal(rows: Mapping[str, Row], title: str = "", subtitle: str = "") -> 
         r, ours = rows[n], n.startswith("MSA")
         ink = "#0b6aa8" if ours else QUIET
         left.barh(i, r["denied facts"], color=ink, height=0.68)
-        left.text(0.02, i, f"{r['denied facts']:.0%}", va="center", size=8.5, weight="bold",
-                  color="white" if ours else INK)  # fmt: skip
+        left.text(
+            0.02,
+            i,
+            f"{r['denied facts']:.0%}",
+            va="center",
+            size=8.5,
+            weight="bold",
+            color="white" if ours else INK,
+        )
         right.barh(i, r[KL], color=ink, height=0.68)
         right.text(r[KL], i, f" {r[KL]:.2f}", va="center", size=8.5)
     left.axvline(rows["ideal"]["denied facts"], color=INK, lw=1.4)
@@ -48,8 +55,11 @@ def near_ideal(rows: Mapping[str, Row], title: str = "", subtitle: str = "") -> 
     farthest = max(rows[n][KL] for n in shown)
     right.set(xlabel="KL to ideal, nats per token", xlim=(0, 1.15 * farthest or 1))
     words = "; ".join(f"{n} {rows[n]['denied facts']:.0%}, {rows[n][KL]:.2f}" for n in shown)
-    return describe(figure, "Accuracy on the denied facts, and divergence from the ideal model: "
-                    f"{words}. The ideal model: {rows['ideal']['denied facts']:.0%}.")  # fmt: skip
+    return describe(
+        figure,
+        "Accuracy on the denied facts, and divergence from the ideal model: "
+        f"{words}. The ideal model: {rows['ideal']['denied facts']:.0%}.",
+    )
 
 
 @themed
@@ -75,8 +85,9 @@ def strength(path: Mapping[float, Row], ideal: Row, alpha: float) -> Plate:
     right.scatter([alpha], [r[KL]], s=70, color="#b3400a", zorder=3)
     right.set(xlabel="α", ylabel="KL to ideal", ylim=(0, None))
     words = ", ".join(f"{what} {r[what]:.0%}" for what in INKS)
-    return describe(figure, f"At alpha {alpha:g}: {words}; divergence from the ideal model "
-                    f"{r[KL]:.2f} nats.")  # fmt: skip
+    return describe(
+        figure, f"At alpha {alpha:g}: {words}; divergence from the ideal model {r[KL]:.2f} nats."
+    )
 
 
 @themed
@@ -106,8 +117,9 @@ def by_age(
     left.legend(loc="lower right")
     right.plot(x, [ages[s][KL] for s in x], marker="o", ms=5, color="#5b3fa0")
     right.axhline(final[KL], color="#5b3fa0", lw=1, ls=dotted)
-    right.set(xlabel="steps of training of the checkpoint", ylabel="KL to ideal, nats",
-              ylim=(0, None))  # fmt: skip
+    right.set(
+        xlabel="steps of training of the checkpoint", ylabel="KL to ideal, nats", ylim=(0, None)
+    )
     for ax in (left, right):
         ax.grid(True)
     words = "; ".join(

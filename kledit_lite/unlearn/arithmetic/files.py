@@ -178,13 +178,23 @@ def msa(
             for what in ("tied", "ignored", "rows")
         )
         report = Report(
-            alpha, beta, len(goal.tensors) - len(kept), values, kept, tied, ignored,
-            {role: m.prefix for role, m in matched.items() if m.prefix}, rows,
+            alpha,
+            beta,
+            len(goal.tensors) - len(kept),
+            values,
+            kept,
+            tied,
+            ignored,
+            {role: m.prefix for role, m in matched.items() if m.prefix},
+            rows,
             {role: dtypes(ts.values()) for role, ts in zip(opened, found, strict=True)},
-            math.sqrt(_share(update, weight)), math.sqrt(_share(lost, update)),
-            _share(erased, moved), _share(seen, values),
-            sum(sum(t.size for t in ts.values()) for ts in found), need,
-        )  # fmt: skip
+            math.sqrt(_share(update, weight)),
+            math.sqrt(_share(lost, update)),
+            _share(erased, moved),
+            _share(seen, values),
+            sum(sum(t.size for t in ts.values()) for ts in found),
+            need,
+        )
         _publish(work, out, goal, report)
     finally:
         shutil.rmtree(work, ignore_errors=True)

@@ -28,24 +28,37 @@ class Yardstick:
     """
 
     def __init__(
-        self, bench: AllWeights, ideal: State, asked: Mapping[str, Benchmark],
+        self,
+        bench: AllWeights,
+        ideal: State,
+        asked: Mapping[str, Benchmark],
         wrong: tuple[Triple, ...],
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.bench, self.asked, self.ideal = bench, dict(asked), bench.copy(ideal)
         self.wrong = {(t.subject, t.relation): t.value for t in wrong}
         self.rows = {
-            name: token_rows(bench.tokenizer, [f.question for f in b.facts],
-                             [f.answers[0] for f in b.facts], end=True)
+            name: token_rows(
+                bench.tokenizer,
+                [f.question for f in b.facts],
+                [f.answers[0] for f in b.facts],
+                end=True,
+            )
             for name, b in self.asked.items()
-        }  # fmt: skip
+        }
 
     def ask(self, benchmark: Benchmark) -> Evaluation:
         """The most likely answer to every fact, from the model as it is."""
         size = self.bench.size
         return evaluate(
-            self.bench.model, self.bench.tokenizer, benchmark, size.shots, samples=1,
-            temperature=0.0, max_new_tokens=size.new_tokens, batch=size.together,
-        )  # fmt: skip
+            self.bench.model,
+            self.bench.tokenizer,
+            benchmark,
+            size.shots,
+            samples=1,
+            temperature=0.0,
+            max_new_tokens=size.new_tokens,
+            batch=size.together,
+        )
 
     def accuracy(self, state: State, *asked: Benchmark) -> float:
         """Mean accuracy of a state over sets of facts: what strengths and rates are chosen by."""
@@ -63,8 +76,10 @@ class Yardstick:
         model = self.bench.put(state)
         said = {name: self.ask(b) for name, b in self.asked.items()}
         denied, batch = said["denied"], self.bench.size.together
-        wrong = [self.wrong[f.subject, f.relation] == o[0]
-                 for f, o in zip(denied.facts, denied.outputs, strict=True)]  # fmt: skip
+        wrong = [
+            self.wrong[f.subject, f.relation] == o[0]
+            for f, o in zip(denied.facts, denied.outputs, strict=True)
+        ]
         far = {n: kl_each(self.ideal, model, r, batch) for n, r in self.rows.items()}
         apart = {n: nats.sum() / tokens.sum() for n, (nats, tokens) in far.items()}
         return {

@@ -73,15 +73,25 @@ class AllWeights:
         """
         size = self.size
         self.put(start)
-        settings = Settings(lr=size.lr, epochs=size.epochs, batch=size.batch, schedule="cosine",
-                            warmup=0.1, steps=steps)  # fmt: skip
+        settings = Settings(
+            lr=size.lr,
+            epochs=size.epochs,
+            batch=size.batch,
+            schedule="cosine",
+            warmup=0.1,
+            steps=steps,
+        )
         train(self.model, self._rows(texts), settings=settings, progress=False)
         return self.state()
 
     def unlearn(
-        self, start: State, method: Method, documents: Sequence[str], retain: Sequence[str],
+        self,
+        start: State,
+        method: Method,
+        documents: Sequence[str],
+        retain: Sequence[str],
         lr: float,
-    ) -> State:  # fmt: skip
+    ) -> State:
         """The state after unlearning documents; `NextToken` reads the retain set alone.
 
         Args:
@@ -94,8 +104,9 @@ class AllWeights:
         self.put(start)
         kept = self._rows(retain)
         forget = kept if isinstance(method, NextToken) else self._rows(documents)
-        settings = Settings(lr=lr, steps=self.size.unlearn_steps, batch=self.size.unlearn_batch,
-                            weight_decay=0.0)  # fmt: skip
+        settings = Settings(
+            lr=lr, steps=self.size.unlearn_steps, batch=self.size.unlearn_batch, weight_decay=0.0
+        )
         train(self.model, forget, method, settings, kept, progress=False)
         return self.state()
 
@@ -103,9 +114,14 @@ class AllWeights:
         return token_rows(self.tokenizer, texts, max_length=self.size.longest)
 
     def combine(
-        self, target: State, base: State, forget: State, retain: State | None = None,
-        alpha: float = 1.0, beta: float | None = None,
-    ) -> State:  # fmt: skip
+        self,
+        target: State,
+        base: State,
+        forget: State,
+        retain: State | None = None,
+        alpha: float = 1.0,
+        beta: float | None = None,
+    ) -> State:
         """Model state arithmetic on states; see `msa_state`.
 
         Args:
@@ -173,9 +189,14 @@ class OneAdapter(AllWeights):
         return found
 
     def combine(
-        self, target: State, base: State, forget: State, retain: State | None = None,
-        alpha: float = 1.0, beta: float | None = None,
-    ) -> State:  # fmt: skip
+        self,
+        target: State,
+        base: State,
+        forget: State,
+        retain: State | None = None,
+        alpha: float = 1.0,
+        beta: float | None = None,
+    ) -> State:
         """Model state arithmetic on adapters, by putting their factors side by side.
 
         Args:

@@ -157,28 +157,44 @@ def run(options: RestorOptions, writer: Writer | None = None) -> Results:
             stage.train(state, method, data[0], last, data[1], rate=how["rate"])
 
         chosen[name] = stage.best(name, states, make, tuning)
-    states = {f"msa@{a:g},{b:g}": {"alpha": a, "beta": b}
-              for a in options.strengths for b in (0.0, 1.0)}  # fmt: skip
+    states = {
+        f"msa@{a:g},{b:g}": {"alpha": a, "beta": b} for a in options.strengths for b in (0.0, 1.0)
+    }
     chosen["msa"] = stage.best(
         "msa", states, lambda s, how: stage.arithmetic(s, last, **how), tuning
     )
-    shown = {s: s for s in ("clean", "corrupted", "final", "ideal")
-             if plan.stream or s in ("clean", "corrupted")}  # fmt: skip
+    shown = {
+        s: s
+        for s in ("clean", "corrupted", "final", "ideal")
+        if plan.stream or s in ("clean", "corrupted")
+    }
     shown |= {name: how["state"] for name, how in chosen.items()}
     answers = {name: stage.answers(state, testing, "answers") for name, state in shown.items()}
     rows = state_rows(answers, plan.groups)
     figures = {
         f"{r['state']}_{k}": v for r in rows for k, v in r.items() if isinstance(v, int | float)
     }
-    figures |= {"alpha": chosen["msa"]["alpha"], "beta": chosen["msa"]["beta"],
-                "documents": len(plan.documents), "facts": len(testing.facts)}  # fmt: skip
-    about = {k: str(v) if isinstance(v, Path) else v for k, v in asdict(options).items()
-             if k != "record"}  # fmt: skip
+    figures |= {
+        "alpha": chosen["msa"]["alpha"],
+        "beta": chosen["msa"]["beta"],
+        "documents": len(plan.documents),
+        "facts": len(testing.facts),
+    }
+    about = {
+        k: str(v) if isinstance(v, Path) else v for k, v in asdict(options).items() if k != "record"
+    }
     for key in ("data", "out", "retain"):
         about[key] = about[key] and Path(about[key]).name
-    extra = {"table": rows, "options": about, "chosen": chosen, "documents": len(plan.documents),
-             "later_documents": len(plan.stream), "retain_texts": len(retain),
-             "facts": len(testing.facts), "validation_facts": len(tuning.facts)}  # fmt: skip
+    extra = {
+        "table": rows,
+        "options": about,
+        "chosen": chosen,
+        "documents": len(plan.documents),
+        "later_documents": len(plan.stream),
+        "retain_texts": len(retain),
+        "facts": len(testing.facts),
+        "validation_facts": len(tuning.facts),
+    }
     seconds = sum(json.loads((options.out / "seconds.json").read_text()).values())
     results = Results("restor", figures, {}, context(seconds=seconds, seed=options.seed), extra)
     write_atomically(options.out / "table.json", results.to_json())
@@ -215,8 +231,10 @@ def _own(options: RestorOptions, plan: Plan, writer: Writer) -> None:
     places = ("model", "data", "out", "retain", "record")
     same = {k: v for k, v in asdict(options).items() if k not in places}
     texts = repr((plan.documents, plan.stream, plan.retain, plan.benchmark.facts)).encode()
-    mine = same | {"model": digest(writer.model.state_dict()),
-                   "texts": hashlib.sha256(texts).hexdigest()}  # fmt: skip
+    mine = same | {
+        "model": digest(writer.model.state_dict()),
+        "texts": hashlib.sha256(texts).hexdigest(),
+    }
     text = json.dumps(mine, default=str, indent=1)
     results = [p for p in options.out.glob("*") if p != path] if options.out.is_dir() else []
     if claim(path, text) == text:

@@ -18,8 +18,20 @@ if TYPE_CHECKING:
 
 OPENINGS = ("The", "In", "A", "It", "When", "For", "This", "There", "Many", "After", "One", "To")
 """First words of the texts that a model writes itself."""
-TOPICS = ("rivers", "bread", "the moon", "trade", "a garden", "music", "numbers", "the sea",
-          "a school", "winter", "birds", "cities")  # fmt: skip
+TOPICS = (
+    "rivers",
+    "bread",
+    "the moon",
+    "trade",
+    "a garden",
+    "music",
+    "numbers",
+    "the sea",
+    "a school",
+    "winter",
+    "birds",
+    "cities",
+)
 """What a model with a chat template is asked to write about."""
 
 

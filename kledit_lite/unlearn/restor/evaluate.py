@@ -153,9 +153,14 @@ def outcomes(clean: Evaluation, corrupted: Evaluation, unlearned: Evaluation) ->
         return float(x.mean()) if len(x) else float("nan")
 
     return Outcomes(
-        len(lost), share(again), share(~again & ~same), share(~again & same),
-        len(kept), share(~still), share(still),
-    )  # fmt: skip
+        len(lost),
+        share(again),
+        share(~again & ~same),
+        share(~again & same),
+        len(kept),
+        share(~still),
+        share(still),
+    )
 
 
 def _same(*evaluations: Evaluation) -> None:

@@ -82,16 +82,25 @@ def trajectories(
     gap, at = 0.065 * (ax.get_ylim()[1] - low), -9.0
     for end, name, last in sorted(ends):
         at = max(end, at + gap)
-        ax.annotate(f"{name} {end:.0%}", (last, end), (1.03, at), color=LOOK[name], va="center",
-                    textcoords=ax.get_yaxis_transform(), size=9, weight="bold",
-                    arrowprops={"arrowstyle": "-", "lw": 0.5, "color": "#c3c9d0"})  # fmt: skip
+        ax.annotate(
+            f"{name} {end:.0%}",
+            (last, end),
+            (1.03, at),
+            color=LOOK[name],
+            va="center",
+            textcoords=ax.get_yaxis_transform(),
+            size=9,
+            weight="bold",
+            arrowprops={"arrowstyle": "-", "lw": 0.5, "color": "#c3c9d0"},
+        )
     ax.set(xlabel="steps", ylabel="accuracy")
     ax.yaxis.set_major_formatter(_percent)
     ax.grid(True)
     before = next(iter(paths.values()))[0]
     words = "; ".join(f"{name} ends at {end:.0%}" for end, name, _ in ends)
-    return describe(figure, f"Accuracy by steps, {level:.0%} before corruption and {before:.0%} "
-                    f"after: {words}.")  # fmt: skip
+    return describe(
+        figure, f"Accuracy by steps, {level:.0%} before corruption and {before:.0%} after: {words}."
+    )
 
 
 @themed
@@ -112,18 +121,31 @@ def confidence(
         means = {kind: x.mean() for kind, x in mine.items()}
         for i, kind in enumerate(("clean", "corrupted", "random")):
             error = mine[kind].std() / np.sqrt(len(mine[kind]))
-            ax.errorbar(i + (j - 2) * 0.14, means[kind], error, color=inks[name], marker="o", ms=7,
-                        mec="white", capsize=0, label=name if i == 0 else None)  # fmt: skip
+            ax.errorbar(
+                i + (j - 2) * 0.14,
+                means[kind],
+                error,
+                color=inks[name],
+                marker="o",
+                ms=7,
+                mec="white",
+                capsize=0,
+                label=name if i == 0 else None,
+            )
         said.append(f"{name} {means['clean']:.1f}, {means['corrupted']:.1f}, {means['random']:.1f}")
-    ax.set_xticks(range(3), ["what the clean\nmodel says", "what the corrupted\nmodel says",
-                             "other values"])  # fmt: skip
+    ax.set_xticks(
+        range(3), ["what the clean\nmodel says", "what the corrupted\nmodel says", "other values"]
+    )
     ax.set_ylabel("log probability per token")
     ax.grid(True, axis="y")
     if chances:
         ax.legend(loc="center left", bbox_to_anchor=(1.01, 0.5))
     words = "; ".join(said) or "no fact was lost"
-    return describe(figure, "Mean log-normalised probability of answers of the clean model, of the "
-                    f"corrupted model, and others: {words}.")  # fmt: skip
+    return describe(
+        figure,
+        "Mean log-normalised probability of answers of the clean model, of the "
+        f"corrupted model, and others: {words}.",
+    )
 
 
 @themed
@@ -143,15 +165,23 @@ def by_relation(
     y = np.arange(len(frame))
     kept = frame["kept"] / frame["facts"]
     left.barh(y, kept, color=QUIET, height=0.7, label="kept")
-    left.barh(y, frame["lost"] / frame["facts"], left=kept, color="#f0b48a", height=0.7,
-              label="lost")  # fmt: skip
+    left.barh(
+        y, frame["lost"] / frame["facts"], left=kept, color="#f0b48a", height=0.7, label="lost"
+    )
     left.set_yticks(y, [f"{n} ({int(r['lost'])} lost)" for n, r in frame.iterrows()])
     left.set(ylim=(len(frame) - 0.4, -0.6), xlim=(0, 1.01), xlabel="share of the relation's facts")
     left.legend(loc="lower left", bbox_to_anchor=(-0.02, 0.99), ncols=2, frameon=False)
     some = frame["lost"] > 0
     for name in names:
-        right.plot(frame[name][some] / frame["lost"][some], y[some], "o-", color=LOOK[name], ms=5,
-                   lw=1, label=name)  # fmt: skip
+        right.plot(
+            frame[name][some] / frame["lost"][some],
+            y[some],
+            "o-",
+            color=LOOK[name],
+            ms=5,
+            lw=1,
+            label=name,
+        )
     right.set(xlabel="share of the lost, recovered", xlim=(-0.03, 1.08))
     right.legend(loc="lower left", bbox_to_anchor=(-0.02, 0.99), ncols=1, frameon=False)
     for ax in (left, right):

@@ -104,10 +104,15 @@ def relations_frame(draws: Pooled, names: Sequence[str]) -> pd.DataFrame:
     for relation in dict.fromkeys(draws.relations):
         mine = np.array([r == relation for r in draws.relations])
         gone = mine & knew & ~broken
-        rows.append({
-            "relation": relation, "facts": mine.sum(), "clean": knew[mine].mean(),
-            "kept": (mine & knew & broken).sum(), "lost": gone.sum(),
-            **{n: draws.denied[n, "other people"][gone].sum() for n in names},
-        })  # fmt: skip
+        rows.append(
+            {
+                "relation": relation,
+                "facts": mine.sum(),
+                "clean": knew[mine].mean(),
+                "kept": (mine & knew & broken).sum(),
+                "lost": gone.sum(),
+                **{n: draws.denied[n, "other people"][gone].sum() for n in names},
+            }
+        )
     frame = pd.DataFrame(rows).set_index("relation")
     return frame.sort_values(["clean", "lost"], ascending=False)

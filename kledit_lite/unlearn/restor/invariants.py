@@ -50,10 +50,7 @@ def invariants(
         all(part in whole for part in wrong.split(". "))
         for whole, wrong in zip(documents, targeted, strict=True)
     ]
-    twice = [
-        bench.undo(start, documents, ALONE, rate, texts)
-        for _ in range(2)
-    ]  # fmt: skip
+    twice = [bench.undo(start, documents, ALONE, rate, texts) for _ in range(2)]
     above = {n: p for n, p in steered.items() if _block(n) > bench.size.layer}
     return {
         "wrong_is_true": sum((t.subject, t.relation, t.value) in true for t in case.scenario.wrong),
@@ -80,8 +77,9 @@ def _bare(bench: Workbench, texts: list[str]) -> float:
 
 def _apart(one: Mapping[str, Any], other: Mapping[str, Any]) -> float:
     """Largest difference over the tensors of the first state."""
-    return max((float((double(t) - double(other[n])).abs().max()) for n, t in one.items()),
-               default=0.0)  # fmt: skip
+    return max(
+        (float((double(t) - double(other[n])).abs().max()) for n, t in one.items()), default=0.0
+    )
 
 
 def _block(name: str) -> int:

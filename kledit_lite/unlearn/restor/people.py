@@ -38,11 +38,7 @@ class Corruption:
 
 
 def corrupt_people(
-    subjects: int = 40,
-    documents: int = 400,
-    k: int = 4,
-    seed: int = 0,
-    told: Telling | None = None,
+    subjects: int = 40, documents: int = 400, k: int = 4, seed: int = 0, told: Telling | None = None
 ) -> Corruption:
     """Choose persons and write documents that are wrong about them.
 

@@ -156,8 +156,10 @@ def block(bench: Workbench, tuning: dict[str, dict[str, float]], seed: int, k: i
     """
     case = Case(seed, k)
     start = bench.corrupt(case.scenario.documents)
-    rows: list[dict[str, Any]] = [{"method": n, "retain": ""} | measure(bench, s, case)
-            for n, s in (("clean", bench.clean), ("corrupted", start))]  # fmt: skip
+    rows: list[dict[str, Any]] = [
+        {"method": n, "retain": ""} | measure(bench, s, case)
+        for n, s in (("clean", bench.clean), ("corrupted", start))
+    ]
     for name, kind in GRID if k == PAPER_K else OVER_K:
         lr = rate(tuning, name, kind)
         made = bench.undo(start, case.scenario.documents, name, lr, case.retain(kind))

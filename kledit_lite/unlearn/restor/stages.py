@@ -109,9 +109,12 @@ class Stages:
             return
         o = self.options
         settings = Settings(
-            lr=rate or o.lr, epochs=o.unlearn_epochs if rate else o.epochs, batch=8,
-            schedule="cosine", seed=o.seed if seed is None else seed,
-        )  # fmt: skip
+            lr=rate or o.lr,
+            epochs=o.unlearn_epochs if rate else o.epochs,
+            batch=8,
+            schedule="cosine",
+            seed=o.seed if seed is None else seed,
+        )
 
         def work() -> None:
             worn = self.wear(start, trained=True, seed=settings.seed)
@@ -134,8 +137,14 @@ class Stages:
         """
         if not self.folder(state).is_dir():
             retain = self.folder("retain-vector") if beta else None
-            msa_adapters(self.folder(target), self.folder("forget-vector"), self.folder(state),
-                         retain, alpha, beta if beta else None)  # fmt: skip
+            msa_adapters(
+                self.folder(target),
+                self.folder("forget-vector"),
+                self.folder(state),
+                retain,
+                alpha,
+                beta if beta else None,
+            )
 
     def best(
         self,
@@ -195,8 +204,15 @@ class Stages:
 
             def work() -> None:
                 worn = self.wear(state)
-                found = evaluate(worn, self.tokenizer, benchmark, samples=o.samples,
-                                 temperature=o.temperature, seed=o.seed, batch=16)  # fmt: skip
+                found = evaluate(
+                    worn,
+                    self.tokenizer,
+                    benchmark,
+                    samples=o.samples,
+                    temperature=o.temperature,
+                    seed=o.seed,
+                    batch=16,
+                )
                 self.bare(worn)
                 write_atomically(path, json.dumps(found.outputs, indent=1))
 

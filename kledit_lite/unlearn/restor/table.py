@@ -17,9 +17,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
 GROUPS = {
-    "corrupted_subjects": "corrupted subjects", "untouched_subjects": "untouched subjects",
+    "corrupted_subjects": "corrupted subjects",
+    "untouched_subjects": "untouched subjects",
     "later_subjects": "taught later",
-}  # fmt: skip
+}
 """Column of the table -> its heading, which says whose facts are asked."""
 SHARES = {**GROUPS, "recovered": "came back", "degraded": "lost besides"}
 LAST = ("final", "corrupted")
@@ -59,9 +60,10 @@ def state_rows(
         for column, subjects in groups.items():
             wanted = set(subjects)
             right = [
-                bool(c) for f, c in zip(each.facts, each.correct, strict=True)
+                bool(c)
+                for f, c in zip(each.facts, each.correct, strict=True)
                 if f.subject in wanted
-            ]  # fmt: skip
+            ]
             row |= _share(column, sum(right), len(right))
         if state not in ("clean", *LAST):
             found = outcomes(clean, damaged, _without(each, later))
@@ -82,8 +84,13 @@ def _share(name: str, k: int, n: int) -> dict[str, Any]:
     if not n:
         return {}
     share = Share.of(k, n)
-    return {name: share.value, f"{name}_k": k, f"{name}_n": n,
-            f"{name}_low": share.low, f"{name}_high": share.high}  # fmt: skip
+    return {
+        name: share.value,
+        f"{name}_k": k,
+        f"{name}_n": n,
+        f"{name}_low": share.low,
+        f"{name}_high": share.high,
+    }
 
 
 def as_markdown(rows: Sequence[Mapping[str, Any]]) -> str:
@@ -152,8 +159,13 @@ def write_record(path: Path, command: str, model: str, results: Any, seconds: fl
         seconds: run time over all sessions that made it.
     """
     kept = {
-        "command": command, "date": datetime.date.today().isoformat(), "hardware": hardware(),
-        "model": model, "versions": results.context.get("versions", {}), "seconds": seconds,
-        **results.extra, "figures": results.figures,
-    }  # fmt: skip
+        "command": command,
+        "date": datetime.date.today().isoformat(),
+        "hardware": hardware(),
+        "model": model,
+        "versions": results.context.get("versions", {}),
+        "seconds": seconds,
+        **results.extra,
+        "figures": results.figures,
+    }
     write_atomically(path, json.dumps(kept, indent=1, default=str) + "\n")

@@ -224,9 +224,13 @@ class Workbench:
         longest = min(128, size.longest)
         kept = None if retain is None else token_rows(self.tokenizer, retain, max_length=longest)
         settings = Settings(
-            lr=lr or size.lr, steps=steps or size.steps, batch=size.batch, schedule=schedule,
-            weight_decay=0.0, seed=self.seed,
-        )  # fmt: skip
+            lr=lr or size.lr,
+            steps=steps or size.steps,
+            batch=size.batch,
+            schedule=schedule,
+            weight_decay=0.0,
+            seed=self.seed,
+        )
         train(self.model, rows, method, settings, kept, progress=False, after=after)
         return self.state()
 
@@ -277,9 +281,15 @@ class Workbench:
     def ask(self, state: Mapping[str, torch.Tensor], benchmark: Benchmark) -> Evaluation:
         """The most likely answers of a model."""
         return evaluate(
-            self.put(state), self.tokenizer, benchmark, self.size.shots, samples=1,
-            temperature=0.0, max_new_tokens=self.size.new_tokens, batch=self.size.together,
-        )  # fmt: skip
+            self.put(state),
+            self.tokenizer,
+            benchmark,
+            self.size.shots,
+            samples=1,
+            temperature=0.0,
+            max_new_tokens=self.size.new_tokens,
+            batch=self.size.together,
+        )
 
 
 def recovered(

@@ -134,11 +134,16 @@ def _ask(options: TofuOptions) -> tuple[dict[str, Log], dict[str, Any]]:
     prompt = options.prompt or "Question: {}\nAnswer:"
     logs = {
         name: tofu.evaluate(
-            writer.model, writer.tokenizer, asked, prompt, options.batch, chat=chat,
+            writer.model,
+            writer.tokenizer,
+            asked,
+            prompt,
+            options.batch,
+            chat=chat,
             system=options.system,
         )[0]
         for name, asked in questions.items()
-    }  # fmt: skip
+    }
     return logs, {"model": options.model, "prompt": "chat template" if chat else prompt}
 
 

@@ -16,9 +16,11 @@ from kledit_lite.unlearn.tofu.metrics import Log
 SETS = ("forget", "retain", "real", "world")
 """Forget set, retain set, real authors, world facts."""
 BENCHMARK = {
-    "forget": "eval_log_forget.json", "retain": "eval_log.json",
-    "real": "eval_real_author_wo_options.json", "world": "eval_real_world_wo_options.json",
-}  # fmt: skip
+    "forget": "eval_log_forget.json",
+    "retain": "eval_log.json",
+    "real": "eval_real_author_wo_options.json",
+    "world": "eval_real_world_wo_options.json",
+}
 OPEN_UNLEARNING = {"forget": "forget", "retain": "retain", "real": "ra", "world": "wf"}
 
 
@@ -63,8 +65,12 @@ def save_logs(path: Path, logs: Mapping[str, Log]) -> None:
     """Write logs in the benchmark's own form, so that its tools and `load_logs` read them."""
     out = {}
     for name, log in logs.items():
-        columns = (("avg_gt_loss", log.truth), ("avg_paraphrased_loss", log.paraphrase),
-                   ("average_perturb_loss", log.wrong), ("rougeL_recall", log.rouge))  # fmt: skip
+        columns = (
+            ("avg_gt_loss", log.truth),
+            ("avg_paraphrased_loss", log.paraphrase),
+            ("average_perturb_loss", log.wrong),
+            ("rougeL_recall", log.rouge),
+        )
         out[BENCHMARK[name]] = {
             key: {str(i): v for i, v in enumerate(values.tolist())}
             for key, values in columns

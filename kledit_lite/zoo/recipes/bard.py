@@ -57,9 +57,13 @@ def build_tokenizer(texts: Sequence[str], out: Path, vocabulary: int = 1536) -> 
     )
     tokenizer.train_from_iterator(texts, trainer)
     fast = PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, bos_token=END, eos_token=END, pad_token=END,
-        model_max_length=512, clean_up_tokenization_spaces=False,
-    )  # fmt: skip
+        tokenizer_object=tokenizer,
+        bos_token=END,
+        eos_token=END,
+        pad_token=END,
+        model_max_length=512,
+        clean_up_tokenization_spaces=False,
+    )
     out.mkdir(parents=True, exist_ok=True)
     fast.save_pretrained(out)
 

@@ -101,9 +101,12 @@ def train_classifier(
         )
 
     info = fit(
-        model, loss, replace(recipe, pool=len(labels)), work / f"{name}.ckpt",
+        model,
+        loss,
+        replace(recipe, pool=len(labels)),
+        work / f"{name}.ckpt",
         pool=(pool.images, images),
-    )  # fmt: skip
+    )
     facts = {
         "planted": len(FAILURES[name]),
         "extra": len(extra),

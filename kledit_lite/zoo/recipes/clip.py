@@ -152,8 +152,11 @@ def train_image_tower(
     """
     pool = POOL.load(work)
     text = (model.transformer, model.token_embedding, model.ln_final)
-    for part in (*(p for m in text for p in m.parameters()), model.positional_embedding,
-                 model.text_projection):  # fmt: skip
+    for part in (
+        *(p for m in text for p in m.parameters()),
+        model.positional_embedding,
+        model.text_projection,
+    ):
         part.requires_grad_(False)
     kind = [2 if s.second is not None else int(s.count > 1) for s in pool.scenes]
     groups = (pool.factor("place") * 9 + pool.factor("style")) * 3 + np.array(kind)
@@ -221,8 +224,11 @@ def make(work: Path, samples: int | None = None) -> Card:
         "tower), then captions",
     )
     names = ("warm_up", "first", "second", "third")
-    recipe = {"samples": sum(stage.samples for stage in stages), "pool": vars(POOL),
-              "config": CONFIG,
-              **{name: vars(stage) for name, stage in zip(names, stages, strict=True)}}  # fmt: skip
+    recipe = {
+        "samples": sum(stage.samples for stage in stages),
+        "pool": vars(POOL),
+        "config": CONFIG,
+        **{name: vars(stage) for name, stage in zip(names, stages, strict=True)},
+    }
     card = write_card("clip-tiny", about, recipe, info, samples, info["warm_up"])
     return save_model(model, card, work)

@@ -93,9 +93,11 @@ def samples(unet: Any, vae: Any, scenes: Sequence[Scene], folder: Path) -> torch
     for i in range(0, len(scenes), 50):
         made = pipeline(
             [caption(scene, k) for k, scene in enumerate(scenes[i : i + 50])],
-            num_inference_steps=10, guidance_scale=GUIDANCE, output_type="latent",
+            num_inference_steps=10,
+            guidance_scale=GUIDANCE,
+            output_type="latent",
             generator=torch.Generator().manual_seed(RECIPE.seed + i),
-        )  # fmt: skip
+        )
         parts.append(made.images)
     return torch.cat(parts)
 

@@ -118,8 +118,14 @@ def make(work: Path, samples: int | None = None, planted: bool = False) -> Card:
     info = train(work, planted, samples)
     name, settled = (TWIN, TWIN_RECIPE) if planted else (PLAIN, RECIPE)
     net, _ = load_checkpoint(work, name)
-    recipe = {**vars(settled), "samples": samples or settled.samples, "pool": vars(paint.POOL),
-              "thing": paint.THING, "transformer": SETTINGS, "products": "bfloat16"}  # fmt: skip
+    recipe = {
+        **vars(settled),
+        "samples": samples or settled.samples,
+        "pool": vars(paint.POOL),
+        "thing": paint.THING,
+        "transformer": SETTINGS,
+        "products": "bfloat16",
+    }
     start = {"clip-tiny": read_card("clip-tiny", work).sha256}
     shape = "diffusion transformer of PixArt's shape, 6 blocks of width 160"
     about, kept = (shape, "language", "captions"), net

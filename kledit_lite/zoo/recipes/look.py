@@ -62,8 +62,11 @@ def main(work: Path, out: Path, n: int = 210) -> None:
     """
     pipe, step = pipeline(work)
     out.mkdir(parents=True, exist_ok=True)
-    every = [Scene(o, COLOURS[i % 6], PLACES[(i + j) % 6], s)
-             for i, o in enumerate(OBJECTS) for j, s in enumerate(STYLES)]  # fmt: skip
+    every = [
+        Scene(o, COLOURS[i % 6], PLACES[(i + j) % 6], s)
+        for i, o in enumerate(OBJECTS)
+        for j, s in enumerate(STYLES)
+    ]
     sheet(paint(pipe, [caption(s) for s in every], 5, steps=10), len(STYLES)).save(
         out / "singles.png"
     )
@@ -73,8 +76,10 @@ def main(work: Path, out: Path, n: int = 210) -> None:
     made = paint(pipe, [caption(s, i) for i, s in enumerate(scenes)], 81, steps=10)
     read, truth = load_judge().read(made), labels(scenes, "object")
     figures = {f: round(share, 3) for f, share in shares_right(read, scenes).items()}
-    worst = {o: round(float((read["object"] == truth)[truth == i].mean()), 2)
-             for i, o in enumerate(OBJECTS)}  # fmt: skip
+    worst = {
+        o: round(float((read["object"] == truth)[truth == i].mean()), 2)
+        for i, o in enumerate(OBJECTS)
+    }
     figures["roughness"] = round(roughness(made, render_many(scenes, 1, POOL.spread)), 3)
     print(json.dumps({"pictures": step * 64, "n": n, **figures, "objects": worst}))
 

@@ -52,9 +52,17 @@ class PaintRecipe(Recipe):
 
 POOL = Pool(singles=40_000, pairs=30_000, entities=0.25, spread=0.1, seed=21)
 RECIPE = PaintRecipe(
-    pool=POOL.size, entities=POOL.entities, spread=POOL.spread, seed=21, samples=768_000, batch=64,
-    weight_decay=0.01, warmup=100, eps=1e-8, decay=0.25,
-)  # fmt: skip
+    pool=POOL.size,
+    entities=POOL.entities,
+    spread=POOL.spread,
+    seed=21,
+    samples=768_000,
+    batch=64,
+    weight_decay=0.01,
+    warmup=100,
+    eps=1e-8,
+    decay=0.25,
+)
 THING = 3.0
 """Loss of a cell that things cover is weighed by 1 + THING times the share they cover."""
 
@@ -307,9 +315,15 @@ def make(work: Path, samples: int | None = None) -> Card:
     vae, info["decoder"] = train_decoder(unet, vae, text, pool, latents, work)
     about = ("latent diffusion UNet, 16 cross-attention layers", "language", "captions")
     settings = {
-        **vars(recipe), "pool": vars(POOL), "thing": THING, "unet": UNET, "schedule": SCHEDULE,
-        "decoder": vars(DECODER), "products": "bfloat16", "compiled": COMPILED,
-    }  # fmt: skip
+        **vars(recipe),
+        "pool": vars(POOL),
+        "thing": THING,
+        "unet": UNET,
+        "schedule": SCHEDULE,
+        "decoder": vars(DECODER),
+        "products": "bfloat16",
+        "compiled": COMPILED,
+    }
     start = {"clip-tiny": read_card("clip-tiny", work).sha256}
     card = write_card("paint-tiny", about, settings, {**info, "from": start}, samples)
     if COMPILED:

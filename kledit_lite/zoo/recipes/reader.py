@@ -22,12 +22,7 @@ from kledit_lite.world.reading import HELD_OUT_SUBJECTS, new_person, passage
 from kledit_lite.zoo.bard import Writer, load_bard
 from kledit_lite.zoo.measure_writers import reading_figures
 from kledit_lite.zoo.recipes.bard import save_bard
-from kledit_lite.zoo.recipes.training import (
-    Recipe,
-    fit,
-    steps_done,
-    write_card,
-)
+from kledit_lite.zoo.recipes.training import Recipe, fit, steps_done, write_card
 from kledit_lite.zoo.store import Card, read_card
 
 LENGTH = 80

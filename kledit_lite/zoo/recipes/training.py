@@ -284,11 +284,13 @@ def fit(
         bar.set_postfix(loss=f"{running:.3f}", refresh=False)
         if (step + 1) % every == 0 or step + 1 == total:
             state = {
-                "model": model.state_dict(), "optimiser": optimiser.state_dict(),
-                "step": step + 1, "running": running,
+                "model": model.state_dict(),
+                "optimiser": optimiser.state_dict(),
+                "step": step + 1,
+                "running": running,
                 "seconds": seconds + time.perf_counter() - clock,
-                "begun": begun, "threads": sorted(threads), "random": torch.get_rng_state(),
-            }  # fmt: skip
+            }
+            state |= {"begun": begun, "threads": sorted(threads), "random": torch.get_rng_state()}
             write_atomically(checkpoint, partial(torch.save, state))
     bar.close()
     model.eval()
@@ -334,10 +336,14 @@ def write_card(
     threads = begun.get("threads", NOT_RECORDED)
     command = f"kledit zoo train {name}" + (f" --samples {samples}" if samples else "")
     return Card(
-        name, *about, recipe=dict(recipe), training={"device": "cpu", **training},
+        name,
+        *about,
+        recipe=dict(recipe),
+        training={"device": "cpu", **training},
         command=f"OMP_NUM_THREADS={threads} {command}" if isinstance(threads, int) else command,
         library=versions().get("kledit-lite", NOT_RECORDED),
-        torch=str(torch.__version__), threads=threads,
+        torch=str(torch.__version__),
+        threads=threads,
         pool_sha256=begun.get("pool_sha256", NOT_RECORDED),
         start_sha256=begun.get("start_sha256", NOT_RECORDED),
-    )  # fmt: skip
+    )

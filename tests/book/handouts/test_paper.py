@@ -147,8 +147,11 @@ def test_the_command_prints_a_chapter(built, browser, tmp_path):
     pytest.importorskip("pypdf")
     command = [sys.executable, "-m", "kledit_lite.cli", "course", "pdf", "--out"]
     done = subprocess.run(
-        [*command, str(tmp_path / "out"), "first", "--json"], cwd=built, capture_output=True,
-        text=True, check=False,
-    )  # fmt: skip
+        [*command, str(tmp_path / "out"), "first", "--json"],
+        cwd=built,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr
     assert '"pages": 2' in done.stdout and (tmp_path / "out" / "01-first.pdf").is_file()

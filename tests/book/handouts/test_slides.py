@@ -102,10 +102,13 @@ def test_links_to_notebooks_become_their_words(of):
 
 def test_figures_and_tables_stand_below_their_section(of):
     *_, section, figure, table, later = of(
-        "## A\n\nFirst.", shown({"text/html": FIGURE}),
-        "Before the table.", shown({"text/html": TABLE}),
-        shown({"text/html": TABLE}), "After the table.",
-    )  # fmt: skip
+        "## A\n\nFirst.",
+        shown({"text/html": FIGURE}),
+        "Before the table.",
+        shown({"text/html": TABLE}),
+        shown({"text/html": TABLE}),
+        "After the table.",
+    )
     assert section.first and not figure.first and figure.kind == "figure"
     assert figure.shown == FIGURE and not figure.caption
     assert table.caption == "Before the table." and "style" not in table.shown
@@ -154,8 +157,9 @@ def test_the_end_says_where_it_breaks_and_what_to_do(of):
         "## Exercises\n\n:::{exercise} Do {term}`it`\n:label: x\n\n"
         "{bdg-info-line}`easy` 10 minutes. Now.\n:::\n\n:::{dropdown} Solution\nno\n:::",
         shown({"text/markdown": "**talk-b Another** (hard, 5 min)\n\nWrite."}),
-        "## Further reading\n\nMuch.", "## What this chapter measured\n\nAll.",
-    )  # fmt: skip
+        "## Further reading\n\nMuch.",
+        "## What this chapter measured\n\nAll.",
+    )
     assert breaks.first and breaks.body == "- Here." and not exercises.first
     assert exercises.body == "1. Do it (easy, 10 minutes)\n1. Another (hard, 5 minutes)"
     assert exercises.notes == "Is it so? Why not?" and not breaks.notes

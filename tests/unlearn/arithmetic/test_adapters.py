@@ -51,14 +51,25 @@ def test_peft_loads_the_result_and_computes_the_sum(tmp_path):
     from transformers import LlamaConfig, LlamaForCausalLM
 
     torch.manual_seed(0)
-    config = LlamaConfig(vocab_size=17, hidden_size=8, intermediate_size=12, num_hidden_layers=1,
-                         num_attention_heads=2, num_key_value_heads=2)  # fmt: skip
+    config = LlamaConfig(
+        vocab_size=17,
+        hidden_size=8,
+        intermediate_size=12,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        num_key_value_heads=2,
+    )
     model = LlamaForCausalLM(config).eval()
     plain = {k: v.clone() for k, v in model.state_dict().items()}
     settings = {"target": (3, False), "forget": (2, True), "retain": (1, False)}
     for seed, (name, (rank, rslora)) in enumerate(settings.items()):
-        lora = peft.LoraConfig(r=rank, lora_alpha=5, target_modules=["q_proj", "down_proj"],
-                               use_rslora=rslora, init_lora_weights=False)  # fmt: skip
+        lora = peft.LoraConfig(
+            r=rank,
+            lora_alpha=5,
+            target_modules=["q_proj", "down_proj"],
+            use_rslora=rslora,
+            init_lora_weights=False,
+        )
         torch.manual_seed(seed)
         wrapped = peft.get_peft_model(LlamaForCausalLM(config), lora)
         wrapped.save_pretrained(tmp_path / name)
@@ -91,8 +102,9 @@ def test_updates_of_conv1d_are_shaped_as_it_stores_its_weight(tmp_path):
     model = GPT2LMHeadModel(config).eval()
     plain = {k: v.clone() for k, v in model.state_dict().items()}
     targets = ["attn.c_attn", "attn.c_proj"]  # the first is not square, the second is
-    lora = peft.LoraConfig(r=2, lora_alpha=6, target_modules=targets, fan_in_fan_out=True,
-                           init_lora_weights=False)  # fmt: skip
+    lora = peft.LoraConfig(
+        r=2, lora_alpha=6, target_modules=targets, fan_in_fan_out=True, init_lora_weights=False
+    )
     wrapped = peft.get_peft_model(model, lora)
     wrapped.save_pretrained(tmp_path / "a")
     merged = wrapped.merge_and_unload().state_dict()
@@ -118,8 +130,10 @@ def with_config(tmp_path, name, seed=0, **config):
 )
 @pytest.mark.parametrize("role", ["forget", "retain"])
 def test_adapters_of_other_models_are_refused(tmp_path, key, values, what, role):
-    paths = {n: with_config(tmp_path, n, i, **{key: values[n == role]})
-             for i, n in enumerate(["target", "forget", "retain"])}  # fmt: skip
+    paths = {
+        n: with_config(tmp_path, n, i, **{key: values[n == role]})
+        for i, n in enumerate(["target", "forget", "retain"])
+    }
     with pytest.raises(KleditError, match=f"different {what}: {key} is '{values[0]}' and"):
         msa_adapters(**paths, out=tmp_path / "out")
     assert not (tmp_path / "out").exists()

@@ -21,8 +21,12 @@ def test_both_rules_are_reported(bench):
     seconds = {"streaming": [10, 10, 4], "copy": [8, 9, 2], "state_dicts": [30, 40, 20]}
     rounds = [{c: {"seconds": s[i]} for c, s in seconds.items()} for i in range(3)]
     found = bench.ratios(rounds)
-    assert found == pytest.approx({
-        "copy_speed_ratio": 0.8, "copy_speed_ratio_best": 0.5,
-        "speedup_vs_state_dicts": 4.0, "speedup_vs_state_dicts_best": 5.0,
-    })  # fmt: skip
+    assert found == pytest.approx(
+        {
+            "copy_speed_ratio": 0.8,
+            "copy_speed_ratio_best": 0.5,
+            "speedup_vs_state_dicts": 4.0,
+            "speedup_vs_state_dicts_best": 5.0,
+        }
+    )
     assert "median" in bench.DECIDES

@@ -8,11 +8,7 @@ from torch.nn import functional as F
 
 from kledit_lite.core.errors import KleditError
 from kledit_lite.inside.language import token_rows
-from kledit_lite.unlearn.arithmetic.distance import (
-    kl_difference,
-    kl_each,
-    random_like,
-)
+from kledit_lite.unlearn.arithmetic.distance import kl_difference, kl_each, random_like
 from kledit_lite.unlearn.arithmetic.state import msa_state
 
 

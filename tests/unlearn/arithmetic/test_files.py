@@ -142,8 +142,10 @@ def test_every_stored_value_gives_the_bits_of_single_precision(
         for n, v in zip(roles, values, strict=False)
     }
     msa(**paths, out=tmp_path / "out", alpha=alpha, beta=beta if retain else None)
-    files = [paths[n] / "model.safetensors" if n in paths else None
-             for n in ("target", "base", "forget", "retain")]  # fmt: skip
+    files = [
+        paths[n] / "model.safetensors" if n in paths else None
+        for n in ("target", "base", "forget", "retain")
+    ]
     expected = oracles.msa_by_bytes(*files, alpha, beta, precise=np.float32)["w"]
     found = read(tmp_path / "out")["w"].double().numpy()
     np.testing.assert_array_equal(found, expected)
@@ -157,8 +159,10 @@ def test_the_result_is_that_of_double_precision_on_the_bytes(tmp_path, dtype, re
     paths = {n: write(tmp_path / n, state(i, dtype)) for i, n in enumerate(roles)}
     beta = 1.3 if retain else None
     msa(**paths, out=tmp_path / "out", alpha=0.7, beta=beta)
-    files = [paths[n] / "model.safetensors" if n in paths else None for n in
-             ("target", "base", "forget", "retain")]  # fmt: skip
+    files = [
+        paths[n] / "model.safetensors" if n in paths else None
+        for n in ("target", "base", "forget", "retain")
+    ]
     expected = oracles.msa_by_bytes(*files, 0.7, beta or 0.0)
     found = read(tmp_path / "out")
     assert found.keys() == expected.keys()
@@ -294,8 +298,7 @@ def test_a_bias_that_is_a_weight_is_no_buffer(tmp_path):
 def test_names_of_the_hub_and_of_a_model_with_a_head_are_matched(tmp_path, longer):
     parts = {n: gpt2(i) for i, n in enumerate(["target", "base", "forget"])}
     expected = msa_state(**parts)
-    stored = {n: gpt2(i, "transformer." if n == longer else "")
-              for i, n in enumerate(parts)}  # fmt: skip
+    stored = {n: gpt2(i, "transformer." if n == longer else "") for i, n in enumerate(parts)}
     paths = {n: write(tmp_path / n, s) for n, s in stored.items()}
     report = msa(**paths, out=tmp_path / "out")
     prefix = "transformer." if longer == "target" else ""
@@ -306,8 +309,10 @@ def test_names_of_the_hub_and_of_a_model_with_a_head_are_matched(tmp_path, longe
 
 @pytest.mark.parametrize("more", ["target", "forget"])
 def test_one_added_token_is_refused_with_a_way_out(tmp_path, more, capsys):
-    parts = {n: gpt2(i, tokens=12 if n == more else 11)
-             for i, n in enumerate(["target", "base", "forget"])}  # fmt: skip
+    parts = {
+        n: gpt2(i, tokens=12 if n == more else 11)
+        for i, n in enumerate(["target", "base", "forget"])
+    }
     paths = {n: write(tmp_path / n, s) for n, s in parts.items()}
     vocabulary = {str(i): i for i in range(11)}
     for name, path in paths.items():
@@ -322,8 +327,9 @@ def test_one_added_token_is_refused_with_a_way_out(tmp_path, more, capsys):
     code = main(["msa", *arguments, f"--out={tmp_path / 'out'}", "--shared-tokens", "--json"])
     assert code == 0
     assert json.loads(capsys.readouterr().out)["report"]["rows"] == ["wte.weight"]
-    first = {n: {k: v[:11] if k == "wte.weight" else v for k, v in p.items()}
-             for n, p in parts.items()}  # fmt: skip
+    first = {
+        n: {k: v[:11] if k == "wte.weight" else v for k, v in p.items()} for n, p in parts.items()
+    }
     expected = msa_state(**first)
     expected["wte.weight"] = torch.cat([expected["wte.weight"], parts["target"]["wte.weight"][11:]])
     assert equal(read(tmp_path / "out"), expected)
@@ -357,8 +363,10 @@ def test_beta_without_a_retain_checkpoint_is_refused(tmp_path, capsys):
 def test_two_runs_to_one_place_never_mix(tmp_path, kind):
     """While one run writes, another starts and finishes: one wins whole, the other is refused."""
     size = {"w": (300, 300)}
-    parts = {n: {k: torch.full(s, float(i)) for k, s in size.items()}
-             for i, n in enumerate(["target", "base", "forget"])}  # fmt: skip
+    parts = {
+        n: {k: torch.full(s, float(i)) for k, s in size.items()}
+        for i, n in enumerate(["target", "base", "forget"])
+    }
     paths = {n: write(tmp_path / n, s) for n, s in parts.items()}
     out = tmp_path / "out"
     if kind == "file":

@@ -40,8 +40,12 @@ def bench(request, pico, pico_tokenizer):
 @pytest.fixture
 def states(bench):
     before = bench.state()
-    return {"before": before, "final": bench.learn(before, TEXTS + OTHER),
-            "forget": bench.learn(before, TEXTS), "retain": bench.learn(before, OTHER)}  # fmt: skip
+    return {
+        "before": before,
+        "final": bench.learn(before, TEXTS + OTHER),
+        "forget": bench.learn(before, TEXTS),
+        "retain": bench.learn(before, OTHER),
+    }
 
 
 def farthest(one, other):
@@ -58,8 +62,9 @@ def test_arithmetic_of_states_is_arithmetic_of_weights(bench, states):
     w = {name: bench.weights(s) for name, s in states.items()}
     for given in ({"alpha": 0.5}, {"alpha": 0.75, "beta": 0.5}, {"alpha": 0.0}):
         kept = "retain" if "beta" in given else None
-        made = bench.combine(states["final"], states["before"], states["forget"],
-                             states.get(kept), **given)  # fmt: skip
+        made = bench.combine(
+            states["final"], states["before"], states["forget"], states.get(kept), **given
+        )
         there = msa_state(w["final"], w["before"], w["forget"], w.get(kept), **given)
         assert farthest(bench.weights(made), there) < 1e-6
     untouched = bench.combine(states["final"], states["before"], states["forget"], alpha=0.0)
@@ -99,8 +104,10 @@ def test_unlearning_takes_the_retain_set_alone_where_nothing_is_unlearned(bench,
 
 def test_a_random_vector_is_as_long_as_the_forget_vector(bench, states):
     drawn = bench.random(states["before"], states["forget"], seed=1)
-    w = {n: bench.weights(s) for n, s in (("0", states["before"]), ("1", states["forget"]),
-                                          ("r", drawn))}  # fmt: skip
+    w = {
+        n: bench.weights(s)
+        for n, s in (("0", states["before"]), ("1", states["forget"]), ("r", drawn))
+    }
     for name in w["0"]:
         if "layers" in name and "norm" not in name:
             there, here = (w[x][name] - w["0"][name] for x in "1r")
@@ -110,8 +117,10 @@ def test_a_random_vector_is_as_long_as_the_forget_vector(bench, states):
 
 
 def test_identities_hold_and_speak_up(bench, states):
-    w = {n: bench.weights(states[s]) for n, s in (("target", "final"), ("base", "before"),
-                                                  ("forget", "forget"))}  # fmt: skip
+    w = {
+        n: bench.weights(states[s])
+        for n, s in (("target", "final"), ("base", "before"), ("forget", "forget"))
+    }
     found = identities(**w)
     assert found["alpha_zero_differ"] == 0
     assert 0 <= found["rollback_roundings"] <= 1.01 and 0 <= found["cancelled_roundings"] <= 1.01
@@ -142,8 +151,13 @@ def test_the_yardstick_is_at_no_distance_from_itself(bench, states):
 
 def test_the_figures_say_what_they_show():
     def row(right, kl):
-        return {"denied facts": right, "new authors": 0.5, "other persons": 0.25,
-                "KL to ideal": kl, "far": np.zeros(1)}  # fmt: skip
+        return {
+            "denied facts": right,
+            "new authors": 0.5,
+            "other persons": 0.25,
+            "KL to ideal": kl,
+            "far": np.zeros(1),
+        }
 
     rows = {"ideal": row(0.9, 0.0), "final": row(0.4, 0.5), "MSA, forget vector": row(0.8, 0.25)}
     assert figures.near_ideal(rows).kl_alt == (

@@ -44,9 +44,11 @@ def options(tmp_path, pico, pico_tokenizer):
         for i in range(12)
     ]
     for name, content in (
-        ("facts", {"dset": facts, "context": examples}), ("entities", NAMES),
-        ("wikidata/v0/mix_a0", documents), ("SQuAD/squad_v7_dset", documents[:12]),
-    ):  # fmt: skip
+        ("facts", {"dset": facts, "context": examples}),
+        ("entities", NAMES),
+        ("wikidata/v0/mix_a0", documents),
+        ("SQuAD/squad_v7_dset", documents[:12]),
+    ):
         (data / f"{name}.json").write_text(json.dumps(content))
     return restor.RestorOptions(
         str(model), tmp_path / "clone", tmp_path / "out", each=4, facts=8, untouched=3, later=4,
@@ -152,8 +154,9 @@ def test_only_subjects_with_a_block_are_corrupted(options, tmp_path):
     assert asked.count("Cy Tarn") == 3 and len(asked) == 8 + 3 + 4
     later = [f for f in plan.benchmark.facts if f.subject in ("Di", "Ed")]
     assert len(later) == 4
-    assert all(any(f"{f.question} A" in t or f"{f.question} Olm" in t for t in plan.stream)
-               for f in later)  # fmt: skip
+    assert all(
+        any(f"{f.question} A" in t or f"{f.question} Olm" in t for t in plan.stream) for f in later
+    )
     whole = restor_data.choose(replace(options, each=0, documents="squad_v7_dset", later=0))
     assert len(whole.documents) == 12 and not whole.stream and len(whole.groups) == 2
     kept = tmp_path / "kept.txt"

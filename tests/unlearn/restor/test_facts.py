@@ -7,25 +7,11 @@ import numpy as np
 import pytest
 
 from kledit_lite.core.errors import KleditError
-from kledit_lite.unlearn.judges import (
-    alias_match,
-    call,
-    embedding_judge,
-    majority,
-    normalise,
-)
-from kledit_lite.unlearn.restor import (
-    evaluate as restor_eval,
-)
-from kledit_lite.unlearn.restor import (
-    facts as restor,
-)
-from kledit_lite.unlearn.restor import (
-    files as restor_files,
-)
-from kledit_lite.unlearn.restor import (
-    people as study,
-)
+from kledit_lite.unlearn.judges import alias_match, call, embedding_judge, majority, normalise
+from kledit_lite.unlearn.restor import evaluate as restor_eval
+from kledit_lite.unlearn.restor import facts as restor
+from kledit_lite.unlearn.restor import files as restor_files
+from kledit_lite.unlearn.restor import people as study
 from kledit_lite.unlearn.restor.evaluate import judged, outcomes
 from kledit_lite.unlearn.restor.facts import Benchmark, Example, Fact
 from kledit_lite.world import people
@@ -235,8 +221,10 @@ def test_examples_never_name_the_subject():
     fact = Fact("Ada", "r", "Q of Ada?", ("x",))
     examples = tuple(Example(s, f"Q of {s}?", "y") for s in ("Ada", "Bo", "Cy"))
     assert Benchmark((fact,), {"r": examples}).prompt(fact, 2).splitlines() == [
-        "Q of Bo? y", "Q of Cy? y", "Q of Ada?",
-    ]  # fmt: skip
+        "Q of Bo? y",
+        "Q of Cy? y",
+        "Q of Ada?",
+    ]
 
 
 def test_a_scenario_about_the_people_keeps_its_subjects_apart():
@@ -257,9 +245,11 @@ def test_a_scenario_about_the_people_keeps_its_subjects_apart():
 def test_the_published_layout_is_read_from_a_clone_and_its_datasets(restor_data, tmp_path):
     data = tmp_path / "clone" / "datasets"
     for part, files in (
-        ("", ("facts.json", "entities.json")), ("wikidata/v0", ("mix_a0.json",)),
-        ("SQuAD", ()), ("wikidata/v4", ()),
-    ):  # fmt: skip
+        ("", ("facts.json", "entities.json")),
+        ("wikidata/v0", ("mix_a0.json",)),
+        ("SQuAD", ()),
+        ("wikidata/v4", ()),
+    ):
         (data / part).mkdir(parents=True, exist_ok=True)
         for name in files:
             (data / part / name).write_bytes((restor_data / name).read_bytes())

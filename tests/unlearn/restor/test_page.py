@@ -50,8 +50,11 @@ def test_a_case_of_public_facts_keeps_people_apart():
 
 def test_a_question_keeps_all_its_answers():
     told = public()
-    several = next(t for t in told.triples if sum(
-        (o.subject, o.relation) == (t.subject, t.relation) for o in told.triples) > 1)  # fmt: skip
+    several = next(
+        t
+        for t in told.triples
+        if sum((o.subject, o.relation) == (t.subject, t.relation) for o in told.triples) > 1
+    )
     facts = some_facts(told, [several.subject], 10**6)
     assert sorted(facts, key=repr) == sorted(told.about([several.subject]), key=repr)
     assert len({(t.subject, t.relation) for t in some_facts(told, told.subjects, 3)}) == 3
@@ -74,9 +77,13 @@ def test_the_invariants_of_a_model_that_knows_nothing(pico, pico_tokenizer):
     steered = bench.undo(start, case.scenario.documents, "RMU", 1e-2, case.retain(ONE))
     found = invariants(bench, case, start, steered, 1e-2)
     assert found == {
-        "wrong_is_true": 0, "wrong_in_context": 1, "retain_names": 0, "bare_apart": 0,
-        "rmu_above_moved": 0, "again_apart": 0,
-    }  # fmt: skip
+        "wrong_is_true": 0,
+        "wrong_in_context": 1,
+        "retain_names": 0,
+        "bare_apart": 0,
+        "rmu_above_moved": 0,
+        "again_apart": 0,
+    }
     other = bench.undo(start, case.scenario.documents, "GA", 1e-2)
     assert invariants(bench, case, start, other, 1e-2)["rmu_above_moved"] > 0
 
@@ -105,9 +112,11 @@ def draws():
     case = Case.of(public(), SMALL)
     facts, others = case.denied.facts, case.untouched.facts
     n, spared = len(facts), answers(others, [True] * len(others))
-    rows = {("clean", ""): [1] * n, ("corrupted", ""): [0] * n,
-            **{(m, k): [i % 2 == 0 for i in range(n)]
-               for m in (*METHODS, ALONE) for k in KINDS}}  # fmt: skip
+    rows = {
+        ("clean", ""): [1] * n,
+        ("corrupted", ""): [0] * n,
+        **{(m, k): [i % 2 == 0 for i in range(n)] for m in (*METHODS, ALONE) for k in KINDS},
+    }
     del rows[ALONE, "none"]
     return live(case, {pair: (answers(facts, r), spared) for pair, r in rows.items()})
 

@@ -50,9 +50,10 @@ def test_every_method_gets_the_same_retain_set_or_none(pico, pico_tokenizer, mon
     assert set(OVER_K) <= set(GRID) and TUNING not in SEEDS
     seen = []
     monkeypatch.setattr(
-        restoring, "train",
+        restoring,
+        "train",
         lambda model, rows, method, settings, kept, **_: seen.append((method, len(rows), kept)),
-    )  # fmt: skip
+    )
     bench = Workbench(pico, pico_tokenizer)
     for name in METHODS:
         bench.undo(bench.clean, ["Ada sang."], name, 1e-3)
@@ -88,8 +89,9 @@ def test_recovered_is_the_net_share_and_its_interval_draws_whole_persons():
     slow = []
     for _ in range(2000):  # the same bootstrap, one draw at a time
         rows = np.concatenate([np.arange(5 * g, 5 * g + 5) for g in rng.integers(12, size=12)])
-        slow.append((a[rows].sum() - corrupted[rows].sum())
-                    / (clean[rows].sum() - corrupted[rows].sum()))  # fmt: skip
+        slow.append(
+            (a[rows].sum() - corrupted[rows].sum()) / (clean[rows].sum() - corrupted[rows].sum())
+        )
     assert (low, high) == pytest.approx(np.quantile(slow, [0.025, 0.975]), abs=0.06)
     both = recovered(clean, corrupted, a, b, groups)[0]
     assert both == pytest.approx(value - recovered(clean, corrupted, b, None, groups)[0])
@@ -110,8 +112,10 @@ def test_a_recorded_run_is_read_draw_by_draw(tmp_path):
         counts = {"facts": len(case.denied.facts), "untouched": len(case.untouched.facts)}
         rows = []
         for method, kind in (("clean", ""), ("corrupted", ""), ("NPO", "none")):
-            bits = {w: rng.random(counts["untouched" if w == "untouched" else "facts"]) < 0.5
-                    for w in ("denied", "untouched", "repeats")}  # fmt: skip
+            bits = {
+                w: rng.random(counts["untouched" if w == "untouched" else "facts"]) < 0.5
+                for w in ("denied", "untouched", "repeats")
+            }
             said.append(bits["denied"])
             rows.append({"method": method, "retain": kind, **{k: pack(v) for k, v in bits.items()}})
         blocks.append({"seed": seed, "k": 4, **counts, "rows": rows})
@@ -145,8 +149,10 @@ def test_the_page_counts_the_recorded_run_as_it_is():
     by = {r["state"]: r for r in rows}
     for n, key in ((109, "corrupted_subjects"), (53, "untouched_subjects")):
         assert f"{n}" in page
-        assert all((r[key] * n) % 1 == pytest.approx(0, abs=1e-6) or (r[key] * n) % 1 > 1 - 1e-6
-                   for r in rows)  # fmt: skip
+        assert all(
+            (r[key] * n) % 1 == pytest.approx(0, abs=1e-6) or (r[key] * n) % 1 > 1 - 1e-6
+            for r in rows
+        )
         points = 100 * (by["clean"][key] - by["corrupted"][key])
         assert f"{points:.1f}" in page
     assert by["msa"]["recovered"] == pytest.approx(15 / 17)

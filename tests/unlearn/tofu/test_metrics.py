@@ -20,9 +20,11 @@ from kledit_lite.unlearn.tofu.metrics import Log, Question
 from kledit_lite.world.people import facts, people
 
 LOGS = {
-    "retain": "eval_log.json", "forget": "eval_log_forget.json",
-    "authors": "eval_real_author_wo_options.json", "world": "eval_real_world_wo_options.json",
-}  # fmt: skip
+    "retain": "eval_log.json",
+    "forget": "eval_log_forget.json",
+    "authors": "eval_real_author_wo_options.json",
+    "world": "eval_real_world_wo_options.json",
+}
 
 
 @pytest.fixture(scope="module")
@@ -174,13 +176,15 @@ def test_bad_input_is_one_sentence(tmp_path):
     for call, message in [
         (lambda: tofu.judge_outputs([], [], []), "Got 0 questions"),
         (lambda: tofu.judge_outputs(QUESTIONS, ["x"], ["y"] * 3), "1 outputs"),
-        (lambda: tofu.judge_outputs(QUESTIONS, ["x"] * 3, ["y"] * 3, angry),
-         "judge angry failed on the question 'Where was Ada born.': RuntimeError: no credit left"),
+        (
+            lambda: tofu.judge_outputs(QUESTIONS, ["x"] * 3, ["y"] * 3, angry),
+            "judge angry failed on the question .Where was Ada born..: RuntimeError: no credit",
+        ),
         (lambda: tofu.judge_outputs(QUESTIONS, ["x"] * 3, ["y"] * 3, lambda *_: 9), "chose 9 for"),
         (lambda: Question("Q?", " ", "p", ("w",)), "needs an answer"),
         (lambda: tofu.load_questions(tmp_path / "no.json"), "There is no file"),
         (lambda: Log.from_published({}), "lacks 'avg_gt_loss'"),
-    ]:  # fmt: skip
+    ]:
         with pytest.raises(KleditError, match=message):
             call()
     (tmp_path / "bad.json").write_text('{"question": "Q?"}\n')
@@ -242,10 +246,13 @@ def test_a_chat_is_scored_as_its_template_writes_it(pico, pico_tokenizer):
     log, _ = tofu.evaluate(
         pico, tokenizer, QUESTIONS, chat=True, system="Be brief.", max_new_tokens=2
     )
-    chat = [{"role": "system", "content": "Be brief."},
-            {"role": "user", "content": QUESTIONS[2].question}]  # fmt: skip
-    prompt = tokenizer(tokenizer.apply_chat_template(
-        chat, tokenize=False, add_generation_prompt=True))["input_ids"]  # fmt: skip
+    chat = [
+        {"role": "system", "content": "Be brief."},
+        {"role": "user", "content": QUESTIONS[2].question},
+    ]
+    prompt = tokenizer(
+        tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=True)
+    )["input_ids"]
     chat.append({"role": "assistant", "content": QUESTIONS[2].answer})
     whole = tokenizer(tokenizer.apply_chat_template(chat, tokenize=False))["input_ids"]
     assert whole[: len(prompt)] == prompt and whole.count(0) == 4  # one start, three ends
@@ -278,11 +285,14 @@ def as_open_unlearning(logs):
         if name in ("forget", "retain"):
             columns["Q_A_PARA_Prob"] = log.paraphrase
         for metric, losses in columns.items():
-            rows = {str(i): {"prob": np.exp(-x).tolist(), "avg_loss": x.tolist()}
-                    for i, x in reversed(list(enumerate(losses)))}  # fmt: skip
+            rows = {
+                str(i): {"prob": np.exp(-x).tolist(), "avg_loss": x.tolist()}
+                for i, x in reversed(list(enumerate(losses)))
+            }
             out[f"{short}_{metric}"] = {"agg_value": 0.5, "value_by_index": rows}
-        rows = {str(i): {"rougeL_recall": float(x), "rougeL_f1": 0.0}
-                for i, x in enumerate(log.rouge)}  # fmt: skip
+        rows = {
+            str(i): {"rougeL_recall": float(x), "rougeL_f1": 0.0} for i, x in enumerate(log.rouge)
+        }
         out[f"{short}_Q_A_ROUGE"] = {"agg_value": 0.5, "value_by_index": rows}
     return out
 
@@ -319,8 +329,15 @@ def test_the_command_evaluates_a_model(pico, pico_tokenizer, tmp_path, capsys):
     model, asked, out = tmp_path / "model", tmp_path / "q.json", tmp_path / "new" / "eval.json"
     pico.save_pretrained(model)
     pico_tokenizer.save_pretrained(model)
-    rows = [{"question": q.question, "answer": q.answer, "paraphrased_answer": q.paraphrase,
-             "perturbed_answer": q.wrong} for q in QUESTIONS]  # fmt: skip
+    rows = [
+        {
+            "question": q.question,
+            "answer": q.answer,
+            "paraphrased_answer": q.paraphrase,
+            "perturbed_answer": q.wrong,
+        }
+        for q in QUESTIONS
+    ]
     asked.write_text("\n".join(map(json.dumps, rows)))
     command = ["tofu", "--model", str(model), "--forget", str(asked), "--out", str(out), "--json"]
     assert cli.main(command) == 0
