@@ -13,6 +13,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+from scipy.special import softmax
 
 from kledit_lite.failures.album import load_album
 from kledit_lite.failures.folder_subject import folder_subject
@@ -42,9 +43,7 @@ class _PaintedSubject(Subject):
         return self._model.encode(images)
 
     def probabilities(self, features: np.ndarray) -> np.ndarray:
-        logits = self._model.head(features)
-        e = np.exp(logits - logits.max(axis=1, keepdims=True))
-        return e / e.sum(axis=1, keepdims=True)
+        return softmax(self._model.head(features), axis=1)
 
     def sentence(self, label: str, tags: Sequence[str]) -> str:
         kind = {self.groups[t]: t for t in tags}

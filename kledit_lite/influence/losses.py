@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
+from scipy.special import softmax
 
 
 class Loss(Protocol):
@@ -80,10 +81,7 @@ class Softmax:
 
     def state(self, z: np.ndarray) -> np.ndarray:
         """Probabilities of the classes that have weights, (n, C)."""
-        z = self._all(z)
-        p = np.exp(z - z.max(axis=1, keepdims=True))
-        p /= p.sum(axis=1, keepdims=True)
-        return p[:, int(self.reference) :]
+        return softmax(self._all(z), axis=1)[:, int(self.reference) :]
 
     def slopes(self, state: np.ndarray, y: np.ndarray) -> np.ndarray:
         """p - e_y, (n, C)."""

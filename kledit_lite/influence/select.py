@@ -25,6 +25,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+from scipy.special import softmax
 
 from kledit_lite.core.arrays import unit_rows
 from kledit_lite.core.errors import KleditError, unknown
@@ -137,8 +138,7 @@ def weight_gradient(task: Task, weights: np.ndarray, metric: Metric = "euclidean
     """
     c = prototypes(task, weights)
     z = logits(c, task.queries, metric)
-    p = np.exp(z - z.max(axis=1, keepdims=True))
-    p /= p.sum(axis=1, keepdims=True)
+    p = softmax(z, axis=1)
     p[np.arange(len(p)), task.answers] -= 1
     p /= len(p)  # dL/dz, (R, N)
     if metric == "euclidean":

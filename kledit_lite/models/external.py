@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from scipy.special import softmax
 
 from kledit_lite.core.arrays import unit_rows
 from kledit_lite.core.errors import KleditError
@@ -131,9 +132,7 @@ class ExternalEncoder:
                 f"{self.name} has no classifier that is one linear layer; only its features are "
                 "to be had, by encode."
             )
-        logits = self.head(self.encode(images))
-        shifted = np.exp(logits - logits.max(axis=1, keepdims=True))
-        probabilities = shifted / shifted.sum(axis=1, keepdims=True)
+        probabilities = softmax(self.head(self.encode(images)), axis=1)
         order = np.argsort(-probabilities, axis=1)[:, :top]
         return [
             [(self.head.label_names[i], float(p[i])) for i in best]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
+from scipy.special import softmax
 
 from kledit_lite.core.arrays import unit_rows
 from kledit_lite.core.errors import KleditError, unknown
@@ -240,8 +241,7 @@ class ClipJudge(_Shows):
         out = {}
         for factor, v in self._rows.items():
             logits = float(self.clip.logit_scale) * (u @ v.T)
-            shifted = np.exp(logits - logits.max(axis=1, keepdims=True))
-            out[factor] = shifted / shifted.sum(axis=1, keepdims=True)
+            out[factor] = softmax(logits, axis=1)
         return out
 
     def read(self, images: np.ndarray) -> dict[str, np.ndarray]:

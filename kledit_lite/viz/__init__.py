@@ -13,7 +13,7 @@ from kledit_lite.viz.curves import efficiency_curve, roc
 from kledit_lite.viz.explorer import explorer
 from kledit_lite.viz.frames import frames, new_page
 from kledit_lite.viz.images import contact_sheet, ranked_panel, retrieval_grid
-from kledit_lite.viz.live import frame_widget, live
+from kledit_lite.viz.live import live
 from kledit_lite.viz.matrices import heatmap, planted_vs_found
 from kledit_lite.viz.pixels import enlarge
 from kledit_lite.viz.show import described, use_theme
@@ -30,7 +30,6 @@ __all__ = [
     "encoder_look",
     "enlarge",
     "explorer",
-    "frame_widget",
     "frames",
     "heatmap",
     "live",

@@ -21,7 +21,7 @@ from typing import Any
 from kledit_lite.core.errors import KleditError
 from kledit_lite.viz.card import alt as alt_of
 from kledit_lite.viz.controls import Control, control, label_of, labels_of, settings_of, widget
-from kledit_lite.viz.frames import STYLE, Frame, check_name, frame_of, frames_of, spend, viewer
+from kledit_lite.viz.frames import STYLE, Frame, check_name, frame_of, spend, viewer
 from kledit_lite.viz.theme import join_words
 
 STATIC = "KLEDIT_STATIC"
@@ -265,59 +265,6 @@ def live(
     return shown
 
 
-def frame_widget(
-    items: Sequence[Any],
-    labels: Sequence[object],
-    alts: Sequence[str] | None = None,
-    *,
-    what: str = "Frame",
-    width: int | None = None,
-) -> Any:
-    """Frames as a Jupyter widget: a slider linked in the browser to a stack of pictures.
-
-    Works in Jupyter and, embedded, on a static page, since ``jslink`` needs no kernel. On the
-    site prefer `frames`, which is lighter and says each label to a screen reader.
-
-    Args:
-        items: 2 to 20 figures or pictures; see `kledit_lite.viz.frames`.
-        labels: one a frame, short.
-        alts: one sentence a frame; None takes the sentence each figure has.
-        what: the slider's description.
-        width: CSS pixels of a picture, or None.
-
-    Returns:
-        An ``ipywidgets.VBox`` of an ``IntSlider`` and a ``Stack``.
-
-    Example:
-        >>> import numpy as np
-        >>> w = frame_widget(np.zeros((2, 8, 8, 3), np.uint8), ["a", "b"], ["black", "black"])
-        >>> w.children[0].max
-        1
-    """
-    import ipywidgets
-
-    made = frames_of(items, labels, alts, width)
-    pages = [
-        ipywidgets.HTML(
-            f'<img class="dark-light" src="{f.uri}" width="{f.width}" height="{f.height}" '
-            f'alt="{html.escape(f.alt)}" style="max-width:100%;height:auto;border-radius:6px'
-            f'{";image-rendering:pixelated" if f.art else ""}"><div>{html.escape(f.label)}</div>'
-        )
-        for f in made
-    ]
-    slider = ipywidgets.IntSlider(
-        value=0,
-        min=0,
-        max=len(made) - 1,
-        description=what,
-        readout=False,
-        layout=ipywidgets.Layout(width="min(100%, 28rem)"),
-    )
-    stack = ipywidgets.Stack(pages, selected_index=0)
-    ipywidgets.jslink((slider, "value"), (stack, "selected_index"))
-    return ipywidgets.VBox([slider, stack])
-
-
 def _moves() -> bool:
     """Whether a kernel runs whose front end is a reader's, and not the book's engine."""
     ipython = sys.modules.get("IPython")
@@ -333,4 +280,4 @@ def _sentence(error: BaseException) -> str:
     return first if isinstance(error, KleditError) else f"{type(error).__name__}: {first}"
 
 
-__all__ = ["Live", "frame_widget", "live"]
+__all__ = ["Live", "live"]

@@ -9,7 +9,7 @@ Example:
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from kledit_lite.core.errors import unknown
 from kledit_lite.zoo.store import WEIGHTS, Card, load_state, read_card
@@ -115,29 +115,21 @@ def load_judge(name: str = "judge-tiny") -> Judge:
     """
     if name not in JUDGES:
         raise unknown("judge", name, JUDGES)
-    return _judge(name)
+    return _pair_judge(name)
 
 
 @lru_cache(maxsize=1)
 def load_stern() -> PairJudge:
     """The stern reader, which says whether a person could read a picture, checksum verified."""
-    return _judge(*STERN)
+    return _pair_judge(*STERN)
 
 
-def _judge(name: str) -> Any:
-    """A judge of one thing or of pairs, whichever the weights are of."""
-    from kledit_lite.zoo.judge import Judge, build_judge
+def _pair_judge(name: str) -> PairJudge:
+    from kledit_lite.zoo.pair_judge import PairJudge, Reader
 
-    state = load_state(name)
-    if "heads.legible.weight" in state:
-        from kledit_lite.zoo.pair_judge import PairJudge, Reader
-
-        reader = Reader(0)
-        reader.load_state_dict(state)
-        return PairJudge(reader)
-    model = build_judge()
-    model.load_state_dict(state)
-    return Judge(model)
+    reader = Reader(0)
+    reader.load_state_dict(load_state(name))
+    return PairJudge(reader)
 
 
 def load_pipeline(name: str = "paint-tiny") -> StableDiffusionPipeline:

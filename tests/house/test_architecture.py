@@ -48,7 +48,6 @@ FOR_READERS = {
     "locate.locogen.exhaustive": "README: the search that LocoGen's is compared with",
     "unlearn.judges.embedding_judge": "chapter restor names it: a judge that takes paraphrases",
     "use_profile": "README: the switch, from Python",
-    "viz.live.frame_widget": "frames where a kernel runs",
     "viz.frames.new_page": "frames on pages of a reader's own",
 }
 Rule = Callable[[Package], set[str]]

@@ -160,20 +160,6 @@ def test_a_large_picture_has_two_pixels_per_pixel_of_the_page():
     assert back.size == (600, 100) and (width, height) == (300, 50)
 
 
-def test_widget_is_linked_in_the_browser(monkeypatch):
-    import ipywidgets
-
-    linked = []
-    monkeypatch.setattr(ipywidgets, "jslink", lambda *ends: linked.append(ends))
-    box = viz.frame_widget(PICTURES, LABELS, ALTS, what="Noise")
-    slider, stack = box.children
-    assert (slider.max, stack.selected_index, len(stack.children)) == (3, 0, 4)
-    for child, text in zip(stack.children, ALTS, strict=True):
-        (image,) = Tree(child.value).all("img")
-        assert image["alt"] == text
-    assert linked == [((slider, "value"), (stack, "selected_index"))]
-
-
 TABLE = pd.DataFrame([[0.5, 1.0], [np.nan, 0.25]], ["a", "b<c"], ["x", "y"])
 
 
