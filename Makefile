@@ -2,6 +2,8 @@
 
 PYTHON  ?= python3
 PYTEST_ARGS ?=
+# Tests of more than ten seconds run in CI (CI=true), and by `make test SLOW=1`.
+FAST    := $(if $(CI)$(SLOW),,-m "not slow")
 BIN     := .venv/bin
 STAMP   := .venv/.kledit-installed
 STARTED := .venv/.kledit-started
@@ -51,11 +53,11 @@ book: $(STAMP) ## Execute the chapters that changed, show each at once, build th
 
 # The chapters, their rehearsals and the site first, because the tests read them; then the tests, even
 # if that failed.
-test: $(STAMP) ## Execute and rehearse the chapters, build the site, run every test
+test: $(STAMP) ## Execute and rehearse the chapters, build the site, run the tests (SLOW=1: all)
 	@status=0; \
 	bash tests/site/install_chromium.sh || status=$$?; \
 	$(BIN)/kledit book --rehearse || status=$$?; \
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 $(PYTEST_ARGS) || status=$$?; \
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 $(FAST) $(PYTEST_ARGS) || status=$$?; \
 	exit $$status
 
 lint: $(STAMP) spell ## Check the style and the spelling of the sources
