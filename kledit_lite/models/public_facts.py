@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import json
 import random
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -78,10 +79,10 @@ class PublicFacts:
 
     @functools.cached_property
     def values(self) -> dict[str, tuple[str, ...]]:
-        """Relation -> all its objects, for wrong facts that are plausible."""
+        """Relation -> all its objects that have a name, for wrong facts that are plausible."""
         found: dict[str, dict[str, None]] = {name: {} for name in self.relations}
         for fact in (*self.facts, *self.others):
-            found[fact.relation] |= dict.fromkeys(fact.answers)
+            found[fact.relation] |= dict.fromkeys(a for a in fact.answers if not _number(a))
         return {name: tuple(v) for name, v in found.items()}
 
 
@@ -104,7 +105,7 @@ def load_public_facts() -> PublicFacts:
     }
     facts, others = (
         tuple(
-            PublicFact(subject, names[key], answers[0], tuple(answers[1:]))
+            PublicFact(subject, names[key], *_named_first(answers))
             for subject, known in raw[part].items()
             for key, answers in known.items()
         )
@@ -184,6 +185,17 @@ def public_texts(
             some = rng.sample(mine, min(5, len(mine)))
             out.append(" ".join(say_public(f.triples[0], rng) for f in some))
     return out
+
+
+def _number(value: str) -> bool:
+    """Whether a value is Wikidata's number of something that it has no English name for."""
+    return re.fullmatch(r"Q\d+", value) is not None
+
+
+def _named_first(answers: Sequence[str]) -> tuple[str, tuple[str, ...]]:
+    """A fact's object, which has a name if any answer has one, and the other answers."""
+    first, *rest = sorted(answers, key=_number)
+    return first, tuple(rest)
 
 
 def _relation(name: str) -> PublicRelation:

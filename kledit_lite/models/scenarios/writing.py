@@ -85,7 +85,9 @@ _REHEARSAL: dict[str, Any] = {
 SIZES: Mapping[str, Mapping[str, WritingSizes]] = {
     "restor": {
         "lite": WritingSizes(subjects=20, documents=40, k=4, retain=160, steps=24),
-        "laptop": WritingSizes(**_LAPTOP, documents=16, k=1, retain=24, steps=16),
+        "laptop": WritingSizes(**_LAPTOP | {
+            "subjects": 6, "asked": 36, "lr": 7e-4, "unlearn_steps": 10,
+        }, documents=48, k=0, retain=24, steps=60),
         "gpu": WritingSizes(**_GPU, k=4, steps=375),
         "rehearsal": WritingSizes(**_REHEARSAL, k=1, steps=2),
     },
@@ -94,8 +96,8 @@ SIZES: Mapping[str, Mapping[str, WritingSizes]] = {
             subjects=20, documents=60, k=0, retain=100, newcomers=12, rank=0, lr=8e-4, batch=16,
             unlearn_steps=20, unlearn_batch=12, rates=(2e-4, 8e-4), longest=128,
         ),
-        "laptop": WritingSizes(
-            **_LAPTOP, documents=16, k=0, retain=16, newcomers=4, epochs=3.0,
+        "laptop": WritingSizes(**_LAPTOP | {"subjects": 6, "asked": 36},
+            documents=48, k=0, retain=16, newcomers=4, epochs=3.0,
         ),
         "gpu": WritingSizes(**_GPU, k=0, newcomers=10, longest=128),
         "rehearsal": WritingSizes(**_REHEARSAL, k=0, newcomers=2),
