@@ -243,7 +243,7 @@ def auroc_bars(
             transform=axes.get_yaxis_transform(),
         )
     axes.axvline(0.5, color=MUTED, lw=1)
-    above = {"size": 8, "va": "bottom", "transform": axes.get_xaxis_transform()}
+    above: dict[str, Any] = {"size": 8, "va": "bottom", "transform": axes.get_xaxis_transform()}
     axes.text(0.5, 1.0, " chance", color=MUTED, ha="left", **above)
     if target is not None:
         axes.axvline(target, color=INK, lw=1, ls=(0, (4, 3)))

@@ -191,8 +191,8 @@ class Edit:
         shapes = {k: list(v) for k, v in self.shapes.items()}
         rows = [dict(r) for r in self.rows]
         meta = {"method": self.method, "shapes": shapes, "settings": dict(self.settings)}
-        meta |= {"rows": rows, "right": uses}
-        blob = save(tensors, metadata={"format": FORMAT, "edit": json.dumps(meta)})
+        about = json.dumps({**meta, "rows": rows, "right": uses})
+        blob = save(tensors, metadata={"format": FORMAT, "edit": about})
         return write_atomically(Path(path), blob)
 
     @classmethod

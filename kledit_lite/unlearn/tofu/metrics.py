@@ -338,7 +338,7 @@ def evaluate(
     scores = log_probabilities(model, tokenizer, prompts, answers, batch, end=end, space=not chat)
     losses = -scores.mean.reshape(len(questions), k + 2)
     stop = ("" if chat else "\n") if stop is None else stop
-    how = {"max_new_tokens": max_new_tokens, "batch": batch, "stop": stop}
+    how: dict[str, Any] = {"max_new_tokens": max_new_tokens, "batch": batch, "stop": stop}
     outputs = [texts[0] for texts in generate(model, tokenizer, prompts[:: k + 2], **how)]
     rouge = np.array([rouge_l(q.answer, o).recall for q, o in zip(questions, outputs, strict=True)])
     return Log(losses[:, 0], losses[:, 1], losses[:, 2:], rouge), outputs
