@@ -72,8 +72,9 @@ def code(source: bytes) -> bytes:
 
 
 def _words(node: ast.stmt) -> bool:
-    alone = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
-    return alone and isinstance(node.value.value, str)
+    if not (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)):
+        return False
+    return isinstance(node.value.value, str)
 
 
 def tree_digest(folder: Path) -> str:
