@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 LENGTH = 96
 """Tokens of a training row."""
-SHARES = (0.1, 0.35, 0.75)
+SHARES = (0.1, 0.2, 0.5)
 """Of the training, after which a checkpoint is kept."""
 RECIPE = Recipe(
     pool=24_000, entities=0.0, seed=1, samples=96_000, batch=48, lr=3e-3, weight_decay=0.02,
