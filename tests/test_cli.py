@@ -110,6 +110,7 @@ def test_outside_a_checkout(tmp_path_factory, monkeypatch, capsys):
     assert "No checkout of the book" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_run_then_report(kledit, checkout):
     status, data, err = kledit("report")
     assert status == 1 and data["chapters"][0]["state"] == "missing" and not data["met"]
@@ -138,6 +139,7 @@ def test_a_failing_chapter_exits_1_and_says_where(kledit, checkout):
     assert "ZeroDivisionError" in err
 
 
+@pytest.mark.slow
 def test_book(kledit, monkeypatch, capsys):
     monkeypatch.setattr(build, "build_site", lambda root, source, say: root / "index.html")
     status, data, err = kledit("book", "--jobs", "1")

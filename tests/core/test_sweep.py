@@ -77,6 +77,7 @@ if process()[0] == 0:
 """
 
 
+@pytest.mark.slow
 def test_two_processes_give_the_one_process_result(tmp_path: Path):
     script = tmp_path / "work.py"
     script.write_text(SCRIPT)

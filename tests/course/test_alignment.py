@@ -44,6 +44,7 @@ def farthest_out(source, target, k):
     return np.argsort(-((target - target.mean(0)) ** 2).sum(1))[:k]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("answer", [by_ridge, never_fitted_on])
 def test_two_ways_name_the_broken_pairs_of_every_draw(answer):
     passes("alignment-d", answer, 8)

@@ -63,6 +63,7 @@ def by_hand(project):
     return int(np.argmin(found))
 
 
+@pytest.mark.slow
 def test_two_searches_find_what_was_planted_and_no_constant_does():
     layers = []
 

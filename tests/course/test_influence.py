@@ -27,6 +27,7 @@ def test_right_answers_pass_whatever_the_data(id):
     passes(id, RIGHT[id])
 
 
+@pytest.mark.slow
 def test_the_library_finds_the_careless_labeller_of_every_draw():
     for seed in range(4):
         assert grade("influence-d", careless, seed).right is True, seed

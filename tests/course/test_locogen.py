@@ -83,6 +83,7 @@ def all_pieces(p, probe):
     return locate.score_sets(work, sets, nearer_target, progress=False).best
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("answer", "seed"), [(find, 0), (looked_up, 1)])
 def test_a_search_and_what_is_known_of_an_earlier_one_pass(answer, seed):
     verdict = grade("locogen-d", answer, seed)
@@ -102,6 +103,7 @@ UNFOUND = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("answer", "words"), UNFOUND)
 def test_layers_that_do_not_do_it_are_told_why(answer, words):
     is_told("locogen-d", answer, words, seeds=1)

@@ -55,6 +55,7 @@ def tables(handed_in, tmp_path_factory):
     return found, status, out / "feedback"
 
 
+@pytest.mark.slow
 def test_the_table_is_as_planned(tables):
     rows = list(csv.DictReader(io.StringIO(tables[0][0])))
     assert {r["submission"]: (int(r["points"]), r["problem"]) for r in rows} == classroom.EXPECTED
@@ -183,6 +184,7 @@ def public_functions(chapter):
     return re.findall(r"^def ([a-z]\w*)\(", text, re.MULTILINE)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("chapter", sorted({e.chapter for e in exercises()}))
 def test_no_exercise_is_passed_by_importing_its_checkers_own_answer(chapter):
     """In the process that `kledit grade` uses; exercises that ask for the library have no such."""

@@ -108,6 +108,7 @@ def projected(bench, final, checkpoints, accuracy):
     return max(found)[1:]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("answer", "seed"), [(searched, 0), (projected, 1), (projected, 2)])
 def test_two_ways_of_choosing_a_state_pass(answer, seed):
     verdict = grade("model-state-arithmetic-d", answer, seed)
@@ -139,11 +140,13 @@ BAD_CHOICES = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("answer", "words"), BAD_CHOICES)
 def test_a_bad_choice_is_told_why(answer, words):
     is_told("model-state-arithmetic-d", answer, words, 1)
 
 
+@pytest.mark.slow
 def test_what_is_right_for_one_history_is_wrong_for_another():
     is_right_for_its_draw_alone("model-state-arithmetic-d", projected, 0, 1, part=0)
 

@@ -149,6 +149,7 @@ POOR = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("choose", "words"), POOR)
 def test_a_poor_choice_is_told_why(choose, words):
     is_told("neuron-editing-d", choose, words, seeds=1)

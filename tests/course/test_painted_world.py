@@ -62,6 +62,7 @@ def other_scene(scenes, pictures):
     return shows[0], factor
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("answer", [by_the_judge, by_counting])
 def test_two_ways_find_what_was_misheard(answer):
     passes("painted-world-d", answer, 4)

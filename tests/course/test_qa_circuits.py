@@ -68,6 +68,7 @@ def test_each_usual_mistake_gets_its_own_sentence(id, answer, words):
     is_told(id, answer, words, 1)
 
 
+@pytest.mark.slow
 def test_a_head_is_defended():
     """Layer 2 of the shipped reader copies; what is promised must hold, and not be too little."""
     said = {"layer": 2, "head": 0, "promise": 0.85, "follows_dash": False}

@@ -87,12 +87,14 @@ def read(bench, corrupted, documents, retains, asked):
     return [ALONE, 0.012, int(np.argmax([len(words & set(" ".join(r).split())) for r in retains]))]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("answer", "seed"), [(tried, 0), (read, 1), (read, 2)])
 def test_two_ways_of_choosing_a_recipe_pass(answer, seed):
     verdict = grade("restor-d", answer, seed)
     assert verdict.right is True, verdict.message
 
 
+@pytest.mark.slow
 def test_what_is_right_for_one_corruption_is_wrong_for_another():
     is_right_for_its_draw_alone("restor-d", read, 0, 2, part=2)
 

@@ -186,6 +186,7 @@ def test_a_folder_of_something_else_is_left_alone(folder, tmp_path, capsys):
     assert "is not an empty folder" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_unknown_models_and_missing_files_exit_with_two(tmp_path, capsys, monkeypatch):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     prompts = tmp_path / "pairs.csv"

@@ -45,6 +45,7 @@ def false(found: Any) -> list[str]:
     return [name for name, holds in found.checks.items() if not holds]
 
 
+@pytest.mark.slow
 def test_everything_holds_for_both_models_with_guidance(quick):
     exact = quick.context["exact"]
     assert [name for name, holds in exact.items() if not holds] == []

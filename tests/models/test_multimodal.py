@@ -33,6 +33,7 @@ def docent():
     return DocentSeer(Docent(seed=3).eval(), zoo.load_clip().model)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SHAPES)
 def test_a_miniature_has_the_published_shape_and_lanes_are_the_loop(name):
     seer = open_seer(f"miniature:{name}")

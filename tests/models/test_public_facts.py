@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 
 from kledit_lite.models.public_facts import (
     FILE,
@@ -44,7 +45,13 @@ def test_every_relation_has_examples_and_other_values():
     for fact in TABLE.facts:
         if fact.relation != "gender":
             assert len(set(TABLE.values[fact.relation]) - set(fact.answers)) >= 3
-        assert set(fact.answers) <= set(TABLE.values[fact.relation])
+        named = {a for a in fact.answers if not re.fullmatch(r"Q\d+", a)}
+        assert named == set(fact.answers) & set(TABLE.values[fact.relation])
+        assert fact.object in named or not named
+
+
+def test_what_has_a_number_for_a_name_is_never_said():
+    assert not [v for row in TABLE.values.values() for v in row if re.fullmatch(r"Q\d+", v)]
 
 
 def test_questions_and_statements_name_what_they_must():

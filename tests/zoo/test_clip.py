@@ -171,6 +171,7 @@ def test_the_untrained_clip_is_the_same_every_time_and_has_learnt_nothing(clip) 
     assert right[0] > 0.8 and right[1] < 0.3
 
 
+@pytest.mark.slow
 def test_zero_shot_on_held_out_combinations_meets_the_targets() -> None:
     results = evaluate("clip-tiny")
     assert results.met, results.figures

@@ -108,6 +108,7 @@ def test_the_second_cycle_leaves_the_text_tower_alone(tmp_path, monkeypatch, tra
     assert any(not torch.equal(a, b) for a, b in moved)
 
 
+@pytest.mark.slow
 def test_a_painter_in_training_is_a_pipeline(tmp_path, monkeypatch, trained) -> None:
     small(monkeypatch, paint, "RECIPE")
     few = replace(decoder.RECIPE, pool=8, samples=8, batch=4, warmup=1)
@@ -285,6 +286,7 @@ def test_a_killed_reader_goes_on_at_its_step(tmp_path, monkeypatch) -> None:
     assert cards[0].sha256 == cards[1].sha256 and cards[0].pool_sha256 == cards[1].pool_sha256
 
 
+@pytest.mark.slow
 def test_a_painter_killed_in_training_ends_with_the_same_weights(tmp_path, monkeypatch) -> None:
     small(monkeypatch, paint, "RECIPE")
     recipe = replace(paint.RECIPE, samples=36)

@@ -23,6 +23,7 @@ from kledit_lite.zoo.recipes.training import Recipe, fit, hard_batch, index_batc
 TRAINED = [n for n in zoo.names() if n != "random-tiny"]
 
 
+@pytest.mark.slow
 def test_every_loader_does_without_recipes() -> None:
     code = """
 import sys
@@ -108,6 +109,7 @@ def test_the_random_control_is_the_same_every_time_and_has_the_shape_of_resnet_t
     assert shapes[0] == shapes[1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [n for n in TRAINED if n != "clip-tiny"])
 def test_heads_beat_their_targets_on_held_out_combinations(name: str) -> None:
     if name in zoo.PAINTERS:  # `kledit zoo eval` paints 500 prompts; fewer do here
