@@ -130,13 +130,12 @@ class Cache:
     def _used(self, run: Run) -> dict[str, str]:
         """Name -> content, as it was before the run, of the files that count for it.
 
-        Beside a file of data or weights lie its card and its shards, some of which are opened past
-        Python: all data in that folder of the library counts.
+        Beside the card of a model lie its weights and its tokenizer, some of which are opened past
+        Python: all of a folder counts whose card was read.
         """
         used = set(run.used) - {f"notebooks/contracts/{run.chapter}.yml"}  # see record.refreshed
-        data = {PurePosixPath(n).parent for n in used if _is_data(n, self.library)}
-        beside = {n for n in self._contents if _is_data(n, self.library)}
-        used |= {n for n in beside if PurePosixPath(n).parent in data}
+        models = {path.parent for n in used if (path := PurePosixPath(n)).name == "card.json"}
+        used |= {n for n in self._contents if PurePosixPath(n).parent in models}
         return {name: self._contents.get(name, "") for name in sorted(used)}
 
     def _unchanged(self, chapter: Chapter, sources: Mapping[str, Any]) -> bool:
@@ -198,12 +197,6 @@ def reworded(kept: str, source: Any) -> str:
             cell.outputs, cell.execution_count = before.outputs, before.execution_count
     source.metadata = executed.metadata  # what the kernel said of itself
     return nbformat.writes(source, version=nbformat.NO_CONVERT, indent=1)
-
-
-def _is_data(name: str, library: Path) -> bool:
-    """Data or weights of the library; recorded runs, each a file by itself, are not meant."""
-    inside, recorded = f"{library.name}/", f"{library.name}/recorded/"
-    return name.startswith(inside) and not name.startswith(recorded) and not name.endswith(".py")
 
 
 def _run(data: dict[str, Any], notebook: str) -> Run:

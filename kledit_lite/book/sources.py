@@ -12,9 +12,9 @@ from __future__ import annotations
 import ast
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import cache
 from pathlib import Path
-from typing import BinaryIO
 
 
 def folders(root: Path, library: Path) -> tuple[Path, ...]:
@@ -40,25 +40,35 @@ def names(paths: Iterable[Path], root: Path, library: Path) -> dict[Path, str]:
 
 
 def contents(root: Path, library: Path) -> dict[str, str]:
-    """Name -> SHA-256 of every file in the folders, and of a module's code.
+    """Name -> SHA-256 of every file in the folders; of a module, that of `module_code`.
 
-    Cost: about 2 s for the library's modules, and 1 s per GB of all else.
+    Cost: about 2 s for the library's modules, once in a process, and 1 s per GB of all else.
     """
-    digests = {f / p: d for f in folders(root, library) for p, d in file_digests(f).items()}
-    digests |= {
-        p: hashlib.sha256(code(p.read_bytes())).hexdigest() for p in digests if p.suffix == ".py"
+    digests = {
+        folder / path: digest
+        for folder in folders(root, library)
+        for path, digest in file_digests(folder, _meaning).items()
     }
     return {name: digests[path] for path, name in names(digests, root, library).items()}
 
 
-def code(source: bytes) -> bytes:
+def _meaning(path: Path) -> str:
+    return _code_digest(path.read_bytes()) if path.suffix == ".py" else _digest(path)
+
+
+@cache
+def _code_digest(source: bytes) -> str:
+    return hashlib.sha256(module_code(source)).hexdigest()
+
+
+def module_code(source: bytes) -> bytes:
     """What a module does: its syntax tree without docstrings; what is no Python stays as it is.
 
     Args:
         source: a module.
 
     Example:
-        >>> code(b"x = 1") == code(b"'Words.'; x = (1)  # one")
+        >>> module_code(b"x = 1") == module_code(b"'Words.'; x = (1)  # one")
         True
     """
     try:
@@ -83,10 +93,22 @@ def tree_digest(folder: Path) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def file_digests(folder: Path) -> dict[Path, str]:
-    """SHA-256 of every file under ``folder``, by its path relative to it.
+def _digest(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def file_digests(folder: Path, digest: Callable[[Path], str] = _digest) -> dict[Path, str]:
+    """A digest of every file under ``folder``, by its path relative to it.
 
     Byte-code, hidden files and build leftovers are left out.  Cost: O(bytes), about 1 s per GB.
+
+    Args:
+        folder: where to look.
+        digest: of one file; default: SHA-256 of its bytes.
     """
     digests = {}
     for path in sorted(folder.rglob("*")):
@@ -96,13 +118,5 @@ def file_digests(folder: Path) -> dict[Path, str]:
             for part in relative.parts
         )
         if not skip and path.is_file():
-            with path.open("rb") as file:
-                digests[relative] = _digest(file)
+            digests[relative] = digest(path)
     return digests
-
-
-def _digest(file: BinaryIO) -> str:
-    digest = hashlib.sha256()
-    while block := file.read(1 << 20):
-        digest.update(block)
-    return digest.hexdigest()
