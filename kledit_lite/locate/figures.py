@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from kledit_lite.core.errors import KleditError
-from kledit_lite.viz.card import Plate, describe, new_figure
-from kledit_lite.viz.theme import GRID, INK, MUTED, OTHERS, join_words, minus, themed, vector
+from kledit_lite.viz.card import Plate, bands, describe, new_figure
+from kledit_lite.viz.theme import INK, OTHERS, join_words, minus, themed, vector
 
 ATTRIBUTE_COLOURS = {
     "style": "#0072b2", "object": "#d55e00", "fact": "#008463", "colour": "#5b3fa0",
@@ -73,22 +73,3 @@ def layer_curve(
         axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
     of = f"windows of {m} layers" if m > 1 else "single layers"
     return describe(figure, f"{ylabel[0].upper()}{ylabel[1:]} of {of}: {join_words(words)}.")
-
-
-def bands(axes: Any, parts: Sequence[str]) -> None:
-    """Name the down, middle and up part above the axes, with a line between them."""
-    edges = [i for i in range(1, len(parts)) if parts[i] != parts[i - 1]]
-    for i in edges:
-        axes.axvline(i - 0.5, color=GRID, lw=1)
-    for a, b in zip([0, *edges], [*edges, len(parts)], strict=True):
-        if parts:
-            axes.text(
-                (a + b - 1) / 2,
-                1.0,
-                parts[a],
-                size=8.5,
-                color=MUTED,
-                ha="center",
-                va="bottom",
-                transform=axes.get_xaxis_transform(),
-            )

@@ -9,9 +9,9 @@ import numpy as np
 from matplotlib.patches import Patch
 
 from kledit_lite.core.errors import KleditError
-from kledit_lite.viz.card import Plate, describe, new_figure
+from kledit_lite.viz.card import Plate, bands, describe, new_figure
 from kledit_lite.viz.matrices import heatmap
-from kledit_lite.viz.theme import GRID, INK, MUTED, OTHERS, join_words, minus, themed
+from kledit_lite.viz.theme import INK, MUTED, OTHERS, join_words, minus, themed
 
 KIND_COLOURS = {
     "self-attention": "#0072b2",
@@ -71,21 +71,7 @@ def effect_bars(
     axes.axhline(0, color=INK, lw=0.9)
     if threshold is not None:
         axes.axhline(threshold, color=MUTED, lw=1, ls=(0, (4, 3)))
-    parts = [_part(s) for s in sites]
-    edges = [i for i in range(1, len(parts)) if parts[i] != parts[i - 1]]
-    for i in edges:
-        axes.axvline(i - 0.5, color=GRID, lw=1)
-    for a, b in zip([0, *edges], [*edges, len(parts)], strict=True):
-        axes.text(
-            (a + b - 1) / 2,
-            1.0,
-            parts[a],
-            size=8.5,
-            color=MUTED,
-            ha="center",
-            va="bottom",
-            transform=axes.get_xaxis_transform(),
-        )
+    bands(axes, [_part(s) for s in sites])
     axes.set_xlim(-0.7, len(v) - 0.3)
     axes.set_xlabel("module, in the order in which they run")
     axes.set_ylabel(label)

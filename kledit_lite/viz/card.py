@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import textwrap
+from collections.abc import Sequence
 from typing import Any
 
 import matplotlib as mpl
@@ -13,7 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
 from PIL import Image
 
-from kledit_lite.viz.theme import CARD, DPI, EDGE, INK, MUTED, WIDTH, themed_rc
+from kledit_lite.viz.theme import CARD, DPI, EDGE, GRID, INK, MUTED, WIDTH, themed_rc
 
 
 class Plate(Figure):
@@ -90,6 +91,30 @@ def _round(figure: Figure, radius: float = 0.09) -> None:
     )
     card.set_figure(figure)
     figure.patch = card  # type: ignore[assignment]  # a rectangle with round corners
+
+
+def bands(axes: Any, parts: Sequence[str]) -> None:
+    """Name the parts of a network above the axes, with a line where one ends.
+
+    Args:
+        axes: one position on the horizontal axis for each layer or module.
+        parts: of each position, such as ``"down"``, ``"mid"`` or ``"up"``; none are named if empty.
+    """
+    edges = [i for i in range(1, len(parts)) if parts[i] != parts[i - 1]]
+    for i in edges:
+        axes.axvline(i - 0.5, color=GRID, lw=1)
+    for a, b in zip([0, *edges], [*edges, len(parts)], strict=True):
+        if parts:
+            axes.text(
+                (a + b - 1) / 2,
+                1.0,
+                parts[a],
+                size=8.5,
+                color=MUTED,
+                ha="center",
+                va="bottom",
+                transform=axes.get_xaxis_transform(),
+            )
 
 
 def describe(figure: Figure, sentence: str) -> Any:

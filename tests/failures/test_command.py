@@ -14,6 +14,9 @@ from kledit_lite import cli
 from kledit_lite.core.errors import KleditError
 from kledit_lite.failures import TagTable, find_modes, write_report
 
+RATED = ("--label", "kind", "--correct", "ok")
+TAGS = ("--tags", "dark", "place")
+
 
 @pytest.fixture
 def table(tmp_path):
@@ -44,19 +47,7 @@ def kledit(capsys, *arguments):
 def test_a_csv_becomes_a_report_in_one_command(table, tmp_path, capsys):
     out = tmp_path / "out"
     status, said = kledit(
-        capsys,
-        table,
-        "--label",
-        "kind",
-        "--correct",
-        "ok",
-        "--pictures",
-        "image",
-        "--out",
-        out,
-        "--check",
-        "0.4",
-        "--json",
+        capsys, table, *RATED, "--pictures", "image", "--out", out, "--check", "0.4", "--json"
     )
     assert status == 0
     result = json.loads(said.out)
@@ -72,18 +63,7 @@ def test_a_csv_becomes_a_report_in_one_command(table, tmp_path, capsys):
 
 def test_nothing_found_is_said_on_the_page_and_the_terminal(table, tmp_path, capsys):
     status, said = kledit(
-        capsys,
-        table,
-        "--label",
-        "kind",
-        "--correct",
-        "ok",
-        "--tags",
-        "dark",
-        "--out",
-        tmp_path / "o",
-        "-a",
-        "0.9",
+        capsys, table, *RATED, "--tags", "dark", "--out", tmp_path / "o", "-a", "0.9"
     )
     assert status == 0 and "No mode was found" in said.out
     assert "No mode was found" in (tmp_path / "o" / "report.html").read_text()
@@ -91,20 +71,7 @@ def test_nothing_found_is_said_on_the_page_and_the_terminal(table, tmp_path, cap
 
 def test_names_are_escaped(table, tmp_path, capsys):
     kledit(
-        capsys,
-        table,
-        "--label",
-        "kind",
-        "--correct",
-        "ok",
-        "--out",
-        tmp_path / "o",
-        "-s",
-        "30",
-        "-a",
-        "0.0",
-        "--tags",
-        "dark",
+        capsys, table, *RATED, "--out", tmp_path / "o", "-s", "30", "-a", "0.0", "--tags", "dark"
     )
     page = (tmp_path / "o" / "report.html").read_text()
     assert "dog <b>" not in page
@@ -116,16 +83,13 @@ def test_names_are_escaped(table, tmp_path, capsys):
         (["--label", "kind"], "needs --correct COLUMN"),
         (["--label", "kin", "--correct", "ok"], "no column 'kin'"),
         (["--label", "kind", "--correct", "place"], "must say True or False"),
-        (["--label", "kind", "--correct", "ok", "-s", "99999"], "larger than every class"),
-        (["--label", "kind", "--correct", "ok", "--id", "image"], "twice"),
-        (["--label", "kind", "--correct", "ok", "--level", "95"], "--level is 95.0"),
-        (["--label", "kind", "--correct", "ok", "--sep", ";"], "pass --sep ','"),
-        (["--label", "kind", "--correct", "ok", "--check", "2"], "share of the rows below 1"),
-        (["--label", "kind", "--correct", "ok", "--pictures", "photo"], "no column 'photo'"),
-        (
-            ["--label", "kind", "--correct", "ok", "--model", "zoo:flawed-tiny"],
-            "goes with a folder",
-        ),
+        ([*RATED, "-s", "99999"], "larger than every class"),
+        ([*RATED, "--id", "image"], "twice"),
+        ([*RATED, "--level", "95"], "--level is 95.0"),
+        ([*RATED, "--sep", ";"], "pass --sep ','"),
+        ([*RATED, "--check", "2"], "share of the rows below 1"),
+        ([*RATED, "--pictures", "photo"], "no column 'photo'"),
+        ([*RATED, "--model", "zoo:flawed-tiny"], "goes with a folder"),
     ],
 )
 def test_bad_input_ends_with_two_and_one_sentence(table, tmp_path, capsys, arguments, words):
@@ -145,10 +109,7 @@ def test_a_table_as_others_write_it(table, tmp_path, capsys):
     status, said = kledit(
         capsys,
         path,
-        "--label",
-        "kind",
-        "--correct",
-        "ok",
+        *RATED,
         "--out",
         out,
         "--sep",
@@ -176,16 +137,13 @@ def test_a_table_as_others_write_it(table, tmp_path, capsys):
     assert pd.isna(modes["explained_by"][0])
     page = (out / "report.html").read_text()
     assert "are <em>certain</em>" in page and "<td>yes</td>" in page
-    full = kledit(capsys, path, "--label", "kind", "--correct", "ok", "--out", out)
+    full = kledit(capsys, path, *RATED, "--out", out)
     assert full[0] == 2 and "is not an empty folder" in full[1].err
     out = tmp_path / "other"
     other = kledit(
         capsys,
         path,
-        "--label",
-        "kind",
-        "--correct",
-        "ok",
+        *RATED,
         "--out",
         out,
         "--sep",
@@ -204,22 +162,7 @@ def test_a_table_as_others_write_it(table, tmp_path, capsys):
 
 def test_modes_that_a_worse_one_explains_are_marked(table, tmp_path, capsys):
     out = tmp_path / "o"
-    status, said = kledit(
-        capsys,
-        table,
-        "--label",
-        "kind",
-        "--correct",
-        "ok",
-        "--tags",
-        "dark",
-        "place",
-        "--out",
-        out,
-        "-a",
-        "0.1",
-        "--json",
-    )
+    status, said = kledit(capsys, table, *RATED, *TAGS, "--out", out, "-a", "0.1", "--json")
     modes = pd.read_csv(out / "modes.csv").set_index("tags")
     by = modes["explained_by"].dropna()
     assert (by == "dark + place=sea").all() and {"dark", "place=sea"} <= set(by.index)
@@ -231,21 +174,7 @@ def test_b_frequency_and_level_reach_the_search(table, tmp_path, capsys):
     def figures(*more):
         out = tmp_path / "-".join(("o", *more))
         status, said = kledit(
-            capsys,
-            table,
-            "--label",
-            "kind",
-            "--correct",
-            "ok",
-            "--tags",
-            "dark",
-            "place",
-            "--out",
-            out,
-            "-a",
-            "0.1",
-            "--json",
-            *more,
+            capsys, table, *RATED, *TAGS, "--out", out, "-a", "0.1", "--json", *more
         )
         assert status == 0, said.err
         return json.loads(said.out)["figures"], pd.read_csv(out / "modes.csv")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from kledit_lite.models.miniatures import seeded
-from kledit_lite.models.miniatures.tokenizers import byte_tokenizer
+from kledit_lite.models.miniatures.tokenizers import byte_tokenizer, numbers_of
 
 if TYPE_CHECKING:
     from kledit_lite.models.seers import FolderSeer
@@ -53,10 +53,7 @@ def _llava(tokenizer: Any) -> tuple[Any, Any]:
         num_attention_heads=32,
         num_key_value_heads=32,
         max_position_embeddings=4096,
-        vocab_size=len(tokenizer),
-        bos_token_id=tokenizer.bos_token_id,
-        eos_token_id=tokenizer.eos_token_id,
-        pad_token_id=tokenizer.pad_token_id,
+        **numbers_of(tokenizer),
     )
     config = t.LlavaConfig(
         vision_config=vision,
@@ -100,10 +97,7 @@ def _smolvlm(tokenizer: Any) -> tuple[Any, Any]:
         num_attention_heads=9,
         num_key_value_heads=3,
         max_position_embeddings=8192,
-        vocab_size=len(tokenizer),
-        bos_token_id=tokenizer.bos_token_id,
-        eos_token_id=tokenizer.eos_token_id,
-        pad_token_id=tokenizer.pad_token_id,
+        **numbers_of(tokenizer),
     )
     config = t.SmolVLMConfig(
         image_token_id=tokenizer.convert_tokens_to_ids(IMAGE),

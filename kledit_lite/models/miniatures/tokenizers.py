@@ -83,3 +83,13 @@ def byte_tokenizer() -> Any:
     return PreTrainedTokenizerFast(
         tokenizer_object=made, bos_token=start, eos_token=end, pad_token=end, padding_side="left"
     )
+
+
+def numbers_of(tokenizer: Any) -> dict[str, int]:
+    """What a language model's config asks of its tokenizer: its size and its three special tokens.
+
+    Args:
+        tokenizer: of transformers.
+    """
+    special = [f"{name}_token_id" for name in ("bos", "eos", "pad")]
+    return {"vocab_size": len(tokenizer)} | {name: getattr(tokenizer, name) for name in special}

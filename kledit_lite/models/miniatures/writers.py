@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from kledit_lite.models.miniatures import seeded
-from kledit_lite.models.miniatures.tokenizers import writer_tokenizer
+from kledit_lite.models.miniatures.tokenizers import numbers_of, writer_tokenizer
 
 if TYPE_CHECKING:
     from kledit_lite.zoo.bard import Writer
@@ -55,13 +55,7 @@ def build(name: str) -> Writer:
     for key in ("hidden_size", "intermediate_size"):
         config[key] //= SHRINK
     kind = "Olmo2" if name.startswith("olmo") else "Llama"
-    made = getattr(transformers, f"{kind}Config")(
-        **config,
-        vocab_size=len(tokenizer),
-        bos_token_id=tokenizer.bos_token_id,
-        eos_token_id=tokenizer.eos_token_id,
-        pad_token_id=tokenizer.pad_token_id,
-    )
+    made = getattr(transformers, f"{kind}Config")(**config, **numbers_of(tokenizer))
     with seeded(name):
         model = getattr(transformers, f"{kind}ForCausalLM")(made)
     return Writer(model.eval(), tokenizer, f"miniature:{name}")
