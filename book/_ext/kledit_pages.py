@@ -19,6 +19,8 @@ from typing import Any
 
 import yaml
 
+from kledit_lite.book.handouts.teaching import MINUTES
+
 # Page of the API -> module or package of the library.
 API = {
     "world": ("world",),
@@ -188,7 +190,7 @@ def expected(source: Path) -> str:
         if not contract.is_file():
             continue
         said = yaml.safe_load(contract.read_text(encoding="utf-8"))
-        minutes = re.search(r"⏱ *(\d+)", page.read_text(encoding="utf-8").replace("\\u23f1", "⏱"))
+        minutes = MINUTES.search(page.read_text(encoding="utf-8"))
         asked = theirs.get(slug, [])
         rows.append((
             f"[{slug}](../notebooks/{page.stem})",

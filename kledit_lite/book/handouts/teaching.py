@@ -15,7 +15,8 @@ from kledit_lite.book.plain import ROLE
 
 SYLLABUS = Path("book/syllabus.md")
 QUESTIONS = "Questions for discussion"
-MINUTES = re.compile(r"\{bdg-light\}`⏱ (\d+ minutes)`")
+MINUTES = re.compile(r"\{bdg-light\}`(\d+) minutes`")
+"""How long a chapter takes, in its line of badges."""
 TOPIC = re.compile(r"^\*\*(.+?)\.?\*\*\s*(.+)", re.DOTALL)
 
 
@@ -59,7 +60,7 @@ class Teaching:
     def timing(self, chapter: Chapter) -> str:
         """How long a chapter takes and when it is taught, as plain Markdown; may be empty."""
         minutes = MINUTES.search(chapter.text)
-        lines = [minutes[1]] if minutes else []
+        lines = [f"{minutes[1]} minutes"] if minutes else []
         return "\n".join(f"- {line}" for line in [*lines, *self.sessions.get(chapter.slug, [])])
 
     def questions(self, chapter: Chapter) -> str:

@@ -16,7 +16,7 @@ TABLE = '<style>x</style><table border="1"><tbody><tr><td>7</td></tr></tbody></t
 TITLE = """(talk)=
 # 01 · A talk: about things
 
-{bdg-light}`⏱ 30 minutes`
+{bdg-light}`30 minutes`
 
 > **The question.** Why?
 
