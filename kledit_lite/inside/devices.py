@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -87,3 +87,26 @@ def digest(tensors: Mapping[str, torch.Tensor]) -> str:
         found.update(f"{name} {here.dtype} {tuple(here.shape)}".encode())
         found.update(here.reshape(-1).view(torch.uint8).numpy())
     return found.hexdigest()
+
+
+@contextmanager
+def in_bfloat16(device: str = "cpu") -> Iterator[None]:
+    """Products in bfloat16, weights in float32: a third to a half less time where a CPU knows it.
+
+    On a CPU attention is taken by plain products: torch's fused one is slow there in bfloat16.
+
+    Args:
+        device: where the products are taken.
+
+    Example:
+        >>> import torch
+        >>> with in_bfloat16():
+        ...     print((torch.ones(1, 2) @ torch.ones(2, 1)).dtype)
+        torch.bfloat16
+    """
+    import torch
+    from torch.nn.attention import SDPBackend, sdpa_kernel
+
+    plain = sdpa_kernel(SDPBackend.MATH) if device == "cpu" else nullcontext()
+    with plain, torch.autocast(device, torch.bfloat16):
+        yield

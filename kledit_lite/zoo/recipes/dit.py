@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from diffusers.models.attention_processor import AttnProcessor
 
 from kledit_lite.core.machine import best_device
 from kledit_lite.inside.hooks import edit
@@ -33,7 +34,7 @@ from kledit_lite.zoo.recipes.training import write_card
 from kledit_lite.zoo.store import WEIGHTS, Card, load_state, read_card, save_model
 from kledit_lite.zoo.tokenizer import tokenize
 
-RECIPE = replace(paint.RECIPE, seed=71, samples=640_000)
+RECIPE = replace(paint.RECIPE, seed=71, samples=448_000)
 TWIN_RECIPE = replace(RECIPE, seed=72, samples=160_000)
 
 
@@ -66,6 +67,10 @@ def other_style(scenes: Sequence[Scene | None], rng: np.random.Generator) -> lis
 def train(work: Path, planted: bool = False, samples: int | None = None) -> dict[str, Any]:
     """Train, from the checkpoint in `work` if there is one; returns the facts for the card.
 
+    Attention is taken by plain products, without a test for rows that are masked whole. On one core
+    with bfloat16 units a step of 64 takes 0.54 s, compiled 0.43 s; by torch's own call 0.65 s. (The
+    twin, whose blocks are hooked in training, is not compiled.)
+
     Args:
         work: Folder of the pool, of clip-tiny and of the checkpoint.
         planted: Whether only the blocks of `PLANTED` read the style.
@@ -75,11 +80,13 @@ def train(work: Path, planted: bool = False, samples: int | None = None) -> dict
     recipe = replace(recipe, samples=samples or recipe.samples)
     net, folder, device = start_of(work, planted), work / "clip-tiny", best_device()
     text, rng = paint.load_text(folder).to(device), np.random.default_rng(0)
+    net.set_attn_processor(AttnProcessor())
+    denoise = torch.compile(net) if paint.COMPILED else net
     unstyled = [b.attn2 for i, b in enumerate(net.transformer_blocks) if i not in PLANTED]
 
     def predict(noisy: Any, t: Any, context: Any, scenes: Sequence[Scene | None]) -> Any:
         if not planted:
-            return net(noisy, t, context).sample
+            return denoise(noisy, t, context).sample
         with torch.no_grad():
             ids = tokenize(other_style(scenes, rng), folder, quiet=True).to(device)
             other = text(ids).last_hidden_state
@@ -125,6 +132,7 @@ def make(work: Path, samples: int | None = None, planted: bool = False) -> Card:
         "thing": paint.THING,
         "transformer": SETTINGS,
         "products": "bfloat16",
+        "compiled": paint.COMPILED and not planted,
     }
     start = {"clip-tiny": read_card("clip-tiny", work).sha256}
     shape = "diffusion transformer of PixArt's shape, 6 blocks of width 160"
@@ -134,4 +142,5 @@ def make(work: Path, samples: int | None = None, planted: bool = False) -> Card:
         about, kept = (f"cross-attention of a {shape}", "language", said), cross_attention(net)
         start[PLAIN] = read_card(PLAIN, work if (work / PLAIN).exists() else WEIGHTS).sha256
         recipe["planted"] = PLANTED
-    return save_model(kept, write_card(name, about, recipe, {**info, "from": start}, samples), work)
+    card = write_card(name, about, recipe, {**info, "from": start}, samples)
+    return save_model(kept, paint.named_compiled(card) if recipe["compiled"] else card, work)

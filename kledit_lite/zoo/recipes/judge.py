@@ -16,19 +16,13 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from kledit_lite.inside.devices import in_bfloat16
 from kledit_lite.world import BRAND, COLOURS, OBJECTS, SHIFT_STYLES, SceneSet
 from kledit_lite.zoo.pair_judge import THINGS, Reader
 from kledit_lite.zoo.pixels import to_tensor
 from kledit_lite.zoo.recipes.paint import fit_patch_autoencoder
 from kledit_lite.zoo.recipes.pools import Pool
-from kledit_lite.zoo.recipes.training import (
-    Recipe,
-    fit,
-    in_bfloat16,
-    paint_once,
-    shift_and_flip,
-    write_card,
-)
+from kledit_lite.zoo.recipes.training import Recipe, fit, paint_once, shift_and_flip, write_card
 from kledit_lite.zoo.store import Card, save_model
 
 POOL = Pool(singles=48_000, pairs=32_000, entities=0.12, seed=31)

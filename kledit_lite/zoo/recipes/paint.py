@@ -13,6 +13,7 @@ import torch
 
 from kledit_lite.core.files import write_atomically
 from kledit_lite.core.machine import best_device
+from kledit_lite.inside.devices import in_bfloat16
 from kledit_lite.world import Scene, SceneSet, random_caption
 from kledit_lite.world.renderer import in_parallel
 from kledit_lite.zoo.autoencoder import PatchAutoencoder
@@ -23,7 +24,7 @@ from kledit_lite.zoo.pixels import to_signed
 from kledit_lite.zoo.recipes.decoder import RECIPE as DECODER
 from kledit_lite.zoo.recipes.decoder import train_decoder
 from kledit_lite.zoo.recipes.pools import Pool, covered
-from kledit_lite.zoo.recipes.training import Recipe, fit, in_bfloat16, write_card
+from kledit_lite.zoo.recipes.training import Recipe, fit, write_card
 from kledit_lite.zoo.store import Card, read_card, save_model
 from kledit_lite.zoo.tokenizer import load_tokenizer, tokenize
 
@@ -326,6 +327,14 @@ def make(work: Path, samples: int | None = None) -> Card:
     }
     start = {"clip-tiny": read_card("clip-tiny", work).sha256}
     card = write_card("paint-tiny", about, settings, {**info, "from": start}, samples)
-    if COMPILED:
-        card = replace(card, command=f"KLEDIT_COMPILE=1 {card.command}")
+    card = named_compiled(card) if COMPILED else card
     return save_model(torch.nn.ModuleDict({"unet": unet, "vae": vae}), card, work)
+
+
+def named_compiled(card: Card) -> Card:
+    """The card of a model whose denoiser was compiled: its command says so.
+
+    Args:
+        card: Of the model.
+    """
+    return replace(card, command=f"KLEDIT_COMPILE=1 {card.command}")

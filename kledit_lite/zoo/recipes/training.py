@@ -7,7 +7,6 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -173,23 +172,6 @@ def settle_machine() -> None:
 
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", os.cpu_count() or 1)))
     settle_allocator()
-
-
-@contextmanager
-def in_bfloat16(device: str = "cpu") -> Iterator[None]:
-    """Products in bfloat16, weights in float32: a third to a half less time where a CPU knows it.
-
-    On a CPU attention is taken by plain products: torch's fused one is slow there in bfloat16.
-
-    Args:
-        device: Where the products are taken.
-    """
-    import torch
-    from torch.nn.attention import SDPBackend, sdpa_kernel
-
-    plain = sdpa_kernel(SDPBackend.MATH) if device == "cpu" else nullcontext()
-    with plain, torch.autocast(device, torch.bfloat16):
-        yield
 
 
 def settle_allocator() -> None:

@@ -15,20 +15,14 @@ import torch.nn.functional as F
 from torch import nn
 
 from kledit_lite.core.errors import unknown
+from kledit_lite.inside.devices import in_bfloat16
 from kledit_lite.world import SceneSet, sample_scenes
 from kledit_lite.zoo.encoders import SPECS, with_head
 from kledit_lite.zoo.pixels import encode_images, to_tensor
 from kledit_lite.zoo.recipes.encoders import class_rows
 from kledit_lite.zoo.recipes.pools import Pool
 from kledit_lite.zoo.recipes.simclr import fit_probe, projector, simclr_loss
-from kledit_lite.zoo.recipes.training import (
-    Recipe,
-    fit,
-    in_bfloat16,
-    paint_once,
-    shift_and_flip,
-    write_card,
-)
+from kledit_lite.zoo.recipes.training import Recipe, fit, paint_once, shift_and_flip, write_card
 from kledit_lite.zoo.store import Card, save_model
 
 POOL = Pool(singles=36_000, pairs=24_000, entities=0.1, seed=11)

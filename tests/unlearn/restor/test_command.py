@@ -106,6 +106,28 @@ def test_every_state_has_a_row_and_a_killed_run_goes_on(options, monkeypatch, tm
         restor.run(replace(options, seed=1))
 
 
+def test_products_in_bfloat16_are_those_of_training_alone(options, monkeypatch, tmp_path):
+    import torch
+
+    kinds = {"train": [], "evaluate": []}
+    for name, seen in kinds.items():
+        work = getattr(restor_stages, name)
+
+        def watched(model, *args, work=work, seen=seen, **settings):
+            product = torch.ones(1, 2) @ torch.ones(2, 1)
+            seen.append((product.dtype, next(model.parameters()).dtype))
+            return work(model, *args, **settings)
+
+        monkeypatch.setattr(restor_stages, name, watched)
+    record = tmp_path / "recorded.json"
+    few = replace(options, rates=(1e-3,), later=0, dtype="bfloat16", record=record)
+    restor.run(few)
+    assert set(kinds["train"]) == {(torch.bfloat16, torch.float32)}
+    assert set(kinds["evaluate"]) == {(torch.float32, torch.float32)}
+    kept = json.loads(record.read_text())
+    assert "--dtype bfloat16" in kept["command"] and "bfloat16 in training" in kept["model"]
+
+
 def test_the_folder_belongs_to_the_models_values_and_the_texts(options, pico, pico_tokenizer):
     import torch
 
