@@ -91,7 +91,7 @@ class Cache:
         try:
             data = json.loads(self._last_file(chapter).read_text())
             sources = {"key": data.pop("key"), "files": data.pop("files")}
-            return _run(data, ""), self._unchanged(chapter, sources)
+            return _run(data, ""), self._unchanged(self.key(chapter), sources)
         except _DAMAGE:
             return None
 
@@ -138,17 +138,17 @@ class Cache:
         used |= {n for n in self._contents if PurePosixPath(n).parent in models}
         return {name: self._contents.get(name, "") for name in sorted(used)}
 
-    def _unchanged(self, chapter: Chapter, sources: Mapping[str, Any]) -> bool:
+    def _unchanged(self, key: str, sources: Mapping[str, Any]) -> bool:
         files = sources["files"].items()
         same = all(self._contents.get(name, "") == digest for name, digest in files)
-        return same and sources["key"] == self.key(chapter)
+        return same and sources["key"] == key
 
     def _valid(self, chapter: Chapter) -> list[Path]:
         """The entries whose sources are those of now, the latest first."""
-        valid = []
+        valid, key = [], self.key(chapter)
         for entry in self._entries(chapter):
             with contextlib.suppress(*_DAMAGE):
-                if self._unchanged(chapter, json.loads((entry / "used.json").read_text())):
+                if self._unchanged(key, json.loads((entry / "used.json").read_text())):
                     valid.append(entry)
         return valid
 

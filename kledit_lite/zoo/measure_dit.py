@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -44,32 +44,35 @@ def style_reach(
 
     Cost: 10 N guided steps.
     """
+    import torch
+
     from kledit_lite.inside.decoding import decode
-    from kledit_lite.inside.hooks import edit
     from kledit_lite.inside.sampler import (
         Sampling,
-        Text,
         encode_nothing,
         encode_prompts,
         latents_for,
         sample,
     )
+    from kledit_lite.inside.sites import cross_attention_sites
+    from kledit_lite.inside.swaps import text_at_sites
 
+    n, sites = len(scenes), cross_attention_sites(pipe.unet)
     turned = [s.with_(style=STYLES[(STYLES.index(s.style) + 1) % len(STYLES)]) for s in scenes]
     said, other = (encode_prompts(pipe, [caption(s) for s in each]) for each in (scenes, turned))
-    nothing = encode_nothing(pipe)
+    bank = torch.cat([other.hidden, encode_nothing(pipe).hidden])  # (N + 1, T, d)
     how = Sampling(steps=10, guidance=GUIDANCE, batch=50)
 
     @contextmanager
-    def around(start: int, rows: int) -> Iterator[None]:
-        reads = Text.cat([nothing[[0] * rows], other[start : start + rows]]).hidden
-        change: Callable[[Any], Any] = lambda _: reads  # noqa: E731
-        changes = {pipe.unet.transformer_blocks[b].attn2: change for b in blocks}
-        with edit(pipe.unet, changes, at="encoder_hidden_states") as fired:
+    def around(start: int, count: int) -> Iterator[None]:
+        rows = torch.full((len(sites), 2 * count), -1)  # blocks that read as they are told
+        rows[list(blocks), :count] = n
+        rows[list(blocks), count:] = torch.arange(start, start + count)
+        with text_at_sites(pipe.unet, sites, bank, rows) as fired:
             yield
         fired.expect()
 
-    latents = latents_for(pipe, range(seed, seed + len(scenes)))
+    latents = latents_for(pipe, range(seed, seed + n))
     read = judge.read(decode(pipe, sample(pipe, said, latents, how, around)))["style"]
     return float(np.mean(read == np.array([STYLES.index(s.style) for s in turned])))
 
