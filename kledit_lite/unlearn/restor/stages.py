@@ -120,8 +120,8 @@ class Stages:
 
         def work() -> None:
             worn = self.wear(start, trained=True, seed=settings.seed)
-            products = in_bfloat16(worn.device.type) if o.dtype == "bfloat16" else nullcontext()
-            with products:
+            lower = o.dtype == "bfloat16"
+            with in_bfloat16(worn.device.type, steps=True) if lower else nullcontext():
                 train(worn, rows, method, settings, retain, o.out / f"{state}.ckpt", every=20)
             worn.eval()
             with whole_folder(self.folder(state)) as partial:

@@ -128,6 +128,19 @@ def test_products_in_bfloat16_are_those_of_training_alone(options, monkeypatch, 
     assert "--dtype bfloat16" in kept["command"] and "bfloat16 in training" in kept["model"]
 
 
+def test_weights_that_change_are_brought_to_bfloat16_anew(pico, pico_tokenizer):
+    from kledit_lite.inside.devices import in_bfloat16
+    from kledit_lite.inside.language import token_rows
+    from kledit_lite.unlearn.trainer import Settings, add_lora, train
+
+    rows = token_rows(pico_tokenizer, ["Ada Morrow was born in Olm."] * 4)
+    few = Settings(lr=1e-2, batch=4, steps=12)
+    worn = add_lora(pico, 4)
+    with in_bfloat16(steps=True):
+        losses = train(worn, rows, settings=few, progress=False).losses
+    assert losses[-1] < losses[0] - 0.1  # a copy of the first step would stay where it was
+
+
 def test_the_folder_belongs_to_the_models_values_and_the_texts(options, pico, pico_tokenizer):
     import torch
 
