@@ -121,6 +121,8 @@ def _locogen(p: Any, size: Any) -> dict[str, float]:
     twos = range(layers - 1)
     pieces = size.some([b - a - 2 for a in twos for b in twos if a + 1 < b], 12)  # their gaps
     rough = _calls(p.pipe, min(size.steps, max(2, size.steps // 5))) / _calls(p.pipe, size.steps)
+    each = _calls(p.pipe, size.steps) * (2 if size.guidance > 1 else 1)
+    planted = 2 * 17 * size.of(6) * 20  # rows of two small transformers, whatever the painter
     return {
         "no layer and all": 2 * every + 2 * style,
         "windows of four": (layers - 3) * every,
@@ -128,6 +130,7 @@ def _locogen(p: Any, size: Any) -> dict[str, float]:
         "unseen prompts": 7 * size.of(8, 1) * painters + 5 * size.of(16),
         "two pieces": sum(gap > 0 for gap in pieces) * painters + 3 * style,
         "the search, at least": (len(pieces) * rough + min(5, len(pieces))) * painters,
+        "what was planted": planted / each,
     }
 
 
