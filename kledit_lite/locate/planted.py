@@ -55,7 +55,7 @@ class Trial:
 
 
 def planted(name: str, prompts: int = 12, seed: int = 60, steps: int = 10) -> Trial:
-    """Let every set of blocks, as large as the planted one, read the photo's prompt in its place.
+    """Let every set of as many blocks as were planted read the photo's prompt, and no other block.
 
     Args:
         name: One of `TRANSFORMERS`.
