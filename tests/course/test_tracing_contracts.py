@@ -19,11 +19,21 @@ def root() -> Any:
     return Path(__file__).parents[2]
 
 
-@pytest.mark.parametrize("slug", ["causal-tracing", "locogen"])
-def test_a_negative_control_binds_the_upper_end_of_a_difference(root, slug):
+@pytest.mark.parametrize(
+    ("slug", "twins"), [("causal-tracing", set()), ("locogen", {"plain_control"})]
+)
+def test_a_negative_control_binds_the_upper_end_of_a_difference(root, slug, twins):
+    """All but the controls on a model in which nothing was planted: these have the bound of the other."""
     controls = contract(root, slug)["negative_controls"]
-    assert all(k.endswith("_high") and bound == {"min": 0} for k, bound in controls.items())
-    assert all("_minus_" in k for k in controls)
+    differences = {k: bound for k, bound in controls.items() if k not in twins}
+    assert differences and twins <= set(controls)
+    assert all(k.endswith("_high") and bound == {"min": 0} for k, bound in differences.items())
+    assert all("_minus_" in k for k in differences)
+
+
+def test_the_transformer_without_a_plant_fails_the_bound_of_the_planted_one(root):
+    locogen = contract(root, "locogen")
+    assert locogen["negative_controls"]["plain_control"] == locogen["bounds"]["planted_control"]
 
 
 @pytest.mark.parametrize(
