@@ -23,7 +23,7 @@ def root() -> Any:
     ("slug", "twins"), [("causal-tracing", set()), ("locogen", {"plain_control"})]
 )
 def test_a_negative_control_binds_the_upper_end_of_a_difference(root, slug, twins):
-    """All but the controls on a model in which nothing was planted: these have the bound of the other."""
+    """All but those on a model in which nothing was planted, which have the bound of the other."""
     controls = contract(root, slug)["negative_controls"]
     differences = {k: bound for k, bound in controls.items() if k not in twins}
     assert differences and twins <= set(controls)
