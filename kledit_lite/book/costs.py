@@ -70,7 +70,7 @@ def cost(chapter: str) -> Cost:
 
         p = painting()
         size = p.sizes(chapter)
-        each = _calls(p.pipe, size.steps) * (2 if size.guidance > 1 else 1)
+        each = _rows(p, size)
         parts = {what: round(each * n) for what, n in PAINTED[chapter](p, size).items()}
         return Cost(ROWS, parts, 2 * size.batch, "painter")
     profile = current()
@@ -113,6 +113,7 @@ def _causal_tracing(p: Any, size: Any) -> dict[str, float]:
 
 def _locogen(p: Any, size: Any) -> dict[str, float]:
     from kledit_lite.inside.sites import cross_attention_sites
+    from kledit_lite.locate.planted import planted_rows
 
     layers = len(cross_attention_sites(p.pipe.unet))
     painters = min(size.painters, len(p.painters))
@@ -121,8 +122,7 @@ def _locogen(p: Any, size: Any) -> dict[str, float]:
     twos = range(layers - 1)
     pieces = size.some([b - a - 2 for a in twos for b in twos if a + 1 < b], 12)  # their gaps
     rough = _calls(p.pipe, min(size.steps, max(2, size.steps // 5))) / _calls(p.pipe, size.steps)
-    each = _calls(p.pipe, size.steps) * (2 if size.guidance > 1 else 1)
-    planted = 2 * 17 * size.of(6) * 20  # rows of two small transformers, whatever the painter
+    planted = 2 * planted_rows(size.of(6))  # of two small transformers, whatever the painter
     return {
         "no layer and all": 2 * every + 2 * style,
         "windows of four": (layers - 3) * every,
@@ -130,7 +130,7 @@ def _locogen(p: Any, size: Any) -> dict[str, float]:
         "unseen prompts": 7 * size.of(8, 1) * painters + 5 * size.of(16),
         "two pieces": sum(gap > 0 for gap in pieces) * painters + 3 * style,
         "the search, at least": (len(pieces) * rough + min(5, len(pieces))) * painters,
-        "what was planted": planted / each,
+        "what was planted": planted / _rows(p, size),
     }
 
 
@@ -185,6 +185,11 @@ PAINTED: Mapping[str, Callable[[Any, Any], dict[str, float]]] = {
     "neuron-editing": _neuron_editing,
 }
 """Chapter -> pictures that its cells paint, from a scenario and the chapter's sizes."""
+
+
+def _rows(p: Any, size: Any) -> int:
+    """Rows of the UNet for a picture."""
+    return _calls(p.pipe, size.steps) * (2 if size.guidance > 1 else 1)
 
 
 def _calls(pipe: Any, steps: int) -> int:

@@ -14,7 +14,7 @@ from kledit_lite.locate.locogen import (
     subsets,
     windows,
 )
-from kledit_lite.locate.planted import TRANSFORMERS, Trial, planted
+from kledit_lite.locate.planted import Trial, planted, planted_rows
 from kledit_lite.models.probes import (
     ATTRIBUTES,
     Probe,
@@ -26,7 +26,6 @@ from kledit_lite.models.probes import (
 
 __all__ = [
     "ATTRIBUTES",
-    "TRANSFORMERS",
     "Located",
     "Plan",
     "Probe",
@@ -45,6 +44,7 @@ __all__ = [
     "object_probe",
     "plan",
     "planted",
+    "planted_rows",
     "race",
     "score_sets",
     "style_probe",

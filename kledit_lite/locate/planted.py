@@ -19,8 +19,6 @@ from kledit_lite.locate.locogen import Layers, altered_latents, plan, subsets
 from kledit_lite.models.probes import mixed_probe
 from kledit_lite.world import STYLES
 
-TRANSFORMERS = ("dit-planted", "dit-tiny")
-
 
 @dataclass(frozen=True)
 class Trial:
@@ -58,7 +56,7 @@ def planted(name: str, prompts: int = 12, seed: int = 60, steps: int = 10) -> Tr
     """Let every set of as many blocks as were planted read the photo's prompt, and no other block.
 
     Args:
-        name: One of `TRANSFORMERS`.
+        name: One of `zoo.TRANSFORMERS`.
         prompts: N prompts in the styles of the painted world, and their initial noise.
         seed: Of prompts and noise.
         steps: Of the sampler.
@@ -66,7 +64,7 @@ def planted(name: str, prompts: int = 12, seed: int = 60, steps: int = 10) -> Tr
     Raises:
         UnknownNameError: no such transformer.
 
-    Cost: ``2 * steps * N * 17`` rows of a transformer of two million weights.
+    Cost: `planted_rows` of a transformer of two million weights.
 
     Example:
         >>> trial = planted("dit-planted", prompts=2, steps=1)
@@ -78,8 +76,8 @@ def planted(name: str, prompts: int = 12, seed: int = 60, steps: int = 10) -> Tr
     from kledit_lite.zoo.dit import PLANTED
     from kledit_lite.zoo.paint import GUIDANCE
 
-    if name not in TRANSFORMERS:
-        raise unknown("transformer", name, TRANSFORMERS)
+    if name not in zoo.TRANSFORMERS:
+        raise unknown("transformer", name, zoo.TRANSFORMERS)
     probe = mixed_probe("style", prompts, seed)
     how = Sampling(steps=steps, guidance=GUIDANCE)
     work = plan(zoo.load_pipeline(name), probe, how)
@@ -94,3 +92,20 @@ def planted(name: str, prompts: int = 12, seed: int = 60, steps: int = 10) -> Tr
     none, everything = fits[:2]
     shares = np.array([control(float(f), float(none), float(everything)) for f in fits[2:]])
     return Trial(name, layers, tuple(sets), PLANTED, shares, arrived[2:], prompts)
+
+
+def planted_rows(prompts: int = 12, steps: int = 10) -> int:
+    """Rows of a transformer that `planted` takes: every set, none and all, with text and without.
+
+    Args:
+        prompts: As there.
+        steps: As there.
+
+    Example:
+        >>> planted_rows(prompts=1, steps=1)
+        34
+    """
+    from kledit_lite.zoo.dit import PLANTED, SETTINGS
+
+    sets = len(subsets(SETTINGS["num_layers"], len(PLANTED)))
+    return 2 * steps * prompts * (sets + 2)
