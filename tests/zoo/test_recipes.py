@@ -33,6 +33,7 @@ from kledit_lite.zoo.recipes import (
     paint,
     reader,
     run,
+    simclr,
     vision,
 )
 from kledit_lite.zoo.recipes.pools import Pool, covered, presence
@@ -252,6 +253,42 @@ def test_neighbours_are_found_without_labels() -> None:
     groups = vision.alike(twice, groups=12)
     assert (groups[:60] == groups[60:]).mean() > 0.9
     assert len(set(groups)) > 6
+
+
+def test_neighbours_in_texture_share_the_manner_they_are_painted_in() -> None:
+    scenes = held_out(400, 3)
+    style = scenes.factor("style")
+
+    def shared(groups: np.ndarray) -> float:
+        same = groups[:, None] == groups
+        return float((style[:, None] == style)[same & ~np.eye(len(groups), dtype=bool)].mean())
+
+    looks, manner = (vision.alike(scenes.images, 20, texture) for texture in (0.0, 1.5))
+    assert shared(manner) > shared(looks) + 0.05
+    least = vision.alike(scenes.images, 20, 1.5, least=15)
+    assert np.bincount(least)[np.unique(least)].min() >= 15
+    assert len(np.unique(least)) < len(np.unique(manner))
+
+
+def test_views_keep_colours_or_mix_them() -> None:
+    """A red picture and a blue one of the same light stay apart, or do not."""
+    two = torch.zeros(2, 3, 16, 16)
+    two[0, 0, 4:12, 4:12] = two[1, 2, 4:12, 4:12] = 1
+    kept, mixed = (
+        simclr.random_views(two.repeat(40, 1, 1, 1), np.random.default_rng(0), m)
+        for m in (False, True)
+    )
+
+    def redder(views: torch.Tensor) -> torch.Tensor:
+        return (views[:, 0] - views[:, 2]).amax((1, 2))
+
+    def bluer(views: torch.Tensor) -> torch.Tensor:
+        return (views[:, 2] - views[:, 0]).amax((1, 2))
+
+    assert (redder(kept)[::2] > bluer(kept)[::2]).all()
+    assert (redder(kept)[1::2] < bluer(kept)[1::2]).all()
+    assert (redder(mixed)[1::2] > bluer(mixed)[1::2]).any()
+    assert mixed.shape == kept.shape == (80, 3, 16, 16)
 
 
 def test_a_killed_reader_goes_on_at_its_step(tmp_path, monkeypatch) -> None:

@@ -197,6 +197,23 @@ def test_hard_batches_come_from_two_groups() -> None:
     assert sorted(np.bincount(groups[rows])[np.bincount(groups[rows]) > 0]) == [32, 32]
 
 
+def test_hard_batches_follow_the_groups_of_their_step(tmp_path: Path) -> None:
+    model, x, y = problem()
+    halves, fours, drawn = np.arange(64) // 32, np.arange(64) // 16, []
+
+    def loss(rows: np.ndarray, rng: np.random.Generator) -> torch.Tensor:
+        drawn.append(rows)
+        return ((model(x[rows]) - y[rows]) ** 2).mean()
+
+    recipe = replace(RECIPE, hard_from=0)
+    fit(model, loss, recipe, tmp_path / "x.ckpt", groups=lambda s: halves if s < 8 else fours)
+    hard = [step for step in range(len(drawn)) if step % 4]
+    assert len(drawn) == 32 and max(hard) > 8 > min(hard)
+    for step in hard:
+        groups = halves if step < 8 else fours
+        assert list(np.bincount(groups[drawn[step]])[np.unique(groups[drawn[step]])]) == [8, 8]
+
+
 def test_shift_and_flip_moves_pictures_without_inventing_values() -> None:
     x = torch.rand(8, 3, 64, 64)
     moved = shift_and_flip(x, np.random.default_rng(1))

@@ -8,36 +8,47 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from kledit_lite.inside.devices import in_bfloat16
 
-def random_views(x: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
-    """One augmented view per picture: random crop and zoom, flip, brightness, contrast, saturation.
+
+def random_views(x: torch.Tensor, rng: np.random.Generator, mixed: bool = False) -> torch.Tensor:
+    """One augmented view per picture: a crop, perhaps flipped, in other light.
 
     Args:
         x: (N, 3, H, W) normalised pictures.
         rng: Source of the randomness.
+        mixed: Leave little of the colours: four pictures in five have their channels mixed by three
+            random positive directions, three in ten are grey, and all get zero mean and unit
+            variance before contrast and brightness. Without it, colours only fade or deepen.
 
     Returns:
         (N, 3, H, W). O(N H W).
     """
     n = len(x)
 
-    def draw(low: float, high: float) -> torch.Tensor:
-        return torch.from_numpy(rng.uniform(low, high, (n, 1, 1, 1)).astype(np.float32)).to(
-            x.device
-        )
+    def tensor(values: np.ndarray) -> torch.Tensor:
+        return torch.from_numpy(values.astype(np.float32)).to(x.device)
 
-    zoom = draw(0.55, 1.0).view(n)
+    def draw(low: float, high: float) -> torch.Tensor:
+        return tensor(rng.uniform(low, high, (n, 1, 1, 1)))
+
+    zoom, side = draw(0.55, 1.0).view(n), (draw(-1, 1).view(n) > 0).float() * 2 - 1
     theta = torch.zeros(n, 2, 3, device=x.device)
-    theta[:, 0, 0] = zoom * (draw(-1, 1).view(n) > 0).float().mul(2).sub(1)
-    theta[:, 1, 1] = zoom
+    theta[:, 0, 0], theta[:, 1, 1] = zoom * side, zoom
     theta[:, 0, 2] = draw(-1, 1).view(n) * (1 - zoom)
     theta[:, 1, 2] = draw(-1, 1).view(n) * (1 - zoom)
     grid = F.affine_grid(theta, list(x.shape), align_corners=False)
     x = F.grid_sample(x, grid, padding_mode="reflection", align_corners=False)
     grey = x.mean(1, keepdim=True)
-    x = grey + (x - grey) * draw(0.6, 1.4)
-    mean = x.mean((1, 2, 3), keepdim=True)
-    return mean + (x - mean) * draw(0.7, 1.3) + draw(-0.4, 0.4)
+    if not mixed:
+        x = grey + (x - grey) * draw(0.6, 1.4)
+        mean = x.mean((1, 2, 3), keepdim=True)
+        return mean + (x - mean) * draw(0.7, 1.3) + draw(-0.4, 0.4)
+    mixing = F.normalize(tensor(rng.normal(size=(n, 3, 3))).abs(), dim=-1)
+    x = torch.where(draw(0, 1) < 0.2, x, torch.einsum("nij,njhw->nihw", mixing, x))
+    x = torch.where(draw(0, 1) < 0.3, grey.expand_as(x), x)
+    spread, mean = torch.std_mean(x, (1, 2, 3), keepdim=True)
+    return (x - mean) / (spread + 1e-3) * draw(0.6, 1.4) + draw(-0.5, 0.5)
 
 
 def simclr_loss(
@@ -46,7 +57,9 @@ def simclr_loss(
     """NT-Xent (Chen et al. 2020, equation 1) over two views of each picture.
 
     ``l(i, j) = -log( exp(s_ij / t) / sum_{k != i} exp(s_ik / t) )``, s the cosine similarity of
-    projections, averaged over all 2N rows.
+    projections, averaged over all 2N rows. Trunk and projector run in bfloat16. In half of the
+    batches the views have their colours mixed, so that shapes are needed; in the others colours
+    tell pictures apart as well, so that they are not forgotten.
 
     Args:
         model: Children ``trunk`` and ``projector``.
@@ -54,8 +67,11 @@ def simclr_loss(
         rng: Source of the augmentations.
         temperature: t.
     """
-    views = torch.cat([random_views(x, rng), random_views(x, rng)])
-    z = F.normalize(model["projector"](model["trunk"](views)), dim=-1)  # (2N, p)
+    mixed = rng.random() < 0.5
+    views = torch.cat([random_views(x, rng, mixed), random_views(x, rng, mixed)])
+    with in_bfloat16():
+        z = model["projector"](model["trunk"](views.contiguous(memory_format=torch.channels_last)))
+    z = F.normalize(z.float(), dim=-1)  # (2N, p)
     logits = z @ z.T / temperature
     logits.fill_diagonal_(float("-inf"))
     n = len(x)
