@@ -11,6 +11,7 @@ that trains three times, since a backward pass costs two forward ones.
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -113,7 +114,7 @@ def _causal_tracing(p: Any, size: Any) -> dict[str, float]:
 
 def _locogen(p: Any, size: Any) -> dict[str, float]:
     from kledit_lite.inside.sites import cross_attention_sites
-    from kledit_lite.locate.planted import planted_rows
+    from kledit_lite.zoo.dit import PLANTED, SETTINGS
 
     layers = len(cross_attention_sites(p.pipe.unet))
     painters = min(size.painters, len(p.painters))
@@ -122,7 +123,8 @@ def _locogen(p: Any, size: Any) -> dict[str, float]:
     twos = range(layers - 1)
     pieces = size.some([b - a - 2 for a in twos for b in twos if a + 1 < b], 12)  # their gaps
     rough = _calls(p.pipe, min(size.steps, max(2, size.steps // 5))) / _calls(p.pipe, size.steps)
-    planted = 2 * planted_rows(size.of(6))  # of two small transformers, whatever the painter
+    blocks = math.comb(SETTINGS["num_layers"], len(PLANTED)) + 2  # every set, none and all
+    planted = 2 * size.of(6) * blocks * 20  # rows of two small transformers, ten steps
     return {
         "no layer and all": 2 * every + 2 * style,
         "windows of four": (layers - 3) * every,

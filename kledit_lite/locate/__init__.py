@@ -14,7 +14,7 @@ from kledit_lite.locate.locogen import (
     subsets,
     windows,
 )
-from kledit_lite.locate.planted import Trial, planted, planted_rows
+from kledit_lite.locate.planted import Trial, planted
 from kledit_lite.models.probes import (
     ATTRIBUTES,
     Probe,
@@ -44,7 +44,6 @@ __all__ = [
     "object_probe",
     "plan",
     "planted",
-    "planted_rows",
     "race",
     "score_sets",
     "style_probe",

@@ -64,7 +64,7 @@ def planted(name: str, prompts: int = 12, seed: int = 60, steps: int = 10) -> Tr
     Raises:
         UnknownNameError: no such transformer.
 
-    Cost: `planted_rows` of a transformer of two million weights.
+    Cost: ``2 * steps * N`` rows of a transformer of two million weights for every set, none and all.
 
     Example:
         >>> trial = planted("dit-planted", prompts=2, steps=1)
@@ -92,20 +92,3 @@ def planted(name: str, prompts: int = 12, seed: int = 60, steps: int = 10) -> Tr
     none, everything = fits[:2]
     shares = np.array([control(float(f), float(none), float(everything)) for f in fits[2:]])
     return Trial(name, layers, tuple(sets), PLANTED, shares, arrived[2:], prompts)
-
-
-def planted_rows(prompts: int = 12, steps: int = 10) -> int:
-    """Rows of a transformer that `planted` takes: every set, none and all, with text and without.
-
-    Args:
-        prompts: As there.
-        steps: As there.
-
-    Example:
-        >>> planted_rows(prompts=1, steps=1)
-        34
-    """
-    from kledit_lite.zoo.dit import PLANTED, SETTINGS
-
-    sets = len(subsets(SETTINGS["num_layers"], len(PLANTED)))
-    return 2 * steps * prompts * (sets + 2)
