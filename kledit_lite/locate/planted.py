@@ -64,7 +64,7 @@ def planted(name: str, prompts: int = 12, seed: int = 60, steps: int = 10) -> Tr
     Raises:
         UnknownNameError: no such transformer.
 
-    Cost: ``2 * steps * N`` rows of a transformer of two million weights for every set, none and all.
+    Cost: ``2 * steps * N`` rows of a small transformer for every set of blocks, none and all.
 
     Example:
         >>> trial = planted("dit-planted", prompts=2, steps=1)
