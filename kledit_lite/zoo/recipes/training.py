@@ -197,7 +197,7 @@ def fit(
     recipe: Recipe,
     checkpoint: Path,
     every: int = 100,
-    groups: np.ndarray | Callable[[int], np.ndarray | None] | None = None,
+    groups: np.ndarray | Callable[[int], np.ndarray] | None = None,
     after: Callable[[int], None] | None = None,
     pool: Sequence[np.ndarray | bytes] = (),
 ) -> dict[str, Any]:
@@ -251,8 +251,8 @@ def fit(
         for group in optimiser.param_groups:
             group["lr"] = recipe.lr * rate
         if recipe.hard_from is not None and step >= recipe.hard_from and step % 4:
+            assert groups is not None, "hard batches need groups"
             of_step = groups(step) if callable(groups) else groups
-            assert of_step is not None, "hard batches need groups"
             rows = hard_batch(of_step, recipe.batch, np.random.default_rng((recipe.seed, 8, step)))
         value = loss(rows, np.random.default_rng((recipe.seed, 7, step)))
         optimiser.zero_grad(set_to_none=True)

@@ -8,6 +8,7 @@ AUROC of .65 in words instead of .93), which text-to-concept and concept-bottlen
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -100,6 +101,17 @@ def alike(images: np.ndarray, groups: int = 40, texture: float = 0.0, least: int
     return big[pairwise_distances_argmin(looks, found.cluster_centers_[big])].astype(np.int32)
 
 
+def neighbours(images: np.ndarray, batch: int) -> Callable[[int], np.ndarray]:
+    """From a step to the groups that its hard batch is drawn from: finer from `FINE_FROM` on.
+
+    Args:
+        images: (N, 64, 64, 3) uint8.
+        batch: Pictures in a batch, which two groups fill.
+    """
+    coarse, fine = alike(images), alike(images, 120, 1.5, least=batch // 2)
+    return lambda step: coarse if step < FINE_FROM else fine
+
+
 def accuracy(model: Any, name: str, seed: int = 77, n: int = 1500) -> float:
     """Share of fresh held-out scenes whose label the head names.
 
@@ -143,13 +155,8 @@ def train(work: Path, name: str, samples: int | None = None) -> tuple[Any, Recip
         def contrast(rows: np.ndarray, rng: np.random.Generator) -> torch.Tensor:
             return simclr_loss(both, to_tensor(pool.images[rows]), rng)
 
-        many = recipe.hard_from is not None
-        coarse = alike(pool.images) if many else None
-        fine = alike(pool.images, 120, 1.5, least=recipe.batch // 2) if many else None
-
-        def groups(step: int) -> np.ndarray | None:
-            return coarse if step < FINE_FROM else fine
-
+        hard = recipe.hard_from is not None
+        groups = neighbours(pool.images, recipe.batch) if hard else None
         info = fit(both, contrast, recipe, check, groups=groups, pool=(pool.images,))
         model.trunk.to(memory_format=torch.contiguous_format)
         fit_probe(model, pool.images, labels)
