@@ -248,9 +248,10 @@ def _qa_circuits(profile: str) -> dict[str, int]:
     from kledit_lite.models.scenarios.reading import SIZES
 
     size, passage = SIZES[profile], 5 * WORDS
+    sets = 1 + size.heads + size.heads * (size.heads - 1) // 2  # none, one or two of them
     return {
         "effects": 12 * size.test * passage,
-        "heads removed": (1 + 16 + 16 * 15 // 2) * size.pairs * passage,
+        "heads removed": sets * size.pairs * passage,
         "heads that look": (2 * size.fit + 12 * size.test) * passage,
     }
 

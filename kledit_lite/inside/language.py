@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from kledit_lite.core.errors import KleditError
-from kledit_lite.inside.devices import double
+from kledit_lite.inside.devices import double, evaluating
 
 if TYPE_CHECKING:
     import torch
@@ -223,9 +223,7 @@ def scores_of_rows(model: Any, rows: Encoded, batch: int = 32) -> Scores:
 
     order = np.argsort(-rows.mask.sum(1).numpy(), kind="stable")  # like lengths together
     total, tokens = np.empty(len(rows)), np.empty(len(rows), np.int64)
-    training = model.training
-    model.eval()
-    with torch.inference_mode():
+    with evaluating(model), torch.inference_mode():
         for start in range(0, len(order), batch):
             chosen = order[start : start + batch]
             part = rows[torch.from_numpy(chosen)]
@@ -235,5 +233,4 @@ def scores_of_rows(model: Any, rows: Encoded, batch: int = 32) -> Scores:
             picked, counted = token_log_probs(logits, part.labels)
             total[chosen] = double(picked.sum(1)).numpy()
             tokens[chosen] = counted.sum(1).cpu().numpy()
-    model.train(training)
     return Scores(total, tokens)

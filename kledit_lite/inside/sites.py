@@ -10,6 +10,7 @@ from typing import Any, Literal
 import torch
 
 from kledit_lite.core.errors import KleditError, unknown
+from kledit_lite.inside.devices import evaluating
 from kledit_lite.inside.hookable import check_hookable
 from kledit_lite.inside.hooks import read
 
@@ -112,13 +113,12 @@ def discover(unet: Any, kinds: Kind | Iterable[Kind] = KINDS) -> list[Site]:
         found = [kind for kind, pattern in _PATTERNS if pattern.search(name)]
         if found and found[0] in wanted:
             kinds_of[name] = found[0]
-    training = unet.training
-    try:
-        unet.eval()
-        with torch.no_grad(), read(unet, kinds_of, at="input", take=lambda _: None) as seen:
-            unet(**probe_inputs(unet))
-    finally:
-        unet.train(training)
+    with (
+        evaluating(unet),
+        torch.no_grad(),
+        read(unet, kinds_of, at="input", take=lambda _: None) as seen,
+    ):
+        unet(**probe_inputs(unet))
     return [Site(name, kinds_of[name], i) for i, name in enumerate(seen.order)]
 
 

@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import Any
 
 from kledit_lite.core.errors import KleditError
-from kledit_lite.inside.devices import seeded
+from kledit_lite.inside.devices import evaluating, seeded
 from kledit_lite.inside.language import begin, pad_id, tokens_of
 
 FEWEST = 4
@@ -60,9 +60,9 @@ def generate(
     sampling: dict[str, Any] = {"do_sample": False}
     if temperature:
         sampling = {"do_sample": True, "temperature": temperature, "top_k": 0, "top_p": 1.0}
-    training, device = model.training, model.device
-    model.eval()
+    device = model.device
     with (
+        evaluating(model),
         _only(model, tokenizer, stop, max_new_tokens=max_new_tokens, **sampling) as how,
         seeded(seed, device),
         torch.inference_mode(),
@@ -89,7 +89,6 @@ def generate(
             for i, number in enumerate(chosen):
                 mine = texts[i * samples : (i + 1) * samples]
                 out[number] = [(t.split(stop)[0] if stop else t).strip() for t in mine]
-    model.train(training)
     return out
 
 

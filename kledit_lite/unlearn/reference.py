@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from kledit_lite.core.errors import KleditError
 from kledit_lite.inside.blocks import layer_output
+from kledit_lite.inside.devices import evaluating
 from kledit_lite.inside.hooks import read
 from kledit_lite.inside.language import Encoded, token_log_probs
 
@@ -72,9 +73,8 @@ def precompute(
     if not needs:
         return Reference()
     kept: dict[str, list[torch.Tensor]] = {"picked": [], "hidden": [], "layer": []}
-    training, head = model.training, None
-    model.eval()
-    with torch.no_grad():
+    head = None
+    with evaluating(model), torch.no_grad():
         for start in range(0, len(rows), batch):
             part = rows[slice(start, start + batch)].to(model.device)
             if "layer" in needs:
@@ -96,7 +96,6 @@ def precompute(
                         "methods that need the reference's whole distribution do not support it."
                     )
                 kept["hidden"].append(hidden.cpu())
-    model.train(training)
     whole = {k: torch.cat(v) if v else None for k, v in kept.items()}
     return Reference(whole["picked"], whole["hidden"], head, whole["layer"])
 

@@ -21,8 +21,8 @@ from kledit_lite.trace.multimodal import lanes, restored_alone
 from kledit_lite.trace.seeing import Pair, SeeingSite, seeing_sites
 from kledit_lite.zoo.docent import WORDS, Docent
 
-#: Layers, query heads, value heads and image tokens, as published.
-SHAPES = {"llava-1.5-7b": (32, 32, 32, 576), "smolvlm-256m": (30, 9, 3, 64)}
+#: Layers, query heads and value heads, as published, and image tokens.
+SHAPES = {"llava-1.5-7b": (32, 32, 32, 121), "smolvlm-256m": (30, 9, 3, 25)}
 
 
 @pytest.fixture(scope="module")

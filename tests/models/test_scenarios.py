@@ -218,10 +218,10 @@ def test_a_rehearsal_asks_a_miniature_in_real_words(small):
     assert small.model == "miniature:sd-1.5"
 
 
-def test_the_judge_of_a_rehearsal_reads_pictures_of_136_pixels(small):
+def test_the_judge_of_a_rehearsal_reads_pictures_of_72_pixels(small):
     probe = small.ask.mixed("style", 2, 1)
     images = paint(small.pipe, probe.sources, probe.seeds, small.sizes("locogen").sampling)
-    assert images.shape == (2, 136, 136, 3)
+    assert images.shape == (2, 72, 72, 3)
     readings = small.judge.read(images)
     assert set(readings) == {"style", "object", "colour", "place", "fact"}
     for factor, label in readings.items():
@@ -291,7 +291,7 @@ def test_a_pipeline_in_the_slot_of_lite_gets_real_prompts(monkeypatch):
     monkeypatch.setenv("KLEDIT_SLOT_CLIP", "miniature:clip-vit-b-16")
     found = painting()
     assert not found.painted and len(found.painters) >= 20
-    assert found.pipe.unet.config.sample_size == 17
+    assert found.pipe.unet.config.sample_size == 9
 
 
 # ---- writing

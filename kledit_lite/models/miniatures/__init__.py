@@ -4,7 +4,7 @@ A miniature has the class, the number of layers and heads, the block types and t
 model that it stands for, so that code which runs on the one runs on the other. It knows nothing:
 what it paints is noise, and only what holds for any weights can be asked of it. Nothing downloads.
 
-    miniature:sd-1.5 | sd-2.1 | sdxl                 text-to-image pipelines, 136 pixels
+    miniature:sd-1.5 | sd-2.1 | sdxl                 text-to-image pipelines, 72 pixels
     miniature:clip-vit-b-16                          an open_clip model
     miniature:resnet-50 | dino-resnet-50 | dino-vit-s | vit-b | deit-b | swin-b      timm models
     miniature:llama-3.2-1b | olmo-2-1b | llama-3-8b  causal language models

@@ -11,7 +11,8 @@ if TYPE_CHECKING:
     from kledit_lite.models.seers import FolderSeer
 
 SHRINK = 32
-"""LLaVA's published widths are divided by this; SmolVLM's, which are small, by twelve."""
+"""LLaVA's published widths are divided by this; SmolVLM's, which are small, by twelve. Pictures are
+smaller as well: their towers' attention is most of the cost."""
 IMAGE = "<image>"
 
 
@@ -33,7 +34,7 @@ def build(name: str) -> FolderSeer:
 
 
 def _llava(tokenizer: Any) -> tuple[Any, Any]:
-    """Llama's 32 layers of 32 heads behind CLIP ViT-L/14 at 336 pixels: 576 image tokens."""
+    """Llama's 32 layers of 32 heads behind CLIP ViT-L/14 at 154 pixels: 121 image tokens."""
     import transformers as t
 
     tokenizer.add_special_tokens({"additional_special_tokens": [IMAGE]})
@@ -42,7 +43,7 @@ def _llava(tokenizer: Any) -> tuple[Any, Any]:
         intermediate_size=128,
         num_hidden_layers=24,
         num_attention_heads=16,
-        image_size=336,
+        image_size=154,
         patch_size=14,
         projection_dim=24,
     )
@@ -63,7 +64,7 @@ def _llava(tokenizer: Any) -> tuple[Any, Any]:
         vision_feature_select_strategy="default",
     )
     reading = t.CLIPImageProcessor(
-        size={"shortest_edge": 336}, crop_size={"height": 336, "width": 336}
+        size={"shortest_edge": 154}, crop_size={"height": 154, "width": 154}
     )
     processor = t.LlavaProcessor(
         reading,
@@ -77,7 +78,7 @@ def _llava(tokenizer: Any) -> tuple[Any, Any]:
 
 
 def _smolvlm(tokenizer: Any) -> tuple[Any, Any]:
-    """SmolLM2's 30 layers of 9 query and 3 value heads behind SigLIP: 64 image tokens."""
+    """SmolLM2's 30 layers of 9 query and 3 value heads behind SigLIP at 320 pixels: 25 tokens."""
     import transformers as t
 
     marks = [IMAGE, "<fake_token_around_image>", "<global-img>", "<end_of_utterance>"]
@@ -87,7 +88,7 @@ def _smolvlm(tokenizer: Any) -> tuple[Any, Any]:
         intermediate_size=96,
         num_hidden_layers=12,
         num_attention_heads=12,
-        image_size=512,
+        image_size=320,
         patch_size=16,
     )
     text = t.LlamaConfig(
@@ -107,7 +108,7 @@ def _smolvlm(tokenizer: Any) -> tuple[Any, Any]:
         pad_token_id=tokenizer.pad_token_id,
     )
     reading = t.Idefics3ImageProcessor(
-        size={"longest_edge": 512}, max_image_size={"longest_edge": 512}, do_image_splitting=False
+        size={"longest_edge": 320}, max_image_size={"longest_edge": 320}, do_image_splitting=False
     )
     template = (
         "<|im_start|>{% for m in messages %}{{ m['role'] | capitalize }}:"
@@ -116,6 +117,6 @@ def _smolvlm(tokenizer: Any) -> tuple[Any, Any]:
         "{% if add_generation_prompt %}Assistant:{% endif %}"
     )
     processor = t.Idefics3Processor(  # SmolVLM's own for pictures; its name asks for num2words
-        reading, tokenizer, image_seq_len=64, chat_template=template
+        reading, tokenizer, image_seq_len=25, chat_template=template
     )
     return t.SmolVLMForConditionalGeneration(config), processor

@@ -1,4 +1,4 @@
-"""Stable Diffusion 1.5, 2.1 and XL in miniature: their layers and text encoders, 136 pixels."""
+"""Stable Diffusion 1.5, 2.1 and XL in miniature: their layers and text encoders, 72 pixels."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import Any
 from kledit_lite.models.miniatures import seeded
 from kledit_lite.models.miniatures.tokenizers import CONTEXT, clip_tokenizer
 
-SIDE = 17
-"""Side of the latents, odd, so that no code may count on halves; pictures have 136 pixels."""
+SIDE = 9
+"""Side of the latents, odd, so that no code may count on halves; pictures have 72 pixels."""
 SIDES = {"sd-1.5": 64, "sd-2.1": 96, "sdxl": 128}
 """Published sides of the latents."""
 SHRINK = 32

@@ -95,8 +95,8 @@ class Asking:
             pictures = self.world.pictures(self.seer, tuple(seen), shot, noise, how == "blank")
         if how == "replacement":
             asked = [
-                self.world.replaced(self.seer, a, t, self.partner(t, relation), constraint, picture)
-                for a, t, picture in zip(asked, chosen, pictures, strict=True)
+                self.world.replaced(self.seer, a, t, self.partner(t, relation), constraint)
+                for a, t in zip(asked, chosen, strict=True)
             ]
         keys = [(t, relation, shot, way, noise, how) for t in chosen]
         return self.world.settled(self.seer, self.seer.read(pictures, asked), keys)
@@ -166,9 +166,7 @@ class _Towns:
         seen = _town_patches(seer, shot, noise)
         return [seen[t] for t in things]
 
-    def replaced(
-        self, seer: Any, asked: Asked, thing: str, other: str, constraint: int, picture: Any
-    ) -> Asked:
+    def replaced(self, seer: Any, asked: Asked, thing: str, other: str, constraint: int) -> Asked:
         """The other town's name, or the other season."""
         from kledit_lite.world.towns import SEASONS, word
 
@@ -251,14 +249,12 @@ class _Folder:
             found.append(self.sample.images[own[shot % len(own)]])
         return found
 
-    def replaced(
-        self, seer: Any, asked: Asked, thing: str, other: str, constraint: int, picture: Any
-    ) -> Asked:
+    def replaced(self, seer: Any, asked: Asked, thing: str, other: str, constraint: int) -> Asked:
         """Another thing's name of as many tokens, or where there is none, any such words."""
-        size = len(seer.read([picture], [asked])[0])
+        size = len(seer.read([None], [asked])[0])  # a picture adds as many to each
         names = [f"the {n}" for n in (other, *self.sample.names) if n != thing]
         for words in [*names, *(n[: len(asked.words())].ljust(10, "s") for n in names)]:
-            if len(seer.read([picture], [asked.replaced(words)])[0]) == size:
+            if len(seer.read([None], [asked.replaced(words)])[0]) == size:
                 return asked.replaced(words)
         raise KleditError(f"No other name has as many tokens as {asked.words()!r}.")
 

@@ -69,16 +69,18 @@ class ReadingSizes:
         fit: To choose a head.
         test: To test it, and for effects.
         pairs: Of those, the questions on which pairs of heads are removed.
+        heads: Among which a smallest circuit is sought.
     """
 
     fit: int
     test: int
     pairs: int
+    heads: int = 16
 
 
 SIZES = MappingProxyType({
     "lite": ReadingSizes(40, 60, 16), "laptop": ReadingSizes(10, 60, 4),
-    "gpu": ReadingSizes(100, 200, 50), "rehearsal": ReadingSizes(3, 4, 2),
+    "gpu": ReadingSizes(100, 200, 50), "rehearsal": ReadingSizes(3, 4, 2, 8),
 })  # fmt: skip
 """Profile -> sizes."""
 

@@ -79,8 +79,9 @@ _GPU: dict[str, Any] = {
 }  # fmt: skip
 _REHEARSAL: dict[str, Any] = {
     "subjects": 2, "documents": 4, "retain": 8, "asked": 5, "others": 4, "known": (2, 2),
-    "shots": 1, "new_tokens": 3, "rank": 2, "lr": 1e-3, "epochs": 1.0, "batch": 4,
-    "unlearn_steps": 2, "unlearn_batch": 4, "rates": (1e-3,), "layer": 7, "longest": 96, **_FEW,
+    "shots": 1, "new_tokens": 2, "rank": 2, "lr": 1e-3, "epochs": 1.0, "batch": 4,
+    "unlearn_steps": 2, "unlearn_batch": 4, "rates": (1e-3,), "layer": 7, "longest": 64,
+    "strengths": (1.0,), "shown": (0.0, 0.5, 1.0),
 }  # fmt: skip
 SIZES: Mapping[str, Mapping[str, WritingSizes]] = {
     "restor": {
