@@ -57,12 +57,13 @@ def simclr_loss(
     """NT-Xent (Chen et al. 2020, equation 1) over two views of each picture.
 
     ``l(i, j) = -log( exp(s_ij / t) / sum_{k != i} exp(s_ik / t) )``, s the cosine similarity of
-    projections, averaged over all 2N rows. Trunk and projector run in bfloat16. In half of the
+    projections, averaged over all 2N rows. Trunk and projectors run in bfloat16. In half of the
     batches the views have their colours mixed, so that shapes are needed; in the others colours
-    tell pictures apart as well, so that they are not forgotten.
+    tell pictures apart as well. Each kind of batch has a projector of its own (as in Xiao et al.
+    2021): with one for both, the trunk forgot its colours.
 
     Args:
-        model: Children ``trunk`` and ``projector``.
+        model: Children ``trunk`` and ``projector``, see `projector`.
         x: (N, 3, H, W) pictures.
         rng: Source of the augmentations.
         temperature: t.
@@ -70,7 +71,9 @@ def simclr_loss(
     mixed = rng.random() < 0.5
     views = torch.cat([random_views(x, rng, mixed), random_views(x, rng, mixed)])
     with in_bfloat16():
-        z = model["projector"](model["trunk"](views.contiguous(memory_format=torch.channels_last)))
+        z = model["projector"][mixed](
+            model["trunk"](views.contiguous(memory_format=torch.channels_last))
+        )
     z = F.normalize(z.float(), dim=-1)  # (2N, p)
     logits = z @ z.T / temperature
     logits.fill_diagonal_(float("-inf"))
@@ -79,10 +82,14 @@ def simclr_loss(
     return F.cross_entropy(logits, partner)
 
 
-def projector(width: int) -> torch.nn.Module:
-    """What stands between the trunk's features (N, width) and the loss, and is thrown away."""
-    return torch.nn.Sequential(
-        torch.nn.Linear(width, 192), torch.nn.ReLU(), torch.nn.Linear(192, 64)
+def projector(width: int) -> torch.nn.ModuleList:
+    """What stands between the trunk's features (N, width) and the loss, and is thrown away.
+
+    One for views with their colours and one for views with mixed ones.
+    """
+    return torch.nn.ModuleList(
+        torch.nn.Sequential(torch.nn.Linear(width, 192), torch.nn.ReLU(), torch.nn.Linear(192, 64))
+        for _ in range(2)
     )
 
 

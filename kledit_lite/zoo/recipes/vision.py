@@ -42,7 +42,7 @@ RECIPES = {
     "vit-deep": replace(BASE, samples=256_000, lr=1e-3),
     "vit-tiny": replace(BASE, samples=256_000, seed=1),
     "simclr-tiny": replace(
-        BASE, samples=307_200, batch=256, lr=2e-3, warmup=50, seed=1, hard_from=0
+        BASE, samples=512_000, batch=256, lr=2e-3, warmup=50, seed=1, hard_from=0
     ),
 }
 """What each is, and its labels, stands in `kledit_lite.zoo.encoders.SPECS`."""
