@@ -102,28 +102,28 @@ def data_uri(item: Any, width: int | None = None, *, quick: bool = False) -> tup
         >>> data_uri(np.zeros((8, 8, 3), np.uint8))[1:]
         (256, 256)
     """
-    rough = current().name == "rehearsal"
-    quick = quick or rough
     if isinstance(item, Figure):
         inches = item.get_figwidth()
         css = round(inches * DPI / 2) if width is None else width
         drawn = png(item, 2 * css / inches, quick=quick)
         image = Image.open(io.BytesIO(drawn))
-        found = [("png", drawn)]
-        if not quick:
-            found = [("webp", _encode(image, "WEBP", lossless=True, method=3))]
-            found.append(("webp", _encode(image, "WEBP", quality=80, method=4)))
     else:
         image = Image.fromarray(as_images(item)[0])
         art = image.width <= 256
         css = (256 if art else min(image.width, 760)) if width is None else width
         image.thumbnail((max(2 * css, 256), image.height), Image.Resampling.BOX)
+    if current().name == "rehearsal":
+        found = [("webp", _encode(image, "WEBP", quality=30, method=2))]
+    elif isinstance(item, Figure) and quick:
+        found = [("png", drawn)]
+    elif isinstance(item, Figure):
+        found = [("webp", _encode(image, "WEBP", lossless=True, method=3))]
+        found.append(("webp", _encode(image, "WEBP", quality=80, method=4)))
+    else:
         found = [("png", _encode(image, "PNG", optimize=not quick))]
         options = {"lossless": True} if art else {"quality": 88}
         if not quick:
             found.append(("webp", _encode(image, "WEBP", method=4, **options)))
-    if rough:
-        found = [("webp", _encode(image, "WEBP", quality=30, method=2))]
     kind, data = min(found, key=lambda f: len(f[1]))
     uri = f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
     return uri, css, max(1, round(css * image.height / image.width))

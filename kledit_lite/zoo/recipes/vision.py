@@ -1,9 +1,9 @@
 """vit-deep, vit-tiny and the self-supervised encoder, trained until their curves are flat.
 
 They see the single things of the pool that clip-tiny is trained on. The shipped `simclr-tiny` is
-still the first edition's, as its card says: what this recipe ends in names objects far better (a
-probe is right on 62% of 2,000 held-out pictures instead of 28%), but has forgotten colours (an
-AUROC of .65 in words instead of .93), which text-to-concept and concept-bottleneck read from it.
+still the first edition's, as its card says. What this recipe ends in names objects far better (a
+probe is right on 70% of 1,500 held-out pictures; of the shipped one, on 28% of 2,000) and keeps
+most of the colours that text-to-concept and concept-bottleneck read from it.
 """
 
 from __future__ import annotations
