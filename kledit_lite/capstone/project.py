@@ -207,7 +207,7 @@ class Project:
         """What enters or leaves each module at every token of some texts: (tokens, d) each."""
         found: list[list[torch.Tensor]] = [[] for _ in modules]
         for row in tokens_of(self.tokenizer, list(texts)):
-            ids = torch.tensor([[*begin(self.tokenizer, row), *row]])
+            ids = torch.tensor([[*begin(self.tokenizer, row), *row]]).to(self.model.device)
             with torch.no_grad(), read(self.model, modules, at=at) as seen:
                 self.model(ids, use_cache=False)
             for own, module in zip(found, modules, strict=True):

@@ -68,7 +68,8 @@ def esd_x(
 
     Args:
         pipe: Pipeline with predictions of noise, v or the sample; only its UNet's ``attn2``
-            parameters train, and they are back as they were when this returns or fails.
+            parameters train, and they are back as they were when this returns or fails. In float16
+            the small steps would be lost, so such a UNet is trained in float32.
         concept: The prompt c, e.g. ``"van gogh"``.
         target: The prompt c_0; empty for the unconditional text.
         recipe: Strength, rate, steps.
@@ -78,7 +79,7 @@ def esd_x(
         An `Edit` of every ``attn2`` parameter, to apply like any other.
 
     Raises:
-        KleditError: weights in half precision, a loss that is not finite, a prompt too long, a
+        KleditError: a loss that is not finite, a prompt too long, a
             UNet that hides hooks.
 
     Cost: steps x (2 x sampling_steps / 2 + 4) forward rows per latent, and one backward pass.
@@ -91,17 +92,40 @@ def esd_x(
     """
     unet = pipe.unet
     check_unet(unet)
-    if unet.dtype == torch.float16:
-        raise KleditError(
-            "Fine-tuning in float16 loses the small steps; load the pipeline in float32 or "
-            "bfloat16."
-        )
     if recipe.steps < 1 or recipe.batch < 1 or recipe.sampling_steps < 1:
         raise KleditError(f"The steps and the batch must be at least 1, got {recipe}.")
     shapes = fingerprint(pipe)
-    nothing = encode_nothing(pipe)
-    said = encode_prompts(pipe, [concept])
+    with _in_float32(unet):
+        original, trained = _trained(pipe, concept, target, recipe, progress)
+    changes, rows = {}, []
+    for n in original:
+        delta = (trained[n].cpu().double() - original[n].cpu().double()).float()
+        changes[f"unet.{n}"] = Change(delta)
+        size = float(original[n].float().norm()) or 1.0
+        rows.append(
+            {
+                "name": f"unet.{n}",
+                "matrix": short(f"unet.{n}"),
+                "norm": float(delta.norm()),
+                "relative_norm": float(delta.norm()) / size,
+            }
+        )
+    settings = {"concept": concept, "target": target, **asdict(recipe)}
+    return Edit("esd-x", changes, shapes, settings, rows)
+
+
+def _trained(
+    pipe: Any,
+    concept: str,
+    target: str,
+    recipe: EsdRecipe,
+    progress: Callable[[int, float], None] | None,
+) -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor]]:
+    """The parameters that train, before and after; the UNet is left as it was."""
+    unet = pipe.unet
+    nothing, said = encode_nothing(pipe), encode_prompts(pipe, [concept])
     wanted = encode_prompts(pipe, [target]) if target else nothing
+    nothing, said, wanted = (_as(unet.dtype, text) for text in (nothing, said, wanted))
     own = dict(unet.named_parameters())
     names = [n for n in own if ".attn2." in n]
     for name in names:
@@ -124,21 +148,7 @@ def esd_x(
             if progress is not None:
                 progress(step, float(loss.detach()))
         trained = {n: own[n].detach().clone() for n in names}
-    changes, rows = {}, []
-    for n in names:
-        delta = (trained[n].double() - original[n].double()).float().cpu()
-        changes[f"unet.{n}"] = Change(delta)
-        size = float(original[n].float().norm()) or 1.0
-        rows.append(
-            {
-                "name": f"unet.{n}",
-                "matrix": short(f"unet.{n}"),
-                "norm": float(delta.norm()),
-                "relative_norm": float(delta.norm()) / size,
-            }
-        )
-    settings = {"concept": concept, "target": target, **asdict(recipe)}
-    return Edit("esd-x", changes, shapes, settings, rows)
+    return original, trained
 
 
 def _loss(
@@ -229,3 +239,18 @@ def _training(unet: Any, names: list[str], original: dict[str, torch.Tensor]) ->
                     p.copy_(original[n])
                 p.requires_grad_(flags[n][0])
                 p.grad = flags[n][1]
+
+
+@contextmanager
+def _in_float32(unet: Any) -> Iterator[None]:
+    """A UNet in float16 is one in float32 inside, and afterwards what it was, to the bit."""
+    kind = unet.dtype
+    try:
+        yield unet.float() if kind == torch.float16 else unet
+    finally:
+        unet.to(kind)
+
+
+def _as(kind: torch.dtype, text: Text) -> Text:
+    pooled = None if text.pooled is None else text.pooled.to(kind)
+    return Text(text.hidden.to(kind), pooled)

@@ -33,7 +33,7 @@ def swin_parts(model: Any, images: Any) -> tuple[dict[str, Any], Any]:
     ):
         whole = model(images)
     stream = made[blocks[-1][1]].flatten(1, 2)  # (N, T, D)
-    pooling = torch.full(stream.shape[:2], 1 / stream.shape[1])
+    pooling = stream.new_full(stream.shape[:2], 1 / stream.shape[1])
     through = Frozen(stream, pooling, model.norm, after=False)
 
     def push(field: Any, stage: int) -> Any:

@@ -112,7 +112,6 @@ def open_vit(model: Any, images: Float[torch.Tensor, "N 3 H W"]) -> Opened:
 
 
 def _open_timm(model: Any, images: Any) -> Opened:
-    import torch
     from torch import nn
 
     blocks = list(model.blocks)
@@ -132,7 +131,7 @@ def _open_timm(model: Any, images: Any) -> Opened:
     ):
         whole = model(images)
     stream = made[last]  # (N, T, D)
-    pooling = torch.zeros(stream.shape[:2])
+    pooling = stream.new_zeros(stream.shape[:2])
     first = 0 if pool == "token" else model.num_prefix_tokens
     until = 1 if pool == "token" else stream.shape[1]
     pooling[:, first:until] = 1 / (until - first)
@@ -143,7 +142,7 @@ def _open_timm(model: Any, images: Any) -> Opened:
         one, two = (getattr(ls, "gamma", 1.0) for ls in (b.ls1, b.ls2))
         heads = b.attn.num_heads
         qkv = made[b.attn.qkv].unflatten(-1, (3, heads, -1)).permute(2, 0, 3, 1, 4)
-        bias = torch.zeros(stream.shape[-1]) if b.attn.proj.bias is None else b.attn.proj.bias
+        bias = stream.new_zeros(()) if b.attn.proj.bias is None else b.attn.proj.bias
         opened.append(
             Block(
                 b.attn.q_norm(qkv[0]),
@@ -162,7 +161,6 @@ def _open_timm(model: Any, images: Any) -> Opened:
 
 
 def _open_clip(model: Any, images: Any) -> Opened:
-    import torch
     from torch.nn.functional import linear, scaled_dot_product_attention
 
     if model.attn_pool is not None or model.pool_type not in ("tok", "avg"):
@@ -178,7 +176,7 @@ def _open_clip(model: Any, images: Any) -> Opened:
     ):
         whole = model(images)
     stream = made[last]  # (N, T, D)
-    pooling = torch.zeros(stream.shape[:2])
+    pooling = stream.new_zeros(stream.shape[:2])
     first, until = (0, 1) if model.pool_type == "tok" else (1, stream.shape[1])
     pooling[:, first:until] = 1 / (until - first)
     frozen = Frozen(stream, pooling, model.ln_post, model.final_ln_after_pool)
@@ -244,7 +242,7 @@ class Frozen:
         self.weight = norm.weight
         self.shift = getattr(norm, "bias", None)
         if self.shift is None:
-            self.shift = torch.zeros(stream.shape[-1])
+            self.shift = stream.new_zeros(stream.shape[-1])
         self.shift = self.shift.expand(len(stream), -1)
         x = torch.einsum("nt,ntd->nd", pooling, stream)[:, None] if after else stream
         power = x.var(-1, unbiased=False) if self.centre else x.pow(2).mean(-1)

@@ -41,7 +41,8 @@ def open_pipeline(
             a checkpoint of one file, or a hub id, which downloads. Of a directory with nothing
             but half-precision files (``*.fp16.safetensors``) those are read.
         device: Default: a GPU where there is one.
-        dtype: One of `DTYPES`; default float16 on a GPU, else float32.
+        dtype: One of `DTYPES`; default float16 on a GPU, but float32 on a CPU, for what is shipped
+            and for miniatures, whose rehearsals ask for equality to the pixel.
         scheduler: One of `SCHEDULERS`, in place of the pipeline's own and with its settings.
         config: Of one file: a directory in diffusers' layout with the same architecture, whose
             weights are not read; without it the hub is asked.
@@ -78,6 +79,7 @@ def open_pipeline(
         from kledit_lite.models.miniatures.painters import build
 
         pipe = build(small)
+        kind = getattr(torch, dtype or "float32")
     elif Path(model).is_file():
         pipe = _load(model, lambda: _from_file(Path(model), kind, config))
     else:

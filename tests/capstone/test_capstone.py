@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import copy
+from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 import yaml
+from far import Far, Machine, move
 
 from kledit_lite import zoo
 from kledit_lite.capstone import BOUNDS, CONTROLS, Plan, Project, measure, verdicts
+from kledit_lite.capstone import project as capstone
 from kledit_lite.core.errors import KleditError
 from kledit_lite.inside.multimodal import module_of
 from kledit_lite.models.telling import invented
@@ -63,3 +69,25 @@ def test_a_person_of_whom_nothing_is_known_is_refused(project):
     nobody = replace(project.told, triples=())
     with pytest.raises(KleditError, match="choose another"):
         Plan().fact(nobody)
+
+
+def test_no_step_mixes_devices(project, monkeypatch):
+    monkeypatch.setattr(torch, "inference_mode", torch.no_grad)  # it hides moves from the machine
+    single = partial(capstone.ridge, dtype=torch.float32)  # what Apple's MPS gets
+    monkeypatch.setattr(capstone, "ridge", single)
+    plan = Plan(steps=2, relearn=1)
+    near = Project(project.model, project.tokenizer, project.told, plan)
+    before = near.state()
+    near.plant()
+    falls = near.find()
+    near.remove(1)
+    removed = near.margin(near.fact, near.questions)
+    near.put(before)
+    with Machine():
+        away = Project(move(copy.deepcopy(near.model)), near.tokenizer, near.told, plan)
+        away.plant()
+        np.testing.assert_allclose(away.find(), falls, atol=1e-4)
+        away.remove(1)
+        assert away.margin(away.fact, away.questions) == pytest.approx(removed, abs=1e-3)
+        away.relearn()
+        assert all(isinstance(p, Far) for p in away.model.parameters())

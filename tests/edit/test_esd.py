@@ -1,5 +1,7 @@
 """The fine-tuning baseline: its target, what it trains, and that it puts everything back."""
 
+import copy
+
 import pytest
 import torch
 
@@ -37,6 +39,25 @@ def test_trains_cross_attention_only_and_puts_the_pipeline_back(pipe, state, unc
     with edit.apply(pipe):
         now = state(pipe)
         assert {n for n in before if not torch.equal(now[n], before[n])} == set(edit.changes)
+
+
+def test_a_unet_in_float16_is_trained_in_float32_and_put_back(pipe) -> None:
+    half = copy.deepcopy(pipe).to(dtype=torch.float16)
+    rounded = copy.deepcopy(half).to(dtype=torch.float32)  # the same weights, but more room
+    rounded.text_encoder = half.text_encoder
+    before = {n: p.clone() for n, p in half.unet.state_dict().items()}
+    ours = esd_x(half, "seurat", "photo", QUICK)
+    after = half.unet.state_dict()
+    assert half.unet.dtype == torch.float16 and all(
+        torch.equal(after[n], before[n]) for n in before
+    )
+    theirs = esd_x(rounded, "seurat", "photo", QUICK)
+    for name, change in ours.changes.items():
+        torch.testing.assert_close(change.delta(), theirs.changes[name].delta(), rtol=0, atol=1e-5)
+        assert change.delta().abs().max() > 0
+    with ours.apply(half):
+        now = half.unet.state_dict()
+        assert sum(not torch.equal(now[n], before[n]) for n in before) == len(ours.changes)
 
 
 def test_learns_its_target(pipe) -> None:

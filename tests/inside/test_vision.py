@@ -8,6 +8,7 @@ import timm.models.swin_transformer as swin
 import timm.models.swin_transformer_v2 as swin2
 import timm.models.vision_transformer as vit
 import torch
+from far import FAR, Machine, move
 from timm.layers import RmsNorm
 
 from kledit_lite import zoo
@@ -188,3 +189,12 @@ def test_maps_of_what_has_none():
     with pytest.raises(KleditError, match=r"\(48,\)"):
         token_maps(model, images, torch.ones(7))
     assert token_maps(model, images, torch.ones(48)).grid([0, 1]).shape == (2, 4, 4)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_no_family_mixes_devices(name):
+    model, images = made(name)
+    near = vision_parts(model, images)
+    with Machine():
+        away = vision_parts(move(model), images.to(FAR))
+        torch.testing.assert_close(away.values.cpu(), near.values)
