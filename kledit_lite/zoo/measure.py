@@ -173,7 +173,7 @@ def evaluate_clip(name: str = "clip-tiny", n: int = 2000, seed: int = 77) -> Res
     )
 
 
-LEAST = {"vit-deep": 0.85, "vit-tiny": 0.85, "simclr-tiny": 1 / 6}
+LEAST = {"vit-deep": 0.85, "vit-tiny": 0.85, "simclr-tiny": 0.6}
 """Accuracy to reach; for the others, half of all pictures named right."""
 
 
