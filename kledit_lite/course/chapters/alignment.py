@@ -224,7 +224,7 @@ def direction_and_retained(answer: Any, rng: np.random.Generator) -> str | None:
 
 
 _GIVEN, _BROKEN, _SHARE = pictures.N, 60, 0.7
-_FEW = (("resnet-tiny", "vit-tiny"), ("resnet-tiny", "clip-tiny"), ("simclr-tiny", "scene-tiny"))
+_FEW = (("resnet-tiny", "vit-tiny"), ("resnet-tiny", "clip-tiny"), ("sound-tiny", "clip-tiny"))
 _MANY = (("vit-tiny", "resnet-tiny"), ("clip-tiny", "resnet-tiny"), ("vit-deep", "vit-tiny"))
 
 
