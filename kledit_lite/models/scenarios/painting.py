@@ -97,7 +97,7 @@ SIZES: Mapping[str, Mapping[str, Sizes]] = {
     },
     "closed-form-editing": {
         "lite": Sizes(4, 1, 64), "laptop": Sizes(4, 1, 64), "gpu": Sizes(20, 1, 32, 7.5),
-        "rehearsal": Sizes(2, 0.1, 16, 7.5),
+        "rehearsal": Sizes(2, 0.1, 16, 7.5, 2),
     },
     "neuron-editing": {
         "lite": Sizes(4, 1, 64), "laptop": Sizes(20, 2, 64), "gpu": Sizes(50, 4, 32, 7.5),

@@ -80,7 +80,7 @@ class ReadingSizes:
 
 SIZES = MappingProxyType({
     "lite": ReadingSizes(40, 60, 16), "laptop": ReadingSizes(10, 60, 4),
-    "gpu": ReadingSizes(100, 200, 50), "rehearsal": ReadingSizes(3, 4, 2, 8),
+    "gpu": ReadingSizes(100, 200, 50), "rehearsal": ReadingSizes(3, 4, 2, 5),
 })  # fmt: skip
 """Profile -> sizes."""
 

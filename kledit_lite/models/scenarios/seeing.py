@@ -38,7 +38,7 @@ SIZES: Mapping[str, Mapping[str, tuple[int, int, int]]] = {
     },
     "text-to-concept": {
         "lite": (2000, 1000, 2600), "laptop": (1500, 600, 1500), "gpu": (12_000, 3000, 6000),
-        "rehearsal": (40, 48, 36),
+        "rehearsal": (32, 36, 24),
     },
     "concept-bottleneck": {
         "lite": (2000, 1000, 2600), "laptop": (1500, 600, 1500), "gpu": (12_000, 3000, 6000),

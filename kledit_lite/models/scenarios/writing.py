@@ -78,9 +78,9 @@ _GPU: dict[str, Any] = {
     "rank": 16, "lr": 1e-3, "epochs": 3.0, "unlearn_steps": 125, "rates": (3e-5, 1e-4), "layer": 7,
 }  # fmt: skip
 _REHEARSAL: dict[str, Any] = {
-    "subjects": 2, "documents": 4, "retain": 8, "asked": 3, "others": 2, "known": (1, 1),
+    "subjects": 2, "documents": 4, "retain": 6, "asked": 2, "others": 2, "known": (1, 1),
     "shots": 1, "new_tokens": 2, "rank": 2, "lr": 1e-3, "epochs": 1.0, "batch": 4,
-    "unlearn_steps": 2, "unlearn_batch": 4, "rates": (1e-3,), "layer": 7, "longest": 64,
+    "unlearn_steps": 2, "unlearn_batch": 4, "rates": (1e-3,), "layer": 7, "longest": 48,
     "strengths": (1.0,), "shown": (0.0, 0.5, 1.0),
 }  # fmt: skip
 SIZES: Mapping[str, Mapping[str, WritingSizes]] = {
