@@ -36,7 +36,7 @@ class TokenMaps:
     def grid(self, rows: list[int] | None = None) -> Float[np.ndarray, "N side side"]:
         """The sum of some parts (default all) over the square of patches, (N, side, side)."""
         chosen = self.values if rows is None else self.values[rows]
-        patches = chosen.sum(0)[:, self.prefix :].numpy()
+        patches = chosen.sum(0)[:, self.prefix :].cpu().numpy()
         side = round(patches.shape[1] ** 0.5)
         return patches.reshape(len(patches), side, side)
 
@@ -79,7 +79,8 @@ def token_maps(
                 f"The direction must be ({opened.whole.shape[1]},), as wide as the "
                 f"representation; got {tuple(direction.shape)}."
             )
-        u = direction if opened.project is None else opened.project @ direction
+        u = direction.to(opened.whole)
+        u = u if opened.project is None else opened.project @ u
         u = u * opened.frozen.weight
         u = u - u.mean() if opened.frozen.centre else u  # centring is its own transpose
         weights = opened.frozen.weights  # (N, T)

@@ -198,3 +198,14 @@ def test_no_family_mixes_devices(name):
     with Machine():
         away = vision_parts(move(model), images.to(FAR))
         torch.testing.assert_close(away.values.cpu(), near.values)
+
+
+@pytest.mark.parametrize("name", PLAIN)
+def test_maps_of_tokens_mix_no_devices(name):
+    model, images = made(name)
+    u = torch.randn(vision_parts(model, images).values.shape[-1])
+    near = token_maps(model, images, u)
+    with Machine():
+        away = token_maps(move(model), images.to(FAR), u)  # the direction may lie near
+        torch.testing.assert_close(away.values.cpu(), near.values)
+        assert away.grid().shape == near.grid().shape
