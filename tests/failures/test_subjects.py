@@ -39,6 +39,7 @@ def folder():
         return subject(seeing("failure-modes"))
 
 
+@pytest.mark.slow
 def test_in_the_painted_world_it_is_the_shipped_albums(painted):
     album = load_album("seen")
     assert len(painted.flawed) == len(album) == 60_000 and len(painted.small) == 6

@@ -10,6 +10,7 @@ from kledit_lite.core.errors import KleditError
 from kledit_lite.zoo.dit import PLANTED
 
 
+@pytest.mark.slow
 def test_the_planted_blocks_alone_control_the_style():
     trial = locate.planted("dit-planted", prompts=6)
     assert trial.best == trial.planted == PLANTED

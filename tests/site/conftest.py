@@ -39,11 +39,13 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """All of these need the site."""
+    """All of these need the site; the API's pages, which are long and all alike, are left to CI."""
     here = Path(__file__).parent
     for item in items:
         if here in item.path.parents:
             item.add_marker(pytest.mark.site)
+            if "[book/api/" in item.name:
+                item.add_marker(pytest.mark.slow)
 
 
 @pytest.fixture(scope="session")

@@ -11,6 +11,8 @@ import re
 from pathlib import Path
 from urllib.parse import unquote
 
+import pytest
+
 from kledit_lite.core.launch import launch
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -139,6 +141,7 @@ def test_frames_and_sources(site, text_page):
             assert not value.startswith(("http:", "https:", "//")), tag[:200]
 
 
+@pytest.mark.slow
 def test_a_chapter_can_be_read_without_scripts(open_page, site):
     """The text and the first frame of every viewer are there before any script ran."""
     for path in sorted(site.glob("notebooks/*.html")):
@@ -253,6 +256,7 @@ LONGEST, APART = 20, 4
 """Screens of a page, and from one prediction to the next."""
 
 
+@pytest.mark.slow
 def test_a_chapter_is_no_longer_than_a_sitting_and_asks_before_it_tells(open_page, site):
     """Screens of 1400 by 900; the exercises are the last thing asked, a fold asks nothing."""
     long, apart = {}, {}

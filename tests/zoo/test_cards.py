@@ -119,6 +119,7 @@ def test_a_state_is_known_by_names_and_values() -> None:
     assert len({state_digest(s) for s in (a, {**a, "w": torch.zeros(2)}, {"v": a["w"]})}) == 3
 
 
+@pytest.mark.slow
 def test_what_is_measured_says_how_the_model_was_made() -> None:
     context = evaluate("scene-tiny").context
     assert context["card"]["sha256"] == zoo.card("scene-tiny").sha256
