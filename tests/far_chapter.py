@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import jupytext
 import matplotlib
 import torch
-from far import FAR, Machine
+from far import FAR, Far, Machine
 from IPython.core.interactiveshell import InteractiveShell
 
 from kledit_lite.core import machine
@@ -26,7 +27,7 @@ def _moving(make: Any) -> Any:
 
 
 def run(path: Path) -> None:
-    """Stop with exit status 1 at the first cell that fails."""
+    """Stop with exit status 1 at the first cell that fails, or if no tensor went to `FAR`."""
     matplotlib.use("agg")
     machine.best_device = lambda: FAR.type
     torch.inference_mode = torch.no_grad  # it hides moves from the machine
@@ -36,6 +37,8 @@ def run(path: Path) -> None:
         for cell in jupytext.read(path).cells:
             if cell.cell_type == "code" and shell.run_cell(cell.source).error_in_exec:
                 sys.exit(1)
+        if not any(isinstance(thing, Far) for thing in gc.get_objects()):
+            sys.exit("no tensor lies on the other device, so nothing was tried")
     print("ran to its end")
 
 

@@ -165,7 +165,7 @@ def _sheet(
         best = str(table[name].drop("bias").idxmax())
         texts = clip.encode_text(list(said))
         u = torch.from_numpy(np.asarray(texts[0] - texts.mean(0), np.float32))
-        maps = token_maps(tower, x, u.to(x.device))
+        maps = token_maps(tower, x, u)
         grid = maps.grid([maps.names.index(best)])
         high = np.abs(grid).max() or 1.0
         colours = colormaps["RdBu_r"](0.5 + grid / high / 2)[..., :3]  # (n, side, side, 3)

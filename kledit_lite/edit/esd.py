@@ -79,8 +79,7 @@ def esd_x(
         An `Edit` of every ``attn2`` parameter, to apply like any other.
 
     Raises:
-        KleditError: a loss that is not finite, a prompt too long, a
-            UNet that hides hooks.
+        KleditError: a loss that is not finite, a prompt too long, a UNet that hides hooks.
 
     Cost: steps x (2 x sampling_steps / 2 + 4) forward rows per latent, and one backward pass.
 
@@ -243,12 +242,18 @@ def _training(unet: Any, names: list[str], original: dict[str, torch.Tensor]) ->
 
 @contextmanager
 def _in_float32(unet: Any) -> Iterator[None]:
-    """A UNet in float16 is one in float32 inside, and afterwards what it was, to the bit."""
-    kind = unet.dtype
+    """A UNet in float16 is one in float32 inside, and afterwards what it was, to the bit.
+
+    No other is touched: diffusers warns of each cast, also of one that changes nothing.
+    """
+    half = unet.dtype == torch.float16
+    if half:
+        unet.float()
     try:
-        yield unet.float() if kind == torch.float16 else unet
+        yield
     finally:
-        unet.to(kind)
+        if half:
+            unet.half()
 
 
 def _as(kind: torch.dtype, text: Text) -> Text:

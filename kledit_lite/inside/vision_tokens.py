@@ -53,7 +53,7 @@ def token_maps(
     Args:
         model: A plain ViT, see `kledit_lite.inside.vit.open_vit`.
         images: (N, 3, H, W), normalised as the model wants them.
-        direction: (E,), in the space of the representation.
+        direction: (E,), in the space of the representation, on any device.
 
     Returns:
         Maps of 1 + blocks x (heads + 1) parts. One forward pass and the attention of one block at

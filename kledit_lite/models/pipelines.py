@@ -71,15 +71,15 @@ def open_pipeline(
     if scheduler is not None and scheduler not in SCHEDULERS:
         raise unknown("scheduler", scheduler, SCHEDULERS)
     device = device or best_device()
-    kind = getattr(torch, dtype or ("float16" if device.startswith("cuda") else "float32"))
+    small = miniatures.name_of(model, miniatures.PAINTERS)
+    half = device.startswith("cuda") and model not in zoo.PAINTERS and not small
+    kind = getattr(torch, dtype or ("float16" if half else "float32"))
     if model in zoo.PAINTERS:
         pipe: Any = zoo.load_pipeline(model)
-        kind = getattr(torch, dtype or "float32")
-    elif small := miniatures.name_of(model, miniatures.PAINTERS):
+    elif small:
         from kledit_lite.models.miniatures.painters import build
 
         pipe = build(small)
-        kind = getattr(torch, dtype or "float32")
     elif Path(model).is_file():
         pipe = _load(model, lambda: _from_file(Path(model), kind, config))
     else:
