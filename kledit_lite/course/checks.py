@@ -1,15 +1,17 @@
 """Exercises, their registry, and the check that turns an answer into one helpful sentence.
 
-An exercise is a decorated function: it looks at an answer and either returns (right) or raises
-`Wrong` with one sentence for the student. Nothing is compared with a stored solution: checkers
-compute the truth on fresh random data.
+An exercise is its words and a checker: a function that looks at an answer and either returns
+(right) or raises `Wrong` with one sentence for the student. Nothing is compared with a stored
+solution: checkers compute the truth on fresh random data. In `course/chapters`, `exercise`
+registers a checker with the words that stand in a Markdown file beside its module.
 
     >>> from kledit_lite.course.oracle import call
-    >>> @exercise("99-z", "Double", minutes=1, prompt="Write f(x) = 2x.", hints=("Add it.",))
-    ... def double(answer, rng):
+    >>> def double(answer, rng):
     ...     x = rng.normal()
     ...     if call(answer, x) != 2 * x:
     ...         raise Wrong("f(x) is not 2x")
+    >>> task = "Write f(x) = 2x."
+    >>> REGISTRY["99-z"] = Exercise("99-z", "Double", "easy", 1, task, double, ("Add it.",))
     >>> check("99-z", lambda x: x + x)
     ✓ 99-z Double: right.
     >>> check("99-z", lambda x: x)
@@ -21,16 +23,18 @@ from __future__ import annotations
 
 import html
 import importlib
+import inspect
 import pkgutil
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from kledit_lite.core.errors import unknown
-from kledit_lite.course import state
+from kledit_lite.core.errors import KleditError, unknown
+from kledit_lite.course import state, texts
 
 Checker = Callable[[Any, np.random.Generator], str | None]
 
@@ -85,29 +89,21 @@ class Verdict:
 REGISTRY: dict[str, Exercise] = {}
 
 
-def exercise(
-    id: str,
-    title: str,
-    *,
-    difficulty: str = "easy",
-    minutes: int,
-    prompt: str,
-    hints: tuple[str, ...],
-) -> Callable[[Checker], Checker]:
-    """Decorator that registers a checker as an exercise.
+def exercise(id: str) -> Callable[[Checker], Checker]:
+    """Decorator that registers a checker as an exercise; its words stand in a file beside it.
+
+    The file has the name of the checker's module and the form that `course.texts` shows.
 
     Args:
         id: slug of the chapter and a letter.
-        title: two or three words.
-        difficulty: "easy", "medium" or "hard".
-        minutes: time to set aside.
-        prompt: what to do, in Markdown; indentation is removed.
-        hints: from a nudge to nearly the answer.
     """
 
     def register(checker: Checker) -> Checker:
-        text = "\n".join(line.strip() for line in prompt.strip().splitlines())
-        REGISTRY[id] = Exercise(id, title, difficulty, minutes, text, checker, hints)
+        path = Path(inspect.getfile(checker)).with_suffix(".md")
+        words = texts.read(path)
+        if id not in words:
+            raise KleditError(f"{path} has no exercise {id}; it has {', '.join(words)}.")
+        REGISTRY[id] = Exercise(id=id, checker=checker, **words[id])
         return checker
 
     return register

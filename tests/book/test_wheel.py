@@ -99,6 +99,7 @@ def test_a_notebook_runs_from_the_wheel_alone(tmp_path):
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
     assert any("zoo/weights/resnet-tiny" in n for n in names)
+    assert "kledit_lite/course/chapters/alignment.md" in names
     assert {n.split("/")[0] for n in names if not n.startswith("kledit_lite-")} == {"kledit_lite"}
     place = tmp_path / "library"
     command = [

@@ -1,1 +1,1 @@
-"""The exercises, one module per chapter: `locogen.py` holds those of chapter `locogen`."""
+"""The exercises, a pair per chapter: `locogen.md` has their words, `locogen.py` their checkers."""

@@ -16,21 +16,7 @@ def bias(w: np.ndarray, mean_s: np.ndarray, mean_t: np.ndarray) -> np.ndarray:
     return np.array([mean_t[j] - sum(w[:, j] * mean_s) for j in range(len(mean_t))])
 
 
-@exercise(
-    "alignment-a",
-    "The aligner's bias",
-    minutes=10,
-    prompt="""
-    The aligner is $h(z) = W^\\top z + b$ with `w` of shape (d_s, d_t). Once `w` is known, the bias
-    follows from the mean source feature `mean_s` (d_s,) and the mean target feature `mean_t`
-    (d_t,). Write `bias(w, mean_s, mean_t)` and check it: `check("alignment-a", bias)`.
-    """,
-    hints=(
-        "A least-squares line passes through the point of the means.",
-        "So h(mean_s) = mean_t; solve that for b.",
-        "b = mean_t - w.T @ mean_s.",
-    ),
-)
+@exercise("alignment-a")
 def aligner_bias(answer: Any, rng: np.random.Generator) -> str | None:
     """A wide, a narrow and a square aligner."""
     cases = []
@@ -63,22 +49,7 @@ def r2(target: np.ndarray, predicted: np.ndarray) -> np.ndarray:
     return np.array(out)
 
 
-@exercise(
-    "alignment-b",
-    "R² for each dimension",
-    difficulty="medium",
-    minutes=15,
-    prompt="""
-    Write `r2(target, predicted)` for two arrays (N, d): return the (d,) values
-    $R^2_j = 1 - \\sum_i (y_{ij} - \\hat y_{ij})^2 / \\sum_i (y_{ij} - \\bar y_j)^2$, each dimension
-    with its own mean. Use numpy only, and check it: `check("alignment-b", r2)`.
-    """,
-    hints=(
-        "Two sums of squares a dimension: of the residuals, and of the target around its mean.",
-        "Sum over images, which is axis 0; the mean is over axis 0 too.",
-        "1 - ((t - p) ** 2).sum(0) / ((t - t.mean(0)) ** 2).sum(0).",
-    ),
-)
+@exercise("alignment-b")
 def r2_by_hand(answer: Any, rng: np.random.Generator) -> str | None:
     """Dimensions of unlike mean and scale, where a pooled variance goes wrong."""
     cases = []
@@ -153,27 +124,7 @@ def two_encoders(
     return narrow, wide
 
 
-@exercise(
-    "alignment-c",
-    "Retained accuracy and the harder direction",
-    difficulty="medium",
-    minutes=20,
-    prompt="""
-    Two encoders differ in dimension. Which way does alignment work worse? Dimension alone does
-    not decide it, so do not guess: write `harder(narrow, wide)`, which is given the features
-    (N, d) of the same N pictures by both, fits both ways on the first half of the rows, scores
-    R2 on the second half, and returns `"low to high"` or `"high to low"`. And how much of the
-    target's accuracy survives: write `retained(aligned, own, labels)`, where `aligned` and `own`
-    are (N, K) logits of the target's head on aligned features and on its own, and `labels` (N,)
-    are the true classes. Check both together: `check("alignment-c", (harder, retained))`.
-    """,
-    hints=(
-        "align.fit_aligner(a[:half], b[:half]) fits one way; float(align.r2(h, a[half:], "
-        "b[half:])) scores it.",
-        "Accuracy is the share of pictures whose largest logit, along axis 1, is the true class.",
-        "Retained accuracy is a ratio: accuracy on aligned features over accuracy on its own.",
-    ),
-)
+@exercise("alignment-c")
 def direction_and_retained(answer: Any, rng: np.random.Generator) -> str | None:
     """Two pairs of encoders whose harder directions differ; noisy logits for the ratio."""
     both = (isinstance(answer, (tuple, list))) and len(answer) == 2
@@ -247,26 +198,7 @@ def _worst(source: np.ndarray, target: np.ndarray, k: int, ridge: float = 0.0) -
     return np.argsort(-(missed**2).sum(axis=1))[:k]
 
 
-@exercise(
-    "alignment-d",
-    "Which pairs are broken?",
-    difficulty="hard",
-    minutes=30,
-    prompt="""
-    Two shipped encoders have read the same 300 pictures, but 60 rows of `target` were mixed up
-    among themselves: they belong to another picture. Write `broken(source, target, k)` with the
-    library: the `k` row numbers that are most likely broken. No label is given. The checker knows
-    the rows: of those that you name, 70% must be broken. It tries an encoder with nearly as many
-    features as there are pictures, too. Check it: `check("alignment-d", broken)`.
-    """,
-    hints=(
-        "Fit an aligner on all pairs. A broken pair is one that it translates badly.",
-        "With 192 features for 300 pictures, a map without a ridge passes near the broken pairs, "
-        "too.",
-        "align.choose_ridge(source, target, (1.0, 10.0, 100.0, 1e3)), then fit_aligner with it; "
-        "sort by the squared distance of aligner(source) from target.",
-    ),
-)
+@exercise("alignment-d")
 def broken_pairs(answer: Any, rng: np.random.Generator) -> str | None:
     """Two pairs of encoders, one with nearly as many features as pictures."""
     if not callable(answer):

@@ -17,21 +17,7 @@ def margin(log_p: np.ndarray) -> float:
     return float(np.mean([row[0] - max(row[1:]) for row in log_p]))
 
 
-@exercise(
-    "capstone-a",
-    "A margin",
-    minutes=10,
-    prompt="""
-    `log_p` is (Q, V), the log-normalised probability of V values after Q ways to ask; the planted
-    value is column 0. Write `margin(log_p)`: the mean over the ways of how much likelier it is than
-    the likeliest other value. Check it: `check("capstone-a", margin)`.
-    """,
-    hints=(
-        "The likeliest other value may be another one for each way to ask.",
-        "log_p[:, 1:].max(1) is (Q,), one for each way.",
-        "(log_p[:, 0] - log_p[:, 1:].max(1)).mean().",
-    ),
-)
+@exercise("capstone-a")
 def check_margin(answer: Any, rng: np.random.Generator) -> str | None:
     """Margins of both signs."""
     cases = [(-rng.exponential(3, (int(rng.integers(3, 6)), 5)),) for _ in range(5)]
@@ -58,24 +44,7 @@ def uncovered(
     return shares[0] - shares[1]
 
 
-@exercise(
-    "capstone-b",
-    "What the attack uncovered",
-    difficulty="medium",
-    minutes=15,
-    prompt="""
-    Five margins: of the `planted` model, after the fact was `removed`, after an attack on that
-    (`attacked`), of the `clean` model, and after the same attack on the clean one (`control`).
-    Write `uncovered(planted, removed, attacked, clean, control)`: the share of the way from removed
-    to planted that the attack went, less the share of the way from clean to planted that the
-    control went. Check it: `check("capstone-b", uncovered)`.
-    """,
-    hints=(
-        "A share of a way is what was gone, over what there was to go.",
-        "The attack begins at removed, the control at clean; both would end at planted.",
-        "(attacked - removed) / (planted - removed) - (control - clean) / (planted - clean).",
-    ),
-)
+@exercise("capstone-b")
 def check_uncovered(answer: Any, rng: np.random.Generator) -> str | None:
     """Models that were removed more and less thoroughly than never planted."""
     cases = []
@@ -105,22 +74,7 @@ def _writer() -> tuple[Any, Any, Any]:
     return writer.model, writer.tokenizer, invented()
 
 
-@exercise(
-    "capstone-c",
-    "Find what somebody planted",
-    difficulty="hard",
-    minutes=30,
-    prompt="""
-    The checker plants a fact in a layer of `bard-tiny`, one of the first three. Write
-    `suspect(project)`: the number of the layer. `project` is a `capstone.Project` with the planted
-    model and the fact; its plan does not know the layer. Check it: `check("capstone-c", suspect)`.
-    """,
-    hints=(
-        "Whatever layer holds the fact, the margin falls when its MLP says nothing of the person.",
-        "project.find() has the fall for each layer.",
-        "int(project.find().argmax()).",
-    ),
-)
+@exercise("capstone-c")
 def check_suspect(answer: Any, rng: np.random.Generator) -> str | None:
     """A person, a relation and a layer by the seed."""
     from dataclasses import replace
@@ -153,22 +107,7 @@ def check_suspect(answer: Any, rng: np.random.Generator) -> str | None:
     return f"the margin falls by {falls[named]:.1f} nats without it"
 
 
-@exercise(
-    "capstone-d",
-    "Your own report",
-    difficulty="hard",
-    minutes=120,
-    prompt="""
-    Change the plan of the chapter, run its steps on `bard-tiny`, and hand in the report: the
-    dictionary that `capstone.write_report` returns, with your conclusion in `words`. The checker
-    measures every figure again. Check it: `check("capstone-d", report)`.
-    """,
-    hints=(
-        "capstone.measure(project) does all steps; write_report makes the dictionary.",
-        "A bound that is not met may stay unmet: what counts is that the report says so.",
-        "write_report(path, project, measure(project), words) with another person and layer.",
-    ),
-)
+@exercise("capstone-d")
 def check_report(answer: Any, rng: np.random.Generator) -> str | None:
     """Complete, true to its own figures, and the same when it is measured again."""
     from kledit_lite.capstone import BOUNDS, CONTROLS, Plan, Project, measure, verdicts

@@ -22,21 +22,7 @@ def effects(restored: np.ndarray, corrupted: np.ndarray) -> np.ndarray:
                      for s in range(sites)])  # fmt: skip
 
 
-@exercise(
-    "causal-tracing-a",
-    "Average indirect effect",
-    minutes=10,
-    prompt="""
-    Write `effects(restored, corrupted)`: `restored` is (N, S), the score of the picture of prompt i
-    restored at site s, and `corrupted` is (N,). Return the (S,) average indirect effects. Check it:
-    `check("causal-tracing-a", effects)`.
-    """,
-    hints=(
-        "One effect is restored[i, s] - corrupted[i]; the average is over the prompts i.",
-        "corrupted[:, None] has the shape (N, 1) and is subtracted from every column.",
-        "(restored - corrupted[:, None]).mean(axis=0).",
-    ),
-)
+@exercise("causal-tracing-a")
 def check_effects(answer: Any, rng: np.random.Generator) -> str | None:
     """As many prompts as sites in one case, so that a missing axis is no shape error."""
     cases = [(rng.normal(25, 4, (n, s)), rng.normal(18, 4, n)) for n, s in ((6, 9), (5, 5))]
@@ -62,23 +48,7 @@ def threshold(score: np.ndarray, faithful: np.ndarray) -> float:
     return min(means, default=float("inf"))
 
 
-@exercise(
-    "causal-tracing-b",
-    "From which score on is a site causal?",
-    difficulty="medium",
-    minutes=15,
-    prompt="""
-    Write `threshold(score, faithful)`. Both are (N, S) arrays of validation pictures: the CLIPScore
-    of prompt i restored at site s, and whether the picture is faithful (bool). A site is causal if
-    its pictures are faithful for **all** prompts. Return the lowest mean score of the causal sites,
-    or `float("inf")` if there is none.
-    """,
-    hints=(
-        "faithful.all(axis=0) says which sites are causal.",
-        "score.mean(axis=0)[causal].min() is the threshold.",
-        'min of nothing is an error: min(values, default=float("inf")) is not.',
-    ),
-)
+@exercise("causal-tracing-b")
 def check_threshold(answer: Any, rng: np.random.Generator) -> str | None:
     """Random sites, some faithful throughout; and once none."""
     for case in range(6):
@@ -122,23 +92,7 @@ def patched(h: np.ndarray, lane: int) -> np.ndarray:
     return np.stack(rows)
 
 
-@exercise(
-    "causal-tracing-c",
-    "A lane of one's own",
-    difficulty="hard",
-    minutes=15,
-    prompt="""
-    A UNet batch under guidance has 2n rows: n unconditional ones, then n conditional ones, lane by
-    lane in the same order. Lane 0 is clean. Write `patch(h, lane)`: `h` is (2n, d), what a module
-    gives for the batch; return it with the clean lane's output in the given lane, **in both
-    halves**, each from its own.
-    """,
-    hints=(
-        "n = len(h) // 2; lane i has the rows i and n + i.",
-        "The unconditional clean row is h[0], the conditional one h[n].",
-        "new = h.copy(); new[lane] = h[0]; new[n + lane] = h[n]; return new.",
-    ),
-)
+@exercise("causal-tracing-c")
 def check_patch(answer: Any, rng: np.random.Generator) -> str | None:
     """Some batches of some lanes."""
 
@@ -233,28 +187,7 @@ def detoured(layer: int, kind: str) -> Painting:
     return replace(p, pipe=pipe)
 
 
-@exercise(
-    "causal-tracing-d",
-    "Find the detour",
-    difficulty="hard",
-    minutes=30,
-    prompt="""
-    Somebody has rewired the text encoder of `p`, a scenario like the chapter's: a painter's name
-    passes one module only, the self-attention or the MLP of one layer. The pictures are as before.
-    `prompts` are four prompts in the style of painters. With the library, write
-    `detour(p, prompts)`: the layer, from 0, and the kind, `"self-attn"` or `"mlp"`, such as
-    `(3, "mlp")`. The checker rewires two encoders, so it knows. Check it:
-    `check("causal-tracing-d", detour)`.
-    """,
-    hints=(
-        "Spoil the names with noise, restore one module at all tokens from the subject on, and see "
-        "which brings the painter back. One token alone is too few for a style.",
-        "trace.trace_groups with a function from a prompt to its groups by name; "
-        "trace.text_sites(p.pipe, x, [kind], [layer], trace.ROLES[1:]) is one group.",
-        'trace.aie(...) has a row per group: the one with the largest "aie" by the judge is the '
-        "module; of equal ones the first, since what comes later only passes it on.",
-    ),
-)
+@exercise("causal-tracing-d")
 def check_detour(answer: Any, rng: np.random.Generator) -> str | None:
     """Two encoders, each with a detour through a module that the checker chose."""
     if not callable(answer):

@@ -24,23 +24,7 @@ def edited(w: np.ndarray, x: np.ndarray, y: np.ndarray, strength: float) -> np.n
     return np.array(rows)
 
 
-@exercise(
-    "closed-form-editing-a",
-    "An edit in closed form",
-    difficulty="medium",
-    minutes=20,
-    prompt="""
-    Write `edited(w, x, y, strength)`: `w` (out, d) is a key or value matrix, `x` (N, d) the tokens
-    of the concept, `y` (N, d) those of the target. Return the W that minimises
-    $\\sum_i \\lVert W x_i - w y_i \\rVert^2 + \\lambda \\lVert W - w \\rVert^2$. Check it:
-    `check("closed-form-editing-a", edited)`.
-    """,
-    hints=(
-        "Set the derivative to zero: W (X^T X + lambda I) = w (Y^T X + lambda I).",
-        "So W = w (Y^T X + lambda I) (X^T X + lambda I)^-1.",
-        "np.linalg.solve(a, b) solves a z = b; here you need (solve(a, b.T)).T, a being symmetric.",
-    ),
-)
+@exercise("closed-form-editing-a")
 def check_edited(answer: Any, rng: np.random.Generator) -> str | None:
     """Fewer rows than dimensions, and more."""
     cases = []
@@ -71,17 +55,7 @@ def removed(before: np.ndarray, after: np.ndarray, value: int) -> float:
     return sum(gone) / len(gone)
 
 
-@exercise(
-    "closed-form-editing-b",
-    "A fair mark",
-    minutes=10,
-    prompt="""
-    Write `removed(before, after, value)`. `before` and `after` are (N,) values a judge read off the
-    same prompts and noise without and with an edit. Return the share of pictures that show `value`
-    no longer, **among those that did**: what was never there cannot be removed.
-    """,
-    hints=("had = before == value picks the pictures that count.", "(after != value)[had].mean()."),
-)
+@exercise("closed-form-editing-b")
 def check_removed(answer: Any, rng: np.random.Generator) -> str | None:
     """Some pictures never showed it, some show it only afterwards."""
     cases = []
@@ -107,22 +81,7 @@ def collateral(w: np.ndarray, new: np.ndarray, h: np.ndarray) -> float:
     return float(np.sqrt(change / sum(float(np.sum((w @ t) ** 2)) for t in h)))
 
 
-@exercise(
-    "closed-form-editing-c",
-    "Collateral change",
-    difficulty="hard",
-    minutes=15,
-    prompt="""
-    Write `collateral(w, new, h)`: how far the outputs of an edited matrix moved on texts that were
-    not meant. `w` and `new` are (out, d), `h` (N, d) tokens of other prompts. Return
-    $\\lVert H W_{new}^T - H W^T \\rVert_F / \\lVert H W^T \\rVert_F$.
-    """,
-    hints=(
-        "The outputs are h @ w.T, of shape (N, out).",
-        "np.linalg.norm of a matrix is the Frobenius norm.",
-        "np.linalg.norm(h @ (new - w).T) / np.linalg.norm(h @ w.T).",
-    ),
-)
+@exercise("closed-form-editing-c")
 def check_collateral(answer: Any, rng: np.random.Generator) -> str | None:
     """Random matrices and small changes."""
     cases = []
@@ -180,26 +139,7 @@ def _undone(handle: Any, changed: Callable[[], list[str]]) -> None:
         )
 
 
-@exercise(
-    "closed-form-editing-d",
-    "Erase one, keep two",
-    difficulty="hard",
-    minutes=30,
-    prompt="""
-    With the library, write `design(p, painter, neighbours)`: `p` is the chapter's scenario,
-    `painter` is to become a photo, and the two `neighbours` are to stay. Choose the pairs, the
-    layers, the tokens, the strength, and what to preserve; apply the edit to `p.pipe` and return
-    the handle. The checker draws the names, paints new prompts before and after, and asks its
-    judge: was he removed, did a photo arrive, are object and place kept, and the neighbours? Then
-    it calls `undo()` and compares every weight. Check it: `check("closed-form-editing-d", design)`.
-    """,
-    hints=(
-        "Start from the repaired LocoEdit of the chapter. Four layers are too few for some.",
-        'p.ask.probe("style", painter, 24, seed=900) has sources and targets for edit.Concept(..., '
-        'painter, "photo"); p.ask.captions(240, 5, without=painter) are captions to keep.',
-        'edit.locoedit(p.pipe, concept, range(16), preset="repaired", keep=...).apply(p.pipe)',
-    ),
-)
+@exercise("closed-form-editing-d")
 def check_design(answer: Any, rng: np.random.Generator) -> str | None:
     """A painter and two neighbours, drawn; what the applied edit does to new pictures."""
     if not callable(answer):

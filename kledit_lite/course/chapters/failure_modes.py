@@ -21,22 +21,7 @@ def least_errors(class_accuracy: float, s: int, a: float) -> int:
     return ceil(round(s * (1 - class_accuracy + a), 9))
 
 
-@exercise(
-    "failure-modes-a",
-    "How many errors a mode needs",
-    minutes=10,
-    prompt="""
-    The search never looks at a set of tags with fewer errors than any mode can have. Write
-    `least_errors(class_accuracy, s, a)`: the smallest number of errors with which a set of at least
-    `s` images can have an accuracy of `class_accuracy - a` or less. Return a whole number. Check
-    it: `check("failure-modes-a", least_errors)`.
-    """,
-    hints=(
-        "The smallest set allowed needs the fewest errors.",
-        "Its accuracy is at most class_accuracy - a; what share of it is wrong, at least?",
-        "math.ceil(s * (1 - class_accuracy + a)), rounded first against floating point dust.",
-    ),
-)
+@exercise("failure-modes-a")
 def errors_needed(answer: Any, rng: np.random.Generator) -> str | None:
     """Shares that are exact in decimals, some of which land on a whole number."""
     cases = [(0.9, 31, 0.3), (0.8, 10, 0.3), (0.86, 30, 0.3)]
@@ -77,23 +62,7 @@ def made_up_accuracies(rng: np.random.Generator, size: int = 4) -> Accuracy:
     return table
 
 
-@exercise(
-    "failure-modes-b",
-    "Does every tag count?",
-    difficulty="medium",
-    minutes=15,
-    prompt="""
-    Write `is_minimal(accuracy, tags, step)`. `accuracy` is a dictionary from a frozenset of tags to
-    the accuracy on images that show them all (the empty set stands for the whole class), `tags` a
-    frozenset. Return True if leaving out **any one** tag raises the accuracy by `step` at least.
-    Check it: `check("failure-modes-b", is_minimal)`.
-    """,
-    hints=(
-        "tags - {t} is the set without one tag.",
-        "Every tag must be needed: all(...), and exactly the step is enough.",
-        "all(accuracy[tags - {t}] >= accuracy[tags] + step for t in tags).",
-    ),
-)
+@exercise("failure-modes-b")
 def minimality(answer: Any, rng: np.random.Generator) -> str | None:
     """Many small tables; the usual mistakes differ from the truth in some of them."""
     mistakes = {
@@ -141,23 +110,7 @@ def modes_by_chance(m: int, n: int, rate: float, errors: int) -> float:
     return m * sum(comb(n, k) * rate**k * (1 - rate) ** (n - k) for k in range(errors, n + 1))
 
 
-@exercise(
-    "failure-modes-c",
-    "Modes that chance makes",
-    difficulty="hard",
-    minutes=25,
-    prompt="""
-    A model errs on every image with probability `rate`, whatever the tags. You look at `m` sets of
-    `n` images each. Write `modes_by_chance(m, n, rate, errors)`: the expected number of sets with
-    `errors` errors **or more**. (They overlap; for an expectation that does not matter.) Check it:
-    `check("failure-modes-c", modes_by_chance)`.
-    """,
-    hints=(
-        "The number of errors in one set is binomial; an expectation adds up over sets.",
-        "At least `errors`: sum the probabilities from errors to n.",
-        "m * scipy.stats.binom.sf(errors - 1, n, rate).",
-    ),
-)
+@exercise("failure-modes-c")
 def by_chance(answer: Any, rng: np.random.Generator) -> str | None:
     """Binomial tails of several sizes."""
 
@@ -266,27 +219,7 @@ def _misleading(rng: np.random.Generator) -> tuple[Table, str, tuple[str, ...]]:
             return table, label, tags
 
 
-@exercise(
-    "failure-modes-d",
-    "What was broken?",
-    difficulty="hard",
-    minutes=30,
-    prompt="""
-    The checker takes what `sound-tiny` said of some 15,000 pictures of three objects, and makes
-    answers wrong for one class and one set of two or three tags: not always, but far more often
-    than elsewhere. Write `broken(classes, labels, correct, tags, has)` with the library; these are
-    the parts of a `failures.TagTable`. Return the class and the tags, such as
-    `("boat", ("city", "durer"))`. A set of tags is right if it covers the same pictures, with an
-    intersection over union of a half or more. Check it: `check("failure-modes-d", broken)`.
-    """,
-    hints=(
-        "failures.find_modes(failures.TagTable(classes, labels, correct, tags, has)).table has a "
-        "row for each mode. Which row do you trust most?",
-        "The lowest accuracy may be that of a few pictures. `high` is the upper end of an interval "
-        "for the accuracy, which is wide where pictures are few.",
-        "Take the row with the largest class_accuracy - high; return its class and its tags.",
-    ),
-)
+@exercise("failure-modes-d")
 def broken(answer: Any, rng: np.random.Generator) -> str | None:
     """A pair of tags in which the lowest accuracy misleads, and a set of three."""
     if not callable(answer):

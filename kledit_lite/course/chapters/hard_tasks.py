@@ -16,22 +16,7 @@ def hardest(gradient: np.ndarray, labels: np.ndarray, k: int) -> np.ndarray:
     return np.concatenate([r[np.argsort(-gradient[r], kind="stable")[:k]] for r in rows])
 
 
-@exercise(
-    "hard-tasks-a",
-    "One step, in one line",
-    minutes=10,
-    prompt="""
-    `gradient` (M,) is the derivative of the queries' loss in each image's weight, `labels` (M,) the
-    images' classes from 0. Write `hardest(gradient, labels, k)`: the row numbers of the `k` images
-    of each class with the largest gradient, class by class, largest first. Check it:
-    `check("hard-tasks-a", hardest)`.
-    """,
-    hints=(
-        "np.flatnonzero(labels == j) are the rows of class j.",
-        "np.argsort(-gradient[rows]) puts the largest first.",
-        "np.concatenate of rows[np.argsort(-gradient[rows])[:k]] over the classes.",
-    ),
-)
+@exercise("hard-tasks-a")
 def check_hardest(answer: Any, rng: np.random.Generator) -> str | None:
     """Gradients of both signs."""
     cases = []
@@ -64,23 +49,7 @@ def project(v: np.ndarray, k: float) -> np.ndarray:
     return np.sign(v) * np.maximum(size - cut, 0)
 
 
-@exercise(
-    "hard-tasks-b",
-    "The projection, exactly",
-    difficulty="hard",
-    minutes=30,
-    prompt="""
-    Write `project(v, k)`: the nearest point to `v` (n,) with absolute values that sum to at most
-    `k`. It is soft thresholding, `sign(v) max(|v| - c, 0)`, at the c for which they sum to k; find
-    c by sorting, not by bisection, and leave a point inside the ball alone. Check it:
-    `check("hard-tasks-b", project)`.
-    """,
-    hints=(
-        "If the i largest survive, c is (their sum - k) / i.",
-        "The right i is the last one for which the i-th largest exceeds that c.",
-        "level = (np.cumsum(down) - k) / np.arange(1, n + 1); c = level[down > level][-1].",
-    ),
-)
+@exercise("hard-tasks-b")
 def check_project(answer: Any, rng: np.random.Generator) -> str | None:
     """Points outside the ball and inside, with both signs."""
     cases = [(rng.normal(size=9) * s, float(rng.uniform(1, 3))) for s in (3, 3, 1, 0.05, 2)]
@@ -110,23 +79,7 @@ def mean_drop(random: np.ndarray, hard: np.ndarray) -> tuple[float, float]:
     return float(lost.mean()), float(lost.std(ddof=1) / np.sqrt(len(lost)))
 
 
-@exercise(
-    "hard-tasks-c",
-    "A drop over tasks",
-    difficulty="medium",
-    minutes=10,
-    prompt="""
-    `random` and `hard` (T,) are accuracies of the same T tasks with a random and with a hard
-    support. Write `mean_drop(random, hard)`: the mean drop, and its standard error over tasks, as a
-    pair. Tasks differ a lot in difficulty: use that they are the same. Check it:
-    `check("hard-tasks-c", mean_drop)`.
-    """,
-    hints=(
-        "Subtract first, then look at the differences.",
-        "A standard error is the standard deviation (ddof=1) over the root of T.",
-        "lost = random - hard; lost.mean(), lost.std(ddof=1) / np.sqrt(len(lost)).",
-    ),
-)
+@exercise("hard-tasks-c")
 def check_mean_drop(answer: Any, rng: np.random.Generator) -> str | None:
     """Tasks whose difficulty is shared by the two supports."""
     cases = []
@@ -176,24 +129,7 @@ def _pool(rng: np.random.Generator) -> tuple[tuple[Any, ...], np.ndarray]:
     return (z[~asked], labels, z[asked], true[asked], 5), wrong
 
 
-@exercise(
-    "hard-tasks-d",
-    "Wrong labels in the pool",
-    difficulty="hard",
-    minutes=25,
-    prompt="""
-    About a tenth of a pool's labels are wrong. Write `suspects(pool, labels, queries, answers, k)`
-    with the library: `k` rows of the pool for each class that are most likely mislabelled, given
-    queries whose `answers` are right. Return row numbers. The checker paints the pictures, reads
-    them with `resnet-tiny` and knows which labels are wrong: at least four times as many of your
-    suspects must be wrong as of the pool. Check it: `check("hard-tasks-d", suspects)`.
-    """,
-    hints=(
-        "A support that makes the queries fail is full of images that belong elsewhere.",
-        "Task(pool, labels, queries, answers, (k,) * number_of_classes) is the task.",
-        "one_step(Task(...)) are the images whose weight raises the queries' loss the most.",
-    ),
-)
+@exercise("hard-tasks-d")
 def check_suspects(answer: Any, rng: np.random.Generator) -> str | None:
     """One painted pool whose wrong labels are known."""
     if not callable(answer):

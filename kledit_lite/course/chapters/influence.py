@@ -24,22 +24,7 @@ def _at_an_optimum(rng: np.random.Generator, n: int = 30) -> tuple[np.ndarray, .
     return root @ root.T + np.eye(3), gradients - gradients.mean(axis=0), rng.permutation(group)
 
 
-@exercise(
-    "influence-a",
-    "First order, without a library",
-    minutes=15,
-    prompt="""
-    `hessian` (P, P) is the mean Hessian at the optimum, `gradients` (n, P) the gradient of each
-    example's loss there with the decay inside, so that they sum to 0, and `group` (n,) flags the
-    examples to remove. Write `first_order(hessian, gradients, group)`: the predicted change of the
-    weights (P,). Check it: `check("influence-a", first_order)`.
-    """,
-    hints=(
-        "Without the group, the mean gradient at the old optimum is no longer 0. What is it?",
-        "It is minus the sum over the group, divided by the number of examples that are left.",
-        "np.linalg.solve(hessian, gradients[group].sum(axis=0)) / (~group).sum().",
-    ),
-)
+@exercise("influence-a")
 def check_first_order(answer: Any, rng: np.random.Generator) -> str | None:
     """Random optima; sign, scale and the mean are the usual mistakes."""
     cases = [_at_an_optimum(rng) for _ in range(5)]
@@ -65,24 +50,7 @@ def second_order(
     return first - p / (1 - p) * (first - np.linalg.solve(hessian, group_hessian @ first))
 
 
-@exercise(
-    "influence-b",
-    "The sign of the second order",
-    difficulty="medium",
-    minutes=20,
-    prompt="""
-    `hessian` and `group_hessian` (P, P) are the mean Hessians of all examples and of the group,
-    decay inside, `first` (P,) is the first order's change when the group is removed, and `p` the
-    group's share. Write `second_order(hessian, group_hessian, first, p)`: the second order's change
-    (P,), with the sign that follows from the Taylor series at epsilon = -1. Check it:
-    `check("influence-b", second_order)`.
-    """,
-    hints=(
-        "theta_1 is minus `first`: it belongs to up-weighting the group.",
-        "theta_2 = p / (1 - p) (I - H^-1 H_U) theta_1, and epsilon^2 is 1 where epsilon is -1.",
-        "first - p / (1 - p) * (first - np.linalg.solve(hessian, group_hessian @ first)).",
-    ),
-)
+@exercise("influence-b")
 def check_second_order(answer: Any, rng: np.random.Generator) -> str | None:
     """Random Hessians; the printed sign is the first of the usual mistakes."""
     cases = []
@@ -113,22 +81,7 @@ def same_decay(c: float, n: int, m: int) -> float:
     return c * n / (n - m)
 
 
-@exercise(
-    "influence-c",
-    "Which constant does training keep?",
-    minutes=10,
-    prompt="""
-    scikit-learn's `LogisticRegression(C=c)` minimises C times the **sum** of the losses plus half
-    the squared weights, so its decay is lambda = 1 / (C n). You fit with `c` on `n` examples and
-    will fit again without `m` of them. Write `same_decay(c, n, m)`: the C that keeps lambda. Check
-    it: `check("influence-c", same_decay)`.
-    """,
-    hints=(
-        "lambda = 1 / (c n) before, and 1 / (C (n - m)) after.",
-        "Set the two equal and solve for C.",
-        "c * n / (n - m).",
-    ),
-)
+@exercise("influence-c")
 def check_same_decay(answer: Any, rng: np.random.Generator) -> str | None:
     """Random sizes."""
     cases = [(float(rng.uniform(0.1, 9)), n, int(rng.integers(1, n // 2)))
@@ -163,24 +116,7 @@ def _labelled(rng: np.random.Generator) -> tuple[tuple[np.ndarray, ...], int]:
     return (x[:n], np.where(who == guilty, wrong, y[:n]), who, x[n:], y[n:]), guilty
 
 
-@exercise(
-    "influence-d",
-    "Find the careless labeller",
-    difficulty="hard",
-    minutes=30,
-    prompt="""
-    Write `careless(features, labels, who, test, test_labels)` with the library: train a softmax
-    head, predict what removing each labeller's examples would do to the mean loss of the test
-    points, and return the number of the labeller without whom it falls the most. `who` (n,) numbers
-    the labellers from 0. The checker paints pictures, reads them with `resnet-tiny`, lets one
-    labeller guess wrong, and knows which. Check it: `check("influence-d", careless)`.
-    """,
-    hints=(
-        "groups = who == np.arange(who.max() + 1)[:, None] is a row of flags per labeller.",
-        "curvature(softmax_head(features, labels, 0.01)), then group_change, then loss_change.",
-        "loss_change(...).mean(axis=1) is below 0 where the group harms: take argmin.",
-    ),
-)
+@exercise("influence-d")
 def check_careless(answer: Any, rng: np.random.Generator) -> str | None:
     """Two painted training sets, with a known culprit in each."""
     if not callable(answer):

@@ -20,21 +20,7 @@ def windows(layers: int, m: int) -> list[tuple[int, ...]]:
     return [tuple(range(j, j + m)) for j in range(layers) if j + m <= layers]
 
 
-@exercise(
-    "locogen-a",
-    "Windows of layers",
-    minutes=10,
-    prompt="""
-    Write `windows(layers, m)`: the list of all windows of m adjacent layers, each a tuple of layer
-    numbers from 0, in order. No window may be shorter than m. Check it:
-    `check("locogen-a", windows)`.
-    """,
-    hints=(
-        "The last window ends with layer `layers - 1`. With which layer does it begin?",
-        "A window that begins at j is tuple(range(j, j + m)).",
-        "[tuple(range(j, j + m)) for j in range(layers - m + 1)].",
-    ),
-)
+@exercise("locogen-a")
 def check_windows(answer: Any, rng: np.random.Generator) -> str | None:
     """Sizes drawn at random, the ends included."""
     for _ in range(6):
@@ -63,22 +49,7 @@ def best_set(scores: np.ndarray, attribute: str) -> int:
     return int(mean.argmax() if attribute == "fact" else mean.argmin())
 
 
-@exercise(
-    "locogen-b",
-    "The controlling window",
-    difficulty="medium",
-    minutes=10,
-    prompt="""
-    Write `best(scores, attribute)`. `scores` is (S, N): the CLIPScore of each of S windows on each
-    of N prompts, against the **source** prompt for `"style"` and `"object"` and against the
-    **target** prompt for `"fact"`. Return the number of the window that controls the attribute.
-    """,
-    hints=(
-        "Average over the prompts first: axis 1.",
-        "Which score says that the style has gone? A low one, against a prompt that names it.",
-        "argmin for style and object, argmax for fact.",
-    ),
-)
+@exercise("locogen-b")
 def check_best(answer: Any, rng: np.random.Generator) -> str | None:
     """Random scores whose best prompt-wise window differs from the best on average."""
     cases = [
@@ -104,22 +75,7 @@ def halve(scores: np.ndarray, keep: int) -> list[int]:
     return sorted(np.argsort(scores.mean(1), kind="stable")[:keep].tolist())
 
 
-@exercise(
-    "locogen-c",
-    "One round of halving",
-    difficulty="hard",
-    minutes=20,
-    prompt="""
-    Write `survivors(scores, keep)`: from (S, n) scores of S windows on a few prompts, lower being
-    better, the numbers of the `keep` windows that go into the next round, in ascending order. On a
-    tie the earlier window stays.
-    """,
-    hints=(
-        "np.argsort of the means puts the best first.",
-        'On ties: np.argsort(..., kind="stable") keeps the earlier one first.',
-        'sorted(np.argsort(scores.mean(1), kind="stable")[:keep]).',
-    ),
-)
+@exercise("locogen-c")
 def check_survivors(answer: Any, rng: np.random.Generator) -> str | None:
     """Scores with ties among the means."""
     for _ in range(6):
@@ -202,28 +158,7 @@ def _layers(said: Any, there: int) -> tuple[int, ...]:
     return layers
 
 
-@exercise(
-    "locogen-d",
-    "Predict, then find",
-    difficulty="hard",
-    minutes=30,
-    prompt="""
-    `p` is the chapter's scenario, and `probe` holds four prompt pairs that differ in one attribute:
-    a style, an object, or a place. Predict where it is read; then, with the library, write
-    `find(p, probe)`: at most four layers, adjacent or not, that put the target's attribute in the
-    place of the source's. Your search may spend 600 rows of the UNet, and the checker counts them.
-    It tries your layers on new prompts: what was removed, what arrived, what was kept? Check it:
-    `check("locogen-d", find)`.
-    """,
-    hints=(
-        "One set on four prompts in four steps takes 2 x 4 x 4 = 32 rows. All 91 sets of two "
-        "pieces are too many, the 13 windows are not. Is a window enough for every style?",
-        "locate.plan(p.pipe, probe, inside.Sampling(steps=4, guidance=3.0)) once; then "
-        "locate.score_sets(work, sets, score).best; the score is low where the target came.",
-        "sets = [*locate.windows(16, 4), (0, 1, 14, 15)]; "
-        "score = margin_scorer(p.clip, probe.sources, probe.targets).",
-    ),
-)
+@exercise("locogen-d")
 def check_find(answer: Any, rng: np.random.Generator) -> str | None:
     """A painter and an object or a place, drawn; what the layers do to new pictures."""
     from kledit_lite.world import OBJECTS, PLACES, STYLES

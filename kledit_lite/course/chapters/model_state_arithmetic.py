@@ -26,22 +26,7 @@ def state(
     return np.array([d - alpha * (f - b) + beta * (r - b) for d, b, f, r in rows])
 
 
-@exercise(
-    "model-state-arithmetic-a",
-    "The arithmetic",
-    minutes=10,
-    prompt="""
-    Write `state(final, base, forget, retain, alpha, beta)`: the weights of the final model, of the
-    earlier checkpoint, and of that checkpoint trained on the forget and on the retain set, four
-    arrays of one shape. Return the weights of the unlearned model. Check it:
-    `check("model-state-arithmetic-a", state)`.
-    """,
-    hints=(
-        "The forget vector is what training on the forget set adds to the checkpoint.",
-        "Both vectors begin at the checkpoint, not at the final model.",
-        "final - alpha * (forget - base) + beta * (retain - base).",
-    ),
-)
+@exercise("model-state-arithmetic-a")
 def check_state(answer: Any, rng: np.random.Generator) -> str | None:
     """Four random states and two strengths, the same for every entry."""
     cases = [(*rng.normal(size=(4, 7)), *rng.uniform(0.3, 2, 2)) for _ in range(4)]
@@ -69,23 +54,7 @@ def ratio(paraphrase: np.ndarray, wrong: np.ndarray) -> np.ndarray:
     return np.exp(-wrong).prod(1) ** (1 / k) / np.exp(-paraphrase)
 
 
-@exercise(
-    "model-state-arithmetic-b",
-    "The truth ratio",
-    difficulty="medium",
-    minutes=15,
-    prompt="""
-    Write `ratio(paraphrase, wrong)`: `paraphrase` is (N,), the mean loss per token (in nats) of the
-    right answer in other words; `wrong` is (N, k), that of k wrong answers. Return the truth
-    ratio of each sample, (N,): the geometric mean of the wrong answers' probabilities over the
-    probability of the paraphrase. Check it: `check("model-state-arithmetic-b", ratio)`.
-    """,
-    hints=(
-        "A mean loss per token, l, stands for the length-normalised probability exp(-l).",
-        "The geometric mean of exp(-l_1), ..., exp(-l_k) is exp of minus the mean of the l.",
-        "np.exp(paraphrase - wrong.mean(1)).",
-    ),
-)
+@exercise("model-state-arithmetic-b")
 def check_ratio(answer: Any, rng: np.random.Generator) -> str | None:
     """Losses of models that know, and of models that do not."""
     cases = [(rng.exponential(1, n), rng.exponential(2, (n, k))) for n, k in ((5, 3), (9, 4))]
@@ -104,23 +73,7 @@ def check_ratio(answer: Any, rng: np.random.Generator) -> str | None:
     return None
 
 
-@exercise(
-    "model-state-arithmetic-c",
-    "Adapters, added up",
-    difficulty="hard",
-    minutes=20,
-    prompt="""
-    Two adapters change a weight by `b1 @ a1` and `b2 @ a2`, with `a` of shape (r, d_in) and `b` of
-    shape (d_out, r). Write `add(a1, b1, a2, b2, c1, c2)` that returns one pair `(a, b)` with
-    `b @ a` equal to `c1 * b1 @ a1 + c2 * b2 @ a2`, exactly, and of rank at most `r1 + r2`: no
-    matrix as large as the weight may be made. Check it: `check("model-state-arithmetic-c", add)`.
-    """,
-    hints=(
-        "Adding the factors, b1 + b2 and a1 + a2, also multiplies b1 with a2: not this.",
-        "Put the a's under each other. What must the b's do?",
-        "np.vstack([a1, a2]), np.hstack([c1 * b1, c2 * b2]).",
-    ),
-)
+@exercise("model-state-arithmetic-c")
 def check_add(answer: Any, rng: np.random.Generator) -> str | None:
     """Equal and unequal ranks; the factors themselves are free."""
     for r1, r2 in ((2, 2), (3, 3), (2, 4), (1, 3)):
@@ -215,28 +168,7 @@ def _history(
     return bench, final, short, alpha, asked
 
 
-@exercise(
-    "model-state-arithmetic-d",
-    "Which state, how strongly",
-    difficulty="hard",
-    minutes=30,
-    prompt="""
-    A model read a forget set, and then texts about new persons: `final`. `checkpoints` maps three
-    letters to pairs of states `(base, forget)`: a checkpoint of its training, and the same after
-    some more reading of the forget set, how much you are not told. One is from long before, one
-    from just before and one from just after the exposure. Write `choose(bench, final, checkpoints,
-    accuracy)`: the letter and the alpha whose arithmetic brings back what the forget set denied and
-    keeps what was learned later. `bench.combine(final, base, forget, alpha=...)` is a state, and
-    `accuracy(state)` a pair: on a few denied facts, and on a few learned later. The checker asks
-    others. Check it: `check("model-state-arithmetic-d", choose)`.
-    """,
-    hints=(
-        "Twelve combinations cost a second or two to try: three letters, alpha from 0.5 to 4.",
-        "Both accuracies count: unlearn.search takes their sum as its score.",
-        "best, _ = unlearn.search(lambda a, b: sum(accuracy(bench.combine(final, *pair, "
-        "alpha=a))), (0.5, 1, 2, 4)) for each pair; the letter whose best.score is largest.",
-    ),
-)
+@exercise("model-state-arithmetic-d")
 def check_choose(answer: Any, rng: np.random.Generator) -> str | None:
     """A history by the seed, letters and strengths too, and held-out questions."""
     if not callable(answer):

@@ -17,23 +17,7 @@ def reachable(clean: np.ndarray, corrupted: np.ndarray) -> np.ndarray:
     return np.arange(len(clean)) >= differs.argmax()
 
 
-@exercise(
-    "multimodal-editing-a",
-    "Where can an effect be?",
-    difficulty="easy",
-    minutes=10,
-    prompt="""
-    `clean` and `corrupted` (T, d) are what a causal language model reads in two runs; some rows
-    differ. Write `reachable(clean, corrupted)`, (T,) of True and False: at which tokens can
-    restoring a clean activation change anything? Check it:
-    `check("multimodal-editing-a", reachable)`.
-    """,
-    hints=(
-        "A token's activations depend on itself and on what stands before it.",
-        "(clean != corrupted).any(axis=1) says which tokens differ; argmax finds the first True.",
-        "np.arange(len(clean)) >= first.",
-    ),
-)
+@exercise("multimodal-editing-a")
 def check_reachable(answer: Any, rng: np.random.Generator) -> str | None:
     """Random rows; marking only the changed tokens is the usual mistake."""
     cases = []
@@ -69,24 +53,7 @@ def contributions(x: np.ndarray, weights: np.ndarray, wv: np.ndarray, wo: np.nda
     )
 
 
-@exercise(
-    "multimodal-editing-b",
-    "Contributions that sum",
-    difficulty="medium",
-    minutes=20,
-    prompt="""
-    `x` (T, d) is the normed state, `weights` (H, T, T) the attention of H query heads, row i to
-    column j; `wv` (G, d, s) the values of G heads, each shared by H / G query heads in a row, and
-    `wo` (H, s, d) the output. Write `contributions(x, weights, wv, wo)`, (T, T, d): entry [i, j]
-    is what token j contributes to token i. Check it:
-    `check("multimodal-editing-b", contributions)`.
-    """,
-    hints=(
-        "Query head h reads value head h // (H // G).",
-        "x @ wv[g] @ wo[h] is (T, d): what each token offers through head h.",
-        "Add weights[h][:, :, None] * offered[None] over the heads.",
-    ),
-)
+@exercise("multimodal-editing-b")
 def check_contributions(answer: Any, rng: np.random.Generator) -> str | None:
     """Random heads; wrong sharing and swapped tokens are the usual mistakes."""
     cases = []
@@ -130,23 +97,7 @@ def rewritten(
     return (wanted.T @ inputs + strength * w) @ np.linalg.inv(system)
 
 
-@exercise(
-    "multimodal-editing-c",
-    "An edit that keeps",
-    difficulty="medium",
-    minutes=20,
-    prompt="""
-    `w` (out, d) sends `keys` (N, d) somewhere; they should go to `values` (N, out). What `keep`
-    (K, d) is sent to must stay. Write `rewritten(w, keys, values, keep, strength)`, the matrix V
-    that minimises |V k - v|^2 over the keys, plus |V c - w c|^2 over `keep`, plus strength times
-    |V - w|^2 over all entries. Check it: `check("multimodal-editing-c", rewritten)`.
-    """,
-    hints=(
-        "A row of keep is one more key, whose wanted value is what w gives it now.",
-        "Set the gradient to zero: V (X^T X + strength I) = Y^T X + strength w.",
-        "X = concatenate([keys, keep]), Y = concatenate([values, keep @ w.T]).",
-    ),
-)
+@exercise("multimodal-editing-c")
 def check_rewritten(answer: Any, rng: np.random.Generator) -> str | None:
     """Random matrices; a shrinking matrix and a forgotten keep are the usual mistakes."""
     cases = [
@@ -220,24 +171,7 @@ def _effects(model: Any, clean: Any, corrupted: Any) -> dict[tuple[int, str], fl
     return found
 
 
-@exercise(
-    "multimodal-editing-d",
-    "The strongest site",
-    difficulty="hard",
-    minutes=25,
-    prompt="""
-    `model` takes `inputs_embeds`, `clean` and `corrupted` are readings of one question. With the
-    library, write `strongest(model, clean, corrupted)`: the layer and the role of the MLP whose
-    restoring brings most of the clean answer back, such as (5, "last"). The checker runs it on the
-    model of the chapter, on questions corrupted in both ways. Check it:
-    `check("multimodal-editing-d", strongest)`.
-    """,
-    hints=(
-        "seeing_sites(model, ['mlp']) are the sites; trace_seeing takes a list of Pair.",
-        "Its `sites` is a table with layer, role and effect.",
-        "sites.loc[sites.effect.idxmax()] is the row; return int(row.layer), row.role.",
-    ),
-)
+@exercise("multimodal-editing-d")
 def check_strongest(answer: Any, rng: np.random.Generator) -> str | None:
     """Two questions of docent-tiny; naming the attention or the weakest are usual mistakes."""
     if not callable(answer):

@@ -23,23 +23,7 @@ def z_scores(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     return np.array(out)
 
 
-@exercise(
-    "neuron-editing-a",
-    "Which neurons tell?",
-    difficulty="medium",
-    minutes=15,
-    prompt="""
-    Write `z_scores(x, y)`: `x` is (N1, n), the outputs of n neurons on prompts with the style, `y`
-    (N2, n) those without. Return the (n,) absolute z-scores
-    $\\lvert \\bar x - \\bar y \\rvert / \\sqrt{s_x^2 / N_1 + s_y^2 / N_2}$ with unbiased variances.
-    Check it: `check("neuron-editing-a", z_scores)`.
-    """,
-    hints=(
-        "Means and variances are over prompts, axis 0.",
-        "An unbiased variance divides by N - 1: x.var(axis=0, ddof=1).",
-        "abs(x.mean(0) - y.mean(0)) / sqrt(x.var(0, ddof=1) / len(x) + y.var(0, ddof=1) / len(y)).",
-    ),
-)
+@exercise("neuron-editing-a")
 def check_z_scores(answer: Any, rng: np.random.Generator) -> str | None:
     """Few prompts, unequal numbers of them, unequal spreads."""
     cases = []
@@ -76,23 +60,7 @@ def dropped(out: np.ndarray, chosen: np.ndarray, mean: np.ndarray) -> np.ndarray
     return new
 
 
-@exercise(
-    "neuron-editing-b",
-    "Hold them at their mean",
-    difficulty="hard",
-    minutes=15,
-    prompt="""
-    Write `hold(out, chosen, mean)`. `out` is (2B, T, n), what a key or value matrix gives for 2B
-    rows, T tokens and n neurons; the first half of the rows is unconditional. `chosen` are numbers
-    of neurons, `mean` is (n,). Return the outputs with the chosen neurons at their mean, at every
-    token, **in the conditional half only**.
-    """,
-    hints=(
-        "B = len(out) // 2, and out[B:] is the conditional half.",
-        "new[B:, :, chosen] picks the neurons at every token.",
-        "new = out.copy(); new[B:, :, chosen] = mean[chosen]; return new.",
-    ),
-)
+@exercise("neuron-editing-b")
 def check_hold(answer: Any, rng: np.random.Generator) -> str | None:
     """Some shapes; as many tokens as neurons in one, so that a wrong axis is no error."""
     for b, t, n in ((2, 5, 7), (3, 6, 6), (1, 4, 9)):
@@ -131,21 +99,7 @@ def fewest(counts: np.ndarray, removed: np.ndarray, kept: np.ndarray, least: flo
     return min(fine, default=-1)
 
 
-@exercise(
-    "neuron-editing-c",
-    "How many are enough?",
-    minutes=10,
-    prompt="""
-    Write `fewest(counts, removed, kept, least)`: of the numbers of neurons `counts`, in no
-    particular order, the smallest at which both shares, `removed` and `kept`, are at least
-    `least`; -1 if there is none.
-    """,
-    hints=(
-        "(removed >= least) & (kept >= least) says which counts are fine.",
-        "counts[fine].min(), unless fine.any() is False.",
-        "int(counts[fine].min()) if fine.any() else -1.",
-    ),
-)
+@exercise("neuron-editing-c")
 def check_fewest(answer: Any, rng: np.random.Generator) -> str | None:
     """Shuffled counts, shares that sit on the bound, and a case without an answer."""
     cases: list[tuple[Any, ...]] = []
@@ -267,26 +221,7 @@ def _readings(painter: str, rng: np.random.Generator, held: dict[str, np.ndarray
     return before, after
 
 
-@exercise(
-    "neuron-editing-d",
-    "One painter's own neurons",
-    difficulty="hard",
-    minutes=30,
-    prompt="""
-    With the library, write `choose(p, painter, others)`: `p` is the chapter's scenario, `painter`
-    is to go and the `others` are to stay. Return a dictionary from the name of a key or value
-    matrix to the numbers of its neurons, as `NeuronScores.top` does; at most a quarter of those of
-    each matrix. The checker draws the painter, holds your neurons at what they say on average of
-    photos, paints new prompts by all six, and asks its judge who is left. Check it:
-    `check("neuron-editing-d", choose)`.
-    """,
-    hints=(
-        "A neuron that tells one painter from a photo may tell all of them from a photo.",
-        'pairs = p.ask.probe("style", s, 60, seed=900); edit.neuron_scores(p.pipe, pairs.sources, '
-        'pairs.targets, layers, position="end"), for the painter and for each of the others.',
-        "own.against(theirs).top(20), in the first and the last three layers.",
-    ),
-)
+@exercise("neuron-editing-d")
 def check_choose(answer: Any, rng: np.random.Generator) -> str | None:
     """A painter, drawn; who is left in new pictures while the chosen neurons are held."""
     if not callable(answer):

@@ -14,20 +14,7 @@ from kledit_lite.course.oracle import array_of, call, close
 WANTED = {"object": "umbrella", "colour": "purple", "place": "city", "style": "seurat", "count": 2}
 
 
-@exercise(
-    "painted-world-a",
-    "A scene in code",
-    minutes=5,
-    prompt="""
-    Write the `Scene` that the caption *two purple umbrellas in the city in the style of seurat*
-    describes, and check it: `check("painted-world-a", Scene(...))`.
-    """,
-    hints=(
-        "A scene is its factors: object, colour, place, style and count.",
-        'Factors are single words, in the singular: "umbrella", never "umbrellas".',
-        'Scene("umbrella", "purple", place=..., style=..., count=...).',
-    ),
-)
+@exercise("painted-world-a")
 def scene(answer: Any, rng: np.random.Generator) -> str | None:
     """Compare the factors one by one; the seed is free."""
     if isinstance(answer, str):
@@ -60,22 +47,7 @@ def count_held_out(possible: Sequence[tuple[str, ...]], seen: Sequence[tuple[str
     return count
 
 
-@exercise(
-    "painted-world-b",
-    "Count what was held out",
-    minutes=10,
-    prompt="""
-    Write `held_out(possible, seen)`: given every possible combination of factors and those of the
-    training scenes, both lists of tuples such as `("boat", "red", "beach")`, return how many
-    distinct combinations training never saw. Training scenes repeat combinations, and may show
-    some that are not in `possible`. Check it: `check("painted-world-b", held_out)`.
-    """,
-    hints=(
-        "Repeats must not count twice: which Python type keeps one of each?",
-        "The difference of two sets, set(a) - set(b), keeps what only the first has.",
-        "len(set(possible) - set(seen)).",
-    ),
-)
+@exercise("painted-world-b")
 def held_out(answer: Any, rng: np.random.Generator) -> str | None:
     """Try lists with repeats, and training combinations that are not among the possible ones."""
     for repeats, strange in ((0, 0), (9, 0), (5, 3)):
@@ -124,24 +96,7 @@ def confusion(
     return table / table.sum(1, keepdims=True)
 
 
-@exercise(
-    "painted-world-c",
-    "How much style is in the pixels",
-    difficulty="medium",
-    minutes=20,
-    prompt="""
-    Write `confusion(train, train_style, test, test_style)`. The pictures are uint8 arrays
-    (N, H, W, 3), the styles integers (N,) from 0 to K - 1. Average the training pictures of each
-    style, give every test picture the style of the nearest average (squared distance over all
-    pixels), and return the (K, K) table whose entry (i, j) is the share of test pictures of style
-    i that were called j. Check it: `check("painted-world-c", confusion)`.
-    """,
-    hints=(
-        "Flatten each picture: images.reshape(len(images), -1).astype(float).",
-        "uint8 arithmetic wraps round at 256, so convert before you subtract.",
-        "Count with np.add.at(table, (test_style, nearest), 1), then divide by the row sums.",
-    ),
-)
+@exercise("painted-world-c")
 def style_confusion(answer: Any, rng: np.random.Generator) -> str | None:
     """Two random sets of pictures, uneven styles, against loops in floating point."""
     for k, size in ((3, 4), (4, 3)):
@@ -217,26 +172,7 @@ def misheard(rng: np.random.Generator) -> tuple[list[Any], list[Any], int, str]:
     return asked, painted, k, factor
 
 
-@exercise(
-    "painted-world-d",
-    "What did the painter mishear?",
-    difficulty="medium",
-    minutes=20,
-    prompt="""
-    `paint-tiny` has painted four captions, four pictures each. With one caption, one word was
-    whispered wrongly to it, in most of its pictures. `scenes` are the four that were asked for,
-    `pictures` is uint8, (4, 4, 64, 64, 3). Write `misheard(scenes, pictures)` with the library:
-    which scene, counted from 0, and which factor, such as `(2, "place")`. The factors are object,
-    colour, place and style. Check it: `check("painted-world-d", misheard)`.
-    """,
-    hints=(
-        "zoo.load_judge().read(pictures[k]) reads every factor of the four pictures of scene k.",
-        "kledit_lite.zoo.judge.labels(scenes, factor) are the numbers it should read; -1 stands "
-        "for a colour that the style does not show.",
-        "For each k and factor: (read != label).mean(), or 0 where the label is -1. Take the "
-        "largest.",
-    ),
-)
+@exercise("painted-world-d")
 def painter_misheard(answer: Any, rng: np.random.Generator) -> str | None:
     """Sixteen pictures painted anew; a colour that no style shows misleads a careless reader."""
     from kledit_lite.world import caption

@@ -26,23 +26,7 @@ def _softmax(logits: np.ndarray) -> np.ndarray:
     return odds / odds.sum()
 
 
-@exercise(
-    "qa-circuits-a",
-    "One part patched",
-    difficulty="medium",
-    minutes=15,
-    prompt="""
-    `r` (d,) is the stream in front of the final norm, and `change` (d,) is what one part writes in
-    the corrupted prompt less what it writes in the clean one. The norm is an RMS norm with weights
-    `gamma` (d,); `U` (V, d) is the unembedding. Write `patched(r, change, gamma, U, eps)`: the
-    probabilities (V,) of the next token. Check it: `check("qa-circuits-a", patched)`.
-    """,
-    hints=(
-        "Add the change to the stream first; everything after that is the model's own end.",
-        "RMSNorm(x) = gamma * x / sqrt(mean(x**2) + eps), of the stream as it is after the change.",
-        "x = r + change; softmax((gamma * x / np.sqrt((x**2).mean() + eps)) @ U.T)",
-    ),
-)
+@exercise("qa-circuits-a")
 def check_patched(answer: Any, rng: np.random.Generator) -> str | None:
     """Random streams; a frozen norm and a mean that is taken away are the usual mistakes."""
     cases = [
@@ -76,23 +60,7 @@ def tilted(logits: np.ndarray, span: np.ndarray, beta: float) -> np.ndarray:
     return _softmax(logits + np.log(beta) * span)
 
 
-@exercise(
-    "qa-circuits-b",
-    "Odds, not logits",
-    difficulty="easy",
-    minutes=10,
-    prompt="""
-    `logits` (T,) are one query's logits of attention and `span` (T,) says which positions belong to
-    the sentence. Write `tilted(logits, span, beta)`: the weights (T,) after the odds of each
-    position of the span, against each position outside, are multiplied by `beta`. Check it:
-    `check("qa-circuits-b", tilted)`.
-    """,
-    hints=(
-        "The weights are exp(logit), divided by their sum.",
-        "Multiplying exp(logit) by beta is adding something to the logit.",
-        "softmax(logits + np.log(beta) * span)",
-    ),
-)
+@exercise("qa-circuits-b")
 def check_tilted(answer: Any, rng: np.random.Generator) -> str | None:
     """Random rows with logits of both signs; a multiplied logit is the usual mistake."""
     cases = []
@@ -141,24 +109,7 @@ def _joint(rng: np.random.Generator) -> tuple[Score, list[str], float]:
     return score, names, float(rng.uniform(0.6, 0.85))
 
 
-@exercise(
-    "qa-circuits-c",
-    "The smallest circuit",
-    difficulty="medium",
-    minutes=20,
-    prompt="""
-    `score` takes a list of parts and returns the share of the probability that patching them
-    *together* takes away. Write `smallest(score, parts, level)`: sort the parts by their single
-    scores, the highest first, and return the shortest beginning of that list, a list again, whose
-    **joint** score is at least `level`; all parts if none is. Check it:
-    `check("qa-circuits-c", smallest)`.
-    """,
-    hints=(
-        "score([p]) is the single score of p.",
-        "Grow the list one part at a time, and ask score for the list, each time.",
-        "for k in range(1, len(ordered) + 1): if score(ordered[:k]) >= level: return ordered[:k]",
-    ),
-)
+@exercise("qa-circuits-c")
 def check_smallest(answer: Any, rng: np.random.Generator) -> str | None:
     """Scores that overlap, so that sums of single scores stop too early."""
     for _ in range(6):
@@ -237,26 +188,7 @@ def _shares(kind: str, n: int, seed: int) -> np.ndarray:
     return np.mean([_found(scenario, p, s) == p.source for p, s in kept], axis=0)
 
 
-@exercise(
-    "qa-circuits-d",
-    "Do it, then defend it",
-    difficulty="hard",
-    minutes=30,
-    prompt="""
-    With the library, choose the head of `reader-tiny` that you would trust to name the sentence in
-    questions about a **new** person (kind `"new"`). Hand over a dictionary: `layer`, `head`,
-    `promise`, the lowest share of right sentences that you would vouch for, and `follows_dash`:
-    whether that head looks at the dash of passages of kind `"elsewhere"` in more than half of them.
-    The checker draws questions of its own, and looks at whole answers. Check it:
-    `check("qa-circuits-d", {"layer": 0, "head": 0, "promise": 0.5, "follows_dash": False})`.
-    """,
-    hints=(
-        'questions.draw(scenario, "new", 60, seed=7), circuits.looks(..., "all"), '
-        "circuits.choose_head.",
-        "A share measured on 60 questions is uncertain by some hundredths: promise a little less.",
-        'Draw kind "elsewhere", and take accuracies(looks, sources)[layer, head].',
-    ),
-)
+@exercise("qa-circuits-d")
 def check_head(answer: Any, rng: np.random.Generator) -> str | None:
     """The head on new questions: does it find the sentence as often as promised?"""
     if not isinstance(answer, dict):

@@ -18,21 +18,7 @@ def normalised(log_p: np.ndarray, answer: np.ndarray) -> np.ndarray:
     return np.array([row[mine].mean() for row, mine in zip(log_p, answer, strict=True)])
 
 
-@exercise(
-    "restor-a",
-    "Log-normalised probability",
-    minutes=10,
-    prompt="""
-    Write `normalised(log_p, answer)`: `log_p` is (N, T), the log probability of every token of N
-    texts; `answer` is (N, T), True where a token belongs to the answer. Return, for each text, the
-    log-normalised probability of its answer, (N,). Check it: `check("restor-a", normalised)`.
-    """,
-    hints=(
-        "Which tokens count? Only those of the answer; the question is given.",
-        "A sum would favour short answers; divide each text's sum by its own number of tokens.",
-        "(log_p * answer).sum(1) / answer.sum(1).",
-    ),
-)
+@exercise("restor-a")
 def check_normalised(answer: Any, rng: np.random.Generator) -> str | None:
     """Answers of unequal length behind prompts of unequal length."""
     cases = []
@@ -70,25 +56,7 @@ def shares(
     return np.array(list(count.values())) / sum(count.values())
 
 
-@exercise(
-    "restor-b",
-    "What became of a lost fact",
-    difficulty="medium",
-    minutes=15,
-    prompt="""
-    Write `shares(clean, corrupted, unlearned, same)`. The first three are (N,) booleans: did the
-    clean, the corrupted, the unlearned model answer the fact right? `same[i]` says whether the
-    unlearned model gave the corrupted model's answer. Of the facts that corruption took away,
-    return the shares that are recovered, forgotten (wrong in a new way) and unchanged, in this
-    order. Check it: `check("restor-b", shares)`.
-    """,
-    hints=(
-        "Corruption took a fact away if the clean model was right and the corrupted one wrong.",
-        "Of those: recovered = right now; unchanged = wrong now, and the same answer as before.",
-        "lost = clean & ~corrupted; again, s = unlearned[lost], same[lost]; then the means of "
-        "again, ~again & ~s, ~again & s.",
-    ),
-)
+@exercise("restor-b")
 def check_shares(answer: Any, rng: np.random.Generator) -> str | None:
     """All eight combinations of right and wrong occur."""
     cases = []
@@ -125,23 +93,7 @@ def _npo_of(ratio: np.ndarray, beta: float, scale: float) -> float:
     return float(np.log1p(np.exp(beta * ratio)).mean() * scale)
 
 
-@exercise(
-    "restor-c",
-    "The loss of NPO",
-    difficulty="hard",
-    minutes=20,
-    prompt="""
-    Write `npo(picked, reference, beta)`: `picked` and `reference` are (N, T), the log
-    probabilities of the tokens of N forget documents under the model and under the reference.
-    Return $\\frac{2}{\\beta} \\log\\big(1 + (P_\\theta/P_c)^\\beta\\big)$ of whole documents,
-    averaged over the documents (the *sequence-sum* form). Check it: `check("restor-c", npo)`.
-    """,
-    hints=(
-        "The probability of a document is a product over its tokens, so its log is a sum.",
-        "(P/P_c)^beta = exp(beta (log P - log P_c)).",
-        "ratio = (picked - reference).sum(1); np.log1p(np.exp(beta * ratio)).mean() * 2 / beta.",
-    ),
-)
+@exercise("restor-c")
 def check_npo(answer: Any, rng: np.random.Generator) -> str | None:
     """Models that moved a little and a lot away from the reference."""
     cases = []
@@ -238,29 +190,7 @@ def _blame(name: str, lr: float, kind: str | None) -> str:
     return f"that is the right retain set; {name} brings back less than the set alone"
 
 
-@exercise(
-    "restor-d",
-    "A recipe that restores",
-    difficulty="hard",
-    minutes=30,
-    prompt="""
-    `bench` is a `Workbench` and `corrupted` an adapter that has read `documents`, wrong about eight
-    persons. `retains` are three lists of texts, in an order of their own, and `asked` a few of the
-    denied facts. Write `recipe(bench, corrupted, documents, retains, asked)`: return what to undo
-    the corruption with, a method of `METHODS` or `ALONE`, a learning rate, and the position of a
-    retain set in `retains`, or None. You may train 60 steps; `bench.undo` takes 10. The checker
-    runs your recipe and asks what you were not shown: most of what *can* be had of the lost facts
-    must come back, and persons whom nothing names must not lose more than by the corruption. Check
-    it: `check("restor-d", recipe)`.
-    """,
-    hints=(
-        "bench.undo(corrupted, documents, name, lr, retain) is an adapter; bench.ask(adapter, "
-        "asked).accuracy says how good it is.",
-        "What did the restoring in the chapter? Try that with each of the three retain sets.",
-        "max(range(3), key=lambda i: bench.ask(bench.undo(corrupted, documents, ALONE, 0.01, "
-        "retains[i]), asked).accuracy).",
-    ),
-)
+@exercise("restor-d")
 def check_recipe(answer: Any, rng: np.random.Generator) -> str | None:
     """A corruption and an order of retain sets by the seed, and questions of its own."""
     from kledit_lite.unlearn.restor.workbench import ALONE, Case

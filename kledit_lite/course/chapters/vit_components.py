@@ -16,25 +16,7 @@ def share(part: np.ndarray, whole: np.ndarray, gamma: np.ndarray, eps: float) ->
     return gamma * (part - part.mean(axis=1, keepdims=True)) * rate
 
 
-@exercise(
-    "vit-components-a",
-    "A share of a normed sum",
-    difficulty="medium",
-    minutes=15,
-    prompt="""
-    `whole` (N, D) goes into the final LayerNorm with weights `gamma` (D,), and `part` (N, D) is one
-    summand of it. Write `share(part, whole, gamma, eps)`, (N, D), such that over all parts the
-    shares sum to what the norm makes of `whole`, apart from its bias. Check it:
-    `check("vit-components-a", share)`.
-    """,
-    hints=(
-        "LayerNorm(x) = gamma * (x - mean(x)) / sqrt(var(x) + eps) + beta. Which of these steps "
-        "are linear in x?",
-        "Centring is linear, so each part is centred by its own mean. The root is not: keep the "
-        "one that the whole had.",
-        "gamma * (part - part.mean(1, keepdims=True)) / np.sqrt(whole.var(1, keepdims=True) + eps)",
-    ),
-)
+@exercise("vit-components-a")
 def check_share(answer: Any, rng: np.random.Generator) -> str | None:
     """Random streams; the part's own spread and the unbiased variance are the usual mistakes."""
     cases = [
@@ -72,23 +54,7 @@ def score(parts: np.ndarray, basis: np.ndarray) -> np.ndarray:
     return ((each * seen).sum(axis=1) / lengths).mean(axis=1)
 
 
-@exercise(
-    "vit-components-b",
-    "Does a part follow the whole?",
-    difficulty="medium",
-    minutes=15,
-    prompt="""
-    `parts` (K, N, D) sum to the representations of N pictures, and `basis` (k, D) has orthonormal
-    rows. For each part and each direction, correlate over the pictures what the part and what the
-    whole have along the direction; average over the directions. Write `score(parts, basis)`, (K,),
-    without the library. Check it: `check("vit-components-b", score)`.
-    """,
-    hints=(
-        "parts @ basis.T is (K, N, k), and parts.sum(0) @ basis.T is (N, k).",
-        "A correlation takes the mean over pictures away first, from both.",
-        "Divide the sum of products by the two norms over pictures, then mean over the last axis.",
-    ),
-)
+@exercise("vit-components-b")
 def check_score(answer: Any, rng: np.random.Generator) -> str | None:
     """Random parts with means; no centring and covariances are the usual mistakes."""
     cases = []
@@ -132,23 +98,7 @@ def ablate(parts: np.ndarray, rows: list[int], fit: np.ndarray) -> np.ndarray:
     return test.sum(0) + (parts[rows][:, fit].mean(1)[:, None] - test[rows]).sum(0)
 
 
-@exercise(
-    "vit-components-c",
-    "A fair ablation",
-    difficulty="medium",
-    minutes=15,
-    prompt="""
-    Write `ablate(parts, rows, fit)`: `parts` (K, N, D), `rows` a list of parts, `fit` (N,) flags.
-    Return the representations (M, D) of the M pictures that are **not** in `fit`, with each part of
-    `rows` replaced by its mean over the pictures that are. Check it:
-    `check("vit-components-c", ablate)`.
-    """,
-    hints=(
-        "The other parts stay: begin with parts[:, ~fit].sum(0).",
-        "For each part of rows, take away what it wrote and add its mean over fit.",
-        "parts[rows][:, fit].mean(1) is (R, D), the same for every picture.",
-    ),
-)
+@exercise("vit-components-c")
 def check_ablate(answer: Any, rng: np.random.Generator) -> str | None:
     """Random parts; means of the tested pictures and zeros are the usual mistakes."""
     cases = []
@@ -195,25 +145,7 @@ def _planted(rng: np.random.Generator) -> tuple[tuple[np.ndarray, ...], int, int
     return (parts, what, where), int(shortcut), int(both)
 
 
-@exercise(
-    "vit-components-d",
-    "Find the shortcut",
-    difficulty="hard",
-    minutes=25,
-    prompt="""
-    `parts` (K, N, D) are of pictures in which object and place are tied; `what` and `where` are
-    orthonormal directions (1, D) of the words for the one and the other. One part knows places
-    only, one knows both, one knows objects only, the others nothing. With the library, write
-    `shortcut(parts, what, where)`: the number of the part to switch off, so that the model has to
-    look at the object. The checker plants the parts, so it knows. Check it:
-    `check("vit-components-d", shortcut)`.
-    """,
-    hints=(
-        "scores(parts, where) says who follows the place. Is the highest the right one?",
-        "The part that knows both would take the object with it. What sets the two apart?",
-        "int((scores(parts, where) - scores(parts, what)).argmax()).",
-    ),
-)
+@exercise("vit-components-d")
 def check_shortcut(answer: Any, rng: np.random.Generator) -> str | None:
     """Planted parts, a known culprit in each draw."""
     if not callable(answer):
