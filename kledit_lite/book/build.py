@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from kledit_lite.book.cache import Cache
-from kledit_lite.book.contracts import load_contract
+from kledit_lite.book.contracts import BOUND, SHORT, load_contract
 from kledit_lite.book.discover import Chapter, choose, discover
 from kledit_lite.book.early import Early
 from kledit_lite.book.execute import Run, Say, Watch, execute, to_stderr
@@ -22,7 +22,7 @@ from kledit_lite.book.rehearse import (
     rehearsed,
     with_badges,
 )
-from kledit_lite.book.report import checks_of, expected_short, report_page, row, summary
+from kledit_lite.book.report import expected_short, report_page, row, summary
 from kledit_lite.book.site import SiteError, build_site, check_toc, stage
 from kledit_lite.book.sync import out_of_sync
 from kledit_lite.book.wheel import carry
@@ -92,8 +92,7 @@ def run_chapters(
         watch(chapter, run)
 
     executed = execute(todo, cache.profile, jobs, say, keep, cache.library)
-    for chapter, run in zip(todo, executed, strict=True):
-        runs[chapter] = run
+    runs |= zip(todo, executed, strict=True)
     return {c: runs[c] for c in chapters}
 
 
@@ -195,21 +194,18 @@ def run_chapter(
     ((chapter, run),) = run_chapters(cache, chosen, chosen if force else (), 1, say).items()
     if record and run.ok:
         say(f"recorded in {record_run(chapter, run).relative_to(root)}")
-    checks = checks_of(chapter, run)
+    shown = row(chapter, run)
+    bounds = [c for c in shown["contract"] if c["kind"] == BOUND]
+    controls = [c for c in shown["contract"] if c["kind"] != BOUND]
     figures = {
         "executed": int(run.ok),
         "seconds": run.seconds,
         "peak_mb": run.peak_mb,
         **run.figures,
-        "controls_not_failing": sum(not c.ok for c in checks if c.kind != "bound"),
+        "controls_not_failing": sum(not c["ok"] for c in controls),
     }
-    targets = {c.key: c.bound for c in checks if c.kind == "bound" and not c.short}
+    targets = {c["key"]: c["bound"] for c in bounds if c["verdict"] != SHORT}
     targets |= {"executed": {"min": 1}, "controls_not_failing": {"max": 0}}
-    shown = row(chapter, run)
-    return Results(
-        f"run {chapter.slug}",
-        figures,
-        targets,
-        context(profile=profile, seconds=run.seconds),
-        {"chapter": shown, "expected_short": expected_short([shown])},
-    )
+    extra = {"chapter": shown, "expected_short": expected_short([shown])}
+    where = context(profile=profile, seconds=run.seconds)
+    return Results(f"run {chapter.slug}", figures, targets, where, extra)

@@ -58,6 +58,7 @@ class Cache:
 
     def __init__(self, root: Path, profile: str, library: Path | None = None) -> None:
         import kledit_lite
+        from kledit_lite.models import profiles
 
         self.root, self.profile = root, profile
         self.library = (library or Path(kledit_lite.__file__).parent).resolve()
@@ -66,7 +67,7 @@ class Cache:
         self._common = [
             constraints.read_text() if constraints.is_file() else "",
             profile,
-            _slots(profile),
+            profiles.fingerprint(profile),  # overrides, and which models are available here
             json.dumps(versions()),
         ]
 
@@ -116,7 +117,8 @@ class Cache:
                 (new / "run.json").write_text(json.dumps(meta, indent=1))
                 (new / "used.json").write_text(json.dumps(sources, indent=1))
                 shutil.rmtree(folder, ignore_errors=True)
-            self._prune(chapter)
+            for old in self._entries(chapter)[KEEP:]:
+                shutil.rmtree(old, ignore_errors=True)
         else:
             for entry in self._valid(chapter):
                 shutil.rmtree(entry, ignore_errors=True)
@@ -164,10 +166,6 @@ class Cache:
     def _last_file(self, chapter: Chapter) -> Path:
         return self._folder(chapter) / "last.json"
 
-    def _prune(self, chapter: Chapter) -> None:
-        for old in self._entries(chapter)[KEEP:]:
-            shutil.rmtree(old, ignore_errors=True)
-
 
 def code(notebook: Any) -> list[tuple[str, list[str]]]:
     """What a kernel gets of a notebook: its code cells, with the tags that are not for the eye."""
@@ -204,10 +202,3 @@ def _run(data: dict[str, Any], notebook: str) -> Run:
     used = tuple(data.pop("used"))
     failed = Failure(**failure) if failure else None
     return Run(**data, used=used, failure=failed, notebook=notebook)
-
-
-def _slots(profile: str) -> str:
-    """What fills the profile's slots here: overrides, and which sources are available."""
-    from kledit_lite.models import profiles
-
-    return profiles.fingerprint(profile)

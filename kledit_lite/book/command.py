@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Annotated, Any
 
 from kledit_lite.core.commands import BARE, Command, Folder, Name, NoOptions, Positive
@@ -95,17 +96,21 @@ class BenchOptions:
     quick: bool = False
 
 
+def _root() -> Path:
+    from kledit_lite.book.discover import find_root
+
+    return find_root()
+
+
 def book(options: BookOptions) -> Results:
     """Execute what changed, check it, build the site.
 
     Until then ``_build/early/index.html`` shows each chapter as soon as it has run.
     """
     from kledit_lite.book.build import build_book
-    from kledit_lite.book.discover import find_root
 
-    built = build_book(
-        find_root(), current().name, options.force, options.jobs, rehearse=options.rehearse
-    )
+    profile, rehearse = current().name, options.rehearse
+    built = build_book(_root(), profile, options.force, options.jobs, rehearse=rehearse)
     for message in built.failures:
         print(f"kledit: {message}", file=sys.stderr)
     results = built.results
@@ -118,12 +123,9 @@ def book(options: BookOptions) -> Results:
 def run(options: RunOptions) -> Results:
     """Execute one chapter and check its contract."""
     from kledit_lite.book.build import run_chapter
-    from kledit_lite.book.discover import find_root
 
-    profile = current().name
-    results = run_chapter(
-        find_root(), options.chapter, profile, options.force, record=options.record
-    )
+    name, force, profile = options.chapter, options.force, current().name
+    results = run_chapter(_root(), name, profile, force, record=options.record)
     error = results.extra["chapter"]["error"]
     if error:
         print(f"kledit: {error}", file=sys.stderr)
@@ -132,39 +134,37 @@ def run(options: RunOptions) -> Results:
 
 def estimate(options: EstimateOptions) -> Results:
     """Download, memory, work and minutes of a chapter, before it runs."""
-    from kledit_lite.book.discover import choose, discover, find_root
+    from kledit_lite.book.discover import choose, discover
     from kledit_lite.book.estimate import estimate as cost_of
 
-    (chapter,) = choose(discover(find_root()), [options.chapter])
+    (chapter,) = choose(discover(_root()), [options.chapter])
     return cost_of(chapter.slug, options.profile or current().name, options.rate)
 
 
 def start(options: StartOptions) -> Results:
     """Execute one chapter, build its page, and open it where there is a browser."""
-    from kledit_lite.book.discover import find_root
     from kledit_lite.book.start import start as begin
 
-    return begin(find_root(), current().name, options.chapter)
+    return begin(_root(), current().name, options.chapter)
 
 
 def report(options: NoOptions) -> Results:
     """Run time, memory and contract of each chapter."""
     from kledit_lite.book.cache import Cache
-    from kledit_lite.book.discover import discover, find_root
+    from kledit_lite.book.discover import discover
     from kledit_lite.book.rehearse import rehearsed
     from kledit_lite.book.report import report as measured
 
-    root = find_root()
+    root = _root()
     passed = len(rehearsed(root, discover(root)))
     return measured(root, Cache(root, current().name), rehearsals=passed)
 
 
 def sync(options: SyncOptions) -> Results:
     """Write the ``.ipynb`` pair of every chapter, and their solutions where they are wanted."""
-    from kledit_lite.book.discover import find_root
     from kledit_lite.book.sync import sync_ipynb, write_solutions
 
-    root = find_root()
+    root = _root()
     paths = [str(p.relative_to(root)) for p in sync_ipynb(root)]
     if options.solutions is not None:
         paths += [str(p) for p in write_solutions(root, options.solutions)]
@@ -173,20 +173,18 @@ def sync(options: SyncOptions) -> Results:
 
 def renumber(options: NoOptions) -> Results:
     """Give every chapter the number of its place in ``_toc.yml``, and its pair anew."""
-    from kledit_lite.book.discover import find_root
     from kledit_lite.book.renumber import renumber as follow
 
-    root = find_root()
+    root = _root()
     moved = [p.relative_to(root).as_posix() for p in follow(root)]
     return Results("renumber", {"renamed": len(moved)}, {}, context(), {"files": moved})
 
 
 def bench(options: BenchOptions) -> Results:
     """Run one benchmark of the checkout."""
-    from kledit_lite.book.discover import find_root
     from kledit_lite.core import bench as benchmarks
 
-    return benchmarks.run(find_root(), options.name, options.quick)
+    return benchmarks.run(_root(), options.name, options.quick)
 
 
 def show_book(results: Results) -> None:

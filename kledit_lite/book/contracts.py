@@ -50,8 +50,6 @@ class Check:
         kind: ``"bound"`` or ``"negative control"``.
         bound: ``{"min": x}``, ``{"max": x}`` or both.
         value: the recorded figure; None when the chapter did not record it.
-        ok: whether it is as expected: a bound that is met, or that was measured and is marked as
-            short; a control that was measured and fails its bound.
         reason: why the bound is marked as short; empty when it is not.
     """
 
@@ -59,13 +57,21 @@ class Check:
     kind: str
     bound: Mapping[str, float]
     value: float | None
-    ok: bool
     reason: str = ""
 
     @property
     def met(self) -> bool:
         """Whether the figure lies within the bound."""
         return satisfies(self.value, self.bound)
+
+    @property
+    def ok(self) -> bool:
+        """Whether it is as expected: a bound that is met, or that was measured and is marked as
+        short; a control that was measured and fails its bound.
+        """
+        if self.value is None:
+            return False
+        return not self.met if self.kind == CONTROL else self.met or bool(self.reason)
 
     @property
     def short(self) -> bool:
@@ -83,15 +89,8 @@ class Check:
 
     def to_dict(self) -> dict[str, Any]:
         """The row as JSON data."""
-        return {
-            "key": self.key,
-            "kind": self.kind,
-            "bound": dict(self.bound),
-            "value": self.value,
-            "ok": self.ok,
-            "verdict": self.verdict,
-            "reason": self.reason,
-        }
+        keys = ("key", "kind", "bound", "value", "ok", "verdict", "reason")
+        return {key: getattr(self, key) for key in keys}
 
 
 @dataclass(frozen=True)
@@ -123,17 +122,12 @@ class Contract:
             >>> [row.verdict for value in (0.3, 0.9) for row in contract.check({"arrived": value})]
             ['short, as expected', 'met after all']
         """
-        rows = []
-        for key, bound in self.bounds.items():
-            value = figures.get(key)
-            reason = self.expected_short.get(key, "")
-            ok = value is not None if reason else satisfies(value, bound)
-            rows.append(Check(key, BOUND, bound, value, ok, reason))
-        for key, bound in self.negative_controls.items():
-            value = figures.get(key)
-            failed = value is not None and not satisfies(value, bound)
-            rows.append(Check(key, CONTROL, bound, value, failed))
-        return rows
+        marked = self.expected_short
+        bounds, controls = self.bounds.items(), self.negative_controls.items()
+        return [
+            *(Check(k, BOUND, b, figures.get(k), marked.get(k, "")) for k, b in bounds),
+            *(Check(k, CONTROL, b, figures.get(k)) for k, b in controls),
+        ]
 
 
 def load_contract(path: Path, profile: str) -> Contract:
@@ -149,44 +143,32 @@ def load_contract(path: Path, profile: str) -> Contract:
         data = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
     except yaml.YAMLError as error:
         raise KleditError(f"The contract {path} is not valid YAML: {error}") from error
-    top = _section(data, path, {*_PARTS, "profiles"})
-    others = top.get("profiles") or {}
-    if not isinstance(others, dict):
-        raise KleditError(f"{path}: profiles must be a mapping from profile to bounds.")
-    contracts = {"lite": _contract(top, path)}
-    for name, section in others.items():
-        checked = _section(section, path, _PARTS)
-        contracts[name] = _contract(checked, path)
+    contracts = {"lite": _contract(data, path, {*_PARTS, "profiles"})}
+    for name, section in _mapping(data, "profiles", path, "profile to bounds").items():
+        contracts[name] = _contract(section, path, _PARTS)
     return contracts.get(profile, Contract())
 
 
-def _section(data: Any, path: Path, allowed: set[str]) -> dict[str, Any]:
-    if not isinstance(data, dict) or not set(data) <= allowed:
-        got = sorted(map(str, data)) if isinstance(data, dict) else repr(data)
+def _contract(section: Any, path: Path, allowed: set[str]) -> Contract:
+    if not isinstance(section, dict) or not set(section) <= allowed:
+        got = sorted(map(str, section)) if isinstance(section, dict) else repr(section)
         raise KleditError(f"{path}: expected only the keys {sorted(allowed)}, got {got}.")
-    return data
-
-
-def _contract(section: Mapping[str, Any], path: Path) -> Contract:
     parts: dict[str, dict[str, dict[str, float]]] = {}
     for kind in ("bounds", "negative_controls"):
-        bounds = section.get(kind) or {}
-        if not isinstance(bounds, dict):
-            raise KleditError(f"{path}: {kind} must be a mapping from figure to bound.")
+        bounds = _mapping(section, kind, path, "figure to bound")
         parts[kind] = {str(k): check_bound(str(k), b, str(path)) for k, b in bounds.items()}
-    short = _expected_short(section, parts["bounds"], path)
-    return Contract(expected_short=short, **parts)
-
-
-def _expected_short(
-    section: Mapping[str, Any], bounds: Mapping[str, Any], path: Path
-) -> dict[str, str]:
-    marked = section.get("expected_short") or {}
-    if not isinstance(marked, dict):
-        raise KleditError(f"{path}: expected_short must be a mapping from figure to reason.")
+    marked = _mapping(section, "expected_short", path, "figure to reason")
     for key, reason in marked.items():
-        if key not in bounds:
+        if key not in parts["bounds"]:
             raise KleditError(f"{path}: expected_short names {key!r}, which has no bound; add one.")
         if not isinstance(reason, str) or not reason.strip():
             raise KleditError(f"{path}: expected_short of {key!r} needs its reason, a sentence.")
-    return {key: " ".join(reason.split()) for key, reason in marked.items()}
+    short = {key: " ".join(reason.split()) for key, reason in marked.items()}
+    return Contract(expected_short=short, **parts)
+
+
+def _mapping(section: Mapping[str, Any], name: str, path: Path, what: str) -> dict[str, Any]:
+    found = section.get(name) or {}
+    if not isinstance(found, dict):
+        raise KleditError(f"{path}: {name} must be a mapping from {what}.")
+    return found

@@ -19,7 +19,6 @@ import time
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 from kledit_lite.book.discover import Chapter
 from kledit_lite.book.execute import Run, Say, to_stderr
@@ -34,6 +33,7 @@ AGAIN = '<meta http-equiv="refresh" content="4">'
 """Has a browser read the page again."""
 ON = '<meta http-equiv="refresh" content="4; url={}">'
 """Has a browser go on to another page."""
+WAITS = "<p>This chapter has not run yet; as soon as it has, this page shows it.</p>"
 WAITING, RUNNING, FINISHED, FAILED = "waiting", "running", "finished", "failed"
 
 
@@ -71,7 +71,7 @@ class Early:
         write_atomically(self.folder / "early.css", (LOOK / "early.css").read_bytes())
         for chapter in self.chapters:
             if not self.page(chapter).is_file():
-                self._write(self.page(chapter), chapter.title, _waits(), AGAIN)
+                self._write(self.page(chapter), chapter.title, WAITS, AGAIN)
         self._list()
         return self
 
@@ -137,10 +137,8 @@ class Early:
         said, head = f"{ready} of {len(self.chapters)} chapters have run.", AGAIN
         if self.site is not None:
             address = Path(os.path.relpath(self.site, self.folder)).as_posix()
-            said, head = (
-                f'<a href="{address}">The site is built</a>; go on to it.',
-                ON.format(address),
-            )
+            said = f'<a href="{address}">The site is built</a>; go on to it.'
+            head = ON.format(address)
         elif self._over:
             said, head = f"{said} There is no site of this build: the command says why.", ""
         elif ready == len(self.chapters):
@@ -181,21 +179,18 @@ def words_and_outputs(chapter: Chapter, notebook: str, book: References) -> str:
 
     read = nbformat.reads(notebook, as_version=4)
     plain = Plain(chapter, book, numbers=numbers(read))
-    shown = [c for c in reworked(read.cells, plain) if "remove-cell" not in _tags(c)]
-    for cell in shown:
+    cells = reworked(read.cells, plain)
+    read.cells = [c for c in cells if "remove-cell" not in c.metadata.get("tags", [])]
+    for cell in read.cells:
         if cell.cell_type == "markdown":
             cell.source = LINK.sub(_link, cell.source)
         for output in cell.get("outputs", []):
             output.get("data", {}).pop("application/vnd.jupyter.widget-view+json", None)
         if "outputs" in cell:  # what is there for the sentences alone
             cell.outputs = [o for o in cell.outputs if "scrapbook" not in o.get("metadata", {})]
-    read.cells = shown
     read.metadata.pop("widgets", None)
-    exporter = HTMLExporter(
-        template_file=str(LOOK / "cells.html"),
-        exclude_anchor_links=True,
-        exclude_output_prompt=True,
-    )
+    left_out = {"exclude_anchor_links": True, "exclude_output_prompt": True}
+    exporter = HTMLExporter(template_file=str(LOOK / "cells.html"), **left_out)
     text, _ = exporter.from_notebook_node(read)
     return text
 
@@ -204,11 +199,3 @@ def _link(found: re.Match[str]) -> str:
     """A link to another chapter; the words of one to a page that is only in the site."""
     words, target, kind, place = found.groups(default="")
     return f"[{words}]({target}.html{place})" if kind == "ipynb" else words
-
-
-def _tags(cell: Any) -> list[str]:
-    return cell.metadata.get("tags", [])
-
-
-def _waits() -> str:
-    return "<p>This chapter has not run yet; as soon as it has, this page shows it.</p>"

@@ -120,13 +120,8 @@ def estimate(chapter: str, profile: str, rate: float | None = None) -> Results:
         "rate": round(rate, 3),
         "minutes": round(found.total / rate / 60, 1),
     }
-    extra = {
-        "chapter": chapter,
-        "unit": found.unit,
-        "parts": dict(found.parts),
-        "models": models,
-        "rate_of": whose,
-    }
+    work = {"chapter": chapter, "unit": found.unit, "parts": dict(found.parts)}
+    extra = {**work, "models": models, "rate_of": whose}
     return Results(f"estimate {chapter}", figures, {}, context(profile=profile), extra)
 
 
@@ -142,7 +137,8 @@ def _models(chapter: str) -> list[dict[str, Any]]:
             continue
         model = row["uses"] or row["ids"][0]
         size = _size(model)
-        half = row["loader"] != "encoder" and row["slot"] != "clip" and _halved()
+        halved = current().name == "gpu"  # where pipelines and language models open in 16 bits
+        half = halved and row["loader"] != "encoder" and row["slot"] != "clip"
         rows.append(
             {
                 "slot": row["slot"],
@@ -157,11 +153,6 @@ def _models(chapter: str) -> list[dict[str, Any]]:
     if rows and not any(r["needed"] for r in rows):
         rows[0]["needed"] = True  # the chapter's own model, which the rest of the profile can spare
     return rows
-
-
-def _halved() -> bool:
-    """Whether pipelines and language models are opened in 16 bits: on a GPU."""
-    return current().name == "gpu"
 
 
 def _size(model: str) -> Size:
@@ -187,15 +178,14 @@ def _miniatures(models: list[dict[str, Any]]) -> Iterator[None]:
     """While inside, miniatures fill the slots whose models are not at hand."""
     absent = {row["slot"] for row in models if not row["at_hand"]}
     chosen = {s.variable: s.ids[0] for s in PROFILES["rehearsal"].slots if s.name in absent}
-    kept = {name: os.environ.get(name) for name in chosen}
+    kept = {name: os.environ[name] for name in chosen if name in os.environ}
     os.environ.update(chosen)
     try:
         yield
     finally:
-        for name, value in kept.items():
+        for name in chosen:
             os.environ.pop(name)
-            if value is not None:
-                os.environ[name] = value
+        os.environ.update(kept)
 
 
 def _probed(found: Cost) -> tuple[float, str]:
@@ -237,11 +227,7 @@ def _looks(filled: Any) -> Callable[[], int]:
 
     side = 64 if filled.id.startswith("zoo:") else 224
     images = np.zeros((16, side, side, 3), np.uint8)
-
-    def work() -> int:
-        return len(filled.model.encode_image(images))
-
-    return work
+    return lambda: len(filled.model.encode_image(images))
 
 
 def _reads(filled: Any) -> Callable[[], int]:

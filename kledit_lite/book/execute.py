@@ -30,7 +30,7 @@ from kledit_lite.book.discover import Chapter
 from kledit_lite.book.record import read_figures
 from kledit_lite.book.sync import read_source
 from kledit_lite.core import uses
-from kledit_lite.core.machine import cpus, versions
+from kledit_lite.core.machine import cpus, python_path, versions
 
 #: Proportional set sizes cost a walk over every page; five samples per second took a sixth of a
 #: core.
@@ -104,11 +104,6 @@ def to_stderr(message: str) -> None:
     print(message, file=sys.stderr, flush=True)
 
 
-def default_jobs(chapters: int) -> int:
-    """As many chapters at once as there are cores, at least one."""
-    return max(1, min(cpus(), chapters))
-
-
 def execute(
     chapters: Sequence[Chapter],
     profile: str,
@@ -137,7 +132,7 @@ def execute(
     """
     if not chapters:
         return []
-    jobs = jobs or default_jobs(len(chapters))
+    jobs = jobs or min(cpus(), len(chapters))
     library = (library or Path(kledit_lite.__file__).parent).resolve()
     threads = max(1, cpus() // min(jobs, len(chapters)))
 
@@ -214,8 +209,7 @@ async def _execute_one(
     client.owns_km = True  # so that it shuts the kernel down and closes its sockets, come what may
     failure = None
     with tempfile.TemporaryDirectory() as results, tempfile.TemporaryDirectory() as notes:
-        environment = _environment(profile, threads, results)
-        environment |= _watched(chapter.root, library, notes)
+        environment = _environment(chapter.root, library, profile, threads, results, notes)
         start = time.perf_counter()
         say(f"{chapter.stem}: starts, profile {profile}")
         watcher = asyncio.ensure_future(memory.watch(lambda: _pid(manager)))
@@ -239,18 +233,8 @@ async def _execute_one(
         opened = sources.names(uses.noted(Path(notes)), chapter.root, library)
         used = tuple(sorted(opened.values()))
     say(f"{chapter.stem}: {'failed' if failure else 'done'}, {seconds:.1f} s, {memory.mb:.0f} MB")
-    return Run(
-        chapter.slug,
-        profile,
-        round(seconds, 2),
-        round(memory.mb, 1),
-        figures,
-        versions(),
-        failure,
-        _as_text(notebook),
-        used,
-        spent,
-    )
+    took, peak, text = round(seconds, 2), round(memory.mb, 1), _as_text(notebook)
+    return Run(chapter.slug, profile, took, peak, figures, versions(), failure, text, used, spent)
 
 
 class PeakMemory:
@@ -296,21 +280,17 @@ class _Progress:
         return Failure(self.index + 1, self.source, traceback)
 
 
-def _watched(root: Path, library: Path, notes: str) -> dict[str, str]:
-    """The environment in which a kernel imports ``library`` and notes what it opens."""
+def _environment(
+    root: Path, library: Path, profile: str, threads: int, results: str, notes: str
+) -> dict[str, str]:
+    """That of a kernel, which imports ``library`` and notes what it opens."""
     imported = Path(kledit_lite.__file__).resolve().parent
-    paths = [str(library.parent), str(imported.parent), os.environ.get("PYTHONPATH", "")]
-    return {
-        "PYTHONPATH": os.pathsep.join(dict.fromkeys(filter(None, paths))),
-        uses.NOTES: notes,
-        uses.ROOTS: os.pathsep.join(map(str, sources.folders(root, library))),
-    }
-
-
-def _environment(profile: str, threads: int, results: str) -> dict[str, str]:
     count = os.environ.get("OMP_NUM_THREADS") or str(threads)
     return {
         **os.environ,
+        "PYTHONPATH": python_path(library.parent, imported.parent),
+        uses.NOTES: notes,
+        uses.ROOTS: os.pathsep.join(map(str, sources.folders(root, library))),
         "KLEDIT_PROFILE": profile,
         "KLEDIT_RESULTS_DIR": results,
         "KLEDIT_STATIC": "1",

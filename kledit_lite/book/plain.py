@@ -275,10 +275,8 @@ def end_of(lines: Sequence[str], start: int, fence: str) -> int:
         start: the line of the fence.
         fence: what it begins with, such as ``:::``.
     """
-    for i in range(start + 1, len(lines)):
-        if lines[i].strip() == fence:
-            return i
-    return len(lines) - 1
+    closing = (i for i in range(start + 1, len(lines)) if lines[i].strip() == fence)
+    return next(closing, len(lines) - 1)
 
 
 def options_of(lines: Sequence[str]) -> tuple[dict[str, str], list[str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import html
 import json
 import math
@@ -112,8 +113,9 @@ def record(chapter: str, figures: Mapping[str, float]) -> Recorded:
     if not figures:
         raise KleditError(f"Chapter {chapter} recorded no figures; its contract needs some.")
     plain = {str(key): _finite(chapter, key, value) for key, value in figures.items()}
-    folder = os.environ.get("KLEDIT_RESULTS_DIR")
-    root = _root()
+    folder, root = os.environ.get("KLEDIT_RESULTS_DIR"), None
+    with contextlib.suppress(KleditError):
+        root = find_root()
     target = Path(folder) if folder else (root or Path.cwd()) / "_build" / "results"
     write_atomically(target / f"{chapter}.json", json.dumps(plain, indent=1) + "\n")
     if SPENT:
@@ -152,15 +154,6 @@ def _finite(chapter: str, key: object, value: object) -> float:
     return plain
 
 
-def _root() -> Path | None:
-    try:
-        return find_root()
-    except KleditError:
-        return None
-
-
 def _contract(root: Path | None, chapter: str) -> Contract:
-    path = None if root is None else root / "notebooks" / "contracts" / f"{chapter}.yml"
-    if path is None or not path.is_file():
-        return Contract()
-    return load_contract(path, current().name)
+    path = root / "notebooks" / "contracts" / f"{chapter}.yml" if root else None
+    return load_contract(path, current().name) if path and path.is_file() else Contract()

@@ -22,18 +22,14 @@ from kledit_lite.book.cache import Cache
 from kledit_lite.book.contracts import load_contract
 from kledit_lite.book.discover import Chapter
 from kledit_lite.book.execute import Run
-from kledit_lite.book.report import row
+from kledit_lite.book.report import last_row
 from kledit_lite.core.files import write_atomically
 from kledit_lite.core.machine import device
 from kledit_lite.core.slots import PROFILES
 
 REHEARSAL = "rehearsal"
-LEVELS: tuple[tuple[str, str], ...] = (
-    ("primary", "lite"),
-    ("success", "laptop"),
-    ("secondary", "gpu"),
-)
-"""Colour and name of the badges for profiles, in the order in which a page shows them."""
+LEVELS = {"lite": "primary", "laptop": "success", "gpu": "secondary"}
+"""Name and colour of the badges for profiles, in the order in which a page shows them."""
 _BADGES = re.compile(r"^(?=\{bdg-light\}`)", re.MULTILINE)
 
 
@@ -57,12 +53,7 @@ def rehearsed(root: Path, chapters: Iterable[Chapter], library: Path | None = No
     Cost: reads one small file per chapter.
     """
     cache = Cache(root, REHEARSAL, library)
-    passed = set()
-    for chapter in rehearsable(chapters):
-        run, current = cache.last(chapter) or (None, False)
-        if row(chapter, run, current)["met"]:
-            passed.add(chapter.slug)
-    return passed
+    return {c.slug for c in rehearsable(chapters) if last_row(cache, c)["met"]}
 
 
 def complaints(rows: Iterable[dict[str, Any]]) -> list[str]:
@@ -73,10 +64,10 @@ def complaints(rows: Iterable[dict[str, Any]]) -> list[str]:
     """
     messages = []
     for r in rows:
-        broken = [check for check in r["contract"] if not check["ok"]]
-        what = ", ".join(f"{c['key']} = {c['value']}" for c in broken)
+        broken = ", ".join(f"{c['key']} = {c['value']}" for c in r["contract"] if not c["ok"])
         if not r["met"]:
-            messages.append(f"rehearsal of {r['name']}: {r['error'] or f'not as expected: {what}'}")
+            why = r["error"] or f"not as expected: {broken}"
+            messages.append(f"rehearsal of {r['name']}: {why}")
     return messages
 
 
@@ -143,7 +134,9 @@ def with_badges(notebook: str, levels: Collection[str]) -> str:
         >>> json.loads(shown)["cells"][0]["source"]
         '{bdg-primary}`lite` {bdg-secondary}`gpu` {bdg-light}`1 minute`'
     """
-    line = "".join(f"{{bdg-{colour}}}`{name}` " for colour, name in LEVELS if name in levels)
+    line = "".join(
+        f"{{bdg-{colour}}}`{name}` " for name, colour in LEVELS.items() if name in levels
+    )
     data = json.loads(notebook)
     for cell in data["cells"]:
         text = "".join(cell["source"])

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from kledit_lite.book.cache import Cache
-from kledit_lite.book.contracts import BOUND, CONTROL, SHORT, Check, load_contract
+from kledit_lite.book.contracts import BOUND, CONTROL, SHORT, load_contract
 from kledit_lite.book.discover import Chapter, discover
 from kledit_lite.book.execute import Run
 from kledit_lite.core.machine import context
@@ -23,11 +23,6 @@ from kledit_lite.core.results import Results, show_bound
 
 #: Profile -> (seconds that a chapter may take, mean seconds per chapter over the whole book).
 TIME_LIMITS: Mapping[str, tuple[float, float]] = {"lite": (180.0, 160.0), "rehearsal": (60.0, 60.0)}
-
-
-def checks_of(chapter: Chapter, run: Run) -> list[Check]:
-    """The chapter's contract, in the run's profile, held to what the run recorded."""
-    return load_contract(chapter.contract, run.profile).check(run.figures)
 
 
 def row(chapter: Chapter, run: Run | None, current: bool = True) -> dict[str, Any]:
@@ -47,17 +42,9 @@ def row(chapter: Chapter, run: Run | None, current: bool = True) -> dict[str, An
     """
     base = {"chapter": chapter.slug, "name": chapter.stem, "title": chapter.title}
     if run is None:
-        return {
-            **base,
-            "state": "missing",
-            "seconds": None,
-            "peak_mb": None,
-            "figures": {},
-            "contract": [],
-            "met": False,
-            "error": "never executed in this profile",
-        }
-    checks = checks_of(chapter, run)
+        nothing = {"seconds": None, "peak_mb": None, "figures": {}, "contract": [], "met": False}
+        return {**base, "state": "missing", **nothing, "error": "never executed in this profile"}
+    checks = load_contract(chapter.contract, run.profile).check(run.figures)
     state = "failed" if not run.ok else "executed" if current else "stale"
     return {
         **base,
@@ -71,6 +58,17 @@ def row(chapter: Chapter, run: Run | None, current: bool = True) -> dict[str, An
         "error": run.failure.describe(chapter) if run.failure else "",
         "versions": dict(run.versions),
     }
+
+
+def last_row(cache: Cache, chapter: Chapter) -> dict[str, Any]:
+    """The `row` of a chapter's latest run.
+
+    Args:
+        cache: runs of the checkout in one profile.
+        chapter: the chapter to report on.
+    """
+    run, current = cache.last(chapter) or (None, False)
+    return row(chapter, run, current)
 
 
 def summary(
@@ -116,13 +114,9 @@ def summary(
         each, mean = TIME_LIMITS[profile]
         targets["slowest_seconds"] = {"max": each}
         targets["total_seconds"] = {"max": mean * len(rows)}
-    return Results(
-        name,
-        figures,
-        targets,
-        context(profile=profile, seconds=figures["total_seconds"]),
-        {**(extra or {}), "chapters": list(rows), "expected_short": short},
-    )
+    where = context(profile=profile, seconds=figures["total_seconds"])
+    shown = {**(extra or {}), "chapters": list(rows), "expected_short": short}
+    return Results(name, figures, targets, where, shown)
 
 
 def expected_short(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -160,10 +154,7 @@ def report(root: Path, cache: Cache, timed: bool = True, rehearsals: int | None 
 
     Cost: reads one small file per chapter.
     """
-    rows = []
-    for chapter in discover(root):
-        run, current = cache.last(chapter) or (None, False)
-        rows.append(row(chapter, run, current))
+    rows = [last_row(cache, chapter) for chapter in discover(root)]
     return summary("report", rows, cache.profile, timed, rehearsals)
 
 

@@ -19,17 +19,19 @@ import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from subprocess import DEVNULL, PIPE, STDOUT
 from typing import Any
 
 import yaml
 
+import kledit_lite
 from kledit_lite.book.discover import Chapter
 from kledit_lite.book.execute import Say, to_stderr
 from kledit_lite.book.sources import tree_digest
 from kledit_lite.core.errors import KleditError
 from kledit_lite.core.files import publish, write_atomically
 from kledit_lite.core.launch import launch
-from kledit_lite.core.machine import versions
+from kledit_lite.core.machine import python_path, versions
 
 REPORT = Path("book/run-report.md")
 REPORT_TEXT = Path("book/_generated/run-report.txt")
@@ -126,27 +128,12 @@ def build_site(
     fresh = place / "site-new"
     shutil.rmtree(fresh, ignore_errors=True)
     log = place / "site.log"
-    command = [
-        sys.executable,
-        "-c",
-        "from jupyter_book.cli.main import main; main()",
-        "build",
-        str(source),
-        "--path-output",
-        str(fresh),
-        "--all",
-        *(["-W", "--keep-going"] if strict else []),
-    ]
+    build = [sys.executable, "-c", "from jupyter_book.cli.main import main; main()", "build"]
+    how = ["--path-output", str(fresh), "--all", *(["-W", "--keep-going"] if strict else [])]
+    command = [*build, str(source), *how]
+    env = {**os.environ, "PYTHONPATH": python_path(Path(kledit_lite.__file__).resolve().parents[1])}
     done = subprocess.run(
-        command,
-        cwd=root,
-        env=_environment(),
-        stdin=subprocess.DEVNULL,
-        check=False,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
+        command, cwd=root, env=env, errors="replace", stdin=DEVNULL, stdout=PIPE, stderr=STDOUT
     )
     said = re.sub(r"\x1b\[[0-9;]*m", "", done.stdout)
     write_atomically(log, said)
@@ -166,27 +153,21 @@ def build_site(
 
 def _prose_and_sources(root: Path) -> Iterator[Path]:
     """``book/`` and the rest of ``notebooks/`` as they are, and the library's sources."""
-    for path in sorted((root / "book").rglob("*")):
-        if path.is_file() and not _hidden(path, root):
-            yield path
-    for path in sorted((root / "notebooks").rglob("*")):
-        chapter = path.parent == root / "notebooks" and path.suffix in {".md", ".ipynb"}
-        if path.is_file() and not chapter and not _hidden(path, root):
-            yield path
-    yield from sorted(p for p in (root / "kledit_lite").rglob("*.py") if not _hidden(p, root))
-
-
-def _hidden(path: Path, root: Path) -> bool:
-    parts = path.relative_to(root).parts
-    return any(part.startswith(".") or part in {"__pycache__", "_generated"} for part in parts)
+    for pattern in ("book/**/*", "notebooks/**/*", "kledit_lite/**/*.py"):
+        for path in sorted(root.glob(pattern)):
+            parts = path.relative_to(root).parts
+            chapter = path.parent == root / "notebooks" and path.suffix in {".md", ".ipynb"}
+            hidden = any(p.startswith(".") or p in {"__pycache__", "_generated"} for p in parts)
+            if path.is_file() and not chapter and not hidden:
+                yield path
 
 
 def _config(root: Path) -> str:
     """The checkout's configuration, changed where staged notebooks need it."""
     config = _yaml(root / "_config.yml")
     config.setdefault("execute", {})["execute_notebooks"] = "off"
-    patterns = [p for p in config.get("exclude_patterns", []) if not p.endswith(".ipynb")]
-    config["exclude_patterns"] = patterns
+    patterns = config.get("exclude_patterns", [])
+    config["exclude_patterns"] = [p for p in patterns if not p.endswith(".ipynb")]
     config["only_build_toc_files"] = True
     for key, value in launch(root).config().items():  # what the file itself says goes before
         config[key] = {**value, **config.get(key, {})}
@@ -209,14 +190,6 @@ def _yaml(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise KleditError(f"{path} is missing; the site needs _config.yml and _toc.yml.")
     return yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-
-
-def _environment() -> dict[str, str]:
-    import kledit_lite
-
-    library = str(Path(kledit_lite.__file__).resolve().parents[1])
-    path = os.pathsep.join(filter(None, [library, os.environ.get("PYTHONPATH")]))
-    return {**os.environ, "PYTHONPATH": path}
 
 
 def _read_stamp(path: Path) -> str | None:

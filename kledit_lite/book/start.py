@@ -53,13 +53,9 @@ def start(root: Path, profile: str, name: str = "", say: Say = to_stderr) -> Res
     source = stage(root, {chapter: run.notebook}, "", place, toc)
     page = build_site(root, source, say, place, strict=False).parent / f"{files[0]}.html"
     opened = has_browser() and webbrowser.open(page.as_uri())
-    return Results(
-        "start",
-        {"seconds": time.monotonic() - began, "opened": int(opened)},
-        {},
-        context(profile=profile),
-        {"chapter": chapter.slug, "page": page.as_uri()},
-    )
+    figures = {"seconds": time.monotonic() - began, "opened": int(opened)}
+    extra = {"chapter": chapter.slug, "page": page.as_uri()}
+    return Results("start", figures, {}, context(profile=profile), extra)
 
 
 def has_browser() -> bool:

@@ -37,11 +37,8 @@ def read_source(chapter: Chapter) -> Any:
 
     notebook = jupytext.reads(chapter.text, fmt="md:myst")
     notebook.metadata.pop("jupytext", None)
-    notebook.metadata["kernelspec"] = {
-        "display_name": "Python 3",
-        "language": "python",
-        "name": "python3",
-    }
+    kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
+    notebook.metadata["kernelspec"] = kernel
     notebook.nbformat, notebook.nbformat_minor = 4, 5
     seen: Counter[str] = Counter()
     for cell in notebook.cells:

@@ -41,12 +41,10 @@ def carry(root: Path, html: Path, say: Say = to_stderr) -> None:
     for path in (c.notebook for c in discover(root)):
         if path.is_file():
             write_atomically(html / path.relative_to(root), path.read_bytes())
-    if not (
-        root / "kledit_lite" / "__init__.py"
-    ).is_file():  # a book of its own over an installed library
+    library, kept = root / "kledit_lite", root / "_build" / "wheel"
+    if not (library / "__init__.py").is_file():  # a book of its own over an installed library
         return
-    kept = root / "_build" / "wheel"
-    stamp, digest = kept / "sources.txt", tree_digest(root / "kledit_lite")
+    stamp, digest = kept / "sources.txt", tree_digest(library)
     if not (kept / WHEEL).is_file() or stamp.read_text() != digest:
         say("site: packing the wheel")
         make(root, kept)
@@ -72,18 +70,8 @@ def make(root: Path, out: Path) -> Path:
                 shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
             elif source.is_file():
                 shutil.copyfile(source, target)
-        command = [
-            sys.executable,
-            "-m",
-            "pip",
-            "wheel",
-            "--quiet",
-            "--no-deps",
-            "--no-build-isolation",
-            "--wheel-dir",
-            str(out),
-            folder,
-        ]
+        pip = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation"]
+        command = [*pip, "--wheel-dir", str(out), folder]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode or not (out / WHEEL).is_file():
         raise KleditError(f"The wheel could not be made: {done.stderr.strip()[-600:]}")

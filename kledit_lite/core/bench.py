@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import subprocess
@@ -12,7 +11,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from kledit_lite.core.commands import load_file
 from kledit_lite.core.errors import KleditError, unknown
+from kledit_lite.core.machine import python_path
 from kledit_lite.core.results import Results
 
 RUN = """
@@ -51,13 +52,8 @@ def run(root: Path, name: str, quick: bool = False) -> Results:
         raise unknown("benchmark", name, valid)
     path = root / "benchmarks" / f"{name}.py"
     module_name = f"kledit_benchmark_{name}"
-    spec = importlib.util.spec_from_file_location(module_name, path)
-    assert spec is not None and spec.loader is not None  # a .py file always has both
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[module_name] = module  # for dataclasses and for pickling to worker processes
     try:
-        spec.loader.exec_module(module)
-        function = getattr(module, "run", None)
+        function = getattr(load_file(path, module_name), "run", None)
         if not callable(function):
             raise KleditError(f"{path} has no function run(quick); add one that returns Results.")
         results = function(quick=quick)
@@ -94,11 +90,9 @@ def in_fresh_process(script: str, job: Sequence[object], threads: int) -> dict[s
     Raises:
         KleditError: the process failed; its message is on stderr.
     """
-    env = dict(os.environ)
-    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-        env[name] = str(threads)
-    root = str(Path(__file__).resolve().parents[2])
-    env["PYTHONPATH"] = os.pathsep.join(filter(None, [root, env.get("PYTHONPATH")]))
+    counts = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+    root = Path(__file__).resolve().parents[2]
+    env = {**os.environ, **dict.fromkeys(counts, str(threads)), "PYTHONPATH": python_path(root)}
     command = [sys.executable, "-c", RUN, script, json.dumps(list(job))]
     done = subprocess.run(command, env=env, stdout=subprocess.PIPE, text=True, check=False)
     if done.returncode:

@@ -204,13 +204,22 @@ def glimpse(path: Path, name: str) -> ModuleType:
         name: of the module. If it is loaded already, that one is returned; otherwise a copy of it,
             good for reading options from, and another import of `name` is not affected.
     """
-    other = f"{name} (options)"  # dataclasses look a class's module up in sys.modules
-    if name not in sys.modules and other not in sys.modules:
-        spec = importlib.util.spec_from_file_location(other, path)
-        assert spec is not None and spec.loader is not None  # a .py file always has both
-        sys.modules[other] = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(sys.modules[other])
-    return sys.modules.get(name) or sys.modules[other]
+    other = f"{name} (options)"
+    return sys.modules.get(name) or sys.modules.get(other) or load_file(path, other)
+
+
+def load_file(path: Path, name: str) -> ModuleType:
+    """A file as a module, which stands in ``sys.modules``, where dataclasses and pickle look.
+
+    Args:
+        path: of the file.
+        name: of the module that it becomes.
+    """
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None and spec.loader is not None  # a .py file always has both
+    module = sys.modules[name] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def register(top: Any, paths: Iterable[tuple[Path, str]]) -> None:

@@ -38,8 +38,7 @@ def write_atomically(path: Path, content: Content) -> Path:
         ...     write_atomically(Path(folder) / "new" / "a.txt", "one").read_text()
         'one'
     """
-    with _partial_file(path) as partial:
-        _fill(partial, content)
+    with _partial_file(path, content) as partial:
         os.replace(partial, path)
     return path
 
@@ -53,8 +52,7 @@ def claim(path: Path, content: str) -> str:
         ['first', 'first']
     """
     if not path.exists():
-        with _partial_file(path) as partial:
-            _fill(partial, content)
+        with _partial_file(path, content) as partial:
             try:
                 os.link(partial, path)  # fails where another process was first
             except FileExistsError:
@@ -66,23 +64,21 @@ def claim(path: Path, content: str) -> str:
 
 
 @contextmanager
-def _partial_file(path: Path) -> Iterator[Path]:
-    """A file beside `path` under a name that no other process has, on any machine that sees it."""
+def _partial_file(path: Path, content: Content) -> Iterator[Path]:
+    """`content` in a file beside `path`; no other process on any machine has its name."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(f".partial{path.suffix}", f".{path.stem}.", path.parent)
     os.close(handle)
+    partial = Path(name)
     try:
-        yield Path(name)
+        if callable(content):
+            content(partial)
+        else:
+            partial.write_bytes(content.encode() if isinstance(content, str) else content)
+        partial.chmod(0o644)  # what mkstemp makes is its owner's alone
+        yield partial
     finally:
-        Path(name).unlink(missing_ok=True)
-
-
-def _fill(partial: Path, content: Content) -> None:
-    if callable(content):
-        content(partial)
-    else:
-        partial.write_bytes(content.encode() if isinstance(content, str) else content)
-    partial.chmod(0o644)  # what mkstemp makes is its owner's alone
+        partial.unlink(missing_ok=True)
 
 
 @contextmanager

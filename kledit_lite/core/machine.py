@@ -88,6 +88,16 @@ def best_device() -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
+def python_path(*folders: Path) -> str:
+    """``PYTHONPATH`` with these folders before what it names already, for another process.
+
+    Args:
+        folders: what that process imports from first.
+    """
+    names = [*map(str, folders), os.environ.get("PYTHONPATH")]
+    return os.pathsep.join(dict.fromkeys(filter(None, names)))
+
+
 def cpus() -> int:
     """The number of CPU cores this process may use."""
     if hasattr(os, "sched_getaffinity"):

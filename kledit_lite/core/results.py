@@ -36,7 +36,7 @@ def satisfies(value: float | None, bound: Bound) -> bool:
     """
     if value is None or math.isnan(value):
         return False
-    return bound.get("min", -math.inf) <= value <= bound.get("max", math.inf)
+    return bound.get("min", -math.inf) <= float(value) <= bound.get("max", math.inf)
 
 
 def check_bound(key: str, bound: object, where: str) -> dict[str, float]:
@@ -103,7 +103,7 @@ class Results:
     @property
     def missed(self) -> list[str]:
         """The keys whose target is not met, in the targets' order."""
-        return [k for k, bound in self.targets.items() if not satisfies(_number(self, k), bound)]
+        return [k for k, b in self.targets.items() if not satisfies(self.figures.get(k), b)]
 
     @property
     def exit_code(self) -> int:
@@ -135,7 +135,7 @@ class Results:
             bound = self.targets.get(key)
             verdict = ""
             if bound is not None:
-                mark = "met" if satisfies(_number(self, key), bound) else "NOT MET"
+                mark = "met" if satisfies(value, bound) else "NOT MET"
                 verdict = f"   target {show_bound(bound)}: {mark}"
             lines.append(f"  {key:<{width}}  {shown:>12}{verdict}")
         return "\n".join(lines)
@@ -154,11 +154,6 @@ def show_bound(bound: Bound) -> str:
     """
     signs = {"min": ">=", "max": "<="}
     return " and ".join(f"{sign} {bound[side]:g}" for side, sign in signs.items() if side in bound)
-
-
-def _number(results: Results, key: str) -> float | None:
-    value = results.figures.get(key)
-    return None if value is None else float(value)
 
 
 def _plain(value: Any) -> Any:

@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -155,10 +156,7 @@ def _block_of(place: Path, config: Mapping[str, Any], block: int) -> int:
 
 
 def _save(place: Path, i: int, arrays: Mapping[str, np.ndarray]) -> None:
-    def save(path: Path) -> None:
-        np.savez(path, **arrays)  # type: ignore[arg-type]
-
-    write_atomically(place / f"block-{i:05d}.npz", save)
+    write_atomically(place / f"block-{i:05d}.npz", partial(np.savez, **arrays))
 
 
 def _load(place: Path, i: int) -> dict[str, np.ndarray] | None:
@@ -169,11 +167,10 @@ def _load(place: Path, i: int) -> dict[str, np.ndarray] | None:
         return {k: file[k] for k in file.files}
 
 
-def _wait(place: Path, i: int, limit: float = 24 * 3600.0) -> dict[str, np.ndarray]:
-    deadline = time.monotonic() + limit
+def _wait(place: Path, i: int) -> dict[str, np.ndarray]:
+    deadline = time.monotonic() + 24 * 3600.0
     while time.monotonic() < deadline:
-        found = _load(place, i)
-        if found is not None:
+        if (found := _load(place, i)) is not None:
             return found
         time.sleep(0.2)
     raise KleditError(f"Block {i} of the sweep in {place} never arrived; is another process dead?")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,8 @@ from kledit_lite.core.files import write_atomically
 
 MM = 72 / 25.4
 FOOT, EDGE, SIZE = 10 * MM, 18 * MM, 8
+Places = dict[str, tuple[int, Any]]
+"""Name of a place within a page -> its sheet in the whole, and how to look at it."""
 
 
 @dataclass(frozen=True)
@@ -48,13 +51,12 @@ def bind(printed: Sequence[Printed], path: Path, site: Path, beside: set[str]) -
 
     writer = PdfWriter()
     readers = [PdfReader(io.BytesIO(each.data)) for each in printed]
-    starts, total = {}, 0
+    starts = {}
     for each, reader in zip(printed, readers, strict=True):
-        starts[each.file] = total
-        total += len(reader.pages)
+        starts[each.file] = len(writer.pages)
         for sheet in reader.pages:
             writer.add_page(sheet)
-    font = _font(writer)
+    font, add = _font(writer), writer.add_outline_item
     parents: dict[str, Any] = {}
     for each, reader in zip(printed, readers, strict=True):
         first = starts[each.file]
@@ -62,22 +64,18 @@ def bind(printed: Sequence[Printed], path: Path, site: Path, beside: set[str]) -
         for k in range(first, first + len(reader.pages)):
             _link(writer, k, places, starts, site, beside)
             _number(writer, k, each.title if k > first else "", font)
-        parent = None
-        if each.part and len(printed) > 1:
-            if each.part not in parents:
-                parents[each.part] = writer.add_outline_item(
-                    title=each.part, page_number=first, bold=True
-                )
-            parent = parents[each.part]
-        item = writer.add_outline_item(title=each.title, page_number=first, parent=parent)
+        if each.part and len(printed) > 1 and each.part not in parents:
+            parents[each.part] = add(title=each.part, page_number=first, bold=True)
+        parent = parents.get(each.part)
+        item = add(title=each.title, page_number=first, parent=parent)
         for title, n in _sections(reader):
-            writer.add_outline_item(title=title, page_number=first + n, parent=item)
+            add(title=title, page_number=first + n, parent=item)
     writer.add_metadata({"/Title": printed[0].title})
     writer.compress_identical_objects()
     buffer = io.BytesIO()
     writer.write(buffer)
     write_atomically(path, buffer.getvalue())
-    return total
+    return len(writer.pages)
 
 
 def _sections(reader: Any) -> Iterator[tuple[str, int]]:
@@ -91,8 +89,7 @@ def _sections(reader: Any) -> Iterator[tuple[str, int]]:
                         yield each.title.removesuffix("#"), number
 
 
-def _places(reader: Any, first: int) -> dict[str, tuple[int, Any]]:
-    """Name of a place within the page -> its sheet in the whole, and how to look at it."""
+def _places(reader: Any, first: int) -> Places:
     found = {}
     for name, place in reader.named_destinations.items():
         number = reader.get_destination_page_number(place)
@@ -102,12 +99,7 @@ def _places(reader: Any, first: int) -> dict[str, tuple[int, Any]]:
 
 
 def _link(
-    writer: Any,
-    k: int,
-    places: dict[str, tuple[int, Any]],
-    starts: dict[str, int],
-    site: Path,
-    beside: set[str],
+    writer: Any, k: int, places: Places, starts: dict[str, int], site: Path, beside: set[str]
 ) -> None:
     """Turn the links of a sheet into jumps within the whole, or take them out."""
     from pypdf.generic import ArrayObject, NameObject, NullObject, TextStringObject
@@ -121,8 +113,8 @@ def _link(
         target: int | None = None
         height: Any = NullObject()
         if name is not None and str(name).lstrip("/") in places:
-            target, place = places[str(name).lstrip("/")]
-            height = place.get("/Top", height)
+            target, seen = places[str(name).lstrip("/")]
+            height = seen.get("/Top", height)
         elif address.startswith("file:"):
             page = _page_of(address, site)
             if page in starts:
@@ -135,15 +127,9 @@ def _link(
             continue
         if target is not None:
             note.pop("/A", None)
-            note[NameObject("/Dest")] = ArrayObject(
-                [
-                    writer.pages[target].indirect_reference,
-                    NameObject("/XYZ"),
-                    NullObject(),
-                    height,
-                    NullObject(),
-                ]
-            )
+            place = writer.pages[target].indirect_reference
+            how = [NameObject("/XYZ"), NullObject(), height, NullObject()]
+            note[NameObject("/Dest")] = ArrayObject([place, *how])
         kept.append(reference)
     if "/Annots" in sheet:
         sheet[NameObject("/Annots")] = kept
@@ -178,9 +164,7 @@ def _number(writer: Any, k: int, title: str, font: Any) -> None:
     number = str(k + 1)
     right = float(sheet.mediabox.width) - EDGE - 0.556 * SIZE * len(number)  # of Helvetica's digits
     text = b"0.31 0.36 0.41 rg BT /KlFoot %d Tf %.1f %.1f Td (%b) Tj ET\n"
-    escaped = title.encode("cp1252", "replace")
-    for special in (b"\\", b"(", b")"):
-        escaped = escaped.replace(special, b"\\" + special)
+    escaped = re.sub(rb"[\\()]", rb"\\\g<0>", title.encode("cp1252", "replace"))
     before, after = DecodedStreamObject(), DecodedStreamObject()
     before.set_data(b"q\n")
     foot = text % (SIZE, EDGE, FOOT, escaped) + text % (SIZE, right, FOOT, number.encode())

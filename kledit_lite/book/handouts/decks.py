@@ -51,6 +51,8 @@ def slides(
 
     Cost: about a second per chapter, and what the chapters that must be executed take.
     """
+    import nbformat
+
     chapters = discover(root)
     chosen = choose(chapters, list(names)) if names else chapters
     check_folder(out)
@@ -58,29 +60,25 @@ def slides(
         if not (root / VENDOR / library).is_dir():
             raise KleditError(f"{root / VENDOR / library} is missing; restore it from the sources.")
     runs = run_chapters(Cache(root, profile), chosen, say=say)
-    failed = next(((c, r.failure) for c, r in runs.items() if r.failure is not None), None)
-    if failed is not None:
-        raise KleditError(
-            f"There are no slides of a chapter that failed: {failed[1].describe(failed[0])}"
-        )
+    for chapter, run in runs.items():
+        if run.failure is not None:
+            why = run.failure.describe(chapter)
+            raise KleditError(f"There are no slides of a chapter that failed: {why}")
     begun = time.perf_counter()
     book, teaching = References.of(root), Teaching.of(root)
     made = {}
     with whole_folder(out) as folder:
         for chapter, run in runs.items():
-            made[chapter] = slides_of(chapter, _read(run.notebook), book, teaching)
+            notebook = nbformat.reads(run.notebook, as_version=4)
+            made[chapter] = slides_of(chapter, notebook, book, teaching)
             write_atomically(folder / f"{chapter.stem}.html", page(chapter.title, made[chapter]))
         _furnish(root, folder, made)
-    figures = {"decks": len(made), "slides": sum(map(len, made.values()))}
+    where = context(profile=profile, seconds=time.perf_counter() - begun)
+    megabytes = sum(p.stat().st_size for p in out.rglob("*") if p.is_file()) / 1e6
+    figures = {"decks": len(made), "slides": sum(map(len, made.values())), "mb": megabytes}
     files = {c.slug: str(out / f"{c.stem}.html") for c in made}
-    seconds = time.perf_counter() - begun
-    return Results(
-        "course slides",
-        {**figures, "mb": sum(p.stat().st_size for p in out.rglob("*") if p.is_file()) / 1e6},
-        {},
-        context(profile=profile, seconds=seconds),
-        {"files": files, "open": str(out / "index.html")},
-    )
+    extra = {"files": files, "open": str(out / "index.html")}
+    return Results("course slides", figures, {}, where, extra)
 
 
 def page(title: str, shown: Sequence[Slide]) -> str:
@@ -143,9 +141,3 @@ def _furnish(root: Path, folder: Path, made: dict[Chapter, list[Slide]]) -> None
     ]
     listed = (LOOK / "decks.html").read_text(encoding="utf-8")
     write_atomically(folder / "index.html", listed.replace("<!-- decks -->", "\n".join(lines)))
-
-
-def _read(text: str) -> Any:
-    import nbformat
-
-    return nbformat.reads(text, as_version=4)

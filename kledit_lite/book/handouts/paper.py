@@ -15,7 +15,7 @@ import html
 import io
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -96,13 +96,10 @@ def print_book(root: Path, out: Path, names: Sequence[str] = (), say: Say = to_s
             contents = _contents(browser, printed)
             counts[BOOK] = bind([printed[0], contents, *printed[1:]], folder / BOOK, site, set())
     megabytes = sum(p.stat().st_size for p in out.iterdir()) / 1e6
-    return Results(
-        "course pdf",
-        {"files": len(counts), "pages": sum(counts.values()), "mb": megabytes},
-        {},
-        context(seconds=time.perf_counter() - begun),
-        {"pages": counts, "open": str(out / (BOOK if BOOK in counts else next(iter(counts))))},
-    )
+    figures = {"files": len(counts), "pages": sum(counts.values()), "mb": megabytes}
+    first = BOOK if BOOK in counts else next(iter(counts))
+    where = context(seconds=time.perf_counter() - begun)
+    return Results("course pdf", figures, {}, where, {"pages": counts, "open": str(out / first)})
 
 
 def book_pages(root: Path) -> list[Page]:
@@ -159,11 +156,9 @@ def _contents(browser: Any, printed: Sequence[Printed]) -> Printed:
     """The page of contents, which stands after the first page of the site."""
     from pypdf import PdfReader
 
-    first = printed[0]
-    blank = Printed("contents", "", "Contents", b"")
     length = 1
     for _ in range(2):  # its own length moves the numbers that it shows
-        at = 1 + len(PdfReader(io.BytesIO(first.data)).pages) + length
+        at = 1 + len(PdfReader(io.BytesIO(printed[0].data)).pages) + length
         lines, part = [], ""
         for each in printed[1:]:
             if each.part != part:
@@ -171,12 +166,10 @@ def _contents(browser: Any, printed: Sequence[Printed]) -> Printed:
                 lines.append(f'<p class="part">{html.escape(part)}</p>')
             lines.append(f"<p><span>{html.escape(each.title)}</span><span>{at}</span></p>")
             at += len(PdfReader(io.BytesIO(each.data)).pages)
-        body = (
-            f'<article class="bd-article contents"><h1>{blank.title}</h1>{"".join(lines)}</article>'
-        )
+        body = f'<article class="bd-article contents"><h1>Contents</h1>{"".join(lines)}</article>'
         data, _ = _print(browser, "", body=body)
         length = len(PdfReader(io.BytesIO(data)).pages)
-    return replace(blank, data=data)
+    return Printed("contents", "", "Contents", data)
 
 
 def _listed(entries: Sequence[dict[str, Any]]) -> Iterator[str]:
