@@ -198,7 +198,5 @@ def reworded(kept: str, source: Any) -> str:
 
 
 def _run(data: dict[str, Any], notebook: str) -> Run:
-    failure = data.pop("failure")
-    used = tuple(data.pop("used"))
-    failed = Failure(**failure) if failure else None
-    return Run(**data, used=used, failure=failed, notebook=notebook)
+    failure = Failure(**data["failure"]) if data["failure"] else None
+    return Run(**{**data, "used": tuple(data["used"]), "failure": failure, "notebook": notebook})

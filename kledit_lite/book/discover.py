@@ -88,8 +88,8 @@ def discover(root: Path) -> list[Chapter]:
         KleditError: a file name that is not ``NN-slug.md``, a number or a slug used twice, or a
             chapter without the jupytext front matter (which would silently not be executed).
     """
-    chapters: dict[str, Chapter] = {}
-    slugs: dict[str, str] = {}
+    chapters: list[Chapter] = []
+    used: dict[str, str] = {}  # number or slug -> the file that has it
     for source in sorted((root / "notebooks").glob("*.md")):
         match = _NAME.fullmatch(source.name)
         if match is None:
@@ -97,19 +97,16 @@ def discover(root: Path) -> list[Chapter]:
                 f"{source} is not named NN-slug.md (two digits, then lower-case words joined by "
                 "hyphens); rename it."
             )
-        number = match["number"]
-        if number in chapters:
-            raise KleditError(
-                f"Chapter number {number} is used by {chapters[number].source.name} and "
-                f"{source.name}; renumber one."
-            )
-        slug = match["slug"]
-        if slug in slugs:
-            raise KleditError(f"{slugs[slug]} and {source.name} have one slug; rename one.")
-        slugs[slug] = source.name
+        number, slug = match["number"], match["slug"]
+        if number in used:
+            both = f"{used[number]} and {source.name}"
+            raise KleditError(f"Chapter number {number} is used by {both}; renumber one.")
+        if slug in used:
+            raise KleditError(f"{used[slug]} and {source.name} have one slug; rename one.")
         _require_front_matter(source)
-        chapters[number] = Chapter(slug, number, source.stem, source, root)
-    return list(chapters.values())
+        used |= {number: source.name, slug: source.name}
+        chapters.append(Chapter(slug, number, source.stem, source, root))
+    return chapters
 
 
 def choose(chapters: list[Chapter], names: list[str]) -> list[Chapter]:

@@ -193,10 +193,8 @@ async def _execute_one(
 
     def weigh(cell: Any, cell_index: int, execute_reply: Any) -> None:
         """Look at the kernel before it ends, as no poll may have done in a quick run."""
-        number = _pid(manager)
-        last = cell_index == codes[-1] or execute_reply["content"]["status"] == "error"
-        if last and number is not None:
-            memory.sample(number)
+        if cell_index == codes[-1] or execute_reply["content"]["status"] == "error":
+            memory.sample(_pid(manager))
 
     client = NotebookClient(
         notebook,
@@ -243,10 +241,12 @@ class PeakMemory:
     def __init__(self) -> None:
         self.mb = 0.0
 
-    def sample(self, pid: int) -> None:
-        """Look once; O(number of children). A process that is gone counts as nothing."""
+    def sample(self, pid: int | None) -> None:
+        """Look once; O(number of children). A process that is not there counts as nothing."""
         import psutil
 
+        if pid is None:
+            return
         total = 0
         with contextlib.suppress(psutil.Error):
             process = psutil.Process(pid)
@@ -258,9 +258,7 @@ class PeakMemory:
     async def watch(self, pid: Callable[[], int | None]) -> None:
         """Sample every `POLL_SECONDS` until cancelled."""
         while True:
-            number = pid()
-            if number is not None:
-                self.sample(number)
+            self.sample(pid())
             await asyncio.sleep(POLL_SECONDS)
 
 

@@ -103,11 +103,8 @@ class Plain:
             end = end_of(lines, i, fence[1])
             made.append(self._inline("\n".join(words)))
             words = []
-            inside = lines[i + 1 : end]
-            if fence[2] is None:
-                made.append("\n".join(lines[i : end + 1]))
-            else:
-                made.append(self._directive(fence[2], fence[3].strip(), inside))
+            inside, code = lines[i + 1 : end], "\n".join(lines[i : end + 1])
+            made.append(self._directive(fence[2], fence[3].strip(), inside) if fence[2] else code)
             i = end + 1
         return "\n".join([*made, self._inline("\n".join(words))])
 

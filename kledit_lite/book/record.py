@@ -50,8 +50,7 @@ class Recorded:
         rows = []
         for key in dict.fromkeys((*self.figures, *expected)):
             value = f"{self.figures[key]:.4g}" if key in self.figures else "not recorded"
-            for words, verdict in expected.get(key, [("", "")]):
-                rows.append((key, value, words, verdict))
+            rows += [(key, value, *held) for held in expected.get(key, [("", "")])]
         return rows
 
     def __repr__(self) -> str:
@@ -143,10 +142,9 @@ def read_figures(folder: Path, chapter: str) -> dict[str, float]:
 
 
 def _finite(chapter: str, key: object, value: object) -> float:
-    try:
+    plain = math.nan
+    with contextlib.suppress(TypeError, ValueError):
         plain = float(value)  # type: ignore[arg-type]
-    except (TypeError, ValueError):
-        plain = math.nan
     if not math.isfinite(plain):
         raise KleditError(
             f"Chapter {chapter} recorded {key!r} = {value!r}; expected a finite number."

@@ -160,26 +160,21 @@ def report(root: Path, cache: Cache, timed: bool = True, rehearsals: int | None 
 
 def report_page(results: Results) -> str:
     """The report as MyST text without a title: a table of chapters, contracts, versions."""
-    rows = results.extra["chapters"]
+    rows, figures, where = results.extra["chapters"], results.figures, results.context
     lines = [
-        f"Profile `{results.context['profile']}` on {results.context['cpus']} cores "
-        f"({results.context['device']}).",
+        f"Profile `{where['profile']}` on {where['cpus']} cores ({where['device']}).",
         "",
         "| Chapter | State | Seconds | Peak memory, MB | Bounds met | Controls failing, as they "
         "should |",
         "|---|---|--:|--:|--:|--:|",
     ]
     for r in rows:
-        lines.append(
-            f"| {_heading(r)} | {r['state']} | {_number(r['seconds'], 1)} | "
-            f"{_number(r['peak_mb'], 0)} | {_share(r, BOUND)} | {_share(r, CONTROL)} |"
-        )
-    figures = results.figures
-    lines.append(
-        f"| All chapters | {figures['chapters']} executed | {figures['total_seconds']:.1f} | "
-        f"{_number(max((r['peak_mb'] or 0 for r in rows), default=None), 0)} | "
-        f"{figures['contracts_met']} | {figures['negative_controls_failing']} |"
-    )
+        seconds, peak = _number(r["seconds"], 1), _number(r["peak_mb"], 0)
+        shares = _share(r, BOUND), _share(r, CONTROL)
+        lines.append(_cells(_heading(r), r["state"], seconds, peak, *shares))
+    seconds, peak = f"{figures['total_seconds']:.1f}", f"{figures['peak_mb']:.0f}"
+    shares = figures["contracts_met"], figures["negative_controls_failing"]
+    lines.append(_cells("All chapters", f"{figures['chapters']} executed", seconds, peak, *shares))
     for r in rows:
         lines += ["", f"## Contract of {_heading(r)}", ""]
         if not r["contract"]:
@@ -190,18 +185,20 @@ def report_page(results: Results) -> str:
             bound = show_bound(check["bound"])
             wanted = bound if check["kind"] == BOUND else f"must not be {bound}"
             verdict = check["verdict"] if check["ok"] else "**no**"
-            lines.append(
-                f"| `{check['key']}` | {check['kind']} | {_number(check['value'], 4)} | {wanted} | "
-                f"{verdict} |"
-            )
+            name, value = f"`{check['key']}`", _number(check["value"], 4)
+            lines.append(_cells(name, check["kind"], value, wanted, verdict))
         marked = [check for check in r["contract"] if check["reason"]]
         if marked:
             lines += ["", "Bounds that were set from what the method should do, and marked:", ""]
             lines += [f"- `{c['key']}`, {c['verdict']}: {c['reason']}" for c in marked]
     versions: Mapping[str, str] = next((r["versions"] for r in rows if r.get("versions")), {})
     lines += ["", "## Versions", "", "| Library | Version |", "|---|---|"]
-    lines += [f"| {name} | {version} |" for name, version in versions.items()]
+    lines += [_cells(*each) for each in versions.items()]
     return "\n".join(lines) + "\n"
+
+
+def _cells(*cells: object) -> str:
+    return f"| {' | '.join(map(str, cells))} |"
 
 
 def _share(r: Mapping[str, Any], kind: str) -> str:

@@ -48,14 +48,12 @@ def context(
         >>> sorted(context(profile="lite", seed=0, seconds=1.5))
         ['cpus', 'device', 'platform', 'profile', 'seconds', 'seed', 'versions']
     """
-    if profile is None:
-        profile = current().name
     return {
         "versions": versions(),
         "platform": platform.platform(),
         "device": device(),
         "cpus": cpus(),
-        "profile": profile,
+        "profile": profile or current().name,
         "seed": seed,
         "seconds": seconds,
         **more,

@@ -119,8 +119,7 @@ def sweep(
         if i not in done:
             assert place is not None
             done[i] = _wait(place, i)
-    names = list(done[0]) if done else []
-    return {k: np.concatenate([done[i][k] for i in range(len(blocks))]) for k in names}
+    return {k: np.concatenate([done[i][k] for i in range(len(blocks))]) for k in done.get(0, {})}
 
 
 def process() -> tuple[int, int]:

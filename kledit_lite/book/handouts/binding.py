@@ -80,22 +80,19 @@ def bind(printed: Sequence[Printed], path: Path, site: Path, beside: set[str]) -
 
 def _sections(reader: Any) -> Iterator[tuple[str, int]]:
     """Title and sheet of the headings below the page's own, as Chromium's outline has them."""
-    for entry in reader.outline:
-        if isinstance(entry, list):
-            for each in entry:
-                if not isinstance(each, list) and each.title:
-                    number = reader.get_destination_page_number(each)
-                    if number is not None:
-                        yield each.title.removesuffix("#"), number
+    below = [each for entry in reader.outline if isinstance(entry, list) for each in entry]
+    for each in below:
+        number = None if isinstance(each, list) else reader.get_destination_page_number(each)
+        if number is not None and each.title:
+            yield each.title.removesuffix("#"), number
 
 
 def _places(reader: Any, first: int) -> Places:
-    found = {}
-    for name, place in reader.named_destinations.items():
-        number = reader.get_destination_page_number(place)
-        if number is not None:
-            found[str(name).lstrip("/")] = (first + number, place)
-    return found
+    return {
+        str(name).lstrip("/"): (first + number, place)
+        for name, place in reader.named_destinations.items()
+        if (number := reader.get_destination_page_number(place)) is not None
+    }
 
 
 def _link(
@@ -146,14 +143,9 @@ def _font(writer: Any) -> Any:
     """Helvetica, which every reader of PDF has."""
     from pypdf.generic import DictionaryObject, NameObject
 
-    entries = {
-        "/Type": "/Font",
-        "/Subtype": "/Type1",
-        "/BaseFont": "/Helvetica",
-        "/Encoding": "/WinAnsiEncoding",
-    }
-    font = {NameObject(key): NameObject(value) for key, value in entries.items()}
-    return writer._add_object(DictionaryObject(font))
+    font = dict(Type="Font", Subtype="Type1", BaseFont="Helvetica", Encoding="WinAnsiEncoding")
+    entries = {NameObject(f"/{key}"): NameObject(f"/{value}") for key, value in font.items()}
+    return writer._add_object(DictionaryObject(entries))
 
 
 def _number(writer: Any, k: int, title: str, font: Any) -> None:
