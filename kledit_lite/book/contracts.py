@@ -66,8 +66,9 @@ class Check:
 
     @property
     def ok(self) -> bool:
-        """Whether it is as expected: a bound that is met, or that was measured and is marked as
-        short; a control that was measured and fails its bound.
+        """Whether it is as expected.
+
+        A bound is met, or was measured and is marked as short; a control was measured and fails.
         """
         if self.value is None:
             return False

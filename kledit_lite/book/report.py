@@ -40,10 +40,10 @@ def row(chapter: Chapter, run: Run | None, current: bool = True) -> dict[str, An
     Raises:
         KleditError: the contract is missing or malformed.
     """
-    base = {"chapter": chapter.slug, "name": chapter.stem, "title": chapter.title}
+    base: dict[str, Any] = {"chapter": chapter.slug, "name": chapter.stem, "title": chapter.title}
     if run is None:
-        nothing = {"seconds": None, "peak_mb": None, "figures": {}, "contract": [], "met": False}
-        return {**base, "state": "missing", **nothing, "error": "never executed in this profile"}
+        base |= {"state": "missing", "seconds": None, "peak_mb": None, "figures": {}}
+        return {**base, "contract": [], "met": False, "error": "never executed in this profile"}
     checks = load_contract(chapter.contract, run.profile).check(run.figures)
     state = "failed" if not run.ok else "executed" if current else "stale"
     return {
@@ -169,12 +169,11 @@ def report_page(results: Results) -> str:
         "|---|---|--:|--:|--:|--:|",
     ]
     for r in rows:
-        seconds, peak = _number(r["seconds"], 1), _number(r["peak_mb"], 0)
-        shares = _share(r, BOUND), _share(r, CONTROL)
-        lines.append(_cells(_heading(r), r["state"], seconds, peak, *shares))
-    seconds, peak = f"{figures['total_seconds']:.1f}", f"{figures['peak_mb']:.0f}"
-    shares = figures["contracts_met"], figures["negative_controls_failing"]
-    lines.append(_cells("All chapters", f"{figures['chapters']} executed", seconds, peak, *shares))
+        spent = _number(r["seconds"], 1), _number(r["peak_mb"], 0)
+        lines.append(_cells(_heading(r), r["state"], *spent, _share(r, BOUND), _share(r, CONTROL)))
+    spent = _number(figures["total_seconds"], 1), _number(figures["peak_mb"], 0)
+    held = figures["contracts_met"], figures["negative_controls_failing"]
+    lines.append(_cells("All chapters", f"{figures['chapters']} executed", *spent, *held))
     for r in rows:
         lines += ["", f"## Contract of {_heading(r)}", ""]
         if not r["contract"]:

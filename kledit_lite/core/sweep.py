@@ -154,7 +154,7 @@ def _block_of(place: Path, config: Mapping[str, Any], block: int) -> int:
     return size
 
 
-def _save(place: Path, i: int, arrays: Mapping[str, np.ndarray]) -> None:
+def _save(place: Path, i: int, arrays: Mapping[str, Any]) -> None:
     write_atomically(place / f"block-{i:05d}.npz", partial(np.savez, **arrays))
 
 
