@@ -90,11 +90,11 @@ def cost(chapter: str) -> Cost:
 
 
 def _causal_tracing(p: Any, size: Any) -> dict[str, float]:
-    from kledit_lite.inside.sites import KINDS, cross_attention_sites, discover
+    from kledit_lite.inside.sites import KINDS, discover
 
     modules = discover(p.pipe.unet, [k for k in KINDS if k != "block"])
     blocks = discover(p.pipe.unet, "block")
-    layers, depth = len(cross_attention_sites(p.pipe.unet)), _depth(p)
+    layers, depth = _layers(p)
     named = {s.name for s in size.some(modules, 6)}
     singly = [s for s in modules if s.kind == "cross-attention" or s.name in named]
     attributes, n, some = len(p.ask.traced), size.of(8, 1), len(size.some(blocks))
@@ -113,10 +113,9 @@ def _causal_tracing(p: Any, size: Any) -> dict[str, float]:
 
 
 def _locogen(p: Any, size: Any) -> dict[str, float]:
-    from kledit_lite.inside.sites import cross_attention_sites
     from kledit_lite.zoo.dit import PLANTED, SETTINGS
 
-    layers = len(cross_attention_sites(p.pipe.unet))
+    layers, _ = _layers(p)
     painters = min(size.painters, len(p.painters))
     style, facts = size.of(3, 1) * painters, size.of(8, 1)
     every = style + size.of(12, 1) + facts
@@ -137,9 +136,7 @@ def _locogen(p: Any, size: Any) -> dict[str, float]:
 
 
 def _closed_form_editing(p: Any, size: Any) -> dict[str, float]:
-    from kledit_lite.inside.sites import cross_attention_sites
-
-    layers, depth = len(cross_attention_sites(p.pipe.unet)), _depth(p)
+    layers, depth = _layers(p)
     painters, exam, few = len(size.some(p.painters, least=2)), size.of(6), size.of(4)
     near = size.of(12)
     by_others = near * (1 - 1 / len(p.painters))
@@ -207,8 +204,11 @@ def _lanes(size: Any, pictures: int, sites: int) -> int:
     return pictures * (sites + 1 + calls)
 
 
-def _depth(p: Any) -> int:
-    return p.pipe.text_encoder.config.num_hidden_layers
+def _layers(p: Any) -> tuple[int, int]:
+    """How many layers of cross-attention the UNet has, and how many the text encoder."""
+    from kledit_lite.inside.sites import cross_attention_sites
+
+    return len(cross_attention_sites(p.pipe.unet)), p.pipe.text_encoder.config.num_hidden_layers
 
 
 def _restor(size: Any) -> dict[str, int]:

@@ -96,11 +96,8 @@ def record_run(chapter: Chapter, run: Run) -> Path:
     """
     from kledit_lite.models.profiles import table
 
-    used = {
-        r["slot"]: r["uses"]
-        for r in table(PROFILES[run.profile])
-        if r["available"] and chapter.slug in r["chapters"]
-    }
+    rows = [r for r in table(PROFILES[run.profile]) if chapter.slug in r["chapters"]]
+    used = {r["slot"]: r["uses"] for r in rows if r["available"]}
     data = {
         "chapter": chapter.slug,
         "profile": run.profile,
@@ -134,9 +131,8 @@ def with_badges(notebook: str, levels: Collection[str]) -> str:
         >>> json.loads(shown)["cells"][0]["source"]
         '{bdg-primary}`lite` {bdg-secondary}`gpu` {bdg-light}`1 minute`'
     """
-    line = "".join(
-        f"{{bdg-{colour}}}`{name}` " for name, colour in LEVELS.items() if name in levels
-    )
+    worn = {name: colour for name, colour in LEVELS.items() if name in levels}
+    line = "".join(f"{{bdg-{colour}}}`{name}` " for name, colour in worn.items())
     data = json.loads(notebook)
     for cell in data["cells"]:
         text = "".join(cell["source"])

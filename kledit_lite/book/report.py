@@ -46,11 +46,9 @@ def row(chapter: Chapter, run: Run | None, current: bool = True) -> dict[str, An
         return {**base, "contract": [], "met": False, "error": "never executed in this profile"}
     checks = load_contract(chapter.contract, run.profile).check(run.figures)
     state = "failed" if not run.ok else "executed" if current else "stale"
+    base |= {"state": state, "profile": run.profile, "seconds": run.seconds}
     return {
         **base,
-        "state": state,
-        "profile": run.profile,
-        "seconds": run.seconds,
         "peak_mb": run.peak_mb,
         "figures": dict(run.figures),
         "contract": [check.to_dict() for check in checks],
@@ -105,11 +103,8 @@ def summary(
     }
     if rehearsals is not None:
         figures["rehearsals_passed"] = rehearsals
-    targets = {
-        "chapters": {"min": len(rows)},
-        "contracts_met": {"min": totals[BOUND]},
-        "negative_controls_failing": {"min": totals[CONTROL]},
-    }
+    targets = {"chapters": {"min": len(rows)}, "contracts_met": {"min": totals[BOUND]}}
+    targets["negative_controls_failing"] = {"min": totals[CONTROL]}
     if timed and profile in TIME_LIMITS:
         each, mean = TIME_LIMITS[profile]
         targets["slowest_seconds"] = {"max": each}

@@ -119,10 +119,9 @@ def partial_folder(out: Path) -> Path:
     """
     left = sorted(p.name for p in out.parent.glob(f".{out.name}.*.partial"))
     if left:
-        print(
-            f"Unfinished beside {out}: {', '.join(left)}. Remove them if no other run is writing.",
-            file=sys.stderr,
-        )
+        names = ", ".join(left)
+        advice = "Remove them if no other run is writing."
+        print(f"Unfinished beside {out}: {names}. {advice}", file=sys.stderr)
     work = out.parent / f".{out.name}.{uuid.uuid4().hex[:12]}.partial"
     work.mkdir()
     return work

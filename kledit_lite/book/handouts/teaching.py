@@ -49,12 +49,9 @@ class Teaching:
                     sessions.setdefault(slug, []).append(session)
             elif heading == QUESTIONS and (found := TOPIC.match(block.text)):
                 discussed[found[1].split()[0].lower()] = " ".join(found[2].split())
-        parts = yaml.safe_load(toc.read_text(encoding="utf-8")) if toc.is_file() else {}
-        named = {
-            Path(each["file"]).name: part["caption"]
-            for part in parts.get("parts", [])
-            for each in part.get("chapters", [])
-        }
+        listed = yaml.safe_load(toc.read_text(encoding="utf-8")) if toc.is_file() else {}
+        parts = listed.get("parts", [])
+        named = {Path(c["file"]).name: p["caption"] for p in parts for c in p.get("chapters", [])}
         return cls(sessions, discussed, named)
 
     def timing(self, chapter: Chapter) -> str:
