@@ -8,8 +8,10 @@ number is the chapter's place in ``_toc.yml``, and stands in the file's name and
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -107,6 +109,27 @@ def discover(root: Path) -> list[Chapter]:
         used |= {number: source.name, slug: source.name}
         chapters.append(Chapter(slug, number, source.stem, source, root))
     return chapters
+
+
+def toc_pages(toc: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """File, without its ending, and part of each page that a table of contents lists, in order.
+
+    Args:
+        toc: what ``_toc.yml`` says.
+
+    Example:
+        >>> toc_pages({"root": "a", "parts": [{"caption": "B", "chapters": [{"file": "c.md"}]}]})
+        [('a', ''), ('c', 'B')]
+    """
+    parts = [{"file": toc.get("root", "")}, toc, *toc.get("parts", ())]
+    return [(file, part.get("caption", "")) for part in parts for file in _files(part)]
+
+
+def _files(entry: Mapping[str, Any]) -> Iterator[str]:
+    if "file" in entry:
+        yield re.sub(r"\.(md|ipynb)$", "", str(entry["file"]))
+    for inside in (*entry.get("chapters", ()), *entry.get("sections", ())):
+        yield from _files(inside)
 
 
 def choose(chapters: list[Chapter], names: list[str]) -> list[Chapter]:

@@ -25,7 +25,7 @@ from typing import Any
 import yaml
 
 import kledit_lite
-from kledit_lite.book.discover import Chapter
+from kledit_lite.book.discover import Chapter, toc_pages
 from kledit_lite.book.execute import Say, to_stderr
 from kledit_lite.book.sources import tree_digest
 from kledit_lite.core.errors import KleditError
@@ -94,7 +94,7 @@ def check_toc(root: Path, chapters: Iterable[Chapter]) -> None:
         KleditError: there is no ``_toc.yml``, or a chapter is not in it.
     """
     path = root / "_toc.yml"
-    listed = set(_files(_yaml(path)))
+    listed = {file for file, _ in toc_pages(_yaml(path))}
     for chapter in chapters:
         page = f"notebooks/{chapter.stem}"
         if page not in listed:
@@ -172,18 +172,6 @@ def _config(root: Path) -> str:
     for key, value in launch(root).config().items():  # what the file itself says goes before
         config[key] = {**value, **config.get(key, {})}
     return yaml.safe_dump(config, sort_keys=False, allow_unicode=True)
-
-
-def _files(entry: Any) -> Iterator[str]:
-    if isinstance(entry, Mapping):
-        for key, value in entry.items():
-            if key in {"file", "root"}:
-                yield re.sub(r"\.(md|ipynb)$", "", str(value))
-            else:
-                yield from _files(value)
-    elif isinstance(entry, list):
-        for each in entry:
-            yield from _files(each)
 
 
 def _yaml(path: Path) -> dict[str, Any]:

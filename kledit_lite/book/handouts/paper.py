@@ -14,14 +14,14 @@ from __future__ import annotations
 import html
 import io
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from kledit_lite.book.discover import choose, discover
+from kledit_lite.book.discover import choose, discover, toc_pages
 from kledit_lite.book.execute import Say, to_stderr
 from kledit_lite.book.handouts.binding import Printed, bind
 from kledit_lite.book.handouts.browser import chromium
@@ -111,12 +111,8 @@ def book_pages(root: Path) -> list[Page]:
     path = root / "_toc.yml"
     if not path.is_file():
         raise KleditError(f"{path} is missing; the order of the book stands there.")
-    toc = yaml.safe_load(path.read_text(encoding="utf-8"))
-    found = [Page(toc["root"])]
-    for part in [toc, *toc.get("parts", [])]:
-        listed = _listed(part.get("chapters", []))
-        found += [Page(file, part.get("caption", "")) for file in listed]
-    return [page for page in found if not page.file.startswith(REFERENCE)]
+    listed = toc_pages(yaml.safe_load(path.read_text(encoding="utf-8")))
+    return [Page(file, part) for file, part in listed if not file.startswith(REFERENCE)]
 
 
 def print_page(browser: Any, site: Path, page: Page) -> Printed:
@@ -170,10 +166,3 @@ def _contents(browser: Any, printed: Sequence[Printed]) -> Printed:
         data, _ = _print(browser, "", body=body)
         length = len(PdfReader(io.BytesIO(data)).pages)
     return Printed("contents", "", "Contents", data)
-
-
-def _listed(entries: Sequence[dict[str, Any]]) -> Iterator[str]:
-    for entry in entries:
-        if "file" in entry:
-            yield entry["file"]
-        yield from _listed(entry.get("sections", []))

@@ -10,7 +10,7 @@ from pathlib import Path
 import yaml
 
 from kledit_lite.book.blocks import blocks
-from kledit_lite.book.discover import Chapter
+from kledit_lite.book.discover import Chapter, toc_pages
 from kledit_lite.book.plain import ROLE
 
 SYLLABUS = Path("book/syllabus.md")
@@ -50,8 +50,7 @@ class Teaching:
             elif heading == QUESTIONS and (found := TOPIC.match(block.text)):
                 discussed[found[1].split()[0].lower()] = " ".join(found[2].split())
         listed = yaml.safe_load(toc.read_text(encoding="utf-8")) if toc.is_file() else {}
-        parts = listed.get("parts", [])
-        named = {Path(c["file"]).name: p["caption"] for p in parts for c in p.get("chapters", [])}
+        named = {Path(file).name: part for file, part in toc_pages(listed) if part}
         return cls(sessions, discussed, named)
 
     def timing(self, chapter: Chapter) -> str:
