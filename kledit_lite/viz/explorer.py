@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import html
-import json
 import re
 from collections.abc import Sequence
 from typing import Any
@@ -12,58 +11,9 @@ import numpy as np
 from matplotlib.colors import to_hex
 
 from kledit_lite.core.errors import KleditError
-from kledit_lite.viz.frames import STYLE
 from kledit_lite.viz.matrices import table_of
+from kledit_lite.viz.parts import STYLE, caption_of, script, style
 from kledit_lite.viz.theme import SEQUENTIAL, readable_on
-
-TABLE_STYLE = (
-    "<style>.kl-scroll{overflow-x:auto}.kl-viz table.kl-table{border-collapse:separate;"
-    "border-spacing:2px;margin:0;width:auto;border:0;font-size:.9em;color:inherit}"
-    ".kl-table :is(td,th){border:0!important;padding:.4rem .6rem;text-align:center;"
-    "background:none;color:inherit;white-space:nowrap}"
-    ".kl-table th{font-weight:600}.kl-table tbody th{text-align:right}"
-    ".kl-table td{border-radius:3px;min-width:3.6rem;font-variant-numeric:tabular-nums;"
-    "cursor:default;background:var(--kl-b)!important;color:var(--kl-c)!important}"
-    ".kl-table td:is(:hover,:focus-visible){outline:2px solid currentColor;outline-offset:-4px}"
-    ".kl-table th.kl-on{text-decoration:underline;text-underline-offset:.25em}"
-    ".kl-viz p.kl-read{min-height:1.6em;margin:.5rem 0 0;font-size:.95em}</style>"
-)
-
-SCRIPT = """
-(function () {
-  document.querySelectorAll('[data-kl-table=NAME]:not([data-kl-ready])').forEach(function (root) {
-    root.setAttribute('data-kl-ready', '');
-    var words = WORDS, read = root.querySelector('.kl-read'), cells = [];
-    var heads = root.querySelectorAll('thead th[scope=col]');
-    root.querySelectorAll('tbody tr').forEach(function (row, i) {
-      cells.push(Array.prototype.slice.call(row.querySelectorAll('td')));
-      cells[i].forEach(function (cell, j) {
-        cell.tabIndex = i + j ? -1 : 0;
-        function tell() {
-          root.querySelectorAll('.kl-on').forEach(function (x) { x.classList.remove('kl-on'); });
-          row.querySelector('th').classList.add('kl-on');
-          heads[j].classList.add('kl-on');
-          read.textContent = words[i][j];
-        }
-        cell.addEventListener('pointerenter', tell);
-        cell.addEventListener('click', tell);
-        cell.addEventListener('focus', function () {
-          root.querySelector('td[tabindex="0"]').tabIndex = -1;
-          cell.tabIndex = 0;
-          tell();
-        });
-        cell.addEventListener('keydown', function (event) {
-          var step = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1],
-                       ArrowRight: [0, 1] }[event.key];
-          var next = step && cells[i + step[0]] && cells[i + step[0]][j + step[1]];
-          if (step) { event.preventDefault(); }
-          if (next) { next.focus(); }
-        });
-      });
-    });
-  });
-})();
-"""
 
 
 class Explorer:
@@ -138,16 +88,14 @@ def explorer(
         ]
         for i, r in enumerate(rows_)
     ]
-    script = SCRIPT.replace("WORDS", json.dumps(words).replace("<", "\\u003c"))
     markup = (
-        f'{STYLE}{TABLE_STYLE}<figure class="kl-viz" data-kl-table="{name}">'
+        f'{STYLE}{style("table")}<figure class="kl-viz" data-kl-table="{name}">'
         f'<div class="kl-scroll"><table class="kl-table"><thead><tr>'
         f"<th>{say(row_label)} \\ {say(column_label)}</th>"
         f'{"".join(f"""<th scope="col">{say(c)}</th>""" for c in columns_)}</tr></thead>'
         f"<tbody>{''.join(body)}</tbody></table></div>"
         f'<p class="kl-read" aria-live="polite">Point at a cell, or use the arrow keys.</p>'
-        + (f"<figcaption>{say(caption)}</figcaption>" if caption else "")
-        + f"</figure><script>{script.replace('NAME', json.dumps(name))}</script>"
+        f"{caption_of(caption)}</figure>{script('table', name, words)}"
     )
     first = max(map(len, rows_))
     widths = [max(len(c), *(len(t[j]) for t in text)) for j, c in enumerate(columns_)]

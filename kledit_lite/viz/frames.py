@@ -9,7 +9,6 @@ computes its pictures instead.
 from __future__ import annotations
 
 import html
-import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,82 +18,11 @@ from matplotlib.figure import Figure
 
 from kledit_lite.core.errors import KleditError
 from kledit_lite.viz.card import alt as alt_of
+from kledit_lite.viz.parts import STYLE, caption_of, script
 from kledit_lite.viz.pixels import as_images, data_uri
 
 MAX_FRAMES = 20
 MAX_PAGE_BYTES = 500_000
-
-STYLE = (
-    "<style>"
-    # The site's dark theme puts cell output on a light sheet and dims pictures: undo it for ours.
-    "html[data-theme=dark] .cell_output .text_html:has(.kl-viz){background:none!important;"
-    "color:var(--pst-color-text-base)!important;padding:0!important}"
-    ".kl-viz{margin:1rem 0;color:inherit;text-align:left;max-width:100%}"
-    ".kl-viz img{background:none!important;padding:0!important;max-width:100%;height:auto;"
-    "filter:none!important;border-radius:6px;margin:0;display:block}"
-    ".kl-viz figcaption{font-size:.9em;line-height:1.45;margin:.5rem 0 0;"
-    "color:var(--pst-color-text-muted,inherit);text-align:left;width:auto}"
-    ".kl-stage{display:grid;justify-items:start}.kl-stage>img{grid-area:1/1}"
-    ".kl-stage>img[hidden]{display:block;visibility:hidden}"
-    ".kl-stage>img.kl-art{image-rendering:pixelated}"
-    ".kl-bar{display:flex;flex-wrap:wrap;gap:.4rem .75rem;align-items:center;margin:.6rem 0 0}"
-    ".kl-bar[hidden],.kl-bar [hidden]{display:none}"
-    ".kl-bar label{flex:1 1 12rem;max-width:26rem;display:flex;gap:.6rem;align-items:center;"
-    "margin:0;font-size:.9em}"
-    ".kl-bar input{flex:1;min-width:6rem;height:1.75rem;margin:0;cursor:pointer;"
-    "accent-color:var(--pst-color-primary,#0b6aa8)}"
-    ".kl-bar output{font-weight:600;font-variant-numeric:tabular-nums;flex:1 1 8rem}"
-    ".kl-bar button{font:inherit;font-size:.9em;color:inherit;background:none;cursor:pointer;"
-    "border:1px solid var(--pst-color-border,currentColor);border-radius:4px;"
-    "padding:.15rem .7rem;min-height:1.75rem;min-width:4.6rem}"
-    ".kl-bar button:hover{border-color:currentColor}"
-    ".kl-bar :focus-visible{outline:2px solid var(--pst-color-primary,#0b6aa8);outline-offset:2px}"
-    "</style>"
-)
-
-# Runs once for each viewer of this name that it has not yet set up; leaves nothing behind.
-SCRIPT = """
-(function () {
-  document.querySelectorAll('[data-kl-frames=NAME]:not([data-kl-ready])').forEach(function (root) {
-    root.setAttribute('data-kl-ready', '');
-    var labels = LABELS, images = root.querySelectorAll('.kl-stage > img');
-    var range = root.querySelector('input'), words = root.querySelector('output');
-    var play = root.querySelector('button'), timer = null;
-    function show(i) {
-      images.forEach(function (image, k) { image.hidden = k !== i; });
-      range.value = i;
-      range.setAttribute('aria-valuetext', labels[i]);
-      words.textContent = labels[i];
-    }
-    function stop() {
-      clearInterval(timer);
-      timer = null;
-      if (play) { play.textContent = 'Play'; play.setAttribute('aria-label', 'Play the frames'); }
-    }
-    range.addEventListener('input', function () { stop(); show(Number(range.value)); });
-    if (play) {
-      var calm = window.matchMedia('(prefers-reduced-motion: reduce)');
-      var settle = function () { play.hidden = calm.matches; if (calm.matches) { stop(); } };
-      if (calm.addEventListener) { calm.addEventListener('change', settle); }
-      settle();
-      play.addEventListener('click', function () {
-        if (timer) { stop(); return; }
-        if (Number(range.value) === images.length - 1) { show(0); }
-        play.textContent = 'Pause';
-        play.setAttribute('aria-label', 'Pause the frames');
-        timer = setInterval(function () {
-          var next = Number(range.value) + 1;
-          if (next < images.length && root.isConnected) { show(next); }
-          if (next >= images.length - 1 || !root.isConnected) { stop(); }
-        }, 1100);
-      });
-    }
-    root.querySelector('.kl-still').remove();
-    root.querySelector('.kl-bar').hidden = false;
-    show(Number(range.value) || 0);
-  });
-})();
-"""
 
 _used: dict[str, int] = {}
 
@@ -118,6 +46,13 @@ class Frame:
     label: str
     alt: str
     art: bool
+
+    def tag(self, *, hidden: bool = False) -> str:
+        """The picture as an element of HTML."""
+        return (
+            f'<img class="dark-light{" kl-art" * self.art}" src="{self.uri}" width="{self.width}" '
+            f'height="{self.height}" alt="{html.escape(self.alt)}"{" hidden" * hidden}>'
+        )
 
 
 class Frames:
@@ -146,25 +81,18 @@ class Frames:
     def html(self) -> str:
         """The viewer as one self-contained piece of HTML."""
         say = html.escape
-        images = "".join(
-            f'<img class="dark-light{" kl-art" if f.art else ""}" src="{f.uri}" '
-            f'width="{f.width}" height="{f.height}" alt="{say(f.alt)}"{" hidden" * (i > 0)}>'
-            for i, f in enumerate(self.frames)
-        )
-        first, last = self.frames[0].label, len(self.frames) - 1
+        images = "".join(f.tag(hidden=i > 0) for i, f in enumerate(self.frames))
+        first, last = say(self.frames[0].label), len(self.frames) - 1
         play = '<button type="button" aria-label="Play the frames">Play</button>' * self.play
-        labels = json.dumps([f.label for f in self.frames]).replace("<", "\\u003c")
-        script = SCRIPT.replace("LABELS", labels).replace("NAME", f'"{self.name}"')
-        below = f"<figcaption>{say(self.caption)}</figcaption>" if self.caption else ""
         return (
             f'{STYLE}<figure class="kl-viz" data-kl-frames="{self.name}">'
             f'<div class="kl-stage">{images}</div>'
             f'<div class="kl-bar" hidden>{play}<label><span>{say(self.what)}</span>'
             f'<input type="range" min="0" max="{last}" step="1" value="0" autocomplete="off" '
-            f'aria-valuetext="{say(first)}"></label><output aria-live="off">{say(first)}</output>'
+            f'aria-valuetext="{first}"></label><output aria-live="off">{first}</output>'
             f'</div><p class="kl-still">The slider needs JavaScript; this is the first of '
-            f"{last + 1} frames, {say(first)}.</p>{below}</figure>"
-            f"<script>{script}</script>"
+            f"{last + 1} frames, {first}.</p>{caption_of(self.caption)}</figure>"
+            f"{script('frames', self.name, [f.label for f in self.frames])}"
         )
 
 

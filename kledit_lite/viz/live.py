@@ -21,25 +21,14 @@ from typing import Any
 from kledit_lite.core.errors import KleditError
 from kledit_lite.viz.card import alt as alt_of
 from kledit_lite.viz.controls import Control, control, label_of, labels_of, settings_of, widget
-from kledit_lite.viz.frames import STYLE, Frame, check_name, frame_of, spend, viewer
+from kledit_lite.viz.frames import Frame, check_name, frame_of, spend, viewer
+from kledit_lite.viz.parts import STYLE, caption_of, style
 from kledit_lite.viz.theme import join_words
 
 STATIC = "KLEDIT_STATIC"
 """Set to anything where pictures go to a page that has no kernel."""
 SETTLE_SECONDS = 0.06
 """How long a control must rest before its value is drawn, so that a run of keys draws once."""
-
-LOOK = (
-    "<style>.kl-live{margin:1rem 0;max-width:100%;overflow:hidden}"
-    ".kl-live .kl-viz{margin:.25rem 0 0}"
-    ".kl-live .kl-viz img{transition:opacity .15s}.kl-old .kl-viz img{opacity:.3}"
-    ".kl-live .widget-html-content{line-height:1.45}"
-    ".kl-live .kl-says{margin:0;min-height:1.45em;font-variant-numeric:tabular-nums}"
-    ".kl-live .kl-says[role=alert]{border-left:3px solid #b3261e;padding-left:.6rem}"
-    ".kl-live .noUi-handle:focus-visible,.kl-live :focus-visible"
-    "{outline:2px solid var(--jp-brand-color1,#0b6aa8);outline-offset:2px}"
-    "@media (prefers-reduced-motion:reduce){.kl-live .kl-viz img{transition:none}}</style>"
-)
 
 
 class Live:
@@ -147,7 +136,9 @@ class Live:
         bar = ipywidgets.Box(
             list(self._inputs.values()), layout=ipywidgets.Layout(flex_flow="row wrap")
         )
-        self.box = ipywidgets.VBox([ipywidgets.HTML(STYLE + LOOK), bar, self._says, self._shows])
+        self.box = ipywidgets.VBox(
+            [ipywidgets.HTML(STYLE + style("live")), bar, self._says, self._shows]
+        )
         self.box.add_class("kl-live")
         for each in self._inputs.values():
             each.observe(self._moved, "value")
@@ -199,12 +190,9 @@ class Live:
             self._due = loop.call_later(SETTLE_SECONDS, self.redraw)
 
     def _picture(self, frame: Frame, caption: str) -> str:
-        below = f"<figcaption>{html.escape(caption)}</figcaption>" if caption else ""
-        art = " kl-art" if frame.art else ""
         return (
             f'<figure class="kl-viz" data-kl-live="{self.name}"><div class="kl-stage">'
-            f'<img class="dark-light{art}" src="{frame.uri}" width="{frame.width}" '
-            f'height="{frame.height}" alt="{html.escape(frame.alt)}"></div>{below}</figure>'
+            f"{frame.tag()}</div>{caption_of(caption)}</figure>"
         )
 
 

@@ -10,8 +10,8 @@ import matplotlib as mpl
 from matplotlib.figure import Figure
 
 from kledit_lite.viz.card import alt, shown
-from kledit_lite.viz.frames import STYLE
-from kledit_lite.viz.pixels import data_uri
+from kledit_lite.viz.frames import frame_of
+from kledit_lite.viz.parts import STYLE
 from kledit_lite.viz.theme import RC
 
 
@@ -58,13 +58,11 @@ class Described:
         return self.caption or alt(self.figure)
 
     def _repr_html_(self) -> str:
-        uri, width, height = data_uri(self.figure)
-        words = self.caption if self.caption is not None else alt(self.figure)
+        said = alt(self.figure)
+        words = said if self.caption is None else self.caption
         below = f"<figcaption>{html.escape(words)}</figcaption>" if self.show else ""
-        return (
-            f'{STYLE}<figure class="kl-viz"><img class="dark-light" src="{uri}" width="{width}" '
-            f'height="{height}" alt="{html.escape(alt(self.figure))}">{below}</figure>'
-        )
+        image = frame_of(self.figure, "", said).tag()
+        return f'{STYLE}<figure class="kl-viz">{image}{below}</figure>'
 
 
 def described(figure: Figure, caption: str | None = None, *, show: bool = True) -> Described:
