@@ -10,6 +10,7 @@ from matplotlib.patches import Patch
 
 from kledit_lite.core.errors import KleditError
 from kledit_lite.viz.card import Plate, describe, new_figure
+from kledit_lite.viz.dress import beside, name_rows
 from kledit_lite.viz.theme import (
     ACCENT,
     CONTRAST,
@@ -21,8 +22,6 @@ from kledit_lite.viz.theme import (
     minus,
     themed,
 )
-
-_DASHES = ("-", (0, (5, 1.5)), (0, (1.5, 1)))
 
 
 @themed
@@ -90,9 +89,8 @@ def ridge(
         pair = [_density(x[:, i], grid) for x in (a, b)]
         scale = 1.25 / max(max(p.max() for p in pair), 1e-12)
         axes.axhline(row, color=GRID, lw=0.8, zorder=row * 3)
-        for density, colour, fill in zip(
-            pair, (QUIET, CONTRAST if hot else ACCENT), (0.55, 0.62 if hot else 0.4), strict=True
-        ):
+        look = (CONTRAST, 0.62) if hot else (ACCENT, 0.4)
+        for density, (colour, fill) in zip(pair, ((QUIET, 0.55), look), strict=True):
             top = row - density * scale
             axes.fill_between(grid, row, top, color=colour, alpha=fill, lw=0, zorder=row * 3 + 1)
             axes.plot(grid, top, color=colour, lw=1.3, zorder=row * 3 + 2)
@@ -101,41 +99,24 @@ def ridge(
             right = hot == (words[i] in truth)
             mark = f"{'✓' if right else '✗'} {'flagged' if hot else 'steady'}"
             mark += "" if right else ", planted" if words[i] in truth else ", not planted"
-        axes.text(
-            1.012,
-            row - 0.12,
-            minus(f"{shift[i]:+.1f} sd  ") + mark,
-            transform=axes.get_yaxis_transform(),
-            size=8.5,
-            va="center",
-            color=CONTRAST if hot else MUTED,
-            weight="bold" if hot else "normal",
-        )
-    axes.set_yticks(range(len(words)), [words[i] for i in order], color=INK)
+        said = minus(f"{shift[i]:+.1f} sd  ") + mark
+        weight, colour = ("bold", CONTRAST) if hot else ("normal", MUTED)
+        beside(axes, row - 0.12, said, x=1.012, color=colour, weight=weight)
+    name_rows(axes, [words[i] for i in order])
     for label in axes.get_yticklabels():
         label.set_fontweight("bold" if label.get_text() in flagged else "normal")
-    axes.set_ylim(len(words) - 0.7, -1.35)
-    axes.set_xlim(grid[0], grid[-1])
-    axes.tick_params(axis="y", length=0)
-    axes.spines["left"].set_visible(False)
-    axes.set_xlabel(xlabel)
-    keys: list[Any] = [Patch(color=QUIET, alpha=0.6, label=labels[0])]
-    keys.append(Patch(color=ACCENT, alpha=0.5, label=labels[1]))
+    axes.set(ylim=(len(words) - 0.7, -1.35), xlim=(grid[0], grid[-1]), xlabel=xlabel)
+    keys = [(QUIET, 0.6, labels[0]), (ACCENT, 0.5, labels[1])]
     if flagged:
-        keys.append(Patch(color=CONTRAST, alpha=0.65, label=f"{labels[1]}, drift flagged"))
-    figure.legend(
-        handles=keys,
-        loc="outside lower center",
-        ncols=len(keys),
-        handlelength=1.2,
-        labelcolor=INK,
-        columnspacing=1.6,
-    )
+        keys.append((CONTRAST, 0.65, f"{labels[1]}, drift flagged"))
+    legend: dict[str, Any] = {"handlelength": 1.2, "labelcolor": INK, "columnspacing": 1.6}
+    patches = [Patch(color=c, alpha=alpha, label=name) for c, alpha, name in keys]
+    figure.legend(handles=patches, loc="outside lower center", ncols=len(keys), **legend)
     names = [words[i] for i in order if words[i] in flagged]
     found = ""
     if truth is not None:
-        wrong = sorted(flagged ^ truth)
-        found = " Exactly the planted ones." if not wrong else f" Wrong about {join_words(wrong)}."
+        wrong = join_words(sorted(flagged ^ truth))
+        found = f" Wrong about {wrong}." if wrong else " Exactly the planted ones."
     return describe(
         figure,
         f"Similarity to {len(words)} concepts in {labels[0]} and {labels[1]}. Drift is flagged for "

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from itertools import groupby
 from typing import Any
 
 import numpy as np
 
 from kledit_lite.core.errors import KleditError
 from kledit_lite.viz.card import Plate, describe, new_figure
+from kledit_lite.viz.dress import above, as_table, beside, name_rows
 from kledit_lite.viz.matrices import table_of
 from kledit_lite.viz.theme import (
     ACCENT,
@@ -59,51 +61,39 @@ def contribution_bars(
     words = [str(n) for n in names]
     order = np.argsort(-np.abs(v), kind="stable")
     top, others = order[:k], order[k:]
-    bars = [(words[i], float(v[i]), "concept") for i in top]
-    if len(others):
-        bars.append((f"{len(others)} others together", float(v[others].sum()), "rest"))
-    if bias is not None:
-        bars.append(("bias", float(bias), "rest"))
+    rest = [(f"{len(others)} others together", v[others].sum())] if len(others) else []
+    rest += [] if bias is None else [("bias", bias)]
+    labels = [*(words[i] for i in top), *(name for name, _ in rest)]
+    size = np.array([*v[top], *(x for _, x in rest)], float)
     total = float(v.sum() + (bias or 0.0))
     subtitle = subtitle or f"contributions to the logit; together {minus(f'{total:+.2f}')}"
-    figure, _ = new_figure(0.27 * len(bars) + 0.45, title, subtitle)
+    figure, _ = new_figure(0.27 * len(size) + 0.45, title, subtitle)
     axes = figure.subplots()
-    y = np.arange(len(bars))
-    size = np.array([b[1] for b in bars])
-    colour = [QUIET if b[2] == "rest" else ACCENT if b[1] >= 0 else CONTRAST for b in bars]
-    axes.barh(y, size, color=colour, height=0.66)
+    colour = [ACCENT if x >= 0 else CONTRAST for x in size[: len(top)]] + [QUIET] * len(rest)
+    axes.barh(range(len(size)), size, color=colour, height=0.66)
     axes.axvline(0, color=INK, lw=0.9)
     reach = max(float(np.abs(size).max()), 1e-9)
     for i, x in enumerate(size):
-        axes.text(
-            x + 0.02 * reach * (1 if x >= 0 else -1),
-            i,
-            minus(f"{x:+.2f}"),
-            size=8.5,
-            color=INK,
-            va="center",
-            ha="left" if x >= 0 else "right",
-        )
-    axes.set_yticks(y, [b[0] for b in bars], color=INK)
+        side, ha = (1, "left") if x >= 0 else (-1, "right")
+        at = x + 0.02 * reach * side
+        axes.text(at, i, minus(f"{x:+.2f}"), size=8.5, color=INK, va="center", ha=ha)
+    name_rows(axes, labels)
     shown = {str(t) for t in truth or ()}
-    for label, bar in zip(axes.get_yticklabels(), bars, strict=True):
-        label.set_fontweight("bold" if bar[0] in shown else "normal")
-        label.set_color(MUTED if bar[2] == "rest" else INK)
+    for i, label in enumerate(axes.get_yticklabels()):
+        label.set_fontweight("bold" if labels[i] in shown else "normal")
+        label.set_color(INK if i < len(top) else MUTED)
     left, right = min(size.min(), 0), max(size.max(), 0)
     axes.set_xlim(left - 0.2 * reach * (left < 0), right + 0.2 * reach * (right > 0) + 1e-9)
     axes.invert_yaxis()
-    axes.tick_params(axis="y", length=0)
-    axes.spines["left"].set_visible(False)
     axes.grid(axis="x")
     axes.set_xlabel("contribution to the logit")
-    for_ = [f"{words[i]} {v[i]:+.2f}" for i in top if v[i] > 0]
-    against = [f"{words[i]} {v[i]:+.2f}" for i in top if v[i] < 0]
-    sentence = f"Contributions of {len(v)} concepts{f' to {title}' if title else ''}"
+    said = [[f"{words[i]} {v[i]:+.2f}" for i in top if sign * v[i] > 0] for sign in (1, -1)]
+    most, least = (join_words(each[:3]) or "none" for each in said)
     return describe(
         figure,
-        f"{sentence}, which sum to {total:+.2f}{' with the bias' if bias is not None else ''}. "
-        f"Largest for: {join_words(for_[:3]) or 'none'}; against: "
-        f"{join_words(against[:3]) or 'none'}.",
+        f"Contributions of {len(v)} concepts{f' to {title}' if title else ''}, which sum to "
+        f"{total:+.2f}{' with the bias' if bias is not None else ''}. Largest for: {most}; "
+        f"against: {least}.",
     )
 
 
@@ -144,33 +134,15 @@ def r2_bars(
         axes.barh(i, mean[name], height=0.62, color=colour, alpha=0.32 if many else 1, zorder=1)
         if many:
             shown = v[v >= low]
-            axes.plot(
-                shown,
-                i + rng.uniform(-0.24, 0.24, len(shown)),
-                "o",
-                ms=2.6,
-                mew=0,
-                color=colour,
-                alpha=0.55,
-                zorder=2,
-            )
+            jitter = i + rng.uniform(-0.24, 0.24, len(shown))
+            axes.plot(shown, jitter, "o", ms=2.6, mew=0, color=colour, alpha=0.55, zorder=2)
             axes.plot([mean[name]] * 2, [i - 0.31, i + 0.31], color=colour, lw=2.4, zorder=3)
-        axes.text(
-            1.005,
-            i,
-            minus(f"{mean[name]:.2f}"),
-            transform=axes.get_yaxis_transform(),
-            size=9.5,
-            weight="bold",
-            va="center_baseline",
-            color=INK,
-        )
+        mean_of = minus(f"{mean[name]:.2f}")
+        beside(axes, i, mean_of, size=9.5, weight="bold", va="center_baseline")
     axes.axvline(0, color=INK, lw=0.9)
     axes.set_xlim(low - 0.02 * (low < 0), 1)
-    axes.set_yticks(range(len(each)), list(each), color=INK)
+    name_rows(axes, list(each))
     axes.invert_yaxis()
-    axes.tick_params(axis="y", length=0)
-    axes.spines["left"].set_visible(False)
     axes.grid(axis="x")
     axes.set_xlabel(label + (", a dot for each" if any(len(v) > 1 for v in each.values()) else ""))
     words = [f"{k} {m:.2f}" for k, m in mean.items()]
@@ -214,15 +186,15 @@ def auroc_bars(
     group = [str((groups or {}).get(w, "")) for w in words]
     first = list(dict.fromkeys(group))
     order = sorted(range(len(v)), key=lambda i: (first.index(group[i]), -v[i]))
-    y, labels, heads, at = [], [], [], 0.0
-    for n, i in enumerate(order):
-        if groups and (n == 0 or group[i] != group[order[n - 1]]):
-            at += 0.7 if n else 0.0
-            heads.append((at - 0.8, group[i]))
+    y, heads, at = [], [], 0.0
+    for name, members in groupby(order, key=group.__getitem__):
+        if groups:
+            at += 0.7 if y else 0.0
+            heads.append((at - 0.8, name))
             at += 0.35
-        y.append(at)
-        labels.append(words[i])
-        at += 1
+        for _ in members:
+            y.append(at)
+            at += 1
     figure, _ = new_figure(0.215 * at + 0.6, title, subtitle or f"mean {v.mean():.3f}")
     axes = figure.subplots()
     s = v[order]
@@ -232,39 +204,18 @@ def auroc_bars(
     else:
         axes.hlines(y, 0.5, s, color=EDGE, lw=1.6, zorder=1)
     axes.plot(s, y, "o", color=ACCENT, mec="white", mew=0.8, ms=6.5, zorder=3)
-    for x, yy in zip(s, y, strict=True):
-        axes.text(
-            1.005,
-            yy,
-            f"{x:.2f}",
-            size=8.5,
-            va="center_baseline",
-            color=INK,
-            transform=axes.get_yaxis_transform(),
-        )
+    for x, row in zip(s, y, strict=True):
+        beside(axes, row, f"{x:.2f}", va="center_baseline")
     axes.axvline(0.5, color=MUTED, lw=1)
-    above: dict[str, Any] = {"size": 8, "va": "bottom", "transform": axes.get_xaxis_transform()}
-    axes.text(0.5, 1.0, " chance", color=MUTED, ha="left", **above)
+    above(axes, 0.5, " chance", size=8, ha="left")
     if target is not None:
         axes.axvline(target, color=INK, lw=1, ls=(0, (4, 3)))
-        axes.text(target, 1.0, f"bound {target:g} ", color=INK, ha="right", **above)
-    for yy, name in heads:
-        axes.text(
-            -0.005,
-            yy + 0.25,
-            name,
-            size=8.5,
-            weight="bold",
-            color=MUTED,
-            ha="right",
-            va="center",
-            transform=axes.get_yaxis_transform(),
-        )
+        above(axes, target, f"bound {target:g} ", size=8, color=INK, ha="right")
+    for row, name in heads:
+        beside(axes, row + 0.25, name, x=-0.005, weight="bold", color=MUTED, ha="right")
     axes.set_xlim(min(0.48, float(v.min()) - 0.03), 1.005)
     axes.set_ylim(at - 0.3, -0.9 if groups else -0.7)
-    axes.set_yticks(y, labels, color=INK)
-    axes.tick_params(axis="y", length=0)
-    axes.spines["left"].set_visible(False)
+    name_rows(axes, [words[i] for i in order], y)
     axes.grid(axis="x")
     axes.set_xlabel("AUROC against ground truth")
     best, worst = int(v.argmax()), int(v.argmin())
@@ -273,9 +224,6 @@ def auroc_bars(
         f"AUROC of {len(v)} attributes, mean {v.mean():.3f}: best {words[best]} {v[best]:.3f}, "
         f"worst {words[worst]} {v[worst]:.3f}.",
     )
-
-
-__all__ = ["auroc_bars", "contribution_bars", "r2_bars"]
 
 
 @themed
@@ -316,14 +264,11 @@ def component_matrix(
     figure, _ = new_figure(height, title, subtitle)
     axes = figure.subplots()
     mesh = axes.pcolormesh(m, cmap=DIVERGING, vmin=-1, vmax=1, edgecolor="white", lw=0.4)
-    axes.invert_yaxis()
     for setter, n in ((axes.set_xticks, t), (axes.set_yticks, s)):
         marks = np.unique(np.r_[1, np.arange(0, n + 1, 1 if n <= 12 else 5)[1:]])
         setter(marks - 0.5, marks)
-    axes.tick_params(length=0)
-    axes.spines[:].set_visible(False)
-    axes.set_xlabel(f"principal component of {target}")
-    axes.set_ylabel(f"principal component of {source}")
+    as_table(axes)
+    axes.set(xlabel=f"principal component of {target}", ylabel=f"principal component of {source}")
     bar = figure.colorbar(mesh, ax=axes, aspect=22, shrink=0.9, ticks=[-1, -0.5, 0, 0.5, 1])
     bar.outline.set_visible(False)
     bar.ax.tick_params(length=0)

@@ -9,6 +9,7 @@ import numpy as np
 
 from kledit_lite.core.errors import KleditError
 from kledit_lite.viz.card import Plate, describe, new_figure
+from kledit_lite.viz.dress import as_percent
 from kledit_lite.viz.theme import CARD, CONTRAST, INK, encoder_look, themed, vector
 
 
@@ -62,30 +63,18 @@ def share_bars(
     grey = encoder_look("random-tiny").colour
     figure, _ = new_figure(2.9, title, subtitle)
     axes: Any = figure.subplots()
-    sns.barplot(
-        long,
-        x="question",
-        y="right",
-        hue="model",
-        ax=axes,
-        seed=0,
-        n_boot=300,
-        palette=[grey if m in controls else encoder_look(m).colour for m in hits],
-        err_kws={"linewidth": 1.2, "color": CONTRAST},
-    )
+    look = [grey if m in controls else encoder_look(m).colour for m in hits]
+    spread: dict[str, Any] = {"n_boot": 300, "err_kws": {"linewidth": 1.2, "color": CONTRAST}}
+    names = {"x": "question", "y": "right", "hue": "model"}
+    sns.barplot(long, **names, ax=axes, seed=0, palette=look, **spread)
     for i, q in enumerate(questions if chance else ()):
         axes.plot([i - 0.42, i + 0.42], [chance[q]] * 2, color=INK, lw=1.2, ls="--")  # type: ignore[index]
+    box = {"facecolor": CARD, "edgecolor": "none", "pad": 0.6}
     for bars in axes.containers:
         if hasattr(bars, "patches"):
-            axes.bar_label(
-                bars,
-                fmt="{:.0%}",
-                fontsize=9,
-                padding=5,
-                bbox={"facecolor": CARD, "edgecolor": "none", "pad": 0.6},
-            )
+            axes.bar_label(bars, fmt="{:.0%}", fontsize=9, padding=5, bbox=box)
     axes.set(xlabel="", ylabel=label, ylim=(0, 1.12))
-    axes.yaxis.set_major_formatter(lambda v, _: f"{v:.0%}")
+    axes.yaxis.set_major_formatter(as_percent)
     axes.legend(loc="upper left", bbox_to_anchor=(1, 1))
     said = []
     for q in questions:

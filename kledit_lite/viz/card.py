@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import textwrap
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import matplotlib as mpl
@@ -15,6 +16,7 @@ from matplotlib.patches import FancyBboxPatch
 from PIL import Image
 
 from kledit_lite.core.slots import current
+from kledit_lite.viz.dress import above
 from kledit_lite.viz.theme import CARD, DPI, EDGE, GRID, INK, MUTED, WIDTH, themed_rc
 
 
@@ -104,18 +106,8 @@ def bands(axes: Any, parts: Sequence[str]) -> None:
     edges = [i for i in range(1, len(parts)) if parts[i] != parts[i - 1]]
     for i in edges:
         axes.axvline(i - 0.5, color=GRID, lw=1)
-    for a, b in zip([0, *edges], [*edges, len(parts)], strict=True):
-        if parts:
-            axes.text(
-                (a + b - 1) / 2,
-                1.0,
-                parts[a],
-                size=8.5,
-                color=MUTED,
-                ha="center",
-                va="bottom",
-                transform=axes.get_xaxis_transform(),
-            )
+    for a, b in pairwise([0, *edges, len(parts)] if parts else []):
+        above(axes, (a + b - 1) / 2, parts[a], ha="center")
 
 
 def describe(figure: Figure, sentence: str) -> Any:

@@ -9,6 +9,7 @@ import numpy as np
 
 from kledit_lite.core.errors import KleditError
 from kledit_lite.viz.card import Plate, describe, new_figure
+from kledit_lite.viz.dress import as_percent, beside
 from kledit_lite.viz.theme import (
     ACCENT,
     CARD,
@@ -57,7 +58,7 @@ def efficiency_curve(
     """
     if not curves:
         raise KleditError("Expected at least one curve, got none.")
-    form = (lambda x: f"{x:.0%}") if percent else (lambda x: f"{x:.2f}")
+    form = as_percent if percent else "{:.2f}".format
     figure, _ = new_figure(3.3, title, subtitle)
     axes = figure.subplots()
     ends, words = [], []
@@ -83,39 +84,21 @@ def efficiency_curve(
     axes.xaxis.set_major_formatter(lambda v, _: f"{v:,.0f}")
     axes.xaxis.set_minor_formatter(lambda v, _: "")
     axes.grid(True)
-    axes.set_xlabel(xlabel)
-    axes.set_ylabel(ylabel)
+    axes.set(xlabel=xlabel, ylabel=ylabel)
     if percent:
-        axes.yaxis.set_major_formatter(lambda v, _: f"{v:.0%}")
+        axes.yaxis.set_major_formatter(as_percent)
     if reference is not None:
         axes.axhline(reference[1], color=INK, lw=1, ls=(0, (4, 3)))
-        axes.text(
-            0.012,
-            reference[1],
-            f"{reference[0]} {form(reference[1])}",
-            size=8.5,
-            color=INK,
-            va="center",
-            ha="left",
-            transform=axes.get_yaxis_transform(),
-            bbox={"facecolor": CARD, "edgecolor": "none", "pad": 1.5},
-        )
+        box = {"facecolor": CARD, "edgecolor": "none", "pad": 1.5}
+        beside(axes, reference[1], f"{reference[0]} {form(reference[1])}", x=0.012, bbox=box)
     axes.margins(y=0.1)
     low, high = axes.get_ylim()
     gap = 0.062 * (high - low)
     at = _apart(np.array([e[0] for e in ends]), gap, low, high)
+    place: dict[str, Any] = dict.fromkeys(("xycoords", "textcoords"), axes.get_yaxis_transform())
     for y_text, (y_end, name, colour) in zip(at, ends, strict=True):
-        axes.annotate(
-            f"{name} {form(y_end)}",
-            (1, y_end),
-            (1.03, y_text),
-            xycoords=axes.get_yaxis_transform(),
-            textcoords=axes.get_yaxis_transform(),
-            size=9,
-            color=colour,
-            va="center",
-            weight="bold",
-        )
+        look = {"size": 9, "color": colour, "va": "center", "weight": "bold", **place}
+        axes.annotate(f"{name} {form(y_end)}", (1, y_end), (1.03, y_text), **look)
     level = f" Dashed: {reference[0]} {form(reference[1])}." if reference else ""
     return describe(
         figure, f"{ylabel[:1].upper()}{ylabel[1:]} against {xlabel}: {'; '.join(words)}.{level}"
@@ -163,14 +146,13 @@ def roc(curves: Mapping[str, tuple[Any, Any]], title: str = "", subtitle: str = 
         a = vector(x, f"false positive rates of {name}")
         b = vector(y, f"true positive rates of {name}", len(a))
         area = float(np.sum(np.diff(a) * (b[1:] + b[:-1]) / 2))
-        look: dict[str, Any] = {"color": colours[k % len(colours)], "ls": _DASHES[k % 3]}
-        axes.plot(a, b, label=f"{name}  {area:.3f}", **look)
+        colour, dash = colours[k % len(colours)], _DASHES[k % 3]
+        axes.plot(a, b, label=f"{name}  {area:.3f}", color=colour, ls=dash)
         words.append(f"{name} {area:.3f}")
     axes.plot([0, 1], [0, 1], color=QUIET, lw=1, ls=(0, (4, 3)), label="chance  0.500")
     axes.set_aspect("equal", anchor="W")
     axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01))
-    axes.set_xlabel("false positive rate")
-    axes.set_ylabel("true positive rate")
+    axes.set(xlabel="false positive rate", ylabel="true positive rate")
     axes.grid(True)
     axes.legend(loc="center left", bbox_to_anchor=(1.04, 0.5), title="area under the curve")
     return describe(figure, f"ROC curves with their areas: {join_words(words, 8)}.")

@@ -69,25 +69,15 @@ def explorer(
         )
     text = [["" if np.isnan(x) else fmt.format(x) for x in row] for row in v]
     say = html.escape
-    finite = v[~np.isnan(v)]
-    low, high = (finite.min(), finite.max()) if finite.size else (0.0, 1.0)
-    body = []
-    for i, row in enumerate(rows_):
-        cells = []
-        for j, _ in enumerate(columns_):
-            share = 0.0 if np.isnan(v[i, j]) else (v[i, j] - low) / ((high - low) or 1.0)
-            back = to_hex(SEQUENTIAL(float(share)))
-            cells.append(
-                f'<td style="--kl-b:{back};--kl-c:{readable_on(back)}">{say(text[i][j])}</td>'
-            )
+    low, high = (0.0, 1.0) if np.isnan(v).all() else (np.nanmin(v), np.nanmax(v))
+    colours = SEQUENTIAL(np.nan_to_num((v - low) / ((high - low) or 1.0)))
+    body, words = [], []
+    for row, said, shades in zip(rows_, text, colours, strict=True):
+        looks = [f"--kl-b:{(back := to_hex(c))};--kl-c:{readable_on(back)}" for c in shades]
+        cells = [f'<td style="{k}">{say(t)}</td>' for k, t in zip(looks, said, strict=True)]
         body.append(f'<tr><th scope="row">{say(row)}</th>{"".join(cells)}</tr>')
-    words = [
-        [
-            sentence.format(row=r, column=c, value=text[i][j] or "no value")
-            for j, c in enumerate(columns_)
-        ]
-        for i, r in enumerate(rows_)
-    ]
+        told = [(c, t or "no value") for c, t in zip(columns_, said, strict=True)]
+        words.append([sentence.format(row=row, column=c, value=t) for c, t in told])
     markup = (
         f'{STYLE}{style("table")}<figure class="kl-viz" data-kl-table="{name}">'
         f'<div class="kl-scroll"><table class="kl-table"><thead><tr>'

@@ -48,23 +48,21 @@ def contact_sheet(
     a = as_images(images)
     n = len(a)
     words = _words(titles, n, "titles")
-    columns = _columns(n) if columns is None else min(_at_least_one(columns, "columns"), n)
+    columns = _columns(n, columns)
     if rows is not None:
         columns = _dealt(n, rows)
     tiles = [Tile(i, w) for i, w in zip(a, words, strict=True)]
-    laid = [Row(tiles[k : k + columns]) for k in range(0, n, columns)]
-    if rows is not None:
-        laid = [Row(row.tiles, str(name)) for row, name in zip(laid, rows, strict=True)]
+    parts = [tiles[k : k + columns] for k in range(0, n, columns)]
+    names = [""] * len(parts) if rows is None else map(str, rows)
+    laid = [Row(part, name) for part, name in zip(parts, names, strict=True)]
     seen = list(dict.fromkeys(w for w in words if w))
-    what = f"{title}: a" if title else "A"
-    of = "picture" if n == 1 else "pictures"
-    sentence = f"{what} contact sheet of {n} {of}"
+    sentence = f"{title}: a" if title else "A"
+    sentence += f" contact sheet of {n} {'picture' if n == 1 else 'pictures'}"
     if rows is not None:
         sentence += f" in {len(rows)} rows, {join_words(rows, 8)}"
-    return describe(
-        sheet(laid, columns, title, subtitle),
-        f"{sentence}: {join_words(seen, 8)}." if seen else f"{sentence}.",
-    )
+    if seen:
+        sentence += f": {join_words(seen, 8)}"
+    return describe(sheet(laid, columns, title, subtitle), f"{sentence}.")
 
 
 @themed
@@ -154,29 +152,27 @@ def retrieval_grid(
     h = _flags(hits, n, "hits")
     words = _words(titles, n, "titles")
     tiles = [Tile(i, w, bool(x)) for i, w, x in zip(a, words, h, strict=True)]
+    columns = _columns(n, columns) if rows is None else _dealt(n, rows)
+    parts = [tiles[k : k + columns] for k in range(0, n, columns)]
     if rows is None:
-        columns = _columns(n) if columns is None else min(_at_least_one(columns, "columns"), n)
-        laid = [Row(tiles[i : i + columns]) for i in range(0, n, columns)]
+        laid = [Row(part) for part in parts]
         found = f"{int(h.sum())} of {n} are right"
         subtitle = subtitle or f"{found} (tick, green frame); wrong ones have a cross, red frame"
     else:
-        columns = _dealt(n, rows)
-        laid, parts = [], []
-        for i, name in enumerate(rows):
-            part = tiles[i * columns : (i + 1) * columns]
-            right = f"{sum(bool(t.mark) for t in part)} of {columns} right"
-            laid.append(Row(part, f"{name}: {right}"))
-            parts.append(f"{name}, {right}")
-        found = "; ".join(parts)
+        right = [f"{sum(bool(t.mark) for t in part)} of {columns} right" for part in parts]
+        named = list(zip(rows, right, strict=True))
+        laid = [Row(part, f"{n}: {r}") for part, (n, r) in zip(parts, named, strict=True)]
+        found = "; ".join(f"{name}, {r}" for name, r in named)
     for_what = f" for {title}" if title else ""
-    return describe(
-        sheet(laid, columns, title, subtitle), f"Pictures retrieved{for_what}: {found}."
-    )
+    figure = sheet(laid, columns, title, subtitle)
+    return describe(figure, f"Pictures retrieved{for_what}: {found}.")
 
 
-def _columns(n: int, most: int = 8) -> int:
-    """Pictures a row: few rows, as even as they can be."""
-    return math.ceil(n / math.ceil(n / most))
+def _columns(n: int, wanted: int | None, most: int = 8) -> int:
+    """Pictures a row: as many as wanted, or few rows that are as even as they can be."""
+    if wanted is None:
+        return math.ceil(n / math.ceil(n / most))
+    return min(_at_least_one(wanted, "columns"), n)
 
 
 def _dealt(n: int, rows: Sequence[str]) -> int:

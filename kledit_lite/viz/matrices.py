@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from functools import partial
+from itertools import groupby
 from typing import Any
 
 import numpy as np
 
 from kledit_lite.core.errors import KleditError
 from kledit_lite.viz.card import Plate, describe, new_figure
+from kledit_lite.viz.dress import NOTE, as_table
 from kledit_lite.viz.theme import (
     BAD,
     EDGE,
@@ -17,6 +20,7 @@ from kledit_lite.viz.theme import (
     GRID,
     INK,
     MUTED,
+    QUIET,
     SEQUENTIAL,
     WIDTH,
     join_words,
@@ -24,6 +28,14 @@ from kledit_lite.viz.theme import (
     readable_on,
     themed,
 )
+
+OUTCOMES = {
+    (True, True): ("✓ found", GOOD),
+    (True, False): ("✗ missed", BAD),
+    (False, True): ("✗ false alarm", BAD),
+    (False, False): ("left alone", MUTED),
+}
+"""(planted, found) -> what that is called, and its colour."""
 
 
 def table_of(
@@ -123,52 +135,29 @@ def heatmap(
     figure, _ = new_figure(r * tall + extra + 0.26 * bool(column_groups), title, subtitle)
     axes = figure.subplots()
     axes.pcolormesh(v, cmap=SEQUENTIAL, vmin=low, vmax=high, edgecolor="white", lw=1.6)
+    place: dict[str, Any] = {"ha": "center", "va": "center", "size": 9.5 if cell > 0.5 else 7.5}
     for i, j in np.argwhere(~np.isnan(v)):
-        back = SEQUENTIAL((v[i, j] - low) / (high - low))
-        axes.text(
-            j + 0.5,
-            i + 0.5,
-            minus(fmt.format(v[i, j])),
-            ha="center",
-            va="center",
-            color=readable_on(back),
-            size=9.5 if cell > 0.5 else 7.5,
-        )
+        ink = readable_on(SEQUENTIAL((v[i, j] - low) / (high - low)))
+        axes.text(j + 0.5, i + 0.5, minus(fmt.format(v[i, j])), color=ink, **place)
     axes.set_yticks(np.arange(r) + 0.5, rows_, color=INK)
-    axes.set_xticks(
-        np.arange(c) + 0.5,
-        columns_ if slanted else folded,
-        color=INK,
-        rotation=35 if slanted else 0,
-        ha="right" if slanted else "center",
-        rotation_mode="anchor" if slanted else "default",
-    )
-    axes.invert_yaxis()
-    axes.tick_params(length=0)
-    axes.spines[:].set_visible(False)
+    slant: dict[str, Any] = {"rotation": 35, "ha": "right", "rotation_mode": "anchor"}
+    heads, turn = (columns_, slant) if slanted else (folded, {})
+    axes.set_xticks(np.arange(c) + 0.5, heads, color=INK, **turn)
+    as_table(axes)
     axes.set_xlabel(column_label, labelpad=5)
     axes.set_ylabel(row_label, labelpad=6)
     for start, stop, name in row_groups:
         if start:
             axes.axhline(start, color=INK, lw=1.4)
-        axes.text(c + 0.06, (start + stop) / 2, name, size=8.5, color=MUTED, va="center")
+        axes.text(c + 0.06, (start + stop) / 2, name, va="center", **NOTE)
     for start, stop, name in column_groups:
         if start:
             axes.axvline(start, color=INK, lw=1.4)
-        axes.text(
-            (start + stop) / 2,
-            -0.12,
-            _fold(name, (stop - start) * cell),
-            size=8.5,
-            color=MUTED,
-            ha="center",
-            va="bottom",
-            linespacing=1.0,
-        )
+        place = {"ha": "center", "va": "bottom", "linespacing": 1.0, **NOTE}
+        axes.text((start + stop) / 2, -0.12, _fold(name, (stop - start) * cell), **place)
 
-    top = np.unravel_index(np.nanargmax(v), v.shape)
-    low_at = np.unravel_index(np.nanargmin(v), v.shape)
-    where = [f"{fmt.format(v[p])} at {rows_[p[0]]}, {columns_[p[1]]}" for p in (top, low_at)]
+    ends = [np.unravel_index(find(v), v.shape) for find in (np.nanargmax, np.nanargmin)]
+    where = [f"{fmt.format(v[i, j])} at {rows_[i]}, {columns_[j]}" for i, j in ends]
     head = f"{title}: heatmap" if title else "Heatmap"
     return describe(
         figure, f"{head} of {r} rows and {c} columns. Highest {where[0]}; lowest {where[1]}."
@@ -195,12 +184,9 @@ def _grouped(
     key = [order.index(groups.get(n, "")) for n in names]
     index = sorted(range(len(names)), key=key.__getitem__)
     spans: list[tuple[int, int, str]] = []
-    for place, i in enumerate(index):
-        name = order[key[i]]
-        if spans and spans[-1][2] == name:
-            spans[-1] = (spans[-1][0], place + 1, name)
-        else:
-            spans.append((place, place + 1, name))
+    for k, members in groupby(key[i] for i in index):
+        start = spans[-1][1] if spans else 0
+        spans.append((start, start + len(list(members)), order[k]))
     return v[index], [names[i] for i in index], spans
 
 
@@ -239,9 +225,8 @@ def planted_vs_found(
             f"Expected planted and found items to be of the universe of {len(items)}, got "
             f"{join_words(strange) or 'nothing at all'}."
         )
-    hit = [x for x in items if x in p and x in f]
-    miss = [x for x in items if x in p and x not in f]
-    alarm = [x for x in items if x in f and x not in p]
+    said = {x: (x in p, x in f) for x in items}
+    hit, miss, alarm = ([x for x in items if said[x] == kind] for kind in list(OUTCOMES)[:3])
     rest = len(items) - len(hit) - len(miss) - len(alarm)
     alarms = f"{len(alarm)} false alarm{'s' * (len(alarm) != 1)}"
     subtitle = subtitle or (
@@ -249,43 +234,27 @@ def planted_vs_found(
         + (f", {rest} rightly left alone" if rest else "")
     )
     n = len(items)
-    row = 0.27
-    figure, block = new_figure((n + 1.2) * row, title, subtitle)
+    figure, block = new_figure((n + 1.2) * 0.27, title, subtitle)
     figure.set_layout_engine("none")
     height = figure.get_figheight()
     axes = figure.add_axes((0, 0, 1, (height - block) / height))
-    axes.set_xlim(0, WIDTH)
-    axes.set_ylim(n + 0.45, -0.75)
+    axes.set(xlim=(0, WIDTH), ylim=(n + 0.45, -0.75))
     axes.set_axis_off()
-    x = [0.16, 3.1, 4.1, 5.1, WIDTH - 0.16]
-    heads = ["", "planted", "found", "outcome", ""]
-    for at, words in zip(x[:4], heads, strict=False):
-        axes.text(at, -0.2, words, size=8.5, color=MUTED, ha="left", va="center")
+    for x, words in ((3.1, "planted"), (4.1, "found"), (5.1, "outcome")):
+        axes.text(x, -0.2, words, ha="left", va="center", **NOTE)
     for i, item in enumerate(items):
-        y = i + 0.65
+        write = partial(axes.text, y=i + 0.65, va="center", size=9)
         axes.axhline(i + 0.15, 0.021, 0.979, color=EDGE if i == 0 else GRID, lw=0.8)
-        axes.text(x[0], y, item, size=9.5, va="center", weight="bold" if item in p else "normal")
-        for at, there in ((x[1], item in p), (x[2], item in f)):
-            axes.text(
-                at, y, "●" if there else "·", size=9, va="center", color=INK if there else "#8b95a1"
-            )
-        words, colour = {
-            (True, True): ("✓ found", GOOD),
-            (True, False): ("✗ missed", BAD),
-            (False, True): ("✗ false alarm", BAD),
-            (False, False): ("left alone", MUTED),
-        }[item in p, item in f]
-        axes.text(x[3], y, words, size=9, color=colour, va="center")
+        write(0.16, s=item, size=9.5, weight="bold" if item in p else "normal")
+        for x, there in zip((3.1, 4.1), said[item], strict=True):
+            write(x, s="●" if there else "·", color=INK if there else QUIET)
+        outcome, colour = OUTCOMES[said[item]]
+        write(5.1, s=outcome, color=colour)
         if values:
-            axes.text(x[4], y, values.get(item, ""), size=9, color=MUTED, ha="right", va="center")
-    detail = [
-        f"found {len(hit)} of {len(hit) + len(miss)} planted ({join_words(hit) or 'none'})",
-        f"missed {join_words(miss) or 'none'}",
-    ]
-    return describe(
-        figure,
-        f"{title}: {', '.join(detail)}; {alarms}{f' ({join_words(alarm)})' if alarm else ''}.",
-    )
+            write(WIDTH - 0.16, s=values.get(item, ""), color=MUTED, ha="right")
+    of = f"found {len(hit)} of {len(hit) + len(miss)} planted ({join_words(hit) or 'none'})"
+    wrong = f"{alarms} ({join_words(alarm)})" if alarm else alarms
+    return describe(figure, f"{title}: {of}, missed {join_words(miss) or 'none'}; {wrong}.")
 
 
 __all__ = ["heatmap", "planted_vs_found", "table_of"]

@@ -75,6 +75,7 @@ def sheet(rows: list[Row], columns: int, title: str, subtitle: str) -> Plate:
     canvas = np.zeros((height, full, 4), np.uint8)
     axes = figure.add_axes((0, 0, 1, 1))
     axes.set_axis_off()
+    below: dict[str, Any] = {"size": 8, "color": MUTED, "ha": "center", "va": "center"}
     for row, top, texts in zip(rows, tops, wrapped, strict=True):
         y0 = head + top
         if row.label:
@@ -87,52 +88,25 @@ def sheet(rows: list[Row], columns: int, title: str, subtitle: str) -> Plate:
             if tile.mark is not None:
                 _mark(axes, x0, y0, cell, len(art), tile.mark)
             for i, text in enumerate(lines):
-                axes.text(
-                    x0 + cell / 2,
-                    y0 + tall + 20 + i * line,
-                    text,
-                    size=8,
-                    color=MUTED,
-                    ha="center",
-                    va="center",
-                )
+                axes.text(x0 + cell / 2, y0 + tall + 20 + i * line, text, **below)
     axes.imshow(canvas, interpolation="antialiased", zorder=1)
-    axes.set_xlim(-0.5, full - 0.5)
-    axes.set_ylim(height - 0.5, -0.5)
+    axes.set(xlim=(-0.5, full - 0.5), ylim=(height - 0.5, -0.5))
     return figure
 
 
 def _mark(axes: Any, x: int, y: int, w: int, h: int, right: bool) -> None:
     """A frame round a picture and a badge in its corner: tick or cross."""
     colour = GOOD if right else BAD
-    frame = FancyBboxPatch(
-        (x - 0.5, y - 0.5),
-        w,
-        h,
-        boxstyle="square,pad=1",
-        fill=False,
-        edgecolor=colour,
-        linewidth=2.2,
-        zorder=3,
-    )
+    look: dict[str, Any] = {"boxstyle": "square,pad=1", "fill": False, "edgecolor": colour}
+    axes.add_patch(FancyBboxPatch((x - 0.5, y - 0.5), w, h, lw=2.2, zorder=3, **look))
     r = max(13, min(22, w * 0.11))
     cx, cy = x + w - r * 0.85, y + r * 0.85
-    axes.add_patch(frame)
     axes.add_patch(Circle((cx, cy), r, facecolor=colour, edgecolor="white", lw=1.2, zorder=4))
-    s = r * 0.48
-    if right:
-        xs, ys = [cx - s, cx - 0.25 * s, cx + s], [cy + 0.1 * s, cy + 0.8 * s, cy - 0.75 * s]
+    tick = [([-1, -0.25, 1], [0.1, 0.8, -0.75])]
+    cross = [([-0.8, 0.8], [0.8, -0.8]), ([-0.8, 0.8], [-0.8, 0.8])]
+    for xs, ys in tick if right else cross:
+        xs, ys = cx + 0.48 * r * np.array(xs), cy + 0.48 * r * np.array(ys)
         axes.plot(xs, ys, color="white", lw=1.8, zorder=5, solid_capstyle="round")
-    else:
-        for d in (-1, 1):
-            axes.plot(
-                [cx - 0.8 * s, cx + 0.8 * s],
-                [cy - 0.8 * s * d, cy + 0.8 * s * d],
-                color="white",
-                lw=1.8,
-                zorder=5,
-                solid_capstyle="round",
-            )
 
 
 def _wrap(words: str, width: int, font: FontProperties, most: int = 3) -> list[str]:
