@@ -10,13 +10,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Int, Num
+from jaxtyping import Float, Float64, Int, Num
 
+from kledit_lite.align.checks import check_known
 from kledit_lite.core.arrays import as_features, as_labels, as_names, as_vector, unit_rows
-from kledit_lite.core.errors import KleditError, unknown
+from kledit_lite.core.errors import KleditError
 from kledit_lite.zoo.head import LinearHead
 
 EncodeText = Callable[[list[str]], np.ndarray]
@@ -68,12 +70,29 @@ def fill_templates(
     return [t.replace("{}", w) for t in templates for w in words]
 
 
-def _embed(encode_text: EncodeText, sentences: list[str]) -> np.ndarray:
-    vectors = as_features("text embeddings", encode_text(sentences))
-    if len(vectors) != len(sentences):
+def embed(
+    encode_text: EncodeText, texts: list[str], *, kind: str = "sentences", dim: int | None = None
+) -> Float64[np.ndarray, "T d"]:
+    """Unit rows (T, d) of texts, checked.
+
+    Args:
+        encode_text: list of T texts -> (T, d).
+        texts: to encode.
+        kind: what they are called in an error.
+        dim: the width there must be, if that is known.
+
+    Raises:
+        KleditError: not one row for each text, another width, NaN or infinity.
+
+    Example:
+        >>> embed(lambda texts: np.full((len(texts), 1), 3), ["a cat"]).tolist()
+        [[1.0]]
+    """
+    vectors = as_features("text embeddings", encode_text(texts), dim=dim)
+    if len(vectors) != len(texts):
         raise KleditError(
-            f"The text encoder returned {vectors.shape} for {len(sentences)} sentences, expected "
-            "one row each."
+            f"The text encoder returned {vectors.shape} for {len(texts)} {kind}, expected one "
+            "row each."
         )
     return unit_rows(vectors.astype(np.float64))
 
@@ -112,9 +131,8 @@ def concept_vector(
         >>> concept_vector(lambda texts: np.ones((len(texts), 4)), "a cat").tolist()
         [0.5, 0.5, 0.5, 0.5]
     """
-    return _mean_direction(
-        repr(phrases), _embed(encode_text, fill_templates(phrases, templates, classes))
-    )
+    sentences = fill_templates(phrases, templates, classes)
+    return _mean_direction(repr(phrases), embed(encode_text, sentences))
 
 
 def asked_once(encode_text: EncodeText) -> EncodeText:
@@ -185,10 +203,8 @@ class ConceptBank:
         if not table:
             raise KleditError("No concepts were given: name at least one.")
         sentences = {name: fill_templates(p, templates, classes) for name, p in table.items()}
-        flat = [s for group in sentences.values() for s in group]
-        parts = np.split(
-            _embed(encode_text, flat), np.cumsum([len(s) for s in sentences.values()])[:-1]
-        )
+        edges = np.cumsum([len(group) for group in sentences.values()])[:-1]
+        parts = np.split(embed(encode_text, list(chain(*sentences.values()))), edges)
         vectors = [_mean_direction(n, p) for n, p in zip(sentences, parts, strict=True)]
         return cls(tuple(table), np.stack(vectors))
 
@@ -213,8 +229,7 @@ class ConceptBank:
 
     def index(self, name: str) -> int:
         """Position of a concept. Raises UnknownNameError with the names there are."""
-        if name not in self.names:
-            raise unknown("concept", name, self.names)
+        check_known("concept", [name], self.names)
         return self.names.index(name)
 
     def subset(self, names: Sequence[str]) -> ConceptBank:

@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from kledit_lite.align.checks import check_known
 from kledit_lite.core.arrays import as_names
-from kledit_lite.core.errors import KleditError, unknown
+from kledit_lite.core.errors import KleditError
 from kledit_lite.metrics.stats import auroc
 from kledit_lite.viz.card import Plate, describe, new_figure
 from kledit_lite.viz.theme import ACCENT, QUIET, themed
@@ -54,29 +55,18 @@ def densities(
         shapes = [s.shape for s in scores.values()]
         raise KleditError(f"Expected tables of shape {truth.shape}, like has; got {shapes}.")
     names = as_names("concepts", concepts, truth.shape[1])
-    for name in picked:
-        if name not in names:
-            raise unknown("concept", name, names)
-    figure, _ = new_figure(
-        1.2 + 1.1 * len(scores),
-        title,
-        "cosine with the concept, over pictures that show it (blue) and that do not (grey)",
-    )
+    check_known("concept", picked, names)
+    subtitle = "cosine with the concept, over pictures that show it (blue) and that do not (grey)"
+    figure, _ = new_figure(1.2 + 1.1 * len(scores), title, subtitle)
     axes, areas = figure.subplots(len(scores), len(picked), sharex="col", squeeze=False), []
+    look = {"fill": True, "alpha": 0.45, "linewidth": 1.4, "warn_singular": False}
     for row, (name, table) in zip(axes, scores.items(), strict=True):
         for ax, concept in zip(row, picked, strict=True):
             c = names.index(concept)
             rows = here[:, c]
             for there, colour in ((False, QUIET), (True, ACCENT)):
-                sns.kdeplot(
-                    x=table[rows & (truth[:, c] == there), c],
-                    ax=ax,
-                    fill=True,
-                    alpha=0.45,
-                    color=colour,
-                    linewidth=1.4,
-                    warn_singular=False,
-                )
+                mine = table[rows & (truth[:, c] == there), c]
+                sns.kdeplot(x=mine, ax=ax, color=colour, **look)
             area = auroc(truth[rows, c], table[rows, c])
             areas.append(f"{name} {concept} {area:.2f}")
             ax.set(yticks=[], ylabel="", title=f"{concept}  {area:.2f}")

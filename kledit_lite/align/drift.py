@@ -18,8 +18,9 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float, Num
 
+from kledit_lite.align.checks import as_similarities, check_known
 from kledit_lite.core.arrays import as_features, as_names
-from kledit_lite.core.errors import KleditError, unknown
+from kledit_lite.core.errors import KleditError
 from kledit_lite.metrics.stats import benjamini_hochberg, holm, ks_2samp
 
 CORRECTIONS = {
@@ -70,21 +71,13 @@ def concept_drift(
         >>> concept_drift(a, b, ["beach", "moon"])["shifted"].tolist()
         [False, True]
     """
-    if correction not in CORRECTIONS:
-        raise unknown("correction", correction, CORRECTIONS)
+    check_known("correction", [correction], CORRECTIONS)
     first = as_features("reference", reference)
     second = as_features("other", other, dim=first.shape[1])
     names = as_names("concepts", concepts, first.shape[1])
-    tests = [ks_2samp(first[:, c], second[:, c]) for c in range(len(names))]
-    table = pd.DataFrame(
-        {
-            "concept": names,
-            "statistic": [t.statistic for t in tests],
-            "p": [t.p for t in tests],
-            "p_corrected": CORRECTIONS[correction]([t.p for t in tests]),
-            "direction": [t.direction for t in tests],
-        }
-    )
+    table = pd.DataFrame([ks_2samp(a, b) for a, b in zip(first.T, second.T, strict=True)])
+    table.insert(0, "concept", names)
+    table.insert(3, "p_corrected", CORRECTIONS[correction](table["p"]))
     table["shifted"] = (table["p_corrected"] <= alpha) & (table["statistic"] >= min_statistic)
     return table
 
@@ -113,8 +106,7 @@ def presence(
         >>> presence(s, list(of), of).tolist()
         [[1.0, 0.0, 0.0, 1.0], [0.0, 1.0, 1.0, 0.0]]
     """
-    s = as_features("similarities", similarities)
-    names = as_names("concepts", concepts, s.shape[1])
+    s, names = as_similarities(similarities, concepts)
     without = [n for n in names if n not in groups]
     if without:
         raise KleditError(f"No group for {', '.join(without)}; every concept needs one.")

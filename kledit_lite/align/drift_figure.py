@@ -9,19 +9,10 @@ import numpy as np
 from matplotlib.patches import Patch
 
 from kledit_lite.core.errors import KleditError
+from kledit_lite.viz import theme
 from kledit_lite.viz.card import Plate, describe, new_figure
 from kledit_lite.viz.dress import beside, name_rows
-from kledit_lite.viz.theme import (
-    ACCENT,
-    CONTRAST,
-    GRID,
-    INK,
-    MUTED,
-    QUIET,
-    join_words,
-    minus,
-    themed,
-)
+from kledit_lite.viz.theme import join_words, minus, themed
 
 
 @themed
@@ -88,9 +79,9 @@ def ridge(
         hot = words[i] in flagged
         pair = [_density(x[:, i], grid) for x in (a, b)]
         scale = 1.25 / max(max(p.max() for p in pair), 1e-12)
-        axes.axhline(row, color=GRID, lw=0.8, zorder=row * 3)
-        look = (CONTRAST, 0.62) if hot else (ACCENT, 0.4)
-        for density, (colour, fill) in zip(pair, ((QUIET, 0.55), look), strict=True):
+        axes.axhline(row, color=theme.GRID, lw=0.8, zorder=row * 3)
+        look = (theme.CONTRAST, 0.62) if hot else (theme.ACCENT, 0.4)
+        for density, (colour, fill) in zip(pair, ((theme.QUIET, 0.55), look), strict=True):
             top = row - density * scale
             axes.fill_between(grid, row, top, color=colour, alpha=fill, lw=0, zorder=row * 3 + 1)
             axes.plot(grid, top, color=colour, lw=1.3, zorder=row * 3 + 2)
@@ -100,16 +91,16 @@ def ridge(
             mark = f"{'✓' if right else '✗'} {'flagged' if hot else 'steady'}"
             mark += "" if right else ", planted" if words[i] in truth else ", not planted"
         said = minus(f"{shift[i]:+.1f} sd  ") + mark
-        weight, colour = ("bold", CONTRAST) if hot else ("normal", MUTED)
+        weight, colour = ("bold", theme.CONTRAST) if hot else ("normal", theme.MUTED)
         beside(axes, row - 0.12, said, x=1.012, color=colour, weight=weight)
     name_rows(axes, [words[i] for i in order])
     for label in axes.get_yticklabels():
         label.set_fontweight("bold" if label.get_text() in flagged else "normal")
     axes.set(ylim=(len(words) - 0.7, -1.35), xlim=(grid[0], grid[-1]), xlabel=xlabel)
-    keys = [(QUIET, 0.6, labels[0]), (ACCENT, 0.5, labels[1])]
+    keys = [(theme.QUIET, 0.6, labels[0]), (theme.ACCENT, 0.5, labels[1])]
     if flagged:
-        keys.append((CONTRAST, 0.65, f"{labels[1]}, drift flagged"))
-    legend: dict[str, Any] = {"handlelength": 1.2, "labelcolor": INK, "columnspacing": 1.6}
+        keys.append((theme.CONTRAST, 0.65, f"{labels[1]}, drift flagged"))
+    legend: dict[str, Any] = {"handlelength": 1.2, "labelcolor": theme.INK, "columnspacing": 1.6}
     patches = [Patch(color=c, alpha=alpha, label=name) for c, alpha, name in keys]
     figure.legend(handles=patches, loc="outside lower center", ncols=len(keys), **legend)
     names = [words[i] for i in order if words[i] in flagged]

@@ -23,6 +23,8 @@ from kledit_lite.align.affine import AffineMap
 from kledit_lite.align.linear import fit_aligner
 from kledit_lite.core.arrays import plain_array
 
+FLOATS = [np.float64, np.float32]
+
 
 class Aligner(
     ClassNamePrefixFeaturesOutMixin,
@@ -67,22 +69,11 @@ class Aligner(
 
     def fit(self, X: Any, y: Any) -> Aligner:
         """Fit to paired rows: source X (N, d_s), target y (N, d_t) or (N,); N >= 2."""
-        X, y = validate_data(
-            self,
-            plain_array(X),
-            plain_array(y),
-            multi_output=True,
-            y_numeric=True,
-            ensure_min_samples=2,
-            dtype=[np.float64, np.float32],
-        )
-        fitted = fit_aligner(
-            X,
-            y.reshape(len(y), -1),
-            self.ridge,
-            self.chunk,
-            allow_rank_deficient=self.allow_rank_deficient,
-        )
+        rules = {"multi_output": True, "y_numeric": True, "ensure_min_samples": 2, "dtype": FLOATS}
+        X, y = validate_data(self, plain_array(X), plain_array(y), **rules)
+        loose = self.allow_rank_deficient
+        Y = y.reshape(len(y), -1)
+        fitted = fit_aligner(X, Y, self.ridge, self.chunk, allow_rank_deficient=loose)
         self.rank_ = fitted.meta["rank"]
         self.coef_, self.intercept_ = fitted.weight.T, fitted.bias
         if y.ndim == 1:
@@ -92,7 +83,7 @@ class Aligner(
     def predict(self, X: Any) -> Float[np.ndarray, " N *d_t"]:
         """Source features (N, d_s) to the target space, (N, d_t), or (N,) for a vector y."""
         check_is_fitted(self)
-        X = validate_data(self, plain_array(X), reset=False, dtype=[np.float64, np.float32])
+        X = validate_data(self, plain_array(X), reset=False, dtype=FLOATS)
         out = X @ self.coef_.T.astype(X.dtype, copy=False)
         return (out + self.intercept_).astype(X.dtype, copy=False)
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Float, Int, Num
 
+from kledit_lite.align.checks import as_paired
 from kledit_lite.align.linear import fit_aligner
 from kledit_lite.core.arrays import as_features, as_labels, as_vector, check_same_rows
 from kledit_lite.core.errors import KleditError
@@ -266,8 +267,7 @@ def sample_efficiency(
     """
     import pandas as pd
 
-    x, y = as_features("source", source, min_rows=2), as_features("target", target, min_rows=2)
-    check_same_rows(source=x, target=y)
+    x, y = as_paired(source, target)
     wrong = [n for n in sizes if not 2 <= n <= len(x)]
     if wrong:
         raise KleditError(f"sizes {wrong} are out of range: expected 2 to {len(x)} rows.")

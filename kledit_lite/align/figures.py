@@ -9,23 +9,11 @@ from typing import Any
 import numpy as np
 
 from kledit_lite.core.errors import KleditError
+from kledit_lite.viz import theme
 from kledit_lite.viz.card import Plate, describe, new_figure
 from kledit_lite.viz.dress import above, as_table, beside, name_rows
 from kledit_lite.viz.matrices import table_of
-from kledit_lite.viz.theme import (
-    ACCENT,
-    CONTRAST,
-    DIVERGING,
-    EDGE,
-    INK,
-    MUTED,
-    QUIET,
-    encoder_look,
-    join_words,
-    minus,
-    themed,
-    vector,
-)
+from kledit_lite.viz.theme import encoder_look, join_words, minus, themed, vector
 
 
 @themed
@@ -69,19 +57,21 @@ def contribution_bars(
     subtitle = subtitle or f"contributions to the logit; together {minus(f'{total:+.2f}')}"
     figure, _ = new_figure(0.27 * len(size) + 0.45, title, subtitle)
     axes = figure.subplots()
-    colour = [ACCENT if x >= 0 else CONTRAST for x in size[: len(top)]] + [QUIET] * len(rest)
+    colour = [theme.ACCENT if x >= 0 else theme.CONTRAST for x in size[: len(top)]] + [
+        theme.QUIET
+    ] * len(rest)
     axes.barh(range(len(size)), size, color=colour, height=0.66)
-    axes.axvline(0, color=INK, lw=0.9)
+    axes.axvline(0, color=theme.INK, lw=0.9)
     reach = max(float(np.abs(size).max()), 1e-9)
     for i, x in enumerate(size):
         side, ha = (1, "left") if x >= 0 else (-1, "right")
         at = x + 0.02 * reach * side
-        axes.text(at, i, minus(f"{x:+.2f}"), size=8.5, color=INK, va="center", ha=ha)
+        axes.text(at, i, minus(f"{x:+.2f}"), size=8.5, color=theme.INK, va="center", ha=ha)
     name_rows(axes, labels)
     shown = {str(t) for t in truth or ()}
     for i, label in enumerate(axes.get_yticklabels()):
         label.set_fontweight("bold" if labels[i] in shown else "normal")
-        label.set_color(INK if i < len(top) else MUTED)
+        label.set_color(theme.INK if i < len(top) else theme.MUTED)
     left, right = min(size.min(), 0), max(size.max(), 0)
     axes.set_xlim(left - 0.2 * reach * (left < 0), right + 0.2 * reach * (right > 0) + 1e-9)
     axes.invert_yaxis()
@@ -139,7 +129,7 @@ def r2_bars(
             axes.plot([mean[name]] * 2, [i - 0.31, i + 0.31], color=colour, lw=2.4, zorder=3)
         mean_of = minus(f"{mean[name]:.2f}")
         beside(axes, i, mean_of, size=9.5, weight="bold", va="center_baseline")
-    axes.axvline(0, color=INK, lw=0.9)
+    axes.axvline(0, color=theme.INK, lw=0.9)
     axes.set_xlim(low - 0.02 * (low < 0), 1)
     name_rows(axes, list(each))
     axes.invert_yaxis()
@@ -200,19 +190,19 @@ def auroc_bars(
     s = v[order]
     if low is not None and high is not None:
         a, b = vector(low, "low", len(v))[order], vector(high, "high", len(v))[order]
-        axes.hlines(y, a, b, color=ACCENT, lw=2, alpha=0.45)
+        axes.hlines(y, a, b, color=theme.ACCENT, lw=2, alpha=0.45)
     else:
-        axes.hlines(y, 0.5, s, color=EDGE, lw=1.6, zorder=1)
-    axes.plot(s, y, "o", color=ACCENT, mec="white", mew=0.8, ms=6.5, zorder=3)
+        axes.hlines(y, 0.5, s, color=theme.EDGE, lw=1.6, zorder=1)
+    axes.plot(s, y, "o", color=theme.ACCENT, mec="white", mew=0.8, ms=6.5, zorder=3)
     for x, row in zip(s, y, strict=True):
         beside(axes, row, f"{x:.2f}", va="center_baseline")
-    axes.axvline(0.5, color=MUTED, lw=1)
+    axes.axvline(0.5, color=theme.MUTED, lw=1)
     above(axes, 0.5, " chance", size=8, ha="left")
     if target is not None:
-        axes.axvline(target, color=INK, lw=1, ls=(0, (4, 3)))
-        above(axes, target, f"bound {target:g} ", size=8, color=INK, ha="right")
+        axes.axvline(target, color=theme.INK, lw=1, ls=(0, (4, 3)))
+        above(axes, target, f"bound {target:g} ", size=8, color=theme.INK, ha="right")
     for row, name in heads:
-        beside(axes, row + 0.25, name, x=-0.005, weight="bold", color=MUTED, ha="right")
+        beside(axes, row + 0.25, name, x=-0.005, weight="bold", color=theme.MUTED, ha="right")
     axes.set_xlim(min(0.48, float(v.min()) - 0.03), 1.005)
     axes.set_ylim(at - 0.3, -0.9 if groups else -0.7)
     name_rows(axes, [words[i] for i in order], y)
@@ -263,7 +253,7 @@ def component_matrix(
     height = min(5.4, max(2.4, 0.75 + 5.4 * s / t))
     figure, _ = new_figure(height, title, subtitle)
     axes = figure.subplots()
-    mesh = axes.pcolormesh(m, cmap=DIVERGING, vmin=-1, vmax=1, edgecolor="white", lw=0.4)
+    mesh = axes.pcolormesh(m, cmap=theme.DIVERGING, vmin=-1, vmax=1, edgecolor="white", lw=0.4)
     for setter, n in ((axes.set_xticks, t), (axes.set_yticks, s)):
         marks = np.unique(np.r_[1, np.arange(0, n + 1, 1 if n <= 12 else 5)[1:]])
         setter(marks - 0.5, marks)
@@ -272,7 +262,7 @@ def component_matrix(
     bar = figure.colorbar(mesh, ax=axes, aspect=22, shrink=0.9, ticks=[-1, -0.5, 0, 0.5, 1])
     bar.outline.set_visible(False)
     bar.ax.tick_params(length=0)
-    bar.set_label(colour_label, color=MUTED)
+    bar.set_label(colour_label, color=theme.MUTED)
     best = np.abs(m).argmax(1)
     match = np.abs(m).max(1)
     own = int((best == np.arange(s)).sum())

@@ -136,10 +136,7 @@ class StreamingAligner:
         """
         if other.rows == 0:
             return self
-        if self.rows == 0:
-            wanted = (self.d_s or other.d_s, self.d_t or other.d_t)
-        else:
-            wanted = (self.d_s, self.d_t)
+        wanted = (self.d_s or other.d_s, self.d_t or other.d_t)
         if wanted != (other.d_s, other.d_t):
             raise KleditError(
                 f"Cannot merge an aligner of {other.d_s} -> {other.d_t} features into one of "
@@ -167,21 +164,13 @@ class StreamingAligner:
         """
         if self.rows < 2:
             raise KleditError(f"Alignment needs at least 2 rows, got {self.rows}: add batches.")
+        noise = self.rows * (32 * EPS * np.abs(self.mean_x)) ** 2  # rounding of the mean
+        constant = np.diagonal(self.s_xx) <= noise
         weight, rank = solve_moments(
-            self.s_xx,
-            self.s_xy,
-            self.ridge,
-            allow_rank_deficient,
-            rows=self.rows,
-            constant=self._constant(),
+            self.s_xx, self.s_xy, self.ridge, allow_rank_deficient, self.rows, constant
         )
         meta = {"rows": self.rows, "ridge": self.ridge, "rank": rank}
         return AffineMap(weight, self.mean_y - self.mean_x @ weight, meta)
-
-    def _constant(self) -> np.ndarray:
-        """Which features never changed, up to the rounding of their mean: (d_s,) bool."""
-        noise = self.rows * (32 * EPS * np.abs(self.mean_x)) ** 2
-        return np.diagonal(self.s_xx) <= noise
 
 
 def fit_aligner(

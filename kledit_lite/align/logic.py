@@ -14,9 +14,10 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int, Num, Shaped
 
+from kledit_lite.align.checks import as_similarities, check_known
 from kledit_lite.align.concepts import EncodeText, concept_vector
-from kledit_lite.core.arrays import as_features, as_names, as_vector, unit_rows
-from kledit_lite.core.errors import KleditError, unknown
+from kledit_lite.core.arrays import as_features, as_vector, unit_rows
+from kledit_lite.core.errors import KleditError
 
 
 @dataclass(frozen=True)
@@ -131,12 +132,9 @@ def retrieve(
         >>> retrieve(s, ["cat", "seurat"], "cat & ~seurat", k=0.5).indices.tolist()
         [0]
     """
-    s = as_features("similarities", similarities)
-    names = as_names("concepts", concepts, s.shape[1])
+    s, names = as_similarities(similarities, concepts)
     query = parse(query) if isinstance(query, str) else query
-    for name in (*query.include, *query.exclude):
-        if name not in names:
-            raise unknown("concept", name, names)
+    check_known("concept", (*query.include, *query.exclude), names)
     if limit is not None and limit < 1:
         raise KleditError(f"limit is {limit}, expected at least 1 image, or None for all.")
     passed, score, thresholds = np.ones(len(s), dtype=bool), np.zeros(len(s)), {}
@@ -224,14 +222,12 @@ def guarded_ranking(
         [1, 2]
     """
     order = composite_ranking(features, Query((sentence,)), encode_text, templates)
-    s = as_features("similarities", similarities)
-    names = as_names("concepts", concepts, s.shape[1])
+    s, names = as_similarities(similarities, concepts)
     if len(s) != len(order):
         raise KleditError(f"features has {len(order)} rows and similarities {len(s)}: one each.")
+    check_known("concept", exclude, names)
     passed = np.ones(len(s), dtype=bool)
     for name in exclude:
-        if name not in names:
-            raise unknown("concept", name, names)
         column = s[:, names.index(name)].astype(np.float64)
         passed &= column < column.mean() + k_exclude * column.std()
     return order[passed[order]]

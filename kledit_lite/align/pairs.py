@@ -9,10 +9,11 @@ import numpy as np
 from jaxtyping import Int, Num
 
 from kledit_lite.align.affine import AffineMap
+from kledit_lite.align.checks import check_known
 from kledit_lite.align.evaluate import accuracy, aligned_accuracy, chance_level, r2, retained_ratio
 from kledit_lite.align.linear import StreamingAligner
 from kledit_lite.core.arrays import as_features, check_same_rows
-from kledit_lite.core.errors import KleditError, unknown
+from kledit_lite.core.errors import KleditError
 from kledit_lite.zoo.head import LinearHead
 
 if TYPE_CHECKING:
@@ -57,9 +58,7 @@ def pair_table(
             "train and test must name the same models; only in one of them: "
             f"{', '.join(sorted(set(train) ^ set(test)))}."
         )
-    for name in heads:
-        if name not in train:
-            raise unknown("model with a head", name, train)
+    check_known("model with a head", heads, train)
     if isinstance(ridge, Mapping) and set(train) - set(ridge):
         raise KleditError(f"ridge has no value for {', '.join(sorted(set(train) - set(ridge)))}.")
     fit = {name: as_features(f"train features of {name}", x) for name, x in train.items()}
@@ -97,8 +96,7 @@ def pair_matrix(pairs: pd.DataFrame, value: str = "retained") -> pd.DataFrame:
     Raises:
         KleditError: no such column.
     """
-    if value not in pairs.columns:
-        raise unknown("column", value, pairs.columns)
+    check_known("column", [value], pairs.columns)
     wide = pairs.pivot(index="source", columns="target", values=value)
     return wide.reindex(index=pairs["source"].unique(), columns=_first_seen(pairs))
 

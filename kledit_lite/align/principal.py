@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Num
 
-from kledit_lite.core.arrays import as_features, check_same_rows
+from kledit_lite.align.checks import as_paired
 from kledit_lite.core.errors import KleditError
 
 
@@ -72,8 +72,7 @@ def principal_alignment(
         >>> principal_alignment(x, -5 * x, k=3).correspondence.round(6).diagonal().tolist()
         [1.0, 1.0, 1.0]
     """
-    x, y = as_features("source", source, min_rows=2), as_features("target", target, min_rows=2)
-    check_same_rows(source=x, target=y)
+    x, y = as_paired(source, target)
     widest = min(x.shape[1], y.shape[1])
     if not 1 <= k <= widest:
         raise KleditError(

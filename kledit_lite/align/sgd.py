@@ -20,7 +20,7 @@ import numpy as np
 from jaxtyping import Float, Num
 
 from kledit_lite.align.affine import AffineMap
-from kledit_lite.core.arrays import as_features, check_same_rows
+from kledit_lite.align.checks import as_paired
 from kledit_lite.core.errors import KleditError
 
 if TYPE_CHECKING:
@@ -118,9 +118,7 @@ def fit_aligner_sgd(
     """
     import torch
 
-    x = as_features("source", source, min_rows=2)
-    y = as_features("target", target, min_rows=2)
-    check_same_rows(source=x, target=y)
+    x, y = as_paired(source, target)
     if epochs < 1 or batch < 1:
         raise KleditError(f"epochs is {epochs} and batch is {batch}; both must be at least 1.")
     c1, c2 = variance_scale(x), variance_scale(y)
@@ -149,17 +147,11 @@ def fit_aligner_sgd(
         if progress:
             line = f"sgd epoch {epoch + 1}/{epochs}  mean squared error {total / len(xs):.4f}"
             print(line, file=sys.stderr, flush=True)
-    weight, bias = unscale(
-        layer.weight.detach().numpy().T.astype(np.float64),
-        layer.bias.detach().numpy().astype(np.float64),
-        c1,
-        c2,
-    )
-    return AffineMap(
-        np.ascontiguousarray(weight),
-        bias,
-        {"rows": len(x), "recipe": "sgd", "epochs": epochs, "batch": batch, "lr": lr, "seed": seed},
-    )
+    weight, bias = (p.detach().numpy().astype(np.float64) for p in (layer.weight, layer.bias))
+    weight, bias = unscale(weight.T, bias, c1, c2)
+    settings = {"epochs": epochs, "batch": batch, "lr": lr, "seed": seed}
+    meta = {"rows": len(x), "recipe": "sgd", **settings}
+    return AffineMap(np.ascontiguousarray(weight), bias, meta)
 
 
 def _batches(

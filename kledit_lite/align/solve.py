@@ -6,8 +6,6 @@ accuracy depends on their units.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from jaxtyping import Bool, Float64
 
@@ -54,12 +52,9 @@ def solve_moments(
             s_xx[np.ix_(alive, alive)], s_xy[alive], ridge, allow_rank_deficient, rows, some
         )
         return weight, rank
-    diagonal = np.diagonal(s_xx) + ridge
-    factor: Any
-    factor, info, scale = None, 1, None
-    if not constant.any() or ridge > 0:
-        scale = 1 / np.sqrt(diagonal) if (diagonal > 0).all() else None
-    if scale is not None:
+    diagonal, info = np.diagonal(s_xx) + ridge, 1
+    if (ridge > 0 or not constant.any()) and (diagonal > 0).all():
+        scale = 1 / np.sqrt(diagonal)
         scaled = s_xx * scale
         scaled *= scale[:, None]
         scaled[np.diag_indices(d)] = 1.0  # (S_jj + ridge) / (S_jj + ridge)
@@ -76,7 +71,7 @@ def solve_moments(
             "rounding; use a larger ridge."
         )
     rank = 0 if constant.any() else _rank(s_xx)
-    if rank == d and info == 0 and scale is not None:
+    if rank == d and info == 0:
         return _cholesky_solve(factor, scale, s_xy), d
     if not allow_rank_deficient:
         raise KleditError(

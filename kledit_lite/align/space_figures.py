@@ -14,6 +14,7 @@ from kledit_lite.viz.theme import CONTRAST, MUTED, encoder_look, themed
 from kledit_lite.world.captions import article
 
 OTHER = "anything else"
+BOX = "round,pad=0.02,rounding_size=0.08"
 COLOURS = ("#0072b2", "#d55e00", "#b8c2cc")
 
 
@@ -41,16 +42,8 @@ def two_spaces() -> Plate:
     axes.imshow(world.render(scene), extent=(0.0, 1.5, 1.55, 3.05), zorder=2)
 
     def box(y: float, words: str, model: str) -> None:
-        axes.add_patch(
-            FancyBboxPatch(
-                (2.2, y),
-                2.0,
-                0.62,
-                boxstyle="round,pad=0.02,rounding_size=0.08",
-                fc=encoder_look(model).colour,
-                ec="none",
-            )
-        )
+        look = {"fc": encoder_look(model).colour, "ec": "none", "boxstyle": BOX}
+        axes.add_patch(FancyBboxPatch((2.2, y), 2.0, 0.62, **look))
         axes.text(3.2, y + 0.31, words, color="white", ha="center", va="center", size=9)
 
     def strip(x: float, y: float, values: np.ndarray, words: str) -> None:
@@ -81,9 +74,8 @@ def two_spaces() -> Plate:
     arrow((6.55, 3.26), (8.05, 3.26), "$h(z)=W^\\top z+b$")
     arrow((4.25, 1.56), (8.05, 1.56))
     arrow((4.25, 0.41), (8.05, 0.41))
-    axes.annotate(
-        "", (8.85, 1.78), (8.85, 2.78), arrowprops={"arrowstyle": "<|-|>", "color": CONTRAST}
-    )
+    both = {"arrowstyle": "<|-|>", "color": CONTRAST}
+    axes.annotate("", (8.85, 1.78), (8.85, 2.78), arrowprops=both)
     axes.text(9.0, 2.28, "as near as\npossible", size=8.5, color=CONTRAST, va="center")
     return describe(
         figure,
@@ -122,25 +114,14 @@ def between_words(
     figure, _ = new_figure(3.2, title, f"{len(place)} test pictures, coloured by ground truth")
     axes: Any = figure.subplots()
     look = dict(zip((*pair, OTHER), COLOURS, strict=True))
+    line = {"ax": axes, "levels": [0.35], "linewidths": 1.4, "warn_singular": False}
     for name in (OTHER, *pair):
         mine = kind == name
         axes.scatter(*place[mine].T, s=9, lw=0, color=look[name], label=name, alpha=0.8)
         if name != OTHER and mine.sum() > 5:
-            sns.kdeplot(
-                x=place[mine, 0],
-                y=place[mine, 1],
-                ax=axes,
-                color=look[name],
-                levels=[0.35],
-                linewidths=1.4,
-                warn_singular=False,
-            )
-    axes.set(
-        xlim=(-0.55, 0.9),
-        ylim=(-0.55, 0.9),
-        xlabel=f"cosine with “{said[0]}”",
-        ylabel=f"cosine with “{said[1]}”",
-    )
+            sns.kdeplot(x=place[mine, 0], y=place[mine, 1], color=look[name], **line)
+    axes.set(xlim=(-0.55, 0.9), ylim=(-0.55, 0.9))
+    axes.set(xlabel=f"cosine with “{said[0]}”", ylabel=f"cosine with “{said[1]}”")
     axes.set_aspect("equal")
     axes.legend(loc="upper left", bbox_to_anchor=(1, 1), markerscale=2)
     nearer = [place[kind == p].argmax(1) == k for k, p in enumerate(pair)]

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Float, Int, Num, UInt8
 
+from kledit_lite.align.checks import as_paired
 from kledit_lite.align.evaluate import r2
 from kledit_lite.align.linear import fit_aligner
-from kledit_lite.core.arrays import as_features, as_labels, check_same_rows
+from kledit_lite.core.arrays import as_features, as_labels
 from kledit_lite.core.errors import KleditError
 from kledit_lite.zoo.head import LinearHead
 
@@ -91,14 +92,9 @@ def load_pictures(
             f"{folder} has {len(sample)} images, expected {n_fit + n_test}: lower n_fit and n_test."
         )
     order = np.random.default_rng(seed).permutation(len(sample))
-    a, b = order[:n_fit], order[n_fit:]
-    return Pictures(
-        sample.images.select(a),
-        sample.images.select(b),
-        sample.labels[a],
-        sample.labels[b],
-        sample.names,
-    )
+    parts = order[:n_fit], order[n_fit:]
+    images = [sample.images.select(rows) for rows in parts]
+    return Pictures(*images, *(sample.labels[rows] for rows in parts), sample.names)
 
 
 def encode(
@@ -216,8 +212,7 @@ def choose_ridge(
         >>> choose_ridge(x, x[:, :2] + np.random.default_rng(1).normal(size=(60, 2)), [0, 30])
         30
     """
-    x, y = as_features("source", source, min_rows=5), as_features("target", target, min_rows=5)
-    check_same_rows(source=x, target=y)
+    x, y = as_paired(source, target, min_rows=5)
     if not len(grid) or not 0 < share < 1:
         raise KleditError(f"grid is {list(grid)} and share {share}; expected values and 0 to 1.")
     order = np.random.default_rng(seed).permutation(len(x))

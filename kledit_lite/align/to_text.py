@@ -35,13 +35,14 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import numpy as np
 from jaxtyping import Num
 
-from kledit_lite.align.concepts import EncodeText
-from kledit_lite.core.arrays import as_features, as_vector, unit_rows
+from kledit_lite.align.concepts import EncodeText, embed
+from kledit_lite.core.arrays import as_vector
 from kledit_lite.core.errors import KleditError
 
 PROMPT = "an image of a"
@@ -68,13 +69,7 @@ def _unit(vector: object) -> np.ndarray:
 
 
 def _cosines(encode_text: EncodeText, texts: list[str], unit: np.ndarray) -> np.ndarray:
-    embedded = as_features("text embeddings", encode_text(texts), dim=len(unit))
-    if len(embedded) != len(texts):
-        raise KleditError(
-            f"The text encoder returned {embedded.shape} for {len(texts)} texts, expected one row "
-            "each."
-        )
-    return unit_rows(embedded.astype(np.float64)) @ unit
+    return embed(encode_text, texts, kind="texts", dim=len(unit)) @ unit
 
 
 def decode_grammar(
@@ -205,6 +200,7 @@ def decode_lm(
         (5, True)
     """
     import torch
+    from scipy.special import log_softmax
 
     from kledit_lite.zoo.tokenizer import UnknownWordWarning
 
@@ -232,16 +228,12 @@ def decode_lm(
             proposed = _visible(tokenizer, tokens, order, top_k, special)
             if not proposed:
                 continue
-            texts = [text for _, text in proposed]
-            likely = np.array([row[token] for token, _ in proposed])
+            added, texts = zip(*proposed, strict=True)
             with warnings.catch_warnings():  # many a word that is tried, an encoder never learned
                 warnings.simplefilter("ignore", UnknownWordWarning)
-                agree = _log_softmax(_cosines(encode_text, texts, unit) / temperature)
-            total = score + likely + guidance * agree
-            grown += [
-                ([*tokens, token], float(value))
-                for (token, _), value in zip(proposed, total, strict=True)
-            ]
+                agree = log_softmax(_cosines(encode_text, list(texts), unit) / temperature)
+            total = score + row[list(added)] + guidance * agree
+            grown += [([*tokens, t], float(s)) for t, s in zip(added, total, strict=True)]
         if not grown:
             break
         grown.sort(key=lambda item: -item[1])
@@ -256,19 +248,10 @@ def _visible(
     tokenizer: Any, tokens: list[int], order: np.ndarray, top_k: int, special: set[int]
 ) -> list[tuple[int, str]]:
     """The first ``top_k`` tokens that add visible text, with the whole text that results."""
-    base = tokenizer.decode(tokens, skip_special_tokens=True).rstrip()
-    found: list[tuple[int, str]] = []
-    for token in order.tolist():
-        if token in special:
-            continue
-        text = tokenizer.decode([*tokens, token], skip_special_tokens=True).rstrip()
-        if len(text) > len(base):
-            found.append((token, text))
-            if len(found) == top_k:
-                break
-    return found
 
+    def written(*more: int) -> str:
+        return tokenizer.decode([*tokens, *more], skip_special_tokens=True).rstrip()
 
-def _log_softmax(x: np.ndarray) -> np.ndarray:
-    shifted = x - x.max()
-    return shifted - np.log(np.exp(shifted).sum())
+    texts = ((token, written(token)) for token in order.tolist() if token not in special)
+    base = written()
+    return list(islice(((t, text) for t, text in texts if len(text) > len(base)), top_k))

@@ -11,10 +11,11 @@ import numpy as np
 from jaxtyping import Float, Num, UInt8
 
 from kledit_lite.align.affine import AffineMap
+from kledit_lite.align.checks import check_known
 from kledit_lite.align.evaluate import r2
 from kledit_lite.align.linear import fit_aligner
 from kledit_lite.core.arrays import as_features, check_same_rows
-from kledit_lite.core.errors import KleditError, unknown
+from kledit_lite.core.errors import KleditError
 
 STRENGTHS = (1e-6, 1e-4, 1e-3, 1e-2)
 """Ridges to try, counted in the squared length that N rows of the source spread over a feature."""
@@ -94,9 +95,7 @@ class Translation:
             UnknownNameError: a name without an aligner.
         """
         names = names or tuple(self.aligners)
-        for name in names:
-            if name not in self.aligners:
-                raise unknown("aligned encoder", name, self.aligners)
+        check_known("aligned encoder", names, self.aligners)
         single = {n: self.encoders[n].encode(images) for n in _parts(names)}
         return {name: _beside(single, name) for name in names}
 
@@ -139,9 +138,7 @@ def translate(
         >>> translate(eyes, seen, seen.reshape(40, 6) / 255.0, control="none").source
         'left + right'
     """
-    for name in (control, *prefer):
-        if name not in encoders:
-            raise unknown("encoder", name, encoders)
+    check_known("encoder", (control, *prefer), encoders)
     features = {name: e.encode(images) for name, e in encoders.items()}
     pairs = combinations((name for name in encoders if name != control), 2)
     features |= {name: _beside(features, name) for name in map(BESIDE.join, pairs)}
@@ -149,9 +146,8 @@ def translate(
     candidates = list(prefer) or [name for name in fitted if name != control]
     source = max(candidates, key=lambda name: fitted[name][1])
     kept = dict.fromkeys([*encoders, source])
-    return Translation(
-        encoders, {n: fitted[n][0] for n in kept}, {n: features[n] for n in kept}, source
-    )
+    aligners = {name: fitted[name][0] for name in kept}
+    return Translation(encoders, aligners, {name: features[name] for name in kept}, source)
 
 
 def _parts(names: Collection[str]) -> list[str]:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Bool, Num, Shaped
 
+from kledit_lite.align.checks import check_known
 from kledit_lite.align.concepts import EncodeText
 from kledit_lite.align.logic import (
     Query,
@@ -18,7 +19,6 @@ from kledit_lite.align.logic import (
     retrieve,
 )
 from kledit_lite.core.arrays import as_names
-from kledit_lite.core.errors import unknown
 
 
 class Precisions(NamedTuple):
@@ -80,17 +80,10 @@ def compare_ways(
     if not found.matches:
         return None
     right = relevant(query, has, concepts)
-    plain = composite_ranking(features, sentence, encode_text, templates)
-    guarded = guarded_ranking(
-        features,
-        sentence,
-        encode_text,
-        similarities,
-        concepts,
-        query.exclude,
-        k_exclude=k_exclude,
-        templates=templates,
-    )
+    asked = (features, sentence, encode_text)
+    plain = composite_ranking(*asked, templates)
+    limits: dict[str, Any] = {"k_exclude": k_exclude, "templates": templates}
+    guarded = guarded_ranking(*asked, similarities, concepts, query.exclude, **limits)
     ways = (found.indices, plain, guarded)
     return Precisions(found.matches, *(precision_at(o, right, found.matches) for o in ways))
 
@@ -114,8 +107,6 @@ def relevant(
     """
     query, there = parse(query) if isinstance(query, str) else query, np.asarray(has, bool)
     names = as_names("concepts", concepts, there.shape[1])
-    for name in (*query.include, *query.exclude):
-        if name not in names:
-            raise unknown("concept", name, names)
+    check_known("concept", (*query.include, *query.exclude), names)
     wanted, unwanted = ([names.index(n) for n in s] for s in (query.include, query.exclude))
     return np.asarray(there[:, wanted].all(axis=1) & ~there[:, unwanted].any(axis=1))

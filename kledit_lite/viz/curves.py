@@ -8,21 +8,10 @@ from typing import Any
 import numpy as np
 
 from kledit_lite.core.errors import KleditError
+from kledit_lite.viz import theme
 from kledit_lite.viz.card import Plate, describe, new_figure
 from kledit_lite.viz.dress import as_percent, beside
-from kledit_lite.viz.theme import (
-    ACCENT,
-    CARD,
-    CONTRAST,
-    ENCODERS,
-    INK,
-    OTHERS,
-    QUIET,
-    encoder_look,
-    join_words,
-    themed,
-    vector,
-)
+from kledit_lite.viz.theme import encoder_look, join_words, themed, vector
 
 _DASHES = ("-", (0, (5, 1.5)), (0, (1.5, 1)))
 
@@ -88,8 +77,8 @@ def efficiency_curve(
     if percent:
         axes.yaxis.set_major_formatter(as_percent)
     if reference is not None:
-        axes.axhline(reference[1], color=INK, lw=1, ls=(0, (4, 3)))
-        box = {"facecolor": CARD, "edgecolor": "none", "pad": 1.5}
+        axes.axhline(reference[1], color=theme.INK, lw=1, ls=(0, (4, 3)))
+        box = {"facecolor": theme.CARD, "edgecolor": "none", "pad": 1.5}
         beside(axes, reference[1], f"{reference[0]} {form(reference[1])}", x=0.012, bbox=box)
     axes.margins(y=0.1)
     low, high = axes.get_ylim()
@@ -141,7 +130,8 @@ def roc(curves: Mapping[str, tuple[Any, Any]], title: str = "", subtitle: str = 
     figure, _ = new_figure(3.8, title, subtitle)
     axes = figure.subplots()
     words = []
-    colours = [ACCENT, CONTRAST, *(c for c, _ in list(ENCODERS.values())[3:5]), *OTHERS]
+    shipped = [colour for colour, _ in theme.ENCODERS.values()]
+    colours = [theme.ACCENT, theme.CONTRAST, *shipped[3:5], *theme.OTHERS]
     for k, (name, (x, y)) in enumerate(curves.items()):
         a = vector(x, f"false positive rates of {name}")
         b = vector(y, f"true positive rates of {name}", len(a))
@@ -149,7 +139,7 @@ def roc(curves: Mapping[str, tuple[Any, Any]], title: str = "", subtitle: str = 
         colour, dash = colours[k % len(colours)], _DASHES[k % 3]
         axes.plot(a, b, label=f"{name}  {area:.3f}", color=colour, ls=dash)
         words.append(f"{name} {area:.3f}")
-    axes.plot([0, 1], [0, 1], color=QUIET, lw=1, ls=(0, (4, 3)), label="chance  0.500")
+    axes.plot([0, 1], [0, 1], color=theme.QUIET, lw=1, ls=(0, (4, 3)), label="chance  0.500")
     axes.set_aspect("equal", anchor="W")
     axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01))
     axes.set(xlabel="false positive rate", ylabel="true positive rate")

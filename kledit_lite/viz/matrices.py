@@ -11,29 +11,16 @@ from typing import Any
 import numpy as np
 
 from kledit_lite.core.errors import KleditError
+from kledit_lite.viz import theme
 from kledit_lite.viz.card import Plate, describe, new_figure
 from kledit_lite.viz.dress import NOTE, as_table
-from kledit_lite.viz.theme import (
-    BAD,
-    EDGE,
-    GOOD,
-    GRID,
-    INK,
-    MUTED,
-    QUIET,
-    SEQUENTIAL,
-    WIDTH,
-    join_words,
-    minus,
-    readable_on,
-    themed,
-)
+from kledit_lite.viz.theme import join_words, minus, readable_on, themed
 
 OUTCOMES = {
-    (True, True): ("✓ found", GOOD),
-    (True, False): ("✗ missed", BAD),
-    (False, True): ("✗ false alarm", BAD),
-    (False, False): ("left alone", MUTED),
+    (True, True): ("✓ found", theme.GOOD),
+    (True, False): ("✗ missed", theme.BAD),
+    (False, True): ("✗ false alarm", theme.BAD),
+    (False, False): ("left alone", theme.MUTED),
 }
 """(planted, found) -> what that is called, and its colour."""
 
@@ -126,7 +113,7 @@ def heatmap(
     r, c = v.shape
 
     aside = max((0.072 * len(name) + 0.1 for _, _, name in row_groups), default=0.0)
-    cell = (WIDTH - 0.5 - 0.085 * max(map(len, rows_)) - aside) / c
+    cell = (theme.WIDTH - 0.5 - 0.085 * max(map(len, rows_)) - aside) / c
     tall = min(max(0.34, 0.5 * cell), 0.5)
     folded = [_fold(name, cell) for name in columns_]
     slanted = max(len(line) for name in folded for line in name.split("\n")) * 0.078 > cell
@@ -134,25 +121,25 @@ def heatmap(
     extra = (0.85 if slanted else 0.08 + 0.17 * lines) + 0.26 * bool(column_label)
     figure, _ = new_figure(r * tall + extra + 0.26 * bool(column_groups), title, subtitle)
     axes = figure.subplots()
-    axes.pcolormesh(v, cmap=SEQUENTIAL, vmin=low, vmax=high, edgecolor="white", lw=1.6)
+    axes.pcolormesh(v, cmap=theme.SEQUENTIAL, vmin=low, vmax=high, edgecolor="white", lw=1.6)
     place: dict[str, Any] = {"ha": "center", "va": "center", "size": 9.5 if cell > 0.5 else 7.5}
     for i, j in np.argwhere(~np.isnan(v)):
-        ink = readable_on(SEQUENTIAL((v[i, j] - low) / (high - low)))
+        ink = readable_on(theme.SEQUENTIAL((v[i, j] - low) / (high - low)))
         axes.text(j + 0.5, i + 0.5, minus(fmt.format(v[i, j])), color=ink, **place)
-    axes.set_yticks(np.arange(r) + 0.5, rows_, color=INK)
+    axes.set_yticks(np.arange(r) + 0.5, rows_, color=theme.INK)
     slant: dict[str, Any] = {"rotation": 35, "ha": "right", "rotation_mode": "anchor"}
     heads, turn = (columns_, slant) if slanted else (folded, {})
-    axes.set_xticks(np.arange(c) + 0.5, heads, color=INK, **turn)
+    axes.set_xticks(np.arange(c) + 0.5, heads, color=theme.INK, **turn)
     as_table(axes)
     axes.set_xlabel(column_label, labelpad=5)
     axes.set_ylabel(row_label, labelpad=6)
     for start, stop, name in row_groups:
         if start:
-            axes.axhline(start, color=INK, lw=1.4)
+            axes.axhline(start, color=theme.INK, lw=1.4)
         axes.text(c + 0.06, (start + stop) / 2, name, va="center", **NOTE)
     for start, stop, name in column_groups:
         if start:
-            axes.axvline(start, color=INK, lw=1.4)
+            axes.axvline(start, color=theme.INK, lw=1.4)
         place = {"ha": "center", "va": "bottom", "linespacing": 1.0, **NOTE}
         axes.text((start + stop) / 2, -0.12, _fold(name, (stop - start) * cell), **place)
 
@@ -238,20 +225,20 @@ def planted_vs_found(
     figure.set_layout_engine("none")
     height = figure.get_figheight()
     axes = figure.add_axes((0, 0, 1, (height - block) / height))
-    axes.set(xlim=(0, WIDTH), ylim=(n + 0.45, -0.75))
+    axes.set(xlim=(0, theme.WIDTH), ylim=(n + 0.45, -0.75))
     axes.set_axis_off()
     for x, words in ((3.1, "planted"), (4.1, "found"), (5.1, "outcome")):
         axes.text(x, -0.2, words, ha="left", va="center", **NOTE)
     for i, item in enumerate(items):
         write = partial(axes.text, y=i + 0.65, va="center", size=9)
-        axes.axhline(i + 0.15, 0.021, 0.979, color=EDGE if i == 0 else GRID, lw=0.8)
+        axes.axhline(i + 0.15, 0.021, 0.979, color=theme.EDGE if i == 0 else theme.GRID, lw=0.8)
         write(0.16, s=item, size=9.5, weight="bold" if item in p else "normal")
         for x, there in zip((3.1, 4.1), said[item], strict=True):
-            write(x, s="●" if there else "·", color=INK if there else QUIET)
+            write(x, s="●" if there else "·", color=theme.INK if there else theme.QUIET)
         outcome, colour = OUTCOMES[said[item]]
         write(5.1, s=outcome, color=colour)
         if values:
-            write(WIDTH - 0.16, s=values.get(item, ""), color=MUTED, ha="right")
+            write(theme.WIDTH - 0.16, s=values.get(item, ""), color=theme.MUTED, ha="right")
     of = f"found {len(hit)} of {len(hit) + len(miss)} planted ({join_words(hit) or 'none'})"
     wrong = f"{alarms} ({join_words(alarm)})" if alarm else alarms
     return describe(figure, f"{title}: {of}, missed {join_words(miss) or 'none'}; {wrong}.")
