@@ -176,7 +176,8 @@ def auroc_bars(
     group = [str((groups or {}).get(w, "")) for w in words]
     first = list(dict.fromkeys(group))
     order = sorted(range(len(v)), key=lambda i: (first.index(group[i]), -v[i]))
-    y, heads, at = [], [], 0.0
+    y: list[float] = []
+    heads, at = [], 0.0
     for name, members in groupby(order, key=group.__getitem__):
         if groups:
             at += 0.7 if y else 0.0

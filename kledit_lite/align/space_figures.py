@@ -42,7 +42,7 @@ def two_spaces() -> Plate:
     axes.imshow(world.render(scene), extent=(0.0, 1.5, 1.55, 3.05), zorder=2)
 
     def box(y: float, words: str, model: str) -> None:
-        look = {"fc": encoder_look(model).colour, "ec": "none", "boxstyle": BOX}
+        look: dict[str, Any] = {"fc": encoder_look(model).colour, "ec": "none", "boxstyle": BOX}
         axes.add_patch(FancyBboxPatch((2.2, y), 2.0, 0.62, **look))
         axes.text(3.2, y + 0.31, words, color="white", ha="center", va="center", size=9)
 

@@ -92,9 +92,9 @@ def load_pictures(
             f"{folder} has {len(sample)} images, expected {n_fit + n_test}: lower n_fit and n_test."
         )
     order = np.random.default_rng(seed).permutation(len(sample))
-    parts = order[:n_fit], order[n_fit:]
-    images = [sample.images.select(rows) for rows in parts]
-    return Pictures(*images, *(sample.labels[rows] for rows in parts), sample.names)
+    a, b = order[:n_fit], order[n_fit:]
+    images, labels = sample.images, (sample.labels[a], sample.labels[b])
+    return Pictures(images.select(a), images.select(b), *labels, sample.names)
 
 
 def encode(

@@ -84,10 +84,10 @@ def efficiency_curve(
     low, high = axes.get_ylim()
     gap = 0.062 * (high - low)
     at = _apart(np.array([e[0] for e in ends]), gap, low, high)
-    place: dict[str, Any] = dict.fromkeys(("xycoords", "textcoords"), axes.get_yaxis_transform())
+    place: dict[str, Any] = {"size": 9, "va": "center", "weight": "bold"}
+    place |= dict.fromkeys(("xycoords", "textcoords"), axes.get_yaxis_transform())
     for y_text, (y_end, name, colour) in zip(at, ends, strict=True):
-        look = {"size": 9, "color": colour, "va": "center", "weight": "bold", **place}
-        axes.annotate(f"{name} {form(y_end)}", (1, y_end), (1.03, y_text), **look)
+        axes.annotate(f"{name} {form(y_end)}", (1, y_end), (1.03, y_text), color=colour, **place)
     level = f" Dashed: {reference[0]} {form(reference[1])}." if reference else ""
     return describe(
         figure, f"{ylabel[:1].upper()}{ylabel[1:]} against {xlabel}: {'; '.join(words)}.{level}"

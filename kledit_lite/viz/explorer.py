@@ -73,7 +73,8 @@ def explorer(
     colours = SEQUENTIAL(np.nan_to_num((v - low) / ((high - low) or 1.0)))
     body, words = [], []
     for row, said, shades in zip(rows_, text, colours, strict=True):
-        looks = [f"--kl-b:{(back := to_hex(c))};--kl-c:{readable_on(back)}" for c in shades]
+        backs = [to_hex(c) for c in shades]
+        looks = [f"--kl-b:{back};--kl-c:{readable_on(back)}" for back in backs]
         cells = [f'<td style="{k}">{say(t)}</td>' for k, t in zip(looks, said, strict=True)]
         body.append(f'<tr><th scope="row">{say(row)}</th>{"".join(cells)}</tr>')
         told = [(c, t or "no value") for c, t in zip(columns_, said, strict=True)]

@@ -104,9 +104,9 @@ def _mark(axes: Any, x: int, y: int, w: int, h: int, right: bool) -> None:
     axes.add_patch(Circle((cx, cy), r, facecolor=colour, edgecolor="white", lw=1.2, zorder=4))
     tick = [([-1, -0.25, 1], [0.1, 0.8, -0.75])]
     cross = [([-0.8, 0.8], [0.8, -0.8]), ([-0.8, 0.8], [-0.8, 0.8])]
-    for xs, ys in tick if right else cross:
-        xs, ys = cx + 0.48 * r * np.array(xs), cy + 0.48 * r * np.array(ys)
-        axes.plot(xs, ys, color="white", lw=1.8, zorder=5, solid_capstyle="round")
+    for stroke in tick if right else cross:
+        xs, ys = 0.48 * r * np.array(stroke)
+        axes.plot(cx + xs, cy + ys, color="white", lw=1.8, zorder=5, solid_capstyle="round")
 
 
 def _wrap(words: str, width: int, font: FontProperties, most: int = 3) -> list[str]:
