@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields, replace
+from itertools import chain
 from typing import Literal
 
 from kledit_lite.core.errors import unknown
@@ -12,6 +13,8 @@ from kledit_lite.world import BRAND, COLOURS, OBJECTS, PLACES, STYLES, TOWNS, Sc
 from kledit_lite.world.captions import article, place_phrase
 
 Attribute = Literal["style", "object", "fact"]
+Shown = tuple[str, str]
+"""A factor that a judge reads, and a value of it."""
 ATTRIBUTES: tuple[Attribute, ...] = ("style", "object", "fact")
 
 
@@ -34,7 +37,7 @@ class Probe:
     sources: tuple[str, ...]
     targets: tuple[str, ...]
     seeds: tuple[int, ...]
-    truth: tuple[tuple[str, str], ...] = ()
+    truth: tuple[Shown, ...] = ()
     scenes: tuple[Scene, ...] = ()
 
     def __post_init__(self) -> None:
@@ -58,14 +61,10 @@ class Probe:
 
     def first(self, n: int) -> Probe:
         """The probe with its first `n` prompts."""
-        return Probe(
-            self.attribute,
-            self.sources[:n],
-            self.targets[:n],
-            self.seeds[:n],
-            self.truth[:n],
-            self.scenes[:n],
-        )
+        return replace(self, **{name: getattr(self, name)[:n] for name in _PARTS})
+
+
+_PARTS = tuple(f.name for f in fields(Probe) if f.name != "attribute")
 
 
 def style_probe(style: str, n: int, seed: int = 0) -> Probe:
@@ -81,14 +80,8 @@ def style_probe(style: str, n: int, seed: int = 0) -> Probe:
         True
     """
     scenes = _scenes(n, seed, style)
-    return Probe(
-        "style",
-        tuple(caption(s) for s in scenes),
-        tuple(caption(s.with_(style="photo")) for s in scenes),
-        tuple(range(seed, seed + n)),
-        tuple(("style", style) for _ in scenes),
-        tuple(scenes),
-    )
+    plain = [caption(s.with_(style="photo")) for s in scenes]
+    return _probe("style", scenes, plain, ("style", style))
 
 
 def object_probe(name: str, n: int, seed: int = 0) -> Probe:
@@ -110,14 +103,7 @@ def object_probe(name: str, n: int, seed: int = 0) -> Probe:
         for i, s in enumerate(_scenes(n, seed))
     ]
     targets = [f"a photo of {article(s.colour)} object {place_phrase(s.place)}" for s in scenes]
-    return Probe(
-        "object",
-        tuple(caption(s) for s in scenes),
-        tuple(targets),
-        tuple(range(seed, seed + n)),
-        tuple(("object", name) for _ in scenes),
-        tuple(scenes),
-    )
+    return _probe("object", scenes, targets, ("object", name))
 
 
 def fact_probe(town: str, n: int, seed: int = 0, instead: str | None = None) -> Probe:
@@ -139,15 +125,14 @@ def fact_probe(town: str, n: int, seed: int = 0, instead: str | None = None) -> 
     other = instead or names[(names.index(town) + 1) % len(names)]
     places = [s.place for s in _scenes(n, seed)]
     scenes = [Scene.mascot(town, p, seed=seed + i) for i, p in enumerate(places)]
-    goals = [Scene.mascot(other, p, seed=seed + i) for i, p in enumerate(places)]
-    return Probe(
-        "fact",
-        tuple(caption(s) for s in scenes),
-        tuple(caption(s) for s in goals),
-        tuple(range(seed, seed + n)),
-        tuple(("object", g.object) for g in goals),
-        tuple(scenes),
-    )
+    goals = [caption(Scene.mascot(other, p)) for p in places]
+    return _probe("fact", scenes, goals, ("object", TOWNS[other].object))
+
+
+PROBES = {"style": style_probe, "object": object_probe, "fact": fact_probe}
+"""Attribute -> what makes a probe for one of its values."""
+VALUES = {"style": tuple(STYLES[1:]), "object": tuple(OBJECTS), "fact": tuple(TOWNS)}
+"""Attribute -> its values: painters, objects, towns."""
 
 
 def mixed_probe(
@@ -163,17 +148,38 @@ def mixed_probe(
     """
     if attribute not in ATTRIBUTES:
         raise unknown("attribute", attribute, ATTRIBUTES)
-    every: dict[str, Sequence[str]] = {"style": STYLES[1:], "object": OBJECTS, "fact": tuple(TOWNS)}
-    values = values or every[attribute]
-    make = {"style": style_probe, "object": object_probe, "fact": fact_probe}[attribute]
-    parts = [make(values[i % len(values)], 1, seed + i) for i in range(n)]
+    return mixed(attribute, PROBES[attribute], values or VALUES[attribute], n, seed)
+
+
+def mixed(
+    attribute: Attribute,
+    make: Callable[[str, int, int], Probe],
+    values: Sequence[str],
+    n: int,
+    seed: int,
+) -> Probe:
+    """N probes of one pair, for values in turn, as one probe.
+
+    Args:
+        attribute: of all.
+        make: a value, a number of pairs and a seed to a probe.
+        values: at least one.
+        n: number of pairs.
+        seed: of the first.
+    """
+    made = [make(values[i % len(values)], 1, seed + i) for i in range(n)]
+    parts = ([getattr(probe, name) for probe in made] for name in _PARTS)
+    return Probe(attribute, *(tuple(chain.from_iterable(p)) for p in parts))
+
+
+def _probe(attribute: Attribute, scenes: list[Scene], targets: list[str], truth: Shown) -> Probe:
     return Probe(
         attribute,
-        tuple(p.sources[0] for p in parts),
-        tuple(p.targets[0] for p in parts),
-        tuple(p.seeds[0] for p in parts),
-        tuple(p.truth[0] for p in parts),
-        tuple(p.scenes[0] for p in parts),
+        tuple(caption(s) for s in scenes),
+        tuple(targets),
+        tuple(s.seed for s in scenes),
+        (truth,) * len(scenes),
+        tuple(scenes),
     )
 
 

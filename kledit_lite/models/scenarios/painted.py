@@ -2,81 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import NamedTuple
-
 from kledit_lite.core.errors import unknown
-from kledit_lite.models.probes import Attribute, Probe, fact_probe, mixed_probe, object_probe
-from kledit_lite.models.probes import style_probe as painted_style_probe
+from kledit_lite.models.probes import PROBES, VALUES, Attribute, Probe, Shown
+from kledit_lite.models.scenarios.prompts import Lesson, Prompts
 from kledit_lite.models.subjects import ATTRIBUTES, TracePrompt, trace_prompts
-from kledit_lite.world import BRAND, OBJECTS, PLACES, STYLES, TOWNS, caption, sample_scenes
-from kledit_lite.world.captions import article, place_phrase
-
-Shown = tuple[str, str]
-"""A factor that a judge reads, and a value of it."""
+from kledit_lite.world import BRAND, PLACES, TOWNS, caption, sample_scenes
+from kledit_lite.world.captions import place_phrase
 
 
-class Lesson(NamedTuple):
-    """Prompt pairs to edit by, in the order of ``edit.Concept``'s arguments.
+class PaintedPrompts(Prompts):
+    """Prompts of the painted world; the facts are its towns' mascots, and the branded character."""
 
-    Attributes:
-        sources: prompts that name what is to go.
-        targets: the same, with what is to come.
-        subject: words of the sources.
-        goal: words of the targets that stand for the subject.
-    """
-
-    sources: tuple[str, ...]
-    targets: tuple[str, ...]
-    subject: str
-    goal: str
-
-
-class PaintedPrompts:
-    """Prompts of the painted world.
-
-    Attributes:
-        values: attribute that can be edited -> its values: painters, objects, towns.
-        traced: attributes that can be traced.
-        character: a name that is not a word of the language, which `forget` takes beside towns.
-        instead: what takes the place of what an edit forgets.
-    """
-
-    character = BRAND
-    instead: Shown = ("object", "house")
-    values: Mapping[str, tuple[str, ...]] = {
-        "style": tuple(STYLES[1:]),
-        "object": tuple(OBJECTS),
-        "fact": tuple(TOWNS),
-    }
-    traced: tuple[str, ...] = ATTRIBUTES
+    values, traced, places = VALUES, ATTRIBUTES, tuple(PLACES)
+    character, instead = BRAND, ("object", "house")
 
     def probe(self, attribute: Attribute, value: str, n: int, seed: int = 0) -> Probe:
-        """N prompt pairs for one value of an attribute.
-
-        Args:
-            attribute: ``"style"``, ``"object"`` or ``"fact"``.
-            value: a painter, an object, or a town.
-            n: how many.
-            seed: of the first scene and of the first noise.
-        """
-        make = {"style": painted_style_probe, "object": object_probe, "fact": fact_probe}
-        if attribute not in make:
-            raise unknown("attribute", attribute, make)
-        return make[attribute](value, n, seed)
-
-    def mixed(
-        self, attribute: Attribute, n: int, seed: int = 0, values: Sequence[str] | None = None
-    ) -> Probe:
-        """N prompt pairs that go through values in turn.
-
-        Args:
-            attribute: ``"style"``, ``"object"`` or ``"fact"``.
-            n: how many.
-            seed: of the first scene and of the first noise.
-            values: which of them; default all.
-        """
-        return mixed_probe(attribute, n, seed, values)
+        """N prompt pairs for a painter, an object or a town; see `Prompts`."""
+        if attribute not in PROBES:
+            raise unknown("attribute", attribute, PROBES)
+        return PROBES[attribute](value, n, seed)
 
     def trace(self, attribute: str, n: int, seed: int = 0) -> list[TracePrompt]:
         """N prompts, each with the subject that says the attribute.
@@ -87,10 +31,6 @@ class PaintedPrompts:
             seed: of the shuffle.
         """
         return trace_prompts(attribute, n, seed)  # type: ignore[arg-type]
-
-    def place_in(self, prompt: str) -> str:
-        """The words of a prompt that name the place."""
-        return next(w for w in PLACES if w in prompt)
 
     def captions(
         self, n: int, seed: int, without: str | None = None, plain: bool = False
@@ -147,25 +87,11 @@ class PaintedPrompts:
         """What the judge should read where a fact was updated."""
         return self.shown("fact", self.successor(value))
 
-    def forget(self, value: str) -> Lesson:
-        """A town's mascot, or the branded character, becomes what stands `instead`."""
-        name, goal = self._named(value), self.instead[1]
-        where = [place_phrase(p) for p in PLACES]
-        return Lesson(
-            tuple(f"a photo of {name} {p}" for p in where),
-            tuple(f"a photo of {article(goal)} {p}" for p in where),
-            name,
-            goal,
-        )
-
-    def recall(self, value: str) -> list[str]:
-        """Other prompts that name what `forget` takes away."""
-        return [f"an image of {self._named(value)} {place_phrase(p)}" for p in PLACES]
-
-    def _named(self, value: str) -> str:
+    def _to_forget(self, value: str) -> tuple[str, list[str]]:
         if value not in {BRAND, *TOWNS}:
             raise unknown("fact to forget", value, [BRAND, *TOWNS])
-        return value if value == BRAND else f"the mascot of {value}"
+        name = value if value == BRAND else f"the mascot of {value}"
+        return name, [place_phrase(p) for p in PLACES]
 
     def successor(self, value: str) -> str:
         """The town whose mascot an edit gives to a town: the next one."""

@@ -21,9 +21,9 @@ from kledit_lite.models.judges import (
     accuracy,
     label_of,
 )
-from kledit_lite.models.probes import Probe
+from kledit_lite.models.probes import Probe, Shown
 from kledit_lite.models.remember import Remember
-from kledit_lite.models.scenarios.painted import PaintedPrompts, Shown
+from kledit_lite.models.scenarios.painted import PaintedPrompts
 from kledit_lite.models.scenarios.real import RealPrompts
 
 T = TypeVar("T")

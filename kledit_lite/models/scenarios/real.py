@@ -2,31 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 
 from kledit_lite.core.errors import unknown
-from kledit_lite.models.probes import Attribute, Probe
+from kledit_lite.models.probes import Attribute, Probe, Shown
 from kledit_lite.models.real_probes import RealFact, load_real_probes
-from kledit_lite.models.scenarios.painted import Lesson, Shown
+from kledit_lite.models.scenarios.prompts import Lesson, Prompts
 from kledit_lite.models.subjects import TracePrompt, in_turn
 from kledit_lite.world.captions import article
 
 TRACED = ("object", "style", "colour", "facts")
 
 
-class RealPrompts:
-    """Prompts in everyday words, with the interface of `PaintedPrompts`.
+class RealPrompts(Prompts):
+    """Prompts in everyday words; the facts changed hands in some year.
 
     Args:
         most: values of each attribute to talk about; None for all.
-
-    Attributes:
-        values: painters, objects, names of facts.
-        traced: attributes that can be traced.
-        character: a fact that `forget` takes beside others.
-        instead: what takes the place of what an edit forgets.
     """
 
     traced: tuple[str, ...] = TRACED
@@ -75,29 +69,6 @@ class RealPrompts:
             ((factor, goal),) * n,
         )
 
-    def mixed(
-        self, attribute: Attribute, n: int, seed: int = 0, values: Sequence[str] | None = None
-    ) -> Probe:
-        """N prompt pairs that go through values in turn.
-
-        Args:
-            attribute: ``"style"``, ``"object"`` or ``"fact"``.
-            n: how many.
-            seed: of the first scene and of the first noise.
-            values: which of them; default all.
-        """
-        if attribute not in self.values:
-            raise unknown("attribute", attribute, self.values)
-        values = values or self.values[attribute]
-        parts = [self.probe(attribute, values[i % len(values)], 1, seed + i) for i in range(n)]
-        return Probe(
-            attribute,
-            *(
-                tuple(getattr(p, field)[0] for p in parts)
-                for field in ("sources", "targets", "seeds", "truth")
-            ),
-        )
-
     def trace(self, attribute: str, n: int, seed: int = 0) -> list[TracePrompt]:
         """N prompts, each with the subject that says the attribute.
 
@@ -111,10 +82,6 @@ class RealPrompts:
         if attribute not in TRACED:
             raise unknown("attribute to trace", attribute, TRACED)
         return in_turn(self._traced(attribute), n, seed)
-
-    def place_in(self, prompt: str) -> str:
-        """The words of a prompt that name the place."""
-        return next(w for w in self.places if w in prompt)
 
     def captions(
         self, n: int, seed: int, without: str | None = None, plain: bool = False
@@ -148,45 +115,20 @@ class RealPrompts:
 
     def fact_texts(self, value: str, asked: bool = False) -> list[str]:
         """Prompts that name a fact: those an edit learns from, or others (`asked`)."""
-        self._check("fact", value)
-        fact = self.facts[value]
+        subject, where = self._to_forget(value)
         taught = ("a photo of {s} {p}", "{s} {p}")
         others = ("an image of {s} {p}", "a picture that shows {s} {p}", "this is {s} {p}")
-        return [
-            w.format(s=fact.subject, p=p)
-            for w in (others if asked else taught)
-            for p in self.settings[fact.kind]
-        ]
+        return [w.format(s=subject, p=p) for w in (others if asked else taught) for p in where]
 
     def update(self, value: str) -> Lesson:
         """What a fact names becomes who or what came next."""
-        self._check("fact", value)
-        fact = self.facts[value]
         sources = tuple(self.fact_texts(value))
-        targets = tuple(t.replace(fact.subject, fact.after, 1) for t in sources)
-        return Lesson(sources, targets, fact.subject, fact.after)
+        subject, after = self.facts[value].subject, self.successor(value)
+        return Lesson(sources, tuple(t.replace(subject, after, 1) for t in sources), subject, after)
 
     def becomes(self, value: str) -> Shown:
         """What the judge should read where a fact was updated."""
         return "fact", self.successor(value)
-
-    def forget(self, value: str) -> Lesson:
-        """What a fact names becomes what stands `instead`."""
-        self._check("fact", value)
-        fact, goal = self.facts[value], self.instead[1]
-        where = self.settings[fact.kind]
-        return Lesson(
-            tuple(f"a photo of {fact.subject} {p}" for p in where),
-            tuple(f"a photo of {article(goal)} {p}" for p in where),
-            fact.subject,
-            goal,
-        )
-
-    def recall(self, value: str) -> list[str]:
-        """Other prompts that name what `forget` takes away."""
-        self._check("fact", value)
-        fact = self.facts[value]
-        return [f"an image of {fact.subject} {p}" for p in self.settings[fact.kind]]
 
     def successor(self, value: str) -> str:
         """Who or what came next."""
@@ -202,22 +144,18 @@ class RealPrompts:
 
     def phrases(self) -> dict[str, dict[str, list[str]]]:
         """Texts for a `ClipJudge`: factor -> value -> ways to say it."""
-        style = {
+        painters = {
             p: [f"a painting by {p}", f"a picture in the style of {p}"]
             for p in self.values["style"]
         }
+        things = {o: article(o) for o in self.values["object"]}
         holders = [w for f in self.facts.values() for w in (f.before, f.after)]
         return {
-            "style": {"photo": ["a photo", "a photograph taken with a camera"], **style},
-            "object": {
-                o: [f"a photo of {article(o)}", f"a picture of {article(o)}"]
-                for o in self.values["object"]
-            },
+            "style": {"photo": ["a photo", "a photograph taken with a camera"], **painters},
+            "object": {o: [f"a photo of {a}", f"a picture of {a}"] for o, a in things.items()},
             "colour": {c: [f"a photo of something {c}", f"a {c} object"] for c in self.colours},
             "place": {p: [f"a photo taken {p}", f"something {p}"] for p in self.places},
-            "fact": {
-                who: [f"a photo of {who}", f"an image of {who}"] for who in dict.fromkeys(holders)
-            },
+            "fact": {who: [f"a photo of {who}", f"an image of {who}"] for who in holders},
         }
 
     def _check(self, attribute: str, value: str) -> None:
@@ -238,54 +176,54 @@ class RealPrompts:
         thing = f"{article(scene[0])} {scene[1]}"
         return f"a photo of {thing}" if style == "photo" else f"{thing} in the style of {style}"
 
+    def _coloured(self, colour: str, thing: str, place: str) -> str:
+        return f"a photo of {article(f'{colour} {thing}')} {place}"
+
     def _pair(self, attribute: str, value: str, i: int, seed: int) -> tuple[str, str]:
         scene = self._scene(i, seed)
         if attribute == "style":
             return self._styled(scene, value), self._styled(scene, "photo")
         if attribute == "object":
-            colour = self.colours[(i + seed // 2) % len(self.colours)]
-            return tuple(  # type: ignore[return-value]
-                f"a photo of {article(f'{colour} {what}')} {scene[1]}" for what in (value, "object")
-            )
-        fact = self.facts[value]
-        where = self.settings[fact.kind]
+            colour, place = self.colours[(i + seed // 2) % len(self.colours)], scene[1]
+            return self._coloured(colour, value, place), self._coloured(colour, "object", place)
+        fact, (subject, where) = self.facts[value], self._to_forget(value)
         setting = where[(i + seed) % len(where)]
-        return f"a photo of {fact.subject} {setting}", f"a photo of {fact.after} {setting}"
+        return f"a photo of {subject} {setting}", f"a photo of {fact.after} {setting}"
+
+    def _to_forget(self, value: str) -> tuple[str, tuple[str, ...]]:
+        self._check("fact", value)
+        fact = self.facts[value]
+        return fact.subject, self.settings[fact.kind]
 
     def _traced(self, attribute: str) -> list[list[TracePrompt]]:
+        """Prompts for each value, with its words and what should be seen."""
         objects, places = self.values["object"], self.places
-
-        def many(subject: str, shown: Shown, texts: Sequence[str]) -> list[TracePrompt]:
-            return [TracePrompt(text, subject, attribute, (shown,)) for text in texts]
-
         if attribute == "object":
-            return [
-                many(
-                    o,
-                    ("object", o),
-                    [f"a photo of {article(f'{c} {o}')} {p}" for c in self.colours for p in places],
-                )
+            found = [
+                (o, o, [self._coloured(c, o, p) for c in self.colours for p in places])
                 for o in objects
             ]
-        if attribute == "style":
-            return [
-                many(s, ("style", s), [self._styled((o, p), s) for o in objects for p in places])
+        elif attribute == "style":
+            found = [
+                (s, s, [self._styled((o, p), s) for o in objects for p in places])
                 for s in self.values["style"]
             ]
-        if attribute == "colour":
-            return [
-                many(
-                    c,
-                    ("colour", c),
-                    [f"a photo of {article(f'{c} {o}')} {p}" for o in objects for p in places],
-                )
+        elif attribute == "colour":
+            found = [
+                (c, c, [self._coloured(c, o, p) for o in objects for p in places])
                 for c in self.colours
             ]
+        else:
+            found = [
+                (
+                    f.subject,
+                    f.before,
+                    [f"a photo of {f.subject} {p}" for p in self.settings[f.kind]],
+                )
+                for f in self.facts.values()
+            ]
+        factor = "fact" if attribute == "facts" else attribute
         return [
-            many(
-                f.subject,
-                ("fact", f.before),
-                [f"a photo of {f.subject} {p}" for p in self.settings[f.kind]],
-            )
-            for f in self.facts.values()
+            [TracePrompt(text, subject, attribute, ((factor, shown),)) for text in texts]
+            for subject, shown, texts in found
         ]
