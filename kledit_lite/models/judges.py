@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from scipy.special import softmax
@@ -18,22 +19,24 @@ ABSTAINED = -1
 """The label of a picture that a judge will not name."""
 SURE = 0.5
 """A `ClipJudge` abstains where its favourite has a smaller probability."""
+Phrases = Mapping[str, Sequence[str]]
+"""Value -> texts that say it."""
 
 
-class Judge(Protocol):
-    """Reads factors off pictures."""
+class Judge(ABC):
+    """Reads factors off pictures.
 
-    @property
-    def name(self) -> str:
-        """What to call it."""
+    Attributes:
+        name: what to call it.
+        factors: the values of each factor, in the order of the labels.
+    """
 
-    @property
-    def factors(self) -> Mapping[str, tuple[str, ...]]:
-        """The values of each factor, in the order of the labels."""
+    name: str
+    factors: Mapping[str, tuple[str, ...]]
 
+    @abstractmethod
     def read(self, images: np.ndarray) -> dict[str, np.ndarray]:
         """Labels (N,) of each factor of pictures (N, H, W, 3) uint8; `ABSTAINED` where unsure."""
-        ...
 
     def shows(self, images: np.ndarray, factor: str, value: object) -> np.ndarray:
         """Whether each picture shows a value, (N,) bool.
@@ -43,7 +46,8 @@ class Judge(Protocol):
             factor: one of `factors`.
             value: one of its values.
         """
-        ...
+        wanted = label_of(self, factor, value)
+        return self.read(images)[factor] == wanted
 
 
 @dataclass(frozen=True)
@@ -128,26 +132,7 @@ def accuracy(judge: Judge, images: np.ndarray, factor: str, truth: Sequence[obje
     return Accuracy(right, named, len(known))
 
 
-class _Shows:
-    """What every judge makes of `read`."""
-
-    read: Any
-    name: str
-    factors: Mapping[str, tuple[str, ...]]
-
-    def shows(self, images: np.ndarray, factor: str, value: object) -> np.ndarray:
-        """Whether each picture shows a value, (N,) bool.
-
-        Args:
-            images: (N, H, W, 3) uint8.
-            factor: one of `factors`.
-            value: one of its values.
-        """
-        wanted = label_of(self, factor, value)
-        return self.read(images)[factor] == wanted
-
-
-class PaintedJudge(_Shows):
+class PaintedJudge(Judge):
     """``judge-tiny`` for pictures of any size: those not of 64 pixels are brought to it.
 
     Args:
@@ -181,7 +166,7 @@ class PaintedJudge(_Shows):
         return self.judge.read(resized(check_images(images), 64))
 
 
-class ClipJudge(_Shows):
+class ClipJudge(Judge):
     r"""Names factors by a CLIP, zero-shot over the values that each may have.
 
     Equation: :math:`p_v = \mathrm{softmax}_v(\tau \cos(E_I, \bar E_v))` with the mean of the
@@ -192,9 +177,9 @@ class ClipJudge(_Shows):
         clip: with ``encode_image``, ``encode_text`` and ``logit_scale``.
         phrases: factor -> value -> texts that say it.
         threshold: least probability of a name that is given.
-        name: what to call it.
 
     Attributes:
+        name: ``"CLIP"``.
         factors: factor -> values.
 
     Raises:
@@ -208,14 +193,10 @@ class ClipJudge(_Shows):
         (3,)
     """
 
-    def __init__(
-        self,
-        clip: Any,
-        phrases: Mapping[str, Mapping[str, Sequence[str]]],
-        threshold: float = SURE,
-        name: str = "CLIP",
-    ) -> None:
-        self.clip, self.threshold, self.name, self.phrases = clip, threshold, name, phrases
+    name = "CLIP"
+
+    def __init__(self, clip: Any, phrases: Mapping[str, Phrases], threshold: float = SURE) -> None:
+        self.clip, self.threshold, self.phrases = clip, threshold, phrases
         self.factors = {f: tuple(values) for f, values in phrases.items()}
         for factor, values in phrases.items():
             if len(values) < 2 or not all(values.values()):
@@ -225,7 +206,7 @@ class ClipJudge(_Shows):
                 )
         self._rows = {f: self._texts(v) for f, v in phrases.items()}
 
-    def _texts(self, values: Mapping[str, Sequence[str]]) -> np.ndarray:
+    def _texts(self, values: Phrases) -> np.ndarray:
         rows = [unit_rows(self.clip.encode_text(list(t))).mean(axis=0) for t in values.values()]
         return unit_rows(np.stack(rows))  # (values, d)
 
@@ -238,11 +219,8 @@ class ClipJudge(_Shows):
     def probabilities(self, images: np.ndarray) -> dict[str, np.ndarray]:
         """Factor -> (N, values) probabilities, rows of which sum to 1."""
         u = unit_rows(np.asarray(self.clip.encode_image(check_images(images)), np.float64))
-        out = {}
-        for factor, v in self._rows.items():
-            logits = float(self.clip.logit_scale) * (u @ v.T)
-            out[factor] = softmax(logits, axis=1)
-        return out
+        scale = float(self.clip.logit_scale)
+        return {f: softmax(scale * (u @ v.T), axis=1) for f, v in self._rows.items()}
 
     def read(self, images: np.ndarray) -> dict[str, np.ndarray]:
         """The most likely value of every factor, as (N,) labels; see `Judge`."""
