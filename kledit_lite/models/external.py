@@ -30,6 +30,7 @@ from kledit_lite.models.preprocess import (
     check_images,
     each_image,
     in_batches,
+    look,
     timms_preprocess,
 )
 from kledit_lite.zoo.readout import find_readout, head_of, reader
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
 
     from kledit_lite.zoo.head import LinearHead
 
-    Transform = Callable[[np.ndarray, str], torch.Tensor]
+    from kledit_lite.models.preprocess import Transform
 
 #: How timm's names begin -> the family, for grouping.
 FAMILIES = {
@@ -84,13 +85,11 @@ class ExternalEncoder:
         self.supervision, self.architecture = supervision, _family(model)
         self.model = model.to(device).eval().requires_grad_(False)
         images = np.random.default_rng(0).integers(0, 256, (2, 96, 96, 3), dtype=np.uint8)
-        x = preprocess(images, device)
-        layers = find_readout(model, x) if head else ()
+        layers = find_readout(model, preprocess(images, device)) if head else ()
         self._features = reader(model, layers)
         self.head: LinearHead | None = None
         if layers:
-            classes = len(layers[0].weight)
-            self.head = head_of(layers, _label_names(classes, label_names))
+            self.head = head_of(layers, _label_names(len(layers[0].weight), label_names))
         elif getattr(model, "num_classes", 0) and head:
             print(
                 f"kledit: {name}: its classifier is not one linear layer on its features, so it "
@@ -164,6 +163,7 @@ class ExternalClip:
         self.logit_scale = float(model.logit_scale.exp())
         self.supervision = "language"
         self.architecture = "ResNet" if "RN" in name else "ViT"
+        self.dim = 0  # until the first text is encoded
         self.dim = int(self.encode_text(["a"]).shape[1])
 
     def encode_image(
@@ -190,15 +190,12 @@ class ExternalClip:
             normalise: rows of unit length.
             batch: texts per forward pass.
         """
-        import torch
-
-        parts = []
-        with torch.inference_mode():
-            for start in range(0, len(texts), batch):
-                tokens = self.tokenizer(list(texts[start : start + batch])).to(self.device)
-                parts.append(self.model.encode_text(tokens).float().cpu().numpy())
-        z = np.concatenate(parts) if parts else np.zeros((0, self.dim), np.float32)
+        forward = self.model.encode_text
+        z = in_batches(forward, self._tokens, list(texts), self.device, batch, self.dim)
         return unit_rows(z) if normalise else z
+
+    def _tokens(self, texts: list[str], device: str) -> torch.Tensor:
+        return self.tokenizer(texts).to(device)
 
     def head(self, phrases: Sequence[str], templates: Sequence[str]) -> np.ndarray:
         """Zero-shot classifier: the normalised mean of each phrase's text over templates.
@@ -267,15 +264,9 @@ def load_external_encoder(
         preprocess = each_image(preprocess)
     if image_size and isinstance(preprocess, Preprocess):
         preprocess = dataclasses.replace(preprocess, size=image_size)
-    return ExternalEncoder(
-        name,
-        model,
-        preprocess,
-        supervision or known,
-        device or best_device(),
-        label_names,
-        head and getattr(model, "num_classes", None) != 0,
-    )
+    supervision, device = supervision or known, device or best_device()
+    head = head and getattr(model, "num_classes", None) != 0
+    return ExternalEncoder(name, model, preprocess, supervision, device, label_names, head)
 
 
 def load_external_clip(source_id: str, device: str | None = None) -> ExternalClip:
@@ -316,11 +307,8 @@ def load_external_clip(source_id: str, device: str | None = None) -> ExternalCli
             "open_clip:ARCH/checkpoint.pt or a directory."
         )
     config = open_clip.get_model_preprocess_cfg(model)
-    size = config["size"]
-    side = size if isinstance(size, int) else size[0]
-    preprocess = Preprocess(
-        side, 1.0, tuple(config["mean"]), tuple(config["std"]), config["interpolation"]
-    )
+    side = config["size"] if isinstance(config["size"], int) else config["size"][0]
+    preprocess = Preprocess(side, 1.0, **look(config))
     tokenizer = open_clip.get_tokenizer(architecture)
     return ExternalClip(source_id, model, tokenizer, preprocess, device or best_device())
 

