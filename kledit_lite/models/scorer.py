@@ -27,7 +27,10 @@ def open_clip_model(model: str | None = None, pipe: Any = None, size: int | None
     """
     if size is None and pipe is not None and isinstance(pipe.unet.config.sample_size, int):
         size = pipe.unet.config.sample_size * getattr(pipe, "vae_scale_factor", 8)
-    return _clip_for(model, size)
+    name = _clip_id(model, size)
+    if name in zoo.CLIPS:
+        return zoo.load_clip(name)
+    return load_external_clip(model) if model else profiles.resolve("clip").model
 
 
 def open_both(
@@ -54,17 +57,17 @@ def open_both(
     Raises:
         KleditError: as both.
     """
-    side = size
     if model not in zoo.PAINTERS and not Path(model).is_file():
         own = check_index(model)
-        side = size or own
-        if side is not None:
-            _clip_for(clip, side, load=False)
+        size = size or own
+        if size is not None:
+            _clip_id(clip, size)
     pipe = open_pipeline(model, dtype=dtype, scheduler=scheduler, config=config)
-    return pipe, open_clip_model(clip, pipe, side)
+    return pipe, open_clip_model(clip, pipe, size)
 
 
-def _clip_for(model: str | None, size: int | None, load: bool = True) -> Any:
+def _clip_id(model: str | None, size: int | None) -> str:
+    """The id of a CLIP that can see pictures of that size."""
     slot_id = model or ("clip-tiny" if size == 64 else current().slot("clip").choices[0])
     name = slot_id.removeprefix("zoo:")
     if name in zoo.CLIPS and size not in (None, 64):
@@ -73,10 +76,4 @@ def _clip_for(model: str | None, size: int | None, load: bool = True) -> Any:
             "give a real model, e.g. --clip open_clip:ViT-B-16/openai, or a profile that has one, "
             "e.g. KLEDIT_PROFILE=gpu."
         )
-    if not load:
-        return None
-    if name in zoo.CLIPS:
-        return zoo.load_clip(name)
-    if model is None:
-        return profiles.resolve("clip").model
-    return load_external_clip(model)
+    return name

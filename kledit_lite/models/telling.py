@@ -113,13 +113,8 @@ class Telling:
             asked = [f for f in mine if f.relation == relation]
             for variant in (0, 1):
                 rng.shuffle(asked)
-                for start in range(0, len(asked), 6):
-                    out.append(
-                        "\n".join(
-                            f"{self.ask(f.subject, relation, variant)} {f.value}"
-                            for f in asked[start : start + 6]
-                        )
-                    )
+                lines = [f"{self.ask(f.subject, relation, variant)} {f.value}" for f in asked]
+                out += ["\n".join(lines[i : i + 6]) for i in range(0, len(lines), 6)]
         return out
 
 

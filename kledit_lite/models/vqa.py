@@ -48,14 +48,7 @@ class Asked:
         """
         start, stop = self.constraints[k]
         more = len(words) - (stop - start)
-        moved = [
-            (a + more, b + more)
-            if a >= stop
-            else (a, b + more)
-            if (a, b) == (start, stop)
-            else (a, b)
-            for a, b in self.constraints
-        ]
+        moved = [(a + more * (a >= stop), b + more * (b >= stop)) for a, b in self.constraints]
         text = self.text[:start] + words + self.text[stop:]
         return replace(self, text=text, constraints=tuple(moved))
 
@@ -87,11 +80,10 @@ def ask(text: str, constraints: Sequence[str | Sequence[int]], answer: str) -> A
             spans.append((text.index(given), text.index(given) + len(given)))
         else:
             try:
-                start, stop = (int(x) for x in given)
+                start, stop = map(int, given)
             except (TypeError, ValueError):
-                raise KleditError(
-                    f"The constraint {given!r} is neither words nor two numbers."
-                ) from None
+                why = f"The constraint {given!r} is neither words nor two numbers."
+                raise KleditError(why) from None
             if not 0 <= start < stop <= len(text):
                 raise KleditError(
                     f"The constraint from {start} to {stop} is not in the question {text!r}, which "
@@ -182,18 +174,13 @@ def _row(folder: Path, entry: Any) -> Row:
             f"It has {len(asked.constraints)} constraints and {len(replacements)} replacements; "
             "give one for each."
         )
+    image = folder / entry["image"]
+    swap = folder / entry["swap"] if "swap" in entry else None
+    for picture in (image, swap):
+        if picture and not picture.is_file():
+            raise KleditError(f"There is no picture {picture}.")
+    new_answer, keep = entry.get("new_answer", ""), bool(entry.get("keep", False))
     again = entry.get("paraphrase")
     every = [asked.words(k) for k in range(len(asked.constraints))]
-    pictures = [folder / entry["image"], *([folder / entry["swap"]] if "swap" in entry else [])]
-    for picture in pictures:
-        if not picture.is_file():
-            raise KleditError(f"There is no picture {picture}.")
-    return Row(
-        pictures[0],
-        asked,
-        replacements,
-        pictures[1] if len(pictures) > 1 else None,
-        entry.get("new_answer", ""),
-        ask(again, every, entry["answer"]) if again else None,
-        bool(entry.get("keep", False)),
-    )
+    paraphrase = ask(again, every, entry["answer"]) if again else None
+    return Row(image, asked, replacements, swap, new_answer, paraphrase, keep)

@@ -15,8 +15,12 @@ from kledit_lite.core.errors import KleditError, unknown
 from kledit_lite.core.slots import current
 from kledit_lite.inside.multimodal import Reading, answered, decoder
 from kledit_lite.models import profiles
+from kledit_lite.models.image_folder import load_image_folder
 from kledit_lite.models.seers import Seer
 from kledit_lite.models.vqa import Asked, ask
+from kledit_lite.world.people import towns
+from kledit_lite.world.renderer import render_many
+from kledit_lite.world.towns import SEASONS, ask_town, picture_of, word
 
 How = Literal["replacement", "image swap", "blank", "text"]
 SEED = 2500
@@ -89,9 +93,9 @@ class Asking:
             raise unknown("relation", relation, self.relations)
         chosen = list(self.things if things is None else things)
         asked = [self.world.asked(t, relation, way, how == "text") for t in chosen]
-        seen = [self.partner(t, relation) if how == "image swap" else t for t in chosen]
         pictures: list[Any] = [None] * len(chosen)
         if how != "text":
+            seen = [self.partner(t, relation) if how == "image swap" else t for t in chosen]
             pictures = self.world.pictures(self.seer, tuple(seen), shot, noise, how == "blank")
         if how == "replacement":
             asked = [
@@ -116,13 +120,11 @@ class Asking:
             things: whose answers change.
             seed: of the draw.
         """
-        rng = random.Random(seed)
-        values = self.world.values(relation)
-        new = {
-            t: rng.choice([v for v in values if v != self.world.answer(t, relation)])
-            for t in things
-        }
-        return {t: self.world.tokens(self.seer, v) for t, v in new.items()}
+        rng, values, new = random.Random(seed), self.world.values(relation), {}
+        for thing in things:
+            wrong = [v for v in values if v != self.world.answer(thing, relation)]
+            new[thing] = self.world.tokens(self.seer, rng.choice(wrong))
+        return new
 
 
 @dataclass(frozen=True)
@@ -131,8 +133,6 @@ class _Towns:
 
     def asked(self, thing: str, relation: str, way: int, named: bool) -> Asked:
         """A question about a town; a relation with a season is "goods in spring"."""
-        from kledit_lite.world.towns import ask_town
-
         name, _, season = relation.partition(" in ")
         found = ask_town(thing, name, season, named, way)
         words = found.text.split()
@@ -144,8 +144,6 @@ class _Towns:
 
     def values(self, relation: str) -> list[str]:
         """All answers that there are."""
-        from kledit_lite.world.people import towns
-
         return sorted({self.answer(t, relation) for t in towns()})
 
     def settled(self, seer: Any, readings: list[Reading], keys: Sequence[Any]) -> list[Reading]:
@@ -163,13 +161,10 @@ class _Towns:
         if blank:
             grey = seer.patches(np.full((1, 64, 64, 3), 128, np.uint8))[0]
             return [grey] * len(things)
-        seen = _town_patches(seer, shot, noise)
-        return [seen[t] for t in things]
+        return [_town_patches(seer, shot, noise)[t] for t in things]
 
     def replaced(self, seer: Any, asked: Asked, thing: str, other: str, constraint: int) -> Asked:
         """The other town's name, or the other season."""
-        from kledit_lite.world.towns import SEASONS, word
-
         if constraint == 0:
             return asked.replaced(f"town {word(other)}")
         season = asked.words(constraint)
@@ -179,10 +174,6 @@ class _Towns:
 @lru_cache(maxsize=32)
 def _town_patches(seer: Any, shot: int, noise: float) -> Mapping[str, torch.Tensor]:
     """One picture of every town, as picture tokens."""
-    from kledit_lite.world.people import towns
-    from kledit_lite.world.renderer import render_many
-    from kledit_lite.world.towns import picture_of
-
     rng = random.Random(SEED + shot)
     images = render_many([picture_of(t, rng) for t in towns()])
     if noise:
@@ -243,11 +234,9 @@ class _Folder:
         """A picture of each thing."""
         if blank:
             return [np.full((136, 136, 3), 128, np.uint8)] * len(things)
-        found = []
-        for thing in things:
-            own = np.flatnonzero(self.sample.labels == self.sample.names.index(thing))
-            found.append(self.sample.images[own[shot % len(own)]])
-        return found
+        labels = [self.sample.names.index(t) for t in things]
+        rows = [np.flatnonzero(self.sample.labels == label) for label in labels]
+        return [self.sample.images[own[shot % len(own)]] for own in rows]
 
     def replaced(self, seer: Any, asked: Asked, thing: str, other: str, constraint: int) -> Asked:
         """Another thing's name of as many tokens, or where there is none, any such words."""
@@ -274,33 +263,19 @@ def asking(seer: Seer | None = None) -> Asking:
         ('docent-tiny', 36)
     """
     seer = profiles.resolve("seer").model if seer is None else seer
-    depth = len(decoder(seer.model).layers)
+    profile, depth = current().name, len(decoder(seer.model).layers)
     if seer.name == "docent-tiny":
-        from kledit_lite.world.people import towns
-
         relations = ("river", "country", "sight", "goods in spring", "goods in autumn", "name")
         return Asking(
-            current().name, True, seer, towns(), relations, tuple(range(depth)), towns()[::3],
+            profile, True, seer, towns(), relations, tuple(range(depth)), towns()[::3],
             (1, 3, 5), (0, 1, 2), 60, _Towns(),
         )  # fmt: skip
-    from kledit_lite.models.image_folder import load_image_folder
-
     sample = load_image_folder(profiles.resolve("images").model, 200, 0)
-    rehearsed = current().name == "rehearsal"
-    layers = (0, depth // 2, depth - 1) if rehearsed else tuple(range(depth))
-    names = tuple(sample.names)[: 4 if rehearsed else None]
-    few, planted = (names[:2], layers[1:2]) if rehearsed else (names[:12], layers[:3])
-    draws, steps = (1, 4) if rehearsed else (3, 60)
-    return Asking(
-        current().name,
-        False,
-        seer,
-        names,
-        tuple(_Folder.FORMS),
-        layers,
-        few,
-        planted,
-        tuple(range(draws)),
-        steps,
-        _Folder(sample),
-    )
+    world, names, draws, steps = _Folder(sample), tuple(sample.names), 3, 60
+    layers = tuple(range(depth))
+    traced, planted = names[:12], layers[:3]
+    if profile == "rehearsal":
+        layers, names, draws, steps = (0, depth // 2, depth - 1), names[:4], 1, 4
+        traced, planted = names[:2], layers[1:2]
+    forms, seeds = tuple(world.FORMS), tuple(range(draws))
+    return Asking(profile, False, seer, names, forms, layers, traced, planted, seeds, steps, world)

@@ -6,10 +6,11 @@ import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
+from kledit_lite import world, zoo
 from kledit_lite.core.arrays import unit_rows
 from kledit_lite.core.errors import unknown
 from kledit_lite.core.slots import current
@@ -18,10 +19,8 @@ from kledit_lite.models.any_size import AnySize
 from kledit_lite.models.image_folder import load_image_folder
 from kledit_lite.models.judges import ClipJudge, Judge, PaintedJudge
 from kledit_lite.models.scenarios.counts import Counts, counts_of
+from kledit_lite.world import SceneSet
 from kledit_lite.world.captions import article
-
-if TYPE_CHECKING:
-    from kledit_lite.world import SceneSet
 
 Kind = Literal["fit", "test", "album", "drawn", "shifted"]
 CONTROL = "random-tiny"
@@ -119,6 +118,8 @@ class Seeing:
         judge: names what the pictures show.
         clip_name: what to call the CLIP: its own name if it is shipped, else ``"clip"``.
         notes: a sentence about each stand-in and each optional model that is missing.
+        control_name: what to call the control.
+        shortcut: things and places of which chapter vit-components plants pairs.
     """
 
     profile: str
@@ -130,12 +131,12 @@ class Seeing:
     judge: Judge
     clip_name: str = "clip"
     notes: tuple[str, ...] = ()
+    control_name: ClassVar[str] = CONTROL
+    shortcut: ClassVar[Mapping[str, tuple[str, ...]]] = SHORTCUT
 
     @functools.cached_property
     def control(self) -> AnySize:
         """The negative control: random weights of `resnet-tiny`'s shape, never trained."""
-        from kledit_lite import zoo
-
         return AnySize(zoo.load_encoder(CONTROL))
 
     @property
@@ -145,16 +146,6 @@ class Seeing:
             return ("boat", "cat")
         first, second, *_ = self.judge.factors["class"]
         return first, second
-
-    @property
-    def shortcut(self) -> Mapping[str, tuple[str, ...]]:
-        """Things and places of which chapter vit-components plants pairs."""
-        return SHORTCUT
-
-    @property
-    def control_name(self) -> str:
-        """What to call the control."""
-        return CONTROL
 
     @property
     def outside(self) -> tuple[str, ...]:
@@ -189,14 +180,12 @@ class Seeing:
             kind: as in `pictures`.
             processes: workers for painting.
         """
-        from kledit_lite.world import balanced, held_out
-
         if kind == "test":
-            return held_out(n, seed=seed, processes=processes)
+            return world.held_out(n, seed=seed, processes=processes)
         if kind in ("drawn", "shifted"):
             return _drawn(n, seed, kind == "shifted", processes)
         combos: Literal["all", "train"] = "all" if kind == "album" else "train"
-        return balanced(n, seed, combos, processes)
+        return world.balanced(n, seed, combos, processes)
 
     def pictures(
         self, n: int, seed: int, kind: Kind = "fit", processes: int = 1, classes: int | None = None
@@ -217,18 +206,14 @@ class Seeing:
             sample = load_image_folder(self.folder, n, seed, classes=classes)
             shown = _negatives(sample.images) if kind == "shifted" else sample.images
             return Pictures(shown, sample.labels, sample.names)
-        from kledit_lite.world import OBJECTS
-
         scenes = self.scenes(n, seed, kind, processes)
-        return Pictures(scenes.images, scenes.factor("object"), tuple(OBJECTS), scenes)
+        return Pictures(scenes.images, scenes.factor("object"), tuple(world.OBJECTS), scenes)
 
     @property
     def factors(self) -> Mapping[str, tuple[str, ...]]:
         """Factor -> its values, by which pictures can be grouped; of styles the plainest first."""
         if self.folder is not None:
             return {name: tuple(values) for name, values in FACTORS.items()}
-        from kledit_lite.world import SceneSet
-
         return {name: tuple(SceneSet.names(name)) for name in ("place", "style")}
 
     def factor(self, pictures: Pictures, name: str, features: Any = None) -> np.ndarray:
@@ -263,16 +248,14 @@ class Seeing:
 
 def _drawn(n: int, seed: int, shifted: bool, processes: int) -> Any:
     """Scenes drawn each by itself, painted; or with a style and a place of the shifted ones."""
-    from kledit_lite.world import SHIFT_PLACES, SHIFT_STYLES, SceneSet, render_many, sample_scenes
-
-    scenes = sample_scenes(n, seed, "all")
+    scenes = world.sample_scenes(n, seed, "all")
     if shifted:
         rng = np.random.default_rng((seed, 1))
+        drawn = [(rng.choice(world.SHIFT_STYLES), rng.choice(world.SHIFT_PLACES)) for _ in scenes]
         scenes = [
-            s.with_(style=str(rng.choice(SHIFT_STYLES)), place=str(rng.choice(SHIFT_PLACES)))
-            for s in scenes
+            s.with_(style=str(a), place=str(b)) for s, (a, b) in zip(scenes, drawn, strict=True)
         ]
-    return SceneSet(tuple(scenes), render_many(scenes, processes))
+    return SceneSet(tuple(scenes), world.render_many(scenes, processes))
 
 
 def _negatives(images: Any) -> np.ndarray:
@@ -296,25 +279,20 @@ def seeing(chapter: str = "alignment") -> Seeing:
     clip = profiles.resolve("clip")
     encoders, missing = profiles.resolve_encoders(chapter)
     folder = None if chapter in ALWAYS_PAINTED else profiles.resolve("images").model
-    judge: Judge
-    if folder is None:
-        from kledit_lite import zoo
-
-        judge = PaintedJudge(zoo.load_judge())
-    else:
+    judge: Judge = PaintedJudge(zoo.load_judge())
+    if folder is not None:
         names = load_image_folder(folder, 10**9, 0).names
         judge = ClipJudge(clip.model, {"class": {n: [f"a photo of {article(n)}"] for n in names}})
     notes = [f.note for f in (clip, *encoders) if f.note]
     notes += [f"{name} is left out: {reason}" for name, reason in missing.items()]
-    shipped = clip.id.startswith("zoo:")
     return Seeing(
-        current().name,
-        folder is None,
-        folder,
-        clip.model,
-        {f.slot.name: f.model for f in encoders},
-        missing,
-        judge,
-        clip.id.removeprefix("zoo:") if shipped else "clip",
-        tuple(notes),
+        profile=current().name,
+        painted=folder is None,
+        folder=folder,
+        clip=clip.model,
+        encoders={f.slot.name: f.model for f in encoders},
+        missing=missing,
+        judge=judge,
+        clip_name=clip.id.removeprefix("zoo:") if clip.id.startswith("zoo:") else "clip",
+        notes=tuple(notes),
     )
