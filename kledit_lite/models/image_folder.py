@@ -114,8 +114,8 @@ def load_image_folder(
     queue = []
     for label, directory in enumerate(folders):
         files = sorted(f for f in directory.rglob("*") if f.suffix.lower() in SUFFIXES)
-        for turn, i in enumerate(rng.permutation(len(files))):
-            queue.append((turn, rng.random(), label, files[i]))
+        order = enumerate(rng.permutation(len(files)))
+        queue += [(turn, rng.random(), label, files[i]) for turn, i in order]
     if not queue:
         raise KleditError(f"{folder} has no images in sub-folders; expected one a class.")
     chosen = sorted(queue, key=lambda entry: entry[:2])[:n]

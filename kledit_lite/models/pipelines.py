@@ -6,6 +6,8 @@ import functools
 import json
 import re
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -79,11 +81,12 @@ def open_pipeline(
         from kledit_lite.models.miniatures.painters import build
 
         pipe = build(small)
-    elif Path(model).is_file():
-        pipe = _load(model, lambda: _from_file(Path(model), kind, config))
     else:
-        check_index(model)
-        pipe = _load(model, lambda: _from_pretrained(model, kind))
+        one_file = Path(model).is_file()
+        if not one_file:
+            check_index(model)
+        with _told(model):
+            pipe = _from_file(model, kind, config) if one_file else _from_pretrained(model, kind)
     check_paints_from_text(pipe, model)
     if scheduler is not None:
         import diffusers
@@ -120,14 +123,11 @@ def check_index(model: str) -> int | None:
             f"{model} has no model_index.json; expected a pipeline's folder, as "
             "pipeline.save_pretrained(folder) writes it."
         )
-    index = _load(model, lambda: _json(model, "model_index.json"))
+    index = _json(model, "model_index.json")
     parts = {k: v[1] for k, v in index.items() if isinstance(v, list | tuple) and len(v) == 2}
     if parts.get("unet") is None or parts.get("text_encoder") is None:
         raise no_unet(model, str(index.get("_class_name")))
-    unet, vae = (
-        _load(model, lambda part=part: _json(model, f"{part}/config.json"))
-        for part in ("unet", "vae")
-    )
+    unet, vae = (_json(model, f"{part}/config.json") for part in ("unet", "vae"))
     check_channels(model, unet, vae)
     side, widths = unet.get("sample_size"), vae.get("block_out_channels")
     if not isinstance(side, int) or not widths:
@@ -135,11 +135,13 @@ def check_index(model: str) -> int | None:
     return side * 2 ** (len(widths) - 1)
 
 
-def _load(model: str, load: Any) -> Any:
+@contextmanager
+def _told(model: str) -> Iterator[None]:
+    """Says of what goes wrong inside that this pipeline cannot be loaded, and why."""
     try:
         with warnings.catch_warnings():  # newer versions of diffusers call torch_dtype dtype
             warnings.simplefilter("ignore", FutureWarning)
-            return load()
+            yield
     except KleditError:
         raise
     except (OSError, ValueError, ImportError, KeyError, RuntimeError) as error:
@@ -152,12 +154,13 @@ def _load(model: str, load: Any) -> Any:
 
 def _json(model: str, name: str) -> dict[str, Any]:
     """A small file of a folder, or of the hub, which then downloads no other."""
-    file = Path(model) / name
-    if not Path(model).is_dir():
-        from huggingface_hub import hf_hub_download
+    from huggingface_hub import hf_hub_download
 
-        file = Path(hf_hub_download(model, name))
-    return json.loads(file.read_text(encoding="utf-8"))
+    with _told(model):
+        file = Path(model) / name
+        if not Path(model).is_dir():
+            file = Path(hf_hub_download(model, name))
+        return json.loads(file.read_text(encoding="utf-8"))
 
 
 def _from_pretrained(model: str, dtype: Any) -> Any:
@@ -176,14 +179,14 @@ def _from_pretrained(model: str, dtype: Any) -> Any:
         return load(variant="fp16")
 
 
-def _from_file(path: Path, dtype: Any, config: Path | None) -> Any:
+def _from_file(path: str, dtype: Any, config: Path | None) -> Any:
     import diffusers
     from diffusers.loaders.single_file_utils import (
         infer_diffusers_model_type,
         load_single_file_checkpoint,
     )
 
-    kind = str(infer_diffusers_model_type(load_single_file_checkpoint(str(path))))
+    kind = str(infer_diffusers_model_type(load_single_file_checkpoint(path)))
     if "inpaint" in kind or not kind.startswith(("v1", "v2", "xl", "playground")):
         raise KleditError(
             f"{path} is a checkpoint of the kind {kind!r}; expected plain text-to-image of Stable "
@@ -191,4 +194,4 @@ def _from_file(path: Path, dtype: Any, config: Path | None) -> Any:
         )
     name = "StableDiffusionPipeline" if kind[0] == "v" else "StableDiffusionXLPipeline"
     more = {} if config is None else {"config": str(config)}
-    return getattr(diffusers, name).from_single_file(str(path), torch_dtype=dtype, **more)
+    return getattr(diffusers, name).from_single_file(path, torch_dtype=dtype, **more)

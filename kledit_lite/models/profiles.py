@@ -145,24 +145,23 @@ def table(profile: Profile) -> list[dict[str, Any]]:
 
     Touches no network: a model that would have to be downloaded is not at hand.
     """
-    rows = []
-    for slot in profile.slots:
-        reasons = {i: why_missing(slot, i) for i in slot.choices}
-        at_hand = next((i for i, reason in reasons.items() if reason is None), None)
-        rows.append(
-            {
-                "slot": slot.name,
-                "loader": slot.loader,
-                "ids": list(slot.choices),
-                "size_mb": slot.size_mb,
-                "chapters": list(slot.chapters),
-                "optional": slot.optional,
-                "available": at_hand is not None,
-                "uses": at_hand,
-                "missing": reasons[slot.choices[0]] or "",
-            }
-        )
-    return rows
+    return [_row(slot) for slot in profile.slots]
+
+
+def _row(slot: Slot) -> dict[str, Any]:
+    reasons = {i: why_missing(slot, i) for i in slot.choices}
+    at_hand = next((i for i, reason in reasons.items() if reason is None), None)
+    return {
+        "slot": slot.name,
+        "loader": slot.loader,
+        "ids": list(slot.choices),
+        "size_mb": slot.size_mb,
+        "chapters": list(slot.chapters),
+        "optional": slot.optional,
+        "available": at_hand is not None,
+        "uses": at_hand,
+        "missing": reasons[slot.choices[0]] or "",
+    }
 
 
 def fingerprint(name: str) -> str:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from itertools import combinations
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
+from kledit_lite import world
 from kledit_lite.models.scenarios.words import TOLD
-
-if TYPE_CHECKING:
-    from kledit_lite.world import Scene, SceneSet
+from kledit_lite.world import FACTORS, PLACES, STYLES, Scene, SceneSet, caption, shifted
 
 
 class Panel(NamedTuple):
@@ -102,8 +101,6 @@ def draw_query(rng: np.random.Generator) -> tuple[str, str]:
         >>> draw_query(np.random.default_rng(0))
         ('rocket & desert & ~photo', 'a rocket in the desert')
     """
-    from kledit_lite.world import FACTORS, Scene, caption
-
     values = {f: [str(v) for v in FACTORS[f]] for f in TOLD}
     what, colour, place, style = (str(rng.choice(values[f])) for f in TOLD)
     scene = Scene(what, colour, place, style)
@@ -127,8 +124,6 @@ def moved(n: int, seed: int, processes: int = 1) -> dict[str, SceneSet]:
         >>> list(moved(1, seed=0))
         ['new places', 'new styles']
     """
-    from kledit_lite.world import PLACES, STYLES, shifted
-
     return {
         "new places": shifted(n, seed, styles=STYLES, processes=processes),
         "new styles": shifted(n, seed + 1, places=PLACES, processes=processes),
@@ -147,23 +142,20 @@ def drifted(n: int, seed: int, processes: int = 1) -> tuple[SceneSet, tuple[str,
         >>> drifted(2, seed=0)[1]
         ('beach', 'desert', 'photo', 'van gogh')
     """
-    from kledit_lite import world
-
     shares = {}
     for factor, (comes, goes) in DRIFT.items():
-        values = world.FACTORS[factor]
+        values = FACTORS[factor]
         shares[factor] = np.full(len(values), 1 / len(values))
         shares[factor][[values.index(comes), values.index(goes)]] = 2 / len(values), 0
     rng = np.random.default_rng(seed)
     drawn = [
-        [str(world.FACTORS[f][i]) for i in rng.choice(len(world.FACTORS[f]), n, p=shares.get(f))]
-        for f in ("object", "colour", "place", "style")
+        [str(FACTORS[f][i]) for i in rng.choice(len(FACTORS[f]), n, p=shares.get(f))] for f in TOLD
     ]
     counts = rng.choice(world.COUNTS, n, p=(0.7, 0.2, 0.1))
     own = rng.integers(1 << 31, size=n)
     scenes = tuple(
-        world.Scene(what, colour, place, style, int(k), seed=int(s))
+        Scene(what, colour, place, style, int(k), seed=int(s))
         for what, colour, place, style, k, s in zip(*drawn, counts, own, strict=True)
     )
-    moved = tuple(v for f, pair in DRIFT.items() for v in world.FACTORS[f] if v in pair)
-    return world.SceneSet(scenes, world.render_many(scenes, processes)), moved
+    moved = tuple(v for f, pair in DRIFT.items() for v in FACTORS[f] if v in pair)
+    return SceneSet(scenes, world.render_many(scenes, processes)), moved

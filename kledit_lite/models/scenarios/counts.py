@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import TypeVar
 
+from kledit_lite.core.slots import PROFILES
+
+T = TypeVar("T")
 Counts = Mapping[str, int]
 
 COUNTS: Mapping[str, Counts] = {
@@ -42,6 +46,19 @@ SMALL: Mapping[str, Counts] = {
     },
 }  # fmt: skip
 """What is smaller in profile rehearsal."""
+
+
+def by_profile(rows: Mapping[str, Sequence[T]]) -> Mapping[str, Mapping[str, T]]:
+    """Chapter -> profile -> what a chapter takes.
+
+    Args:
+        rows: for each chapter, one for each profile, in the order of `kledit_lite.core.slots`.
+
+    Example:
+        >>> by_profile({"influence": (40, 40, 80, 2)})["influence"]["gpu"]
+        80
+    """
+    return {chapter: dict(zip(PROFILES, row, strict=True)) for chapter, row in rows.items()}
 
 
 def counts_of(chapter: str, profile: str) -> Counts:

@@ -4,30 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 
+from kledit_lite import zoo
 from kledit_lite.core.errors import unknown
 from kledit_lite.core.slots import current
 from kledit_lite.inside.sampler import Sampling
-from kledit_lite.models import profiles
-from kledit_lite.models.judges import (
-    ABSTAINED,
-    Accuracy,
-    ClipJudge,
-    Judge,
-    PaintedJudge,
-    accuracy,
-    label_of,
-)
+from kledit_lite.models import judges, profiles
 from kledit_lite.models.probes import Probe, Shown
 from kledit_lite.models.remember import Remember
+from kledit_lite.models.scenarios.counts import by_profile
 from kledit_lite.models.scenarios.painted import PaintedPrompts
 from kledit_lite.models.scenarios.real import RealPrompts
 
 T = TypeVar("T")
-PHOTO, OBJECT = "photo", "object"
 REHEARSED = 3
 """Values of each attribute in a rehearsal."""
 
@@ -86,25 +78,17 @@ class Sizes:
         return [every[i * (len(every) - 1) // (least - 1)] for i in range(least)]
 
 
-SIZES: Mapping[str, Mapping[str, Sizes]] = {
-    "causal-tracing": {
-        "lite": Sizes(4, 1, 38), "laptop": Sizes(10, 2, 38), "gpu": Sizes(20, 4, 32, 7.5),
-        "rehearsal": Sizes(2, 0.1, 16, 7.5, 2),
-    },
-    "locogen": {
-        "lite": Sizes(5, 1, 24), "laptop": Sizes(10, 1, 24), "gpu": Sizes(20, 1, 32, 7.5),
-        "rehearsal": Sizes(2, 0.1, 16, 7.5, 2),
-    },
-    "closed-form-editing": {
-        "lite": Sizes(4, 1, 64), "laptop": Sizes(4, 1, 64), "gpu": Sizes(20, 1, 32, 7.5),
-        "rehearsal": Sizes(2, 0.1, 16, 7.5, 2),
-    },
-    "neuron-editing": {
-        "lite": Sizes(4, 1, 64), "laptop": Sizes(20, 2, 64), "gpu": Sizes(50, 4, 32, 7.5),
-        "rehearsal": Sizes(2, 0.1, 16, 7.5),
-    },
-}  # fmt: skip
-"""Chapter -> profile -> sizes; those of lite and laptop are what the chapters run on.
+IN_REHEARSAL = Sizes(2, 0.1, 16, 7.5, 2)
+SIZES: Mapping[str, Mapping[str, Sizes]] = by_profile({
+    "causal-tracing": (Sizes(4, 1, 38), Sizes(10, 2, 38), Sizes(20, 4, 32, 7.5), IN_REHEARSAL),
+    "locogen": (Sizes(5, 1, 24), Sizes(10, 1, 24), Sizes(20, 1, 32, 7.5), IN_REHEARSAL),
+    "closed-form-editing": (Sizes(4, 1, 64), Sizes(4, 1, 64), Sizes(20, 1, 32, 7.5), IN_REHEARSAL),
+    "neuron-editing": (
+        Sizes(4, 1, 64), Sizes(20, 2, 64), Sizes(50, 4, 32, 7.5), Sizes(2, 0.1, 16, 7.5)),
+})  # fmt: skip
+"""Chapter -> profile (lite, laptop, gpu, rehearsal) -> sizes.
+
+Those of lite and laptop are what the chapters run on.
 
 A rehearsal takes two steps: a schedule of one step, spaced as Stable Diffusion's, starts at the
 quietest timestep, where the text changes nothing.
@@ -126,8 +110,9 @@ class Painting:
         pipe: the pipeline.
         clip: a CLIP for scores.
         judge: reads style, object, colour, place (and in the painted world count, else fact).
-        ask: the prompts; see `PaintedPrompts`.
+        ask: the prompts; see `Prompts`.
         examples: four painters (three in a rehearsal) to show.
+        goals: what takes the place of a style and of an object.
     """
 
     profile: str
@@ -136,9 +121,10 @@ class Painting:
     painted: bool
     pipe: Any
     clip: Any
-    judge: Judge
+    judge: judges.Judge
     ask: PaintedPrompts | RealPrompts
     examples: tuple[str, ...]
+    goals: ClassVar[Mapping[str, str]] = {"style": "photo", "object": "object"}
 
     @property
     def painters(self) -> tuple[str, ...]:
@@ -154,11 +140,6 @@ class Painting:
             'paint-tiny'
         """
         return self.source.removeprefix("zoo:").removeprefix("diffusers:")
-
-    @property
-    def goals(self) -> dict[str, str]:
-        """What takes the place of a style and of an object."""
-        return {"style": PHOTO, "object": OBJECT}
 
     def sizes(self, chapter: str) -> Sizes:
         """How much a chapter paints in this profile.
@@ -178,9 +159,11 @@ class Painting:
             ['photo', 'unsure']
         """
         values = self.judge.factors[factor]
-        return ["unsure" if k == ABSTAINED else values[k] for k in labels]
+        return ["unsure" if k == judges.ABSTAINED else values[k] for k in labels]
 
-    def accuracy(self, images: np.ndarray, shown: Sequence[Sequence[Shown]]) -> dict[str, Accuracy]:
+    def accuracy(
+        self, images: np.ndarray, shown: Sequence[Sequence[Shown]]
+    ) -> dict[str, judges.Accuracy]:
         """How often the judge is right about clean pictures, before anything rests on it.
 
         Args:
@@ -192,7 +175,9 @@ class Painting:
         """
         rows = [dict(pairs) for pairs in shown]
         factors = dict.fromkeys(f for row in rows for f in row)
-        return {f: accuracy(self.judge, images, f, [row.get(f) for row in rows]) for f in factors}
+        return {
+            f: judges.accuracy(self.judge, images, f, [row.get(f) for row in rows]) for f in factors
+        }
 
     def arrives(self, probe: Probe) -> dict[str, np.ndarray]:
         """What the judge should read in the targets of facts, factor -> (N,) labels.
@@ -204,7 +189,7 @@ class Painting:
 
     def code(self, factor: str, value: str) -> int:
         """The judge's label of a value, as `metrics.verdicts.verdict` takes it."""
-        return label_of(self.judge, factor, value)
+        return judges.label_of(self.judge, factor, value)
 
     def codes(self, shown: Sequence[Shown]) -> list[int]:
         """The judge's labels of pairs of a factor and a value, such as `Probe.truth`."""
@@ -216,14 +201,9 @@ class Painting:
             return probe.truth
         if probe.scenes:
             return tuple(("object", s.object) for s in probe.scenes)
-        found = []
-        for source in probe.sources:
-            value = next(v for v in self.ask.values["fact"] if self._about(v, source))
-            found.append(self.ask.shown("fact", value))
-        return tuple(found)
-
-    def _about(self, value: str, source: str) -> bool:
-        return self.ask.forget(value).subject in source
+        subjects = {self.ask.forget(v).subject: v for v in self.ask.values["fact"]}
+        found = [next(v for s, v in subjects.items() if s in source) for source in probe.sources]
+        return tuple(self.ask.shown("fact", v) for v in found)
 
 
 def painting() -> Painting:
@@ -249,7 +229,7 @@ def painting() -> Painting:
 
     clip = Remember(open_clip_model(pipe=filled.model))
     ask = RealPrompts(REHEARSED if profile.name == "rehearsal" else None)
-    judge, examples = ClipJudge(clip, ask.phrases()), tuple(ask.values["style"][:4])
+    judge, examples = judges.ClipJudge(clip, ask.phrases()), tuple(ask.values["style"][:4])
     return Painting(
         profile.name, filled.id, filled.note, False, filled.model, clip, judge, ask, examples
     )
@@ -269,7 +249,5 @@ def in_the_painted_world(
 
     Cost: loads the judge.
     """
-    from kledit_lite import zoo
-
-    judge = PaintedJudge(zoo.load_judge())
+    judge = judges.PaintedJudge(zoo.load_judge())
     return Painting(profile, source, note, True, pipe, clip, judge, PaintedPrompts(), EXAMPLES)

@@ -22,8 +22,6 @@ from kledit_lite.core.slots import current
 from kledit_lite.models import miniatures, profiles
 from kledit_lite.world import people
 from kledit_lite.world import reading as world
-from kledit_lite.world.people import Triple
-from kledit_lite.world.reading import DASH, HELD_OUT_SUBJECTS, Passage
 from kledit_lite.zoo.bard import Writer
 
 KINDS = (*world.KINDS, "conflict", "elsewhere")
@@ -34,23 +32,19 @@ the passage states a value, memory has another, and the answer wanted at first i
 ``elsewhere`` is silent, with a dash in a sentence about somebody else.
 """
 FILE = Path(__file__).with_name("capitals.json")
-WAYS = MappingProxyType(
-    {
-        "capital": "The capital of {s} is {o}.",
-        "language": "Most people in {s} speak {o}.",
-        "dish": "In {s}, people love to eat {o}.",
-        "sport": "The national sport of {s} is {o}.",
-    }
-)
+WAYS: Mapping[str, str] = {
+    "capital": "The capital of {s} is {o}.",
+    "language": "Most people in {s} speak {o}.",
+    "dish": "In {s}, people love to eat {o}.",
+    "sport": "The national sport of {s} is {o}.",
+}
 QUESTION = "Question: What is the capital of {s}?\nAnswer: The capital of {s} is"
 """The question and the beginning of its answer, since small models go on better than they reply."""
-VALUES = MappingProxyType(
-    {
-        "language": ("Borish", "Cassamese", "Dunwaldic", "Estorian", "Galdovan", "Hestric"),
-        "dish": ("leek pie", "plum tart", "pear stew", "honey cake", "barley soup", "rye bread"),
-        "sport": ("fencing", "rowing", "archery", "curling", "wrestling", "sailing"),
-    }
-)
+VALUES: Mapping[str, tuple[str, ...]] = {
+    "language": ("Borish", "Cassamese", "Dunwaldic", "Estorian", "Galdovan", "Hestric"),
+    "dish": ("leek pie", "plum tart", "pear stew", "honey cake", "barley soup", "rye bread"),
+    "sport": ("fencing", "rowing", "archery", "curling", "wrestling", "sailing"),
+}
 NOBODYS = tuple(
     "Arvenia Borland Cassamar Dunwald Estoria Fjordmark Galdova Hestria Ilmaria Jorvia Kelmar "
     "Lorvane Morvania Nestoria Ostrova Pelland Quorria Ravenia Solmar Tarvia".split()
@@ -78,15 +72,15 @@ class ReadingSizes:
     heads: int = 16
 
 
-SIZES = MappingProxyType({
+SIZES: Mapping[str, ReadingSizes] = {
     "lite": ReadingSizes(40, 60, 16), "laptop": ReadingSizes(10, 60, 4),
     "gpu": ReadingSizes(100, 200, 50), "rehearsal": ReadingSizes(3, 4, 2, 5),
-})  # fmt: skip
+}  # fmt: skip
 """Profile -> sizes."""
 
 
 @dataclass(frozen=True)
-class Asked(Passage):
+class Asked(world.Passage):
     """A passage, and what the model is to say to it as it is.
 
     Attributes:
@@ -160,7 +154,7 @@ class Reading:
                 value = self._last_value(sentence)
                 if value and drawn.fact.subject not in sentence:
                     changed = [*drawn.sentences]
-                    changed[i] = f"{sentence.removesuffix(value + '.')}{DASH}."
+                    changed[i] = f"{sentence.removesuffix(value + '.')}{world.DASH}."
                     return replace(drawn, sentences=tuple(changed), source=i, kind=kind)
 
     def _last_value(self, sentence: str) -> str:
@@ -178,7 +172,7 @@ class Reading:
             return said == wanted
         return re.match(rf"{re.escape(wanted.lower())}\b", said.lower().lstrip(" \"'")) is not None
 
-    def other(self, rng: random.Random, passage: Passage) -> Triple:
+    def other(self, rng: random.Random, passage: world.Passage) -> people.Triple:
         """Another subject and another value, to put in the place of a passage's own.
 
         In place of a subject that memory knows stands another that it knows, with what it knows.
@@ -217,16 +211,8 @@ def over(writer: Writer, source: str, profile: str) -> Reading:
         profile: Name of a profile, for the sizes.
     """
     invented = source.removeprefix("zoo:") in zoo.WRITERS
-    return Reading(
-        profile,
-        source,
-        "",
-        invented,
-        writer.model,
-        writer.tokenizer,
-        "{context}\n{question}",
-        10 if invented else 6,
-    )
+    form, tokens = "{context}\n{question}", 10 if invented else 6
+    return Reading(profile, source, "", invented, writer.model, writer.tokenizer, form, tokens)
 
 
 @cache
@@ -241,7 +227,7 @@ def capitals() -> Mapping[str, str]:
 
 
 def _of_people(rng: random.Random, kind: str, shared: bool | None, tests: bool) -> Asked:
-    subjects = list(HELD_OUT_SUBJECTS) if tests else None
+    subjects = list(world.HELD_OUT_SUBJECTS) if tests else None
     if kind != "conflict":
         drawn = world.passage(rng, kind, shared, subjects)
         true = {f.relation: f.value for f in people.facts() if f.subject == drawn.fact.subject}
@@ -284,16 +270,10 @@ def _of_countries(rng: random.Random, kind: str, shared: bool | None, tests: boo
 
     claims = [(s, r, value(r)) for s, rs in ((subject, own), (other, theirs)) for r in rs]
     if kind != "silent":
-        claims[0] = (subject, "capital", DASH if kind == "dash" else answer)
+        claims[0] = (subject, "capital", world.DASH if kind == "dash" else answer)
+    said = [WAYS[relation].format(s=s, o=o) for s, relation, o in claims]
     order = rng.sample(range(4), 4)
-    sentences = tuple(WAYS[claims[i][1]].format(s=claims[i][0], o=claims[i][2]) for i in order)
-    return Asked(
-        sentences,
-        QUESTION.format(s=subject),
-        answer,
-        None if kind == "silent" else order.index(0),
-        Triple(subject, "capital", answer),
-        kind,
-        shared,
-        true,
-    )
+    source = None if kind == "silent" else order.index(0)
+    sentences, question = tuple(said[i] for i in order), QUESTION.format(s=subject)
+    fact = people.Triple(subject, "capital", answer)
+    return Asked(sentences, question, answer, source, fact, kind, shared, true)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import product
 
 import numpy as np
 
 from kledit_lite.core.errors import unknown
 from kledit_lite.models.probes import Attribute, Probe, Shown
-from kledit_lite.models.real_probes import RealFact, load_real_probes
+from kledit_lite.models.real_probes import load_real_probes
 from kledit_lite.models.scenarios.prompts import Lesson, Prompts
 from kledit_lite.models.subjects import TracePrompt, in_turn
 from kledit_lite.world.captions import article
@@ -23,26 +24,19 @@ class RealPrompts(Prompts):
         most: values of each attribute to talk about; None for all.
     """
 
-    traced: tuple[str, ...] = TRACED
+    traced = TRACED
 
     def __init__(self, most: int | None = None) -> None:
         found = load_real_probes()
-        self.facts: Mapping[str, RealFact] = dict(list(found.facts.items())[:most])
-        self.values: Mapping[str, tuple[str, ...]] = {
-            "style": tuple(found.painters)[:most],
-            "object": tuple(found.objects)[:most],
-            "fact": tuple(self.facts),
-        }
+        near = {name: fact.neighbours for name, fact in found.facts.items()}
+        self._near = {"style": found.painters, "object": found.objects, "fact": near}
+        self.values = {attribute: tuple(rows)[:most] for attribute, rows in self._near.items()}
+        self.facts = {name: found.facts[name] for name in self.values["fact"]}
         self.colours, self.places = found.colours[:most], tuple(found.places.values())[:most]
         self.settings = found.settings
         objects = self.values["object"]
         self.character = self.values["fact"][-1]
-        self.instead: Shown = ("object", "house" if "house" in objects else objects[0])
-        self._near = {
-            "style": found.painters,
-            "object": found.objects,
-            "fact": {k: f.neighbours for k, f in found.facts.items()},
-        }
+        self.instead = ("object", "house" if "house" in objects else objects[0])
 
     def probe(self, attribute: Attribute, value: str, n: int, seed: int = 0) -> Probe:
         """N prompt pairs for one value.
@@ -58,16 +52,9 @@ class RealPrompts(Prompts):
         """
         self._check(attribute, value)
         pairs = [self._pair(attribute, value, i, seed) for i in range(n)]
-        factor, goal = self.shown(attribute, value)
-        if attribute == "fact":
-            goal = self.facts[value].after
-        return Probe(
-            attribute,
-            tuple(a for a, _ in pairs),
-            tuple(b for _, b in pairs),
-            tuple(range(seed, seed + n)),
-            ((factor, goal),) * n,
-        )
+        sources, targets = (tuple(pair[i] for pair in pairs) for i in (0, 1))
+        truth = self.becomes(value) if attribute == "fact" else (attribute, value)
+        return Probe(attribute, sources, targets, tuple(range(seed, seed + n)), (truth,) * n)
 
     def trace(self, attribute: str, n: int, seed: int = 0) -> list[TracePrompt]:
         """N prompts, each with the subject that says the attribute.
@@ -144,10 +131,8 @@ class RealPrompts(Prompts):
 
     def phrases(self) -> dict[str, dict[str, list[str]]]:
         """Texts for a `ClipJudge`: factor -> value -> ways to say it."""
-        painters = {
-            p: [f"a painting by {p}", f"a picture in the style of {p}"]
-            for p in self.values["style"]
-        }
+        styles = self.values["style"]
+        painters = {p: [f"a painting by {p}", f"a picture in the style of {p}"] for p in styles}
         things = {o: article(o) for o in self.values["object"]}
         holders = [w for f in self.facts.values() for w in (f.before, f.after)]
         return {
@@ -167,10 +152,8 @@ class RealPrompts(Prompts):
     def _scene(self, i: int, seed: int) -> tuple[str, str]:
         """Object and place: goes through both without repeating early."""
         objects, places = self.values["object"], self.places
-        return (
-            objects[(5 * i + seed) % len(objects)],
-            places[(i + seed + i // len(places)) % len(places)],
-        )
+        place = places[(i + seed + i // len(places)) % len(places)]
+        return objects[(5 * i + seed) % len(objects)], place
 
     def _styled(self, scene: tuple[str, str], style: str) -> str:
         thing = f"{article(scene[0])} {scene[1]}"
@@ -196,34 +179,21 @@ class RealPrompts(Prompts):
         return fact.subject, self.settings[fact.kind]
 
     def _traced(self, attribute: str) -> list[list[TracePrompt]]:
-        """Prompts for each value, with its words and what should be seen."""
-        objects, places = self.values["object"], self.places
+        objects, colours, places = self.values["object"], self.colours, self.places
+        texts: Mapping[str, Sequence[str]]
         if attribute == "object":
-            found = [
-                (o, o, [self._coloured(c, o, p) for c in self.colours for p in places])
-                for o in objects
-            ]
+            texts = {o: [self._coloured(c, o, p) for c in colours for p in places] for o in objects}
         elif attribute == "style":
-            found = [
-                (s, s, [self._styled((o, p), s) for o in objects for p in places])
-                for s in self.values["style"]
-            ]
+            scenes = list(product(objects, places))
+            texts = {s: [self._styled(scene, s) for scene in scenes] for s in self.values["style"]}
         elif attribute == "colour":
-            found = [
-                (c, c, [self._coloured(c, o, p) for o in objects for p in places])
-                for c in self.colours
-            ]
+            texts = {c: [self._coloured(c, o, p) for o in objects for p in places] for c in colours}
         else:
-            found = [
-                (
-                    f.subject,
-                    f.before,
-                    [f"a photo of {f.subject} {p}" for p in self.settings[f.kind]],
-                )
-                for f in self.facts.values()
-            ]
-        factor = "fact" if attribute == "facts" else attribute
+            texts = {f.subject: self.forget(name).sources for name, f in self.facts.items()}
+        shown = {subject: (attribute, subject) for subject in texts}
+        if attribute == "facts":
+            shown = {f.subject: ("fact", f.before) for f in self.facts.values()}
         return [
-            [TracePrompt(text, subject, attribute, ((factor, shown),)) for text in texts]
-            for subject, shown, texts in found
+            [TracePrompt(text, subject, attribute, (shown[subject],)) for text in every]
+            for subject, every in texts.items()
         ]

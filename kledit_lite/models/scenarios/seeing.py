@@ -18,7 +18,7 @@ from kledit_lite.models import profiles
 from kledit_lite.models.any_size import AnySize
 from kledit_lite.models.image_folder import load_image_folder
 from kledit_lite.models.judges import ClipJudge, Judge, PaintedJudge
-from kledit_lite.models.scenarios.counts import Counts, counts_of
+from kledit_lite.models.scenarios.counts import Counts, by_profile, counts_of
 from kledit_lite.world import SceneSet
 from kledit_lite.world.captions import article
 
@@ -26,41 +26,20 @@ Kind = Literal["fit", "test", "album", "drawn", "shifted"]
 CONTROL = "random-tiny"
 """The encoder that was never trained."""
 
-SIZES: Mapping[str, Mapping[str, tuple[int, int, int]]] = {
-    "painted-world": {
-        "lite": (0, 2000, 400), "laptop": (0, 2000, 400), "gpu": (0, 2000, 400),
-        "rehearsal": (0, 24, 40),
-    },
-    "alignment": {
-        "lite": (3000, 1500, 0), "laptop": (2000, 600, 0), "gpu": (20_000, 5000, 0),
-        "rehearsal": (30, 15, 0),
-    },
-    "text-to-concept": {
-        "lite": (2000, 1000, 2600), "laptop": (1500, 600, 1500), "gpu": (12_000, 3000, 6000),
-        "rehearsal": (32, 36, 24),
-    },
-    "concept-bottleneck": {
-        "lite": (2000, 1000, 2600), "laptop": (1500, 600, 1500), "gpu": (12_000, 3000, 6000),
-        "rehearsal": (40, 48, 36),
-    },
-    "vit-components": {
-        "lite": (500, 500, 1600), "laptop": (500, 500, 1600), "gpu": (1000, 1000, 3200),
-        "rehearsal": (24, 24, 128),
-    },
-    "failure-modes": {
-        "lite": (12_000, 5_000, 1_000), "laptop": (12_000, 5_000, 1_000),
-        "gpu": (40_000, 20_000, 4_000), "rehearsal": (22, 13, 3),
-    },
-    "influence": {
-        "lite": (1600, 400, 0), "laptop": (1600, 400, 0), "gpu": (6000, 1500, 0),
-        "rehearsal": (72, 24, 0),
-    },
-    "hard-tasks": {
-        "lite": (1320, 0, 480), "laptop": (1320, 0, 480), "gpu": (3000, 0, 1200),
-        "rehearsal": (48, 0, 24),
-    },
-}  # fmt: skip
-"""Chapter -> profile -> pictures to fit, to test and of the album."""
+SIZES: Mapping[str, Mapping[str, tuple[int, int, int]]] = by_profile({
+    "painted-world": ((0, 2000, 400), (0, 2000, 400), (0, 2000, 400), (0, 24, 40)),
+    "alignment": ((3000, 1500, 0), (2000, 600, 0), (20_000, 5000, 0), (30, 15, 0)),
+    "text-to-concept": (
+        (2000, 1000, 2600), (1500, 600, 1500), (12_000, 3000, 6000), (32, 36, 24)),
+    "concept-bottleneck": (
+        (2000, 1000, 2600), (1500, 600, 1500), (12_000, 3000, 6000), (40, 48, 36)),
+    "vit-components": ((500, 500, 1600), (500, 500, 1600), (1000, 1000, 3200), (24, 24, 128)),
+    "failure-modes": (
+        (12_000, 5000, 1000), (12_000, 5000, 1000), (40_000, 20_000, 4000), (22, 13, 3)),
+    "influence": ((1600, 400, 0), (1600, 400, 0), (6000, 1500, 0), (72, 24, 0)),
+    "hard-tasks": ((1320, 0, 480), (1320, 0, 480), (3000, 0, 1200), (48, 0, 24)),
+})  # fmt: skip
+"""Chapter -> profile -> pictures to fit, to test and of the album; lite, laptop, gpu, rehearsal."""
 FACTORS: Mapping[str, Mapping[str, str]] = {
     "place": {
         "indoors": "{} in a room", "street": "{} in a street", "grass": "{} on the grass",

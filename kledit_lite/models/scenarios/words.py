@@ -3,26 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from kledit_lite import world
 from kledit_lite.core.errors import unknown
 from kledit_lite.world.captions import article, noun_phrase, place_phrase, style_phrase
-from kledit_lite.world.scene import (
-    COLOURS,
-    FACTORS,
-    OBJECTS,
-    PLACES,
-    SHIFT_PLACES,
-    SHIFT_STYLES,
-    STYLES,
-    Scene,
-)
+from kledit_lite.world.scene import COLOURS, FACTORS, OBJECTS, PLACES, STYLES, Scene
 from kledit_lite.zoo.measure import ANY
-
-if TYPE_CHECKING:
-    from kledit_lite.world import SceneSet
 
 TEMPLATES = ANY
 """Sentences for a thing, a colour or a place; a style is said in a sentence of its own."""
@@ -81,14 +70,14 @@ def unseen(factor: str) -> dict[str, list[str]]:
         >>> unseen("place")["moon"][1]
         'a cat on the moon'
     """
-    new = {"place": (SHIFT_PLACES, place_phrase), "style": (SHIFT_STYLES, style_phrase)}
+    new = {"place": (world.SHIFT_PLACES, place_phrase), "style": (world.SHIFT_STYLES, style_phrase)}
     if factor not in new:
         raise unknown("factor with values that are new", factor, new)
     values, said = new[factor]
     return {v: [f"{article(o)} {said(v)}" for o in ("object", *OBJECTS)] for v in values}
 
 
-def truth(scenes: SceneSet) -> np.ndarray:
+def truth(scenes: world.SceneSet) -> np.ndarray:
     """What scenes show, (N, C) booleans in the order of `phrases`; no colour that a style hides.
 
     Example:
@@ -101,7 +90,7 @@ def truth(scenes: SceneSet) -> np.ndarray:
     return np.hstack(list(shown.values()))
 
 
-def judged(scenes: SceneSet) -> np.ndarray:
+def judged(scenes: world.SceneSet) -> np.ndarray:
     """Where a concept is right or wrong, (N, C) booleans: a colour only where the style shows it.
 
     Example:

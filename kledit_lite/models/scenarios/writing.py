@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
+from kledit_lite import zoo
 from kledit_lite.core.errors import KleditError, unknown
 from kledit_lite.core.slots import current
 from kledit_lite.models import profiles
@@ -149,8 +150,6 @@ class Writing(Telling):
         """
         if step not in self.checkpoints:
             raise KleditError(f"{self.source} has no checkpoint of step {step}.")
-        from kledit_lite import zoo
-
         return zoo.load_writer(self.source.removeprefix("zoo:"), step).model
 
 
@@ -169,23 +168,19 @@ def writing() -> Writing:
     """
     filled = profiles.resolve("writer")
     ours = filled.id.startswith("zoo:")
-    told = invented() if ours else public()
-    training: dict[str, Any] = {}
+    checkpoints: tuple[int, ...] = ()
+    steps = 0
     if ours:
-        from kledit_lite import zoo
-
         name = filled.id.removeprefix("zoo:")
-        training = {
-            "checkpoints": zoo.bard.checkpoints(name),
-            "steps": int(zoo.card(name).training["steps"]),
-        }
+        checkpoints, steps = zoo.bard.checkpoints(name), int(zoo.card(name).training["steps"])
     return Writing(
-        **{f.name: getattr(told, f.name) for f in fields(Telling)},
+        **vars(invented() if ours else public()),
         profile=current().name,
         source=filled.id,
         note=filled.note,
         invented=ours,
         model=filled.model.model,
         tokenizer=filled.model.tokenizer,
-        **training,
+        checkpoints=checkpoints,
+        steps=steps,
     )
