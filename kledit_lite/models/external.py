@@ -23,6 +23,7 @@ from kledit_lite.core.arrays import unit_rows
 from kledit_lite.core.errors import KleditError
 from kledit_lite.core.machine import best_device
 from kledit_lite.models import miniatures
+from kledit_lite.models.miniatures.vision import build_clip
 from kledit_lite.models.opening import at_hand, open_encoder
 from kledit_lite.models.preprocess import (
     BATCH,
@@ -288,15 +289,12 @@ def load_external_clip(source_id: str, device: str | None = None) -> ExternalCli
 
     scheme, _, name = source_id.partition(":")
     if miniatures.name_of(source_id, miniatures.CLIPS):
-        from kledit_lite.models.miniatures.vision import build_clip
-
         architecture, model = "ViT-B-16", build_clip()
     elif scheme == "open_clip":
         at_hand(source_id)
         architecture, _, tag = name.partition("/")
-        model = open_clip.create_model(
-            architecture, pretrained=tag, force_quick_gelu=tag == "openai"
-        )
+        quick = tag == "openai"
+        model = open_clip.create_model(architecture, pretrained=tag, force_quick_gelu=quick)
     elif Path(source_id).is_dir():
         architecture = f"local-dir:{source_id}"
         model = open_clip.create_model(architecture)

@@ -100,15 +100,13 @@ def load_by_order(model: Any, tensors: dict[str, torch.Tensor]) -> None:
     own = model.state_dict()
     if len(own) != len(tensors):
         raise KleditError(f"Expected {len(own)} tensors, got {len(tensors)}; weights do not fit.")
-    renamed = {}
     for (name, mine), (theirs, value) in zip(own.items(), tensors.items(), strict=True):
         if mine.shape != value.shape:
             raise KleditError(
                 f"Tensor {theirs} has shape {tuple(value.shape)}; {name} expects "
                 f"{tuple(mine.shape)}, so the weights do not fit."
             )
-        renamed[name] = value
-    model.load_state_dict(renamed)
+    model.load_state_dict(dict(zip(own, tensors.values(), strict=True)))
 
 
 def _from_package(name: str) -> Any:

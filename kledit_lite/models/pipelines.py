@@ -15,6 +15,7 @@ from kledit_lite import zoo
 from kledit_lite.core.errors import KleditError, unknown
 from kledit_lite.core.machine import best_device
 from kledit_lite.models import miniatures
+from kledit_lite.models.miniatures.painters import SIDE, build
 from kledit_lite.models.opening import dtype_of, in_short
 
 SCHEDULERS = {
@@ -78,8 +79,6 @@ def open_pipeline(
     if model in zoo.PAINTERS:
         pipe: Any = zoo.load_pipeline(model)
     elif small:
-        from kledit_lite.models.miniatures.painters import build
-
         pipe = build(small)
     else:
         one_file = Path(model).is_file()
@@ -114,8 +113,6 @@ def check_index(model: str) -> int | None:
     from kledit_lite.inside.painters import check_channels, no_unet
 
     if miniatures.name_of(model, miniatures.PAINTERS):
-        from kledit_lite.models.miniatures.painters import SIDE
-
         return 8 * SIDE
     folder = Path(model)
     if folder.is_dir() and not (folder / "model_index.json").is_file():
@@ -130,9 +127,7 @@ def check_index(model: str) -> int | None:
     unet, vae = (_json(model, f"{part}/config.json") for part in ("unet", "vae"))
     check_channels(model, unet, vae)
     side, widths = unet.get("sample_size"), vae.get("block_out_channels")
-    if not isinstance(side, int) or not widths:
-        return None
-    return side * 2 ** (len(widths) - 1)
+    return side * 2 ** (len(widths) - 1) if isinstance(side, int) and widths else None
 
 
 @contextmanager

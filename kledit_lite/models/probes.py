@@ -129,7 +129,9 @@ def fact_probe(town: str, n: int, seed: int = 0, instead: str | None = None) -> 
     return _probe("fact", scenes, goals, ("object", TOWNS[other].object))
 
 
-PROBES = {"style": style_probe, "object": object_probe, "fact": fact_probe}
+Make = Callable[[str, int, int], Probe]
+"""A value, a number of pairs and a seed to a probe."""
+PROBES: dict[str, Make] = {"style": style_probe, "object": object_probe, "fact": fact_probe}
 """Attribute -> what makes a probe for one of its values."""
 VALUES = {"style": tuple(STYLES[1:]), "object": tuple(OBJECTS), "fact": tuple(TOWNS)}
 """Attribute -> its values: painters, objects, towns."""
@@ -151,18 +153,12 @@ def mixed_probe(
     return mixed(attribute, PROBES[attribute], values or VALUES[attribute], n, seed)
 
 
-def mixed(
-    attribute: Attribute,
-    make: Callable[[str, int, int], Probe],
-    values: Sequence[str],
-    n: int,
-    seed: int,
-) -> Probe:
+def mixed(attribute: Attribute, make: Make, values: Sequence[str], n: int, seed: int) -> Probe:
     """N probes of one pair, for values in turn, as one probe.
 
     Args:
         attribute: of all.
-        make: a value, a number of pairs and a seed to a probe.
+        make: a probe of one of the values.
         values: at least one.
         n: number of pairs.
         seed: of the first.

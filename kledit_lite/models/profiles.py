@@ -77,19 +77,18 @@ def resolve(slot: Slot | str) -> Filled:
     reasons: list[str] = []
     for slot_id in slot.choices:
         missing = why_missing(slot, slot_id, reach_out=True)
-        if missing is None:
-            try:
-                model = _load(slot, slot_id)
-            except OSError as error:  # what hubs raise when a download fails
-                missing = f"{type(error).__name__}: {str(error).splitlines()[0]}"
-            else:
-                note = ""
-                if reasons:
-                    wanted = slot.choices[0]
-                    note = f"{wanted} cannot be had here ({reasons[0]}); {slot_id} stands in."
-                    print(f"kledit: slot {slot.name}: {note}", file=sys.stderr)
-                return Filled(slot, slot_id, model, note)
-        reasons.append(missing)
+        try:
+            model = None if missing else _load(slot, slot_id)
+        except OSError as error:  # what hubs raise when a download fails
+            missing = f"{type(error).__name__}: {str(error).splitlines()[0]}"
+        if missing:
+            reasons.append(missing)
+            continue
+        note = ""
+        if reasons:
+            note = f"{slot.choices[0]} cannot be had here ({reasons[0]}); {slot_id} stands in."
+            print(f"kledit: slot {slot.name}: {note}", file=sys.stderr)
+        return Filled(slot, slot_id, model, note)
     raise _unavailable(slot, slot.choices[0], reasons[0])
 
 

@@ -58,14 +58,9 @@ def trace_prompts(attribute: Attribute, n: int, seed: int = 0) -> list[TraceProm
     """
     if attribute not in ATTRIBUTES:
         raise unknown("attribute to trace", attribute, ATTRIBUTES)
-    return in_turn(
-        [
-            [_prompt(attribute, value, *rest) for rest in product(*_REST[attribute])]
-            for value in _VALUES[attribute]
-        ],
-        n,
-        seed,
-    )
+    values, others, scene_of = _PROMPTS[attribute]
+    made = [[_prompt(attribute, v, scene_of(v, *o)) for o in product(*others)] for v in values]
+    return in_turn(made, n, seed)
 
 
 def in_turn(made: Sequence[Sequence[TracePrompt]], n: int, seed: int = 0) -> list[TracePrompt]:
@@ -91,31 +86,17 @@ def in_turn(made: Sequence[Sequence[TracePrompt]], n: int, seed: int = 0) -> lis
     return prompts[:n]
 
 
-_VALUES: dict[str, Sequence[Any]] = {
-    "object": OBJECTS,
-    "style": STYLES[1:],
-    "colour": COLOURS,
-    "count": (2, 3),
-    "facts": tuple(TOWNS),
+_PROMPTS: dict[str, tuple[Sequence[Any], Sequence[Sequence[Any]], Callable[..., Scene]]] = {
+    "object": (OBJECTS, (COLOURS, PLACES), lambda o, c, p: Scene(o, c, p)),
+    "style": (STYLES[1:], (OBJECTS, COLOURS, PLACES), lambda s, o, c, p: Scene(o, c, p, s)),
+    "colour": (COLOURS, (OBJECTS, PLACES), lambda c, o, p: Scene(o, c, p)),
+    "count": ((2, 3), (OBJECTS, COLOURS, PLACES), lambda n, o, c, p: Scene(o, c, p, count=n)),
+    "facts": (tuple(TOWNS), (PLACES,), Scene.mascot),
 }
-_REST: dict[str, Sequence[Sequence[Any]]] = {
-    "object": (COLOURS, PLACES),
-    "style": (OBJECTS, COLOURS, PLACES),
-    "colour": (OBJECTS, PLACES),
-    "count": (OBJECTS, COLOURS, PLACES),
-    "facts": (PLACES,),
-}
-_SCENES: dict[str, Callable[..., Scene]] = {
-    "object": lambda o, c, p: Scene(o, c, p),
-    "style": lambda s, o, c, p: Scene(o, c, p, s),
-    "colour": lambda c, o, p: Scene(o, c, p),
-    "count": lambda n, o, c, p: Scene(o, c, p, count=n),
-    "facts": Scene.mascot,
-}
+"""Attribute -> its values, what else a scene needs, and the scene of a value and those."""
 
 
-def _prompt(attribute: str, value: Any, *rest: Any) -> TracePrompt:
-    scene = _SCENES[attribute](value, *rest)
+def _prompt(attribute: str, value: Any, scene: Scene) -> TracePrompt:
     subject = NUMERALS[value] if attribute == "count" else value
     shows: tuple[tuple[str, str], ...] = ((attribute, str(value)),)
     if attribute == "facts":

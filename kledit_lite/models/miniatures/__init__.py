@@ -14,7 +14,9 @@ what it paints is noise, and only what holds for any weights can be asked of it.
 
 from __future__ import annotations
 
-from typing import Any
+import contextlib
+import zlib
+from collections.abc import Iterator
 
 from kledit_lite.core.errors import KleditError, unknown
 
@@ -62,17 +64,11 @@ def name_of(source_id: str, among: tuple[str, ...]) -> str | None:
     return name
 
 
-def seeded(name: str) -> Any:
+@contextlib.contextmanager
+def seeded(name: str) -> Iterator[None]:
     """A context in which torch's random numbers depend on a name alone, and are put back after."""
-    import contextlib
-    import zlib
-
     import torch
 
-    @contextlib.contextmanager
-    def context() -> Any:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(zlib.crc32(name.encode()))
-            yield
-
-    return context()
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(zlib.crc32(name.encode()))
+        yield
