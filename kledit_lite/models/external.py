@@ -10,7 +10,6 @@ or imported, in profile lite.
 
 from __future__ import annotations
 
-import dataclasses
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -25,15 +24,7 @@ from kledit_lite.core.machine import best_device
 from kledit_lite.models import miniatures
 from kledit_lite.models.miniatures.vision import build_clip
 from kledit_lite.models.opening import at_hand, open_encoder
-from kledit_lite.models.preprocess import (
-    BATCH,
-    Preprocess,
-    check_images,
-    each_image,
-    in_batches,
-    look,
-    timms_preprocess,
-)
+from kledit_lite.models.preprocess import BATCH, Preprocess, check_images, in_batches, preprocess_of
 from kledit_lite.zoo.readout import find_readout, head_of, reader
 
 if TYPE_CHECKING:
@@ -258,15 +249,10 @@ def load_external_encoder(
         name = source
         model, known, own_preprocess, own_names = open_encoder(source)
         preprocess, label_names = preprocess or own_preprocess, label_names or own_names
-    if preprocess is None:
-        preprocess = timms_preprocess(name, model)
-    elif not isinstance(preprocess, Preprocess):
-        preprocess = each_image(preprocess)
-    if image_size and isinstance(preprocess, Preprocess):
-        preprocess = dataclasses.replace(preprocess, size=image_size)
+    transform = preprocess_of(preprocess, name, model, image_size)
     supervision, device = supervision or known, device or best_device()
     head = head and getattr(model, "num_classes", None) != 0
-    return ExternalEncoder(name, model, preprocess, supervision, device, label_names, head)
+    return ExternalEncoder(name, model, transform, supervision, device, label_names, head)
 
 
 def load_external_clip(source_id: str, device: str | None = None) -> ExternalClip:
@@ -305,7 +291,7 @@ def load_external_clip(source_id: str, device: str | None = None) -> ExternalCli
         )
     config = open_clip.get_model_preprocess_cfg(model)
     side = config["size"] if isinstance(config["size"], int) else config["size"][0]
-    preprocess = Preprocess(side, 1.0, **look(config))
+    preprocess = Preprocess.like(config, side)
     tokenizer = open_clip.get_tokenizer(architecture)
     return ExternalClip(source_id, model, tokenizer, preprocess, device or best_device())
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from kledit_lite.core.errors import KleditError, unknown
 from kledit_lite.models import miniatures, sources
+from kledit_lite.models.miniatures.vision import build_encoder
 
 if TYPE_CHECKING:
     import torch
@@ -26,8 +27,6 @@ def open_encoder(source_id: str) -> tuple[Any, str, Any, Sequence[str] | None]:
     if scheme in {"timm", "dino", "torchvision"}:
         at_hand(source_id)
     if small := miniatures.name_of(source_id, miniatures.ENCODERS):
-        from kledit_lite.models.miniatures.vision import build_encoder
-
         return *build_encoder(small), None, None
     if scheme == "package":
         return _from_package(name), sources.carried_by(name).supervision, None, None
@@ -35,9 +34,7 @@ def open_encoder(source_id: str) -> tuple[Any, str, Any, Sequence[str] | None]:
         if scheme == "dino":
             return _from_dino(name), "self-supervised", None, None
         if scheme == "timm":
-            import timm
-
-            return timm.create_model(name, pretrained=True), _supervision(name), None, None
+            return _timms(name, pretrained=True), _supervision(name), None, None
         if scheme == "torchvision":
             weights = sources.torchvision_weights(name)
             from torchvision.models import get_model
@@ -109,21 +106,25 @@ def load_by_order(model: Any, tensors: dict[str, torch.Tensor]) -> None:
     model.load_state_dict(dict(zip(own, tensors.values(), strict=True)))
 
 
-def _from_package(name: str) -> Any:
+def _timms(name: str, **options: Any) -> Any:
     import timm
+
+    return timm.create_model(name, **options)
+
+
+def _from_package(name: str) -> Any:
     import torch
 
     carried, path = sources.carried_by(name), sources.package_file(name)
-    model = timm.create_model(carried.architecture, pretrained=False)
+    model = _timms(carried.architecture)
     load_by_order(model, torch.load(path, map_location="cpu", weights_only=True))
     return model
 
 
 def _from_dino(name: str) -> Any:
-    import timm
     import torch
 
-    model = timm.create_model(name, pretrained=False, num_classes=0)
+    model = _timms(name, num_classes=0)
     state = torch.hub.load_state_dict_from_url(
         sources.DINO[name], map_location="cpu", progress=False, weights_only=True
     )
@@ -132,14 +133,12 @@ def _from_dino(name: str) -> Any:
 
 
 def _from_directory(folder: Path) -> Any:
-    import timm
-
     if not (folder / "config.json").is_file():
         raise KleditError(
             f"{folder} has no config.json; expected a directory in timm's layout, with "
             "config.json and model.safetensors."
         )
-    return timm.create_model(f"local-dir:{folder}", pretrained=True)
+    return _timms(f"local-dir:{folder}", pretrained=True)
 
 
 def _supervision(name: str) -> str:

@@ -28,9 +28,7 @@ SCHEDULERS = {
 }
 """Schedulers that draw no noise, by the names that the command line takes."""
 
-_UNET_FILE = re.compile(
-    r"diffusion_pytorch_model(?:\.(\w+))?(?:-\d+-of-\d+)?\.(?:safetensors|bin)$"
-)
+_WEIGHTS = re.compile(r"diffusion_pytorch_model(?:\.(\w+))?(?:-\d+-of-\d+)?\.(safetensors|bin)$")
 
 
 def open_pipeline(
@@ -162,7 +160,7 @@ def _from_pretrained(model: str, dtype: Any) -> Any:
     from diffusers import DiffusionPipeline
 
     load = functools.partial(DiffusionPipeline.from_pretrained, model, torch_dtype=dtype)
-    files = [_UNET_FILE.match(f.name) for f in sorted(Path(model).glob("unet/*"))]
+    files = [_WEIGHTS.match(f.name) for f in sorted(Path(model).glob("unet/*"))]
     variants = [m[1] for m in files if m]
     if variants and None not in variants:
         return load(variant="fp16" if "fp16" in variants else variants[0])
@@ -176,12 +174,9 @@ def _from_pretrained(model: str, dtype: Any) -> Any:
 
 def _from_file(path: str, dtype: Any, config: Path | None) -> Any:
     import diffusers
-    from diffusers.loaders.single_file_utils import (
-        infer_diffusers_model_type,
-        load_single_file_checkpoint,
-    )
+    from diffusers.loaders import single_file_utils as files
 
-    kind = str(infer_diffusers_model_type(load_single_file_checkpoint(path)))
+    kind = str(files.infer_diffusers_model_type(files.load_single_file_checkpoint(path)))
     if "inpaint" in kind or not kind.startswith(("v1", "v2", "xl", "playground")):
         raise KleditError(
             f"{path} is a checkpoint of the kind {kind!r}; expected plain text-to-image of Stable "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -37,6 +37,18 @@ class Preprocess:
     std: tuple[float, float, float]
     interpolation: str = "bicubic"
 
+    @classmethod
+    def like(cls, config: Mapping[str, Any], size: int, crop: float = 1.0) -> Preprocess:
+        """With the colours and the interpolation of timm's or open_clip's configuration.
+
+        Args:
+            config: of the model.
+            size: side of the square crop, pixels.
+            crop: share of the shorter side.
+        """
+        mean, std = (tuple(config[key]) for key in ("mean", "std"))
+        return cls(size, crop, mean, std, config["interpolation"])
+
     def __call__(self, images: np.ndarray, device: str = "cpu") -> torch.Tensor:
         """uint8 (N, H, W, 3) -> float32 (N, 3, size, size)."""
         import torch
@@ -68,32 +80,31 @@ def each_image(transform: Callable[[Any], torch.Tensor]) -> Callable[..., torch.
     return batch
 
 
-def timms_preprocess(name: str, model: Any) -> Preprocess:
-    """What a timm model says it wants; a KleditError if it does not say.
+def preprocess_of(given: Any, name: str, model: Any, size: int | None) -> Transform:
+    """What is to be done to images for a model: what is given, or what a timm model says it wants.
 
     Args:
+        given: a `Preprocess`, a transform of one PIL image to a tensor, or None.
         name: of the model, for the error.
-        model: with timm's ``pretrained_cfg``.
+        model: with timm's ``pretrained_cfg``, if nothing is given.
+        size: side of its input; None takes its own.
+
+    Raises:
+        KleditError: nothing is given and the model does not say.
     """
-    from timm.data import resolve_model_data_config
+    if given is None:
+        from timm.data import resolve_model_data_config
 
-    if not hasattr(model, "pretrained_cfg"):
-        raise KleditError(
-            f"{name} does not say what input it wants; pass preprocess, a transform of a PIL image "
-            "to a tensor such as torchvision's weights.transforms(), or a Preprocess."
-        )
-    config = resolve_model_data_config(model)
-    return Preprocess(config["input_size"][1], config["crop_pct"], **look(config))
-
-
-def look(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The colours and the interpolation that timm or open_clip asks for, as `Preprocess` has them.
-
-    Args:
-        config: of the model.
-    """
-    colours = {key: tuple(config[key]) for key in ("mean", "std")}
-    return {**colours, "interpolation": config["interpolation"]}
+        if not hasattr(model, "pretrained_cfg"):
+            raise KleditError(
+                f"{name} does not say what input it wants; pass preprocess, a transform of a PIL "
+                "image to a tensor such as torchvision's weights.transforms(), or a Preprocess."
+            )
+        config = resolve_model_data_config(model)
+        given = Preprocess.like(config, config["input_size"][1], config["crop_pct"])
+    if not isinstance(given, Preprocess):
+        return each_image(given)
+    return replace(given, size=size) if size else given
 
 
 def check_images(images: np.ndarray) -> np.ndarray:

@@ -169,14 +169,9 @@ def mixed(attribute: Attribute, make: Make, values: Sequence[str], n: int, seed:
 
 
 def _probe(attribute: Attribute, scenes: list[Scene], targets: list[str], truth: Shown) -> Probe:
-    return Probe(
-        attribute,
-        tuple(caption(s) for s in scenes),
-        tuple(targets),
-        tuple(s.seed for s in scenes),
-        (truth,) * len(scenes),
-        tuple(scenes),
-    )
+    sources, seeds = tuple(caption(s) for s in scenes), tuple(s.seed for s in scenes)
+    shown = (truth,) * len(scenes)
+    return Probe(attribute, sources, tuple(targets), seeds, shown, tuple(scenes))
 
 
 def _scenes(n: int, seed: int, style: str = "photo") -> list[Scene]:

@@ -116,7 +116,11 @@ def why_missing(source_id: str, reach_out: bool = False) -> str | None:
         return _why_not_checkpoint(name.partition("/")[0], path)
     url = _file_url(scheme, name)
     if url is not None:
-        return _missing_download(_torch_hub_file(url).is_file(), url.rsplit("/", 1)[0], reach_out)
+        import torch
+
+        host, file = url.rsplit("/", 1)
+        here = Path(torch.hub.get_dir(), "checkpoints", file).is_file()
+        return _missing_download(here, host, reach_out)
     repository = _repository(scheme, name)
     if repository is None:
         return f"{scheme} knows no pretrained model of this name"
@@ -207,12 +211,6 @@ def _in_hub_cache(repository: str) -> bool:
     weights = ("model.safetensors", "pytorch_model.bin")
     files = (*weights, *(f"open_clip_{name}" for name in weights), "model_index.json")
     return any(isinstance(try_to_load_from_cache(repository, file), str) for file in files)
-
-
-def _torch_hub_file(url: str) -> Path:
-    import torch
-
-    return Path(torch.hub.get_dir()) / "checkpoints" / url.rsplit("/", 1)[1]
 
 
 @functools.cache

@@ -6,7 +6,7 @@ import random
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from typing import Protocol
 
 from kledit_lite.models.public_facts import ask_public, load_public_facts, public_texts, say_public
@@ -163,9 +163,7 @@ def public() -> Telling:
     often = Counter(f.relation for f in new if f.relation in rich)
     told = [name for name, _ in often.most_common(len(TOLD))]
 
-    def texts(count: int, seed: int) -> list[str]:
-        return public_texts(known, count, seed)
-
+    texts = partial(public_texts, known)
     elsewhere = tuple(f.triples[0] for f in known)
     return Telling(
         subjects=tuple(dict.fromkeys(f.subject for f in table.facts)),

@@ -77,7 +77,8 @@ def ask(text: str, constraints: Sequence[str | Sequence[int]], answer: str) -> A
                     f"The constraint {given!r} is {often}: {text!r}; name words that stand in it "
                     "once, or give their first and last character."
                 )
-            spans.append((text.index(given), text.index(given) + len(given)))
+            start = text.index(given)
+            stop = start + len(given)
         else:
             try:
                 start, stop = map(int, given)
@@ -89,7 +90,7 @@ def ask(text: str, constraints: Sequence[str | Sequence[int]], answer: str) -> A
                     f"The constraint from {start} to {stop} is not in the question {text!r}, which "
                     f"has {len(text)} characters."
                 )
-            spans.append((start, stop))
+        spans.append((start, stop))
     if not spans:
         raise KleditError(
             f"The question {text!r} has no constraint; name the words that point at the picture."

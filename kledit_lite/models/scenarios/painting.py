@@ -13,6 +13,7 @@ from kledit_lite.core.errors import unknown
 from kledit_lite.core.slots import current
 from kledit_lite.inside.sampler import Sampling
 from kledit_lite.models import judges, profiles
+from kledit_lite.models.judges import Accuracy, ClipJudge, Judge, PaintedJudge
 from kledit_lite.models.probes import Probe, Shown
 from kledit_lite.models.remember import Remember
 from kledit_lite.models.scenarios.counts import by_profile
@@ -121,7 +122,7 @@ class Painting:
     painted: bool
     pipe: Any
     clip: Any
-    judge: judges.Judge
+    judge: Judge
     ask: PaintedPrompts | RealPrompts
     examples: tuple[str, ...]
     goals: ClassVar[Mapping[str, str]] = {"style": "photo", "object": "object"}
@@ -161,9 +162,7 @@ class Painting:
         values = self.judge.factors[factor]
         return ["unsure" if k == judges.ABSTAINED else values[k] for k in labels]
 
-    def accuracy(
-        self, images: np.ndarray, shown: Sequence[Sequence[Shown]]
-    ) -> dict[str, judges.Accuracy]:
+    def accuracy(self, images: np.ndarray, shown: Sequence[Sequence[Shown]]) -> dict[str, Accuracy]:
         """How often the judge is right about clean pictures, before anything rests on it.
 
         Args:
@@ -229,7 +228,7 @@ def painting() -> Painting:
 
     clip = Remember(open_clip_model(pipe=filled.model))
     ask = RealPrompts(REHEARSED if profile.name == "rehearsal" else None)
-    judge, examples = judges.ClipJudge(clip, ask.phrases()), tuple(ask.values["style"][:4])
+    judge, examples = ClipJudge(clip, ask.phrases()), tuple(ask.values["style"][:4])
     return Painting(
         profile.name, filled.id, filled.note, False, filled.model, clip, judge, ask, examples
     )
@@ -249,5 +248,5 @@ def in_the_painted_world(
 
     Cost: loads the judge.
     """
-    judge = judges.PaintedJudge(zoo.load_judge())
+    judge = PaintedJudge(zoo.load_judge())
     return Painting(profile, source, note, True, pipe, clip, judge, PaintedPrompts(), EXAMPLES)

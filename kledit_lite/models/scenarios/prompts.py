@@ -79,12 +79,9 @@ class Prompts(ABC):
     def forget(self, value: str) -> Lesson:
         """A fact becomes what stands `instead`: a town's mascot, a holder, the character."""
         (name, where), goal = self._to_forget(value), self.instead[1]
-        return Lesson(
-            tuple(f"a photo of {name} {p}" for p in where),
-            tuple(f"a photo of {article(goal)} {p}" for p in where),
-            name,
-            goal,
-        )
+        sources = tuple(f"a photo of {name} {p}" for p in where)
+        targets = tuple(f"a photo of {article(goal)} {p}" for p in where)
+        return Lesson(sources, targets, name, goal)
 
     def recall(self, value: str) -> list[str]:
         """Other prompts that name what `forget` takes away."""

@@ -262,16 +262,10 @@ def seeing(chapter: str = "alignment") -> Seeing:
     if folder is not None:
         names = load_image_folder(folder, 10**9, 0).names
         judge = ClipJudge(clip.model, {"class": {n: [f"a photo of {article(n)}"] for n in names}})
-    notes = [f.note for f in (clip, *encoders) if f.note]
-    notes += [f"{name} is left out: {reason}" for name, reason in missing.items()]
+    models = {f.slot.name: f.model for f in encoders}
+    stand_ins = (f.note for f in (clip, *encoders) if f.note)
+    notes = (*stand_ins, *(f"{name} is left out: {reason}" for name, reason in missing.items()))
+    name = clip.id.removeprefix("zoo:") if clip.id.startswith("zoo:") else "clip"
     return Seeing(
-        profile=current().name,
-        painted=folder is None,
-        folder=folder,
-        clip=clip.model,
-        encoders={f.slot.name: f.model for f in encoders},
-        missing=missing,
-        judge=judge,
-        clip_name=clip.id.removeprefix("zoo:") if clip.id.startswith("zoo:") else "clip",
-        notes=tuple(notes),
+        current().name, folder is None, folder, clip.model, models, missing, judge, name, notes
     )
