@@ -134,7 +134,7 @@ Make = Callable[[str, int, int], Probe]
 PROBES: dict[str, Make] = {"style": style_probe, "object": object_probe, "fact": fact_probe}
 """Attribute -> what makes a probe for one of its values."""
 VALUES = {"style": tuple(STYLES[1:]), "object": tuple(OBJECTS), "fact": tuple(TOWNS)}
-"""Attribute -> its values: painters, objects, towns."""
+"""Attribute -> its values, which are painters, objects or towns."""
 
 
 def mixed_probe(

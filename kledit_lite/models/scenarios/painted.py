@@ -17,7 +17,14 @@ class PaintedPrompts(Prompts):
     character, instead = BRAND, ("object", "house")
 
     def probe(self, attribute: Attribute, value: str, n: int, seed: int = 0) -> Probe:
-        """N prompt pairs for a painter, an object or a town; see `Prompts`."""
+        """N prompt pairs for one value of an attribute.
+
+        Args:
+            attribute: ``"style"``, ``"object"`` or ``"fact"``.
+            value: a painter, an object, or a town.
+            n: how many.
+            seed: of the first scene and of the first noise.
+        """
         if attribute not in PROBES:
             raise unknown("attribute", attribute, PROBES)
         return PROBES[attribute](value, n, seed)
