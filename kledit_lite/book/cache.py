@@ -171,9 +171,12 @@ def code(notebook: Any) -> list[tuple[str, list[str]]]:
     """What a kernel gets of a notebook: its code cells, with the tags that are not for the eye."""
     return [
         (cell.source, sorted(t for t in cell.metadata.get("tags", []) if not _LOOK.match(t)))
-        for cell in notebook.cells
-        if cell.cell_type == "code"
+        for cell in _code_cells(notebook)
     ]
+
+
+def _code_cells(notebook: Any) -> list[Any]:
+    return [cell for cell in notebook.cells if cell.cell_type == "code"]
 
 
 def reworded(kept: str, source: Any) -> str:
@@ -188,11 +191,8 @@ def reworded(kept: str, source: Any) -> str:
     executed = nbformat.reads(kept, as_version=nbformat.NO_CONVERT)
     if code(executed) != code(source):
         return kept
-    ran = iter([cell for cell in executed.cells if cell.cell_type == "code"])
-    for cell in source.cells:
-        if cell.cell_type == "code":
-            before = next(ran)
-            cell.outputs, cell.execution_count = before.outputs, before.execution_count
+    for ran, cell in zip(_code_cells(executed), _code_cells(source), strict=True):
+        cell.outputs, cell.execution_count = ran.outputs, ran.execution_count
     source.metadata = executed.metadata  # what the kernel said of itself
     return nbformat.writes(source, version=nbformat.NO_CONVERT, indent=1)
 

@@ -126,8 +126,7 @@ def run(options: RunOptions) -> Results:
 
     name, force, profile = options.chapter, options.force, current().name
     results = run_chapter(_root(), name, profile, force, record=options.record)
-    error = results.extra["chapter"]["error"]
-    if error:
+    if error := results.extra["chapter"]["error"]:
         print(f"kledit: {error}", file=sys.stderr)
     return results
 

@@ -306,9 +306,8 @@ def _footprint(process: Any) -> int:
     """Bytes of a process: proportional set size where Linux tells it, else resident memory."""
     with contextlib.suppress(OSError):
         text = Path(f"/proc/{process.pid}/smaps_rollup").read_text()
-        found = re.search(r"^Pss:\s*(\d+) kB", text, re.M)
-        if found:
-            return int(found.group(1)) * 1024
+        if found := re.search(r"^Pss:\s*(\d+) kB", text, re.M):
+            return int(found[1]) * 1024
     return int(process.memory_info().rss)
 
 

@@ -196,14 +196,13 @@ def as_html(words: str) -> str:
     """
     made = []
     for part in re.split(r"(`[^`]+`|\$[^$]+\$)", words):
-        escaped = html.escape(part, quote=False)
+        part = html.escape(part, quote=False)
         if part.startswith("`"):
-            made.append(f"<code>{escaped[1:-1]}</code>")
-        elif part.startswith("$"):
-            made.append(escaped)
-        else:
-            bold = re.sub(r"\*\*(.+?)\*\*", r"<strong>\1</strong>", escaped)
-            made.append(re.sub(r"\*(.+?)\*", r"<em>\1</em>", bold))
+            part = f"<code>{part[1:-1]}</code>"
+        elif not part.startswith("$"):
+            part = re.sub(r"\*\*(.+?)\*\*", r"<strong>\1</strong>", part)
+            part = re.sub(r"\*(.+?)\*", r"<em>\1</em>", part)
+        made.append(part)
     return "".join(made)
 
 

@@ -181,8 +181,7 @@ def report_page(results: Results) -> str:
             verdict = check["verdict"] if check["ok"] else "**no**"
             name, value = f"`{check['key']}`", _number(check["value"], 4)
             lines.append(_cells(name, check["kind"], value, wanted, verdict))
-        marked = [check for check in r["contract"] if check["reason"]]
-        if marked:
+        if marked := [check for check in r["contract"] if check["reason"]]:
             lines += ["", "Bounds that were set from what the method should do, and marked:", ""]
             lines += [f"- `{c['key']}`, {c['verdict']}: {c['reason']}" for c in marked]
     versions: Mapping[str, str] = next((r["versions"] for r in rows if r.get("versions")), {})

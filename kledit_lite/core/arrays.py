@@ -61,8 +61,7 @@ def check_finite(name: str, x: np.ndarray) -> None:
     Example:
         >>> check_finite("source", np.zeros((2, 3)))
     """
-    bad = count_bad_rows(x)
-    if bad:
+    if bad := count_bad_rows(x):
         raise KleditError(
             f"{name} {x.shape} has NaN or infinite values in {bad} of its {len(x)} rows; "
             "remove those rows from every paired array or find out which images caused them."
@@ -150,8 +149,7 @@ def as_vector(name: str, array: object, *, length: int | None = None) -> np.ndar
     if x.dtype.kind not in "fiub":
         raise KleditError(f"{name} {x.shape} holds {x.dtype} values, expected real numbers.")
     x = x.astype(np.float64)
-    bad = int((~np.isfinite(x)).sum())
-    if bad:
+    if bad := int((~np.isfinite(x)).sum()):
         raise KleditError(f"{name} {x.shape} has NaN or infinite values in {bad} places.")
     return x
 
@@ -203,8 +201,7 @@ def as_names(name: str, values: Sequence[str], length: int | None = None) -> tup
     names = tuple(str(v) for v in values)
     if length is not None and len(names) != length:
         raise KleditError(f"{name}: got {len(names)} names for {length} columns.")
-    repeated = sorted({n for n in names if names.count(n) > 1})
-    if repeated:
+    if repeated := sorted({n for n in names if names.count(n) > 1}):
         raise KleditError(
             f"{name} must differ from each other; given twice: {', '.join(repeated)}."
         )

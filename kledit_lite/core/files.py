@@ -117,8 +117,7 @@ def partial_folder(out: Path) -> Path:
         ...     first != second and first.is_dir() and first.parent == second.parent
         True
     """
-    left = sorted(p.name for p in out.parent.glob(f".{out.name}.*.partial"))
-    if left:
+    if left := sorted(p.name for p in out.parent.glob(f".{out.name}.*.partial")):
         names = ", ".join(left)
         advice = "Remove them if no other run is writing."
         print(f"Unfinished beside {out}: {names}. {advice}", file=sys.stderr)
@@ -167,8 +166,7 @@ def check_writable(folder: Path) -> None:
             f"Cannot write to {folder}: {there} is not a folder; name another with --out."
         )
     try:
-        with tempfile.TemporaryFile(dir=there):
-            pass
+        tempfile.TemporaryFile(dir=there).close()
     except OSError as error:
         raise KleditError(
             f"Cannot write to {folder}: {error.strerror or error}; name another folder with --out."

@@ -200,8 +200,7 @@ def _public(config: Mapping[str, Any], keep: str = "") -> dict[str, Any]:
 def _tokenizer(tokenizer: Any) -> tuple[Any, ...]:
     """Vocabulary, merges and special tokens; not how the last call padded."""
     rules = getattr(tokenizer, "bpe_ranks", None)
-    backend = getattr(tokenizer, "backend_tokenizer", None)
-    if backend is not None:
+    if (backend := getattr(tokenizer, "backend_tokenizer", None)) is not None:
         whole = json.loads(backend.to_str())
         rules = {k: whole.get(k) for k in ("model", "normalizer", "pre_tokenizer")}
     special = {k: str(v) for k, v in tokenizer.special_tokens_map.items()}

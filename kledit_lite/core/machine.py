@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import platform
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -106,10 +107,9 @@ def cpus() -> int:
 def peak_mb() -> float:
     """Largest resident size of this process so far, MiB."""
     status = Path("/proc/self/status")
-    if status.exists():
-        for line in status.read_text(encoding="utf-8").splitlines():
-            if line.startswith("VmHWM:"):
-                return int(line.split()[1]) / 1024
+    text = status.read_text(encoding="utf-8") if status.exists() else ""
+    if found := re.search(r"^VmHWM:\s*(\d+)", text, re.MULTILINE):
+        return int(found[1]) / 1024
     import resource
 
     unit = 1024**2 if sys.platform == "darwin" else 1024

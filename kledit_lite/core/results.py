@@ -91,8 +91,7 @@ class Results:
     def __post_init__(self) -> None:
         for key, bound in self.targets.items():
             check_bound(key, bound, f"Results {self.name!r}")
-        clash = set(self.extra) & {"name", "figures", "targets", "met", "context"}
-        if clash:
+        if clash := set(self.extra) & {"name", "figures", "targets", "met", "context"}:
             raise KleditError(f"Results {self.name!r}: extra keys {sorted(clash)} are reserved.")
 
     @property

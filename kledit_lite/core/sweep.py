@@ -92,8 +92,7 @@ def sweep(
 
     def keep(i: int, found: Mapping[str, np.ndarray]) -> None:
         arrays = {k: np.asarray(v) for k, v in found.items()}
-        wrong = {k: v.shape for k, v in arrays.items() if len(v) != len(blocks[i])}
-        if wrong:
+        if wrong := {k: v.shape for k, v in arrays.items() if len(v) != len(blocks[i])}:
             raise KleditError(f"Expected {len(blocks[i])} rows a block, got {wrong}.")
         if place is not None:
             _save(place, i, arrays)

@@ -228,8 +228,7 @@ def slides_of(
     if reader.exercises:
         listed = "\n".join(f"1. {name}" for name in reader.exercises)
         last.append(Slide(EXERCISES, listed, kind="last"))
-    last = [s for s in last if s.body]
-    if last:
+    if last := [s for s in last if s.body]:
         last[-1] = replace(last[-1], notes=teaching.questions(chapter))
         last[0] = replace(last[0], first=True)
     return [title, *middle, *last]
