@@ -17,6 +17,9 @@ from typing import Any
 import numpy as np
 import torch
 
+from kledit_lite.failures.bits import ClassBits
+from kledit_lite.failures.settings import Thresholds
+
 
 def msa_by_bytes(
     target: Path,
@@ -116,18 +119,9 @@ def prime_by_fractions(
 
 
 def prime_by_numpy(
-    wrong: np.ndarray,
-    right: np.ndarray,
+    bits: ClassBits,
+    limits: Thresholds,
     roots: np.ndarray,
-    most: int,
-    support: int,
-    errors: int,
-    num: int,
-    den: int,
-    ups: np.ndarray,
-    downs: np.ndarray,
-    class_n: int,
-    class_ok: int,
     budget: int,
     sets: np.ndarray,
     counts: np.ndarray,
@@ -136,7 +130,9 @@ def prime_by_numpy(
 
     All extensions of one set are tested in one vectorised step.
     """
-    n_tags = len(wrong)
+    wrong, right, class_n, class_errors = bits
+    support, errors, num, den, ups, downs = limits
+    n_tags, most = len(wrong), len(ups) - 1
 
     def ones(words: np.ndarray) -> np.ndarray:
         bits = np.unpackbits(np.ascontiguousarray(words).view(np.uint8), axis=-1)
@@ -202,7 +198,7 @@ def prime_by_numpy(
         e, ok = int(ones(wrong[root])), int(ones(right[root]))
         tests += 1
         survived += 1
-        report([root], e + ok, ok, class_n, class_ok)
+        report([root], e + ok, ok, class_n, class_n - class_errors)
         if most > 1 and not extend(
             [root], wrong[root], right[root], e + ok, ok, np.arange(root + 1, n_tags)
         ):

@@ -7,7 +7,7 @@ looking at those alone.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -44,8 +44,7 @@ def popcount(words: np.ndarray) -> np.ndarray:
     return _TABLE[parts].sum(axis=-1, dtype=np.int64)
 
 
-@dataclass(frozen=True, eq=False)
-class ClassBits:
+class ClassBits(NamedTuple):
     """The images of one class.
 
     Attributes:
@@ -64,16 +63,3 @@ class ClassBits:
     def of(cls, has: np.ndarray, correct: np.ndarray) -> ClassBits:
         """From tags (n, T) bool and verdicts (n,) bool."""
         return cls(pack(has[~correct]), pack(has[correct]), len(correct), int((~correct).sum()))
-
-    def count(self, tags: list[int]) -> tuple[int, int]:
-        """Images that show all of the tags, and how many of those are errors; no tags: all.
-
-        Example:
-            >>> bits = ClassBits.of(np.array([[1], [1], [0]], bool), np.array([True, False, True]))
-            >>> bits.count([0]), bits.count([])
-            ((2, 1), (3, 1))
-        """
-        if not len(tags):
-            return self.n, self.errors
-        wrong = int(popcount(np.bitwise_and.reduce(self.wrong[tags], axis=0)))
-        return wrong + int(popcount(np.bitwise_and.reduce(self.right[tags], axis=0))), wrong

@@ -42,10 +42,10 @@ def accuracies_without(bits: ClassBits, sets: np.ndarray) -> np.ndarray:
 
 
 def describe(job: Job, sets: np.ndarray, counts: np.ndarray) -> list[tuple[Any, ...]]:
-    """Rows for `frame_of`: class, tags in the table's order, n, errors, accuracies without.
+    """Rows for `frame_of`: class, tags in the table's order, accuracies without, (n, errors) twice.
 
     Args:
-        job: the class that was searched.
+        job: the class that was searched, whose images and errors come last.
         sets: (M, most) row numbers of the job's bits, -1 where a set is smaller.
         counts: (M, 2) images and errors.
     """
@@ -56,39 +56,39 @@ def describe(job: Job, sets: np.ndarray, counts: np.ndarray) -> list[tuple[Any, 
         by_tag = np.argsort(job.order[inner], axis=1)
         inner = np.take_along_axis(inner, by_tag, axis=1)
         without = accuracies_without(job.bits, inner)
-        for tags, (n, e), values in zip(job.order[inner], own.tolist(), without, strict=True):
-            rows.append((job.label, tags, n, e, values, job.bits.n, job.bits.errors))
+        for tags, values, (n, e) in zip(job.order[inner], without, own.tolist(), strict=True):
+            rows.append((job.label, tags, values, n, e, job.bits.n, job.bits.errors))
     return rows
 
 
 def frame_of(
-    table: TagTable, rows: list[list[tuple[Any, ...]]], criteria: Criteria, tests: int, level: float
+    table: TagTable, rows: list[tuple[Any, ...]], criteria: Criteria, tests: int, level: float
 ) -> pd.DataFrame:
     """One row per mode, the worst first within its class; the columns are `COLUMNS`.
 
     Args:
         table: what was searched.
-        rows: from `describe`, one list per class.
+        rows: from `describe`.
         criteria: what was looked for.
         tests: sets that intervals and p-values account for.
         level: confidence of all intervals together.
     """
-    flat = [row for part in rows for row in part]
-    if not flat:
+    if not rows:
         return pd.DataFrame({c: [] for c in COLUMNS})
     success = criteria.kind == "success"
-    n, e = np.array([r[2] for r in flat]), np.array([r[3] for r in flat])
-    big_n, big_e = np.array([r[5] for r in flat]), np.array([r[6] for r in flat])
+    labels, tags, without, *numbers = zip(*rows, strict=True)
+    n, e, big_n, big_e = map(np.array, numbers)
     p = chance(e, n, big_e, big_n)
     errors = n - e if success else e  # for successes the search counted right answers
     class_accuracy = (big_e if success else big_n - big_e) / big_n
     accuracy = (n - errors) / n
     low, high = interval(n - errors, n, tests, level)
+    names = [tuple(table.tags[t] for t in own) for own in tags]
     frame = pd.DataFrame(
         {
-            "class": [table.classes[r[0]] for r in flat],
-            "tags": [tuple(table.tags[t] for t in r[1]) for r in flat],
-            "size": [len(r[1]) for r in flat],
+            "class": [table.classes[label] for label in labels],
+            "tags": names,
+            "size": [len(own) for own in tags],
             "support": n,
             "errors": errors,
             "accuracy": accuracy,
@@ -99,14 +99,12 @@ def frame_of(
             "p": p,
             "p_corrected": np.minimum(1.0, p * tests),
             "without": [
-                {table.tags[t]: (1 - v if success else v) for t, v in zip(r[1], r[4], strict=True)}
-                for r in flat
+                dict(zip(own, 1 - v if success else v, strict=True))
+                for own, v in zip(names, without, strict=True)
             ],
         }
     )
-    key = frame["class"].map({c: i for i, c in enumerate(table.classes)})
     worst = frame["drop"] if success else -frame["drop"]
-    order = pd.DataFrame({"key": key, "worst": worst, "size": frame["size"], "tags": frame["tags"]})
-    return frame.loc[order.sort_values(["key", "worst", "size", "tags"]).index].reset_index(
-        drop=True
-    )
+    frame = frame.assign(label=labels, worst=worst)
+    ordered = frame.sort_values(["label", "worst", "size", "tags"], ignore_index=True)
+    return ordered[list(COLUMNS)]

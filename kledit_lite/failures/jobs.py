@@ -16,6 +16,15 @@ from kledit_lite.failures.statistics import space
 
 SURE = 300_000_000
 """Sets that are searched without estimating first how long it will take."""
+ENDLESS = np.iinfo(np.int64).max
+"""A budget of tests that is never spent."""
+
+
+def compiled() -> Callable[..., Any]:
+    """`kernel.mine`, which numba compiles when it is first called; numba loads only here."""
+    from kledit_lite.failures.kernel import mine
+
+    return mine
 
 
 @dataclass(eq=False)
@@ -34,55 +43,34 @@ class Job:
     order: np.ndarray
     limits: Thresholds
 
-    def run(
-        self, mine: Callable[..., Any], most: int, roots: np.ndarray, cap: int, budget: int
-    ) -> tuple[Any, ...]:
-        """What `mine` returns for some roots, then the sets and counts it wrote.
+    @property
+    def most(self) -> int:
+        """Tags per set, at most."""
+        return len(self.limits.ups) - 1
+
+    def run(self, roots: np.ndarray, cap: int = 0, budget: int = ENDLESS) -> tuple[Any, ...]:
+        """What `kernel.mine` returns for some roots, then the sets and counts it wrote.
 
         Args:
-            mine: the inner loop, `kernel.mine`.
-            most: tags per set, at most.
             roots: rows of the bits to start from.
             cap: sets there is room for.
             budget: stop after this many tests.
         """
-        sets, counts = np.full((cap, most), -1, np.int32), np.zeros((cap, 2), np.int64)
-        t, b = self.limits, self.bits
-        out = mine(
-            b.wrong,
-            b.right,
-            roots,
-            most,
-            t.support,
-            t.errors,
-            t.num,
-            t.den,
-            t.ups,
-            t.downs,
-            b.n,
-            b.n - b.errors,
-            budget,
-            sets,
-            counts,
-        )
+        sets, counts = np.full((cap, self.most), -1, np.int32), np.zeros((cap, 2), np.int64)
+        out = compiled()(self.bits, self.limits, roots, budget, sets, counts)
         return (*out, sets, counts)
 
+    def parts(self, threads: int) -> list[np.ndarray]:
+        """First tags dealt out so that every thread gets early (large) and late (small) ones."""
+        tags = len(self.order)
+        return [np.arange(k, tags, threads) for k in range(min(threads, tags))]
 
-def roots_of(job: Job, threads: int) -> list[np.ndarray]:
-    """First tags dealt out so that every thread gets early (large) and late (small) ones."""
-    all_roots = np.arange(len(job.order))
-    return [all_roots[k::threads] for k in range(min(threads, len(all_roots)))]
 
-
-def refuse_explosion(
-    jobs: list[Job], mine: Callable[..., Any], most: int, threads: int, max_seconds: float
-) -> None:
+def refuse_explosion(jobs: list[Job], threads: int, max_seconds: float) -> None:
     """Try a few first tags of the largest class for a moment each; extrapolate to all.
 
     Args:
         jobs: of all classes.
-        mine: the inner loop.
-        most: tags per set, at most.
         threads: that will search.
         max_seconds: the longest search to accept.
 
@@ -90,28 +78,23 @@ def refuse_explosion(
         KleditError: the search would take longer than `max_seconds`; with sets and time.
     """
     job = max(jobs, key=lambda j: len(j.order))
-    job.run(mine, 1, np.arange(1), 0, 1)  # compile outside the clock
-    tags = len(job.order)
-    scale = tags * sum(space(len(j.order), most) for j in jobs) / space(tags, most)
+    job.run(np.arange(1), budget=1)  # compile outside the clock
+    tags, most = len(job.order), job.most
     tried = np.unique(np.linspace(0, tags - 1, 9).astype(int)[:-1])
-    patience = max(0.05, max_seconds * threads / scale)  # on average, a first tag may take this
-    spent, tests, done, whole = 0.0, 0, 0, True
-    for root in tried:
-        budget, clock = 20_000, 0.0
-        while True:  # longer and longer, until it finishes or has taken too long
-            begin = time.perf_counter()
-            _, tested, _, finished, *_ = job.run(mine, most, np.array([root]), 0, budget)
-            clock = time.perf_counter() - begin
-            if finished or clock > patience * len(tried):
-                break
+    scale = tags * sum(space(len(j.order), most) for j in jobs) / space(tags, most) / len(tried)
+    patience = max(0.05 * len(tried), max_seconds * threads / scale)  # for all that are tried
+    spent, tests, whole, left = 0.0, 0, True, list(tried)
+    while left and spent <= patience:
+        root, budget, clock, finished = left.pop(0), 5_000, 0.0, False
+        while not finished and clock <= patience:  # longer and longer
             budget *= 4
-        spent, tests, done, whole = spent + clock, tests + tested, done + 1, whole and finished
-        if spent > patience * len(tried):
-            break
-    scale /= len(tried)
+            begin = time.perf_counter()
+            _, tested, _, finished, *_ = job.run(np.array([root]), budget=budget)
+            clock = time.perf_counter() - begin
+        spent, tests, whole = spent + clock, tests + tested, whole and finished
     seconds = spent * scale / threads
     if seconds > max_seconds:
-        about = "about" if whole and done == len(tried) else "at least"
+        about = "about" if whole and not left else "at least"
         raise KleditError(
             f"This search would test {about} {tests * scale:.0e} sets of up to {most} of {tags} "
             f"tags and take {about} {_duration(seconds)} on {threads} cores: raise the "

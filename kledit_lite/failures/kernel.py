@@ -12,6 +12,9 @@ import numpy as np
 from numba import njit, types
 from numba.extending import intrinsic
 
+from kledit_lite.failures.bits import ClassBits
+from kledit_lite.failures.settings import Thresholds
+
 
 @intrinsic
 def popcount(typing: object, word: object) -> object:
@@ -32,11 +35,11 @@ def _count_both(a: np.ndarray, b: np.ndarray) -> np.int64:
 
 
 @njit(nogil=True, cache=True)
-def _count_without(bits: np.ndarray, chosen: np.ndarray, size: int, left_out: int) -> np.int64:
+def _count_without(bits: np.ndarray, chosen: np.ndarray, left_out: int) -> np.int64:
     total = np.uint64(0)
     for w in range(bits.shape[1]):
         word = ~np.uint64(0)
-        for k in range(size):
+        for k in range(len(chosen)):
             if k != left_out:
                 word &= bits[chosen[k], w]
         total += popcount(word)
@@ -45,23 +48,16 @@ def _count_without(bits: np.ndarray, chosen: np.ndarray, size: int, left_out: in
 
 @njit(nogil=True, cache=True)
 def _needed(
-    wrong: np.ndarray,
-    right: np.ndarray,
-    chosen: np.ndarray,
-    size: int,
-    n: int,
-    ok: int,
-    parent_n: int,
-    parent_ok: int,
-    up: int,
-    down: int,
+    bits: ClassBits, limits: Thresholds, chosen: np.ndarray, n: int, ok: int, parent: tuple
 ) -> bool:
     """Whether leaving out any tag raises the accuracy by ``up / down`` at least, in integers."""
+    up, down = limits.ups[len(chosen)], limits.downs[len(chosen)]
+    parent_n, parent_ok = parent
     if parent_ok * n * down < (ok * down + up * n) * parent_n:
         return False
-    for k in range(size - 1):
-        ok_k = _count_without(right, chosen, size, k)
-        n_k = ok_k + _count_without(wrong, chosen, size, k)
+    for k in range(len(chosen) - 1):
+        ok_k = _count_without(bits.right, chosen, k)
+        n_k = ok_k + _count_without(bits.wrong, chosen, k)
         if ok_k * n * down < (ok * down + up * n) * n_k:
             return False
     return True
@@ -69,18 +65,9 @@ def _needed(
 
 @njit(nogil=True, cache=True)
 def mine(
-    wrong: np.ndarray,
-    right: np.ndarray,
+    bits: ClassBits,
+    limits: Thresholds,
     roots: np.ndarray,
-    most: int,
-    support: int,
-    errors: int,
-    num: int,
-    den: int,
-    ups: np.ndarray,
-    downs: np.ndarray,
-    class_n: int,
-    class_ok: int,
     budget: int,
     sets: np.ndarray,
     counts: np.ndarray,
@@ -88,13 +75,9 @@ def mine(
     """Find the modes whose first tag is a root, and write them into `sets` and `counts`.
 
     Args:
-        wrong, right: (T, We), (T, Wr) uint64 bits; every tag alone has the support and errors.
+        bits: of the class; every tag alone has the support and the errors.
+        limits: what counts as a mode, for sets of up to ``len(limits.ups) - 1`` tags.
         roots: first tags to start from.
-        most: tags a set, at most.
-        support, errors: the least a set must have to be extended or reported.
-        num, den: a set with accuracy ``ok / n <= num / den`` is a mode, if it is minimal.
-        ups, downs: (most + 1,) ``up / down`` by which leaving a tag out of a set of k must help.
-        class_n, class_ok: images of the class, and those got right.
         budget: stop after this many tests.
         sets, counts: (cap, most) int32 and (cap, 2) int64 to write tags and (n, errors) into.
 
@@ -102,91 +85,50 @@ def mine(
         Modes found (where they are more than cap, the rest was not written), sets tested, sets that
         survived, and whether it finished.
     """
-    n_tags = wrong.shape[0]
-    wrong_at = np.empty((most, wrong.shape[1]), np.uint64)
-    right_at = np.empty((most, right.shape[1]), np.uint64)
-    after = np.empty((most, n_tags), np.int32)  # after[d]: tags that survived beside d tags
-    length, place = np.zeros(most + 1, np.int64), np.zeros(most + 1, np.int64)
+    wrong, right, most = bits.wrong, bits.right, len(limits.ups) - 1
+    # row d of each: what belongs to the first d of the chosen tags
+    wrong_at = np.full((most, wrong.shape[1]), ~np.uint64(0))
+    right_at = np.full((most, right.shape[1]), ~np.uint64(0))
+    n_at, ok_at = np.full(most, bits.n), np.full(most, bits.n - bits.errors)
+    after = np.empty((most, len(wrong)), np.int64)  # tags that survived beside them, ...
+    length, place = np.zeros(most, np.int64), np.zeros(most, np.int64)  # how many, and the next
     chosen = np.empty(most, np.int64)
-    n_at, ok_at = np.empty(most, np.int64), np.empty(most, np.int64)
-    found, tests, survived = 0, 0, 0
-    for root in roots:
-        chosen[0] = root
-        wrong_at[0] = wrong[root]
-        right_at[0] = right[root]
-        e = _count_both(wrong[root], wrong[root])
-        ok = _count_both(right[root], right[root])
-        n_at[0], ok_at[0] = e + ok, ok
-        tests += 1
-        survived += 1
-        if ok * den <= (e + ok) * num and _needed(
-            wrong, right, chosen, 1, e + ok, ok, class_n, class_ok, ups[1], downs[1]
-        ):
-            if found < sets.shape[0]:
-                sets[found, 0] = root
-                counts[found, 0], counts[found, 1] = e + ok, e
-            found += 1
-        if most == 1:
-            continue
-        depth = 1
-        fresh = True
-        while depth >= 1:
-            if fresh:  # test every extension of the set of `depth` tags
-                length[depth], place[depth] = 0, 0
-                inner = depth == 1
-                start = root + 1 if inner else place[depth - 1]
-                stop = n_tags if inner else length[depth - 1]
-                for i in range(start, stop):
-                    j = i if inner else after[depth - 1, i]
-                    tests += 1
-                    e = _count_both(wrong_at[depth - 1], wrong[j])
-                    if e < errors:
-                        continue
-                    ok = _count_both(right_at[depth - 1], right[j])
-                    n = e + ok
-                    if n < support:
-                        continue
-                    survived += 1
-                    chosen[depth] = j
-                    if ok * den <= n * num and _needed(
-                        wrong,
-                        right,
-                        chosen,
-                        depth + 1,
-                        n,
-                        ok,
-                        n_at[depth - 1],
-                        ok_at[depth - 1],
-                        ups[depth + 1],
-                        downs[depth + 1],
-                    ):
-                        if found < sets.shape[0]:
-                            for k in range(depth + 1):
-                                sets[found, k] = chosen[k]
-                            counts[found, 0], counts[found, 1] = n, e
-                        found += 1
-                    if depth + 1 < most:
-                        after[depth, length[depth]] = j
-                        length[depth] += 1
-                if tests > budget:
-                    return found, tests, survived, False
-                fresh = False
-            if place[depth] < length[depth]:
-                j = after[depth, place[depth]]
-                place[depth] += 1
-                chosen[depth] = j
-                e, ok = 0, 0
-                for w in range(wrong.shape[1]):
-                    word = wrong_at[depth - 1, w] & wrong[j, w]
-                    wrong_at[depth, w] = word
-                    e += np.int64(popcount(word))
-                for w in range(right.shape[1]):
-                    word = right_at[depth - 1, w] & right[j, w]
-                    right_at[depth, w] = word
-                    ok += np.int64(popcount(word))
-                n_at[depth], ok_at[depth] = e + ok, ok
-                depth += 1
-                fresh = True
-            else:
-                depth -= 1
-    return found, tests, survived, True
+    found, tests, survived, depth, candidates = 0, 0, 0, 0, roots
+    while True:
+        length[depth] = place[depth] = 0
+        for j in candidates:  # every extension of the set of `depth` tags
+            tests += 1
+            e = _count_both(wrong_at[depth], wrong[j])
+            if e < limits.errors:
+                continue
+            ok = _count_both(right_at[depth], right[j])
+            n = e + ok
+            if n < limits.support:
+                continue
+            survived += 1
+            chosen[depth] = j
+            if ok * limits.den <= n * limits.num and _needed(
+                bits, limits, chosen[: depth + 1], n, ok, (n_at[depth], ok_at[depth])
+            ):
+                if found < len(sets):
+                    sets[found, : depth + 1] = chosen[: depth + 1]
+                    counts[found, 0], counts[found, 1] = n, e
+                found += 1
+            if depth + 1 < most:
+                after[depth, length[depth]] = j
+                length[depth] += 1
+        if tests > budget:
+            return found, tests, survived, False
+        while place[depth] == length[depth]:  # nothing is left to extend here
+            depth -= 1
+            if depth < 0:
+                return found, tests, survived, True
+        j = chosen[depth] = after[depth, place[depth]]
+        place[depth] += 1
+        wrong_at[depth + 1] = wrong_at[depth] & wrong[j]
+        right_at[depth + 1] = right_at[depth] & right[j]
+        ok_at[depth + 1] = _count_both(right_at[depth], right[j])
+        n_at[depth + 1] = ok_at[depth + 1] + _count_both(wrong_at[depth], wrong[j])
+        left = after[depth, place[depth] : length[depth]]
+        candidates = left if depth else np.arange(j + 1, len(wrong))
+        depth += 1

@@ -19,10 +19,11 @@ subsets of a candidate are counted again from the bits.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, Literal
+from itertools import compress
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -31,7 +32,7 @@ from kledit_lite.core.errors import KleditError, unknown
 from kledit_lite.core.machine import cpus
 from kledit_lite.failures.bits import ClassBits, popcount
 from kledit_lite.failures.frames import COLUMNS, describe, frame_of
-from kledit_lite.failures.jobs import SURE, Job, refuse_explosion, roots_of
+from kledit_lite.failures.jobs import SURE, Job, compiled, refuse_explosion
 from kledit_lite.failures.settings import Criteria, Thresholds
 from kledit_lite.failures.statistics import space
 from kledit_lite.failures.table import TagTable
@@ -80,13 +81,6 @@ class Modes:
     def certain(self, least: float = 0.10) -> pd.DataFrame:
         """The modes that `is_certain`."""
         return self.table[self.is_certain(least)].reset_index(drop=True)
-
-
-def compiled() -> Callable[..., Any]:
-    """`kernel.mine`, which numba compiles when it is first called; numba loads only here."""
-    from kledit_lite.failures.kernel import mine
-
-    return mine
 
 
 def find_modes(
@@ -138,28 +132,25 @@ def find_modes(
     criteria = Criteria(l, s, a, dict(b) if b is not None else Criteria().b, kind)
     if account_for not in ("space", "frequent"):
         raise unknown("account_for", account_for, ("space", "frequent"))
-    mine = compiled()
+    compiled()  # outside the clock
     threads = max(1, cores or cpus())
     start = time.perf_counter()
     jobs, notes, kept = _prepare(table, criteria, frequency)
     if max_seconds is not None and jobs and sum(space(len(j.order), l) for j in jobs) > SURE:
-        refuse_explosion(jobs, mine, l, threads, max_seconds)
+        refuse_explosion(jobs, threads, max_seconds)
     searched, rows = 0, []
     with ThreadPoolExecutor(threads) as pool:
-        for job, (found, tests, sets, counts) in zip(
-            jobs, _run_all(pool, jobs, mine, l, threads, max_modes), strict=True
-        ):
+        for job, tests, sets, counts in _run_all(pool, jobs, threads, max_modes):
             searched += tests
-            if found:
-                rows.append(describe(job, sets, counts))
-        total = kept
+            rows += describe(job, sets, counts)
         if account_for == "frequent":
-            total = _count_frequent(pool, table, criteria, mine, threads)
-    frame = frame_of(table, rows, criteria, max(total, 1), level)
+            kept = _count_frequent(pool, table, criteria, threads)
+    kept = max(kept, 1)
+    frame = frame_of(table, rows, criteria, kept, level)
     if not len(frame):
         notes.append(_why_none(table, jobs, criteria))
     seconds = time.perf_counter() - start
-    return Modes(frame, criteria, max(total, 1), searched, seconds, tuple(notes))
+    return Modes(frame, criteria, kept, searched, seconds, tuple(notes))
 
 
 def _prepare(
@@ -167,113 +158,83 @@ def _prepare(
 ) -> tuple[list[Job], list[str], int]:
     """Jobs of the classes that can have a mode, notes on the others, size of the space."""
     jobs, notes, total = [], list(table.notes), 0
-    sizes = np.bincount(table.labels, minlength=len(table.classes))
-    if criteria.support(int(sizes.max())) > sizes.max():
+    largest = int(np.bincount(table.labels).max())
+    if criteria.support(largest) > largest:
         raise KleditError(
             f"The support s = {criteria.s:g} is larger than every class; the largest has "
-            f"{int(sizes.max())} images."
+            f"{largest} images."
         )
     constant: np.ndarray = np.all(table.has, axis=0)
     if constant.any():
-        names = ", ".join(t for t, c in zip(table.tags, constant, strict=True) if c)
+        names = ", ".join(compress(table.tags, constant))
         notes.append(f"Every image shows {names}; such a tag tells nothing apart.")
     for label, name in enumerate(table.classes):
         rows = table.members(label)
-        correct, has = table.correct[rows], table.has[rows]
-        n, right = len(rows), int(correct.sum())
-        if n and criteria.support(n) > n:
-            notes.append(f"Class {name} has {n} images, fewer than the support asks for.")
-        if n == 0 or criteria.support(n) > n:
+        correct, has, n = table.correct[rows], table.has[rows], len(rows)
+        if n == 0:
             continue
-        wanted = "errors" if criteria.kind == "failure" else "right answers"
-        good = right if criteria.kind == "failure" else n - right
-        spotless = good == n and criteria.a > 0  # with a = 0, a set without errors is no worse
-        if spotless:
-            notes.append(f"Class {name} has no {wanted}, hence no {criteria.kind} modes.")
-        limits = Thresholds.of(criteria, n, good)
-        if limits.num < 0 and not spotless:
-            reach = f"{right / n:.1%}"
-            notes.append(
-                f"Class {name} has an accuracy of {reach}: a {criteria.kind} mode "
-                f"{criteria.a:.0%} away from it cannot exist."
-            )
+        if criteria.support(n) > n:
+            notes.append(f"Class {name} has {n} images, fewer than the support asks for.")
+            continue
+        wanted, verdict = "errors", correct
+        if criteria.kind == "success":
+            wanted, verdict = "right answers", ~correct
+        limits = Thresholds.of(criteria, n, int(verdict.sum()))
         support = has.sum(axis=0)
         able = support >= max(limits.support, frequency or 0)
         total += space(int(able.sum()), criteria.l)
-        if limits.num < 0 or spotless:
-            continue
-        verdict = correct if criteria.kind == "failure" else ~correct
-        able &= has[~verdict].sum(axis=0) >= limits.errors
-        order = np.flatnonzero(able)
-        order = order[np.argsort(support[order], kind="stable")]
-        if len(order):
-            jobs.append(Job(label, ClassBits.of(has[:, order], verdict), order, limits))
+        if verdict.all() and criteria.a > 0:  # with a = 0, a set without errors is no worse
+            notes.append(f"Class {name} has no {wanted}, hence no {criteria.kind} modes.")
+        elif limits.num < 0:
+            notes.append(
+                f"Class {name} has an accuracy of {correct.mean():.1%}: a {criteria.kind} mode "
+                f"{criteria.a:.0%} away from it cannot exist."
+            )
+        else:
+            able &= has[~verdict].sum(axis=0) >= limits.errors
+            order = np.argsort(support, kind="stable")
+            order = order[able[order]]
+            if len(order):
+                jobs.append(Job(label, ClassBits.of(has[:, order], verdict), order, limits))
     return jobs, notes, total
 
 
 def _run_all(
-    pool: ThreadPoolExecutor,
-    jobs: list[Job],
-    mine: Callable[..., Any],
-    most: int,
-    threads: int,
-    max_modes: int,
-) -> Any:
-    """(found, tests, sets, counts) of each job, all threads busy on all classes."""
-    endless = np.iinfo(np.int64).max
+    pool: ThreadPoolExecutor, jobs: list[Job], threads: int, max_modes: int
+) -> Iterator[tuple[Job, int, np.ndarray, np.ndarray]]:
+    """(job, tests, sets, counts), part by part, all threads busy on all classes."""
     waiting = [
-        [
-            (part, pool.submit(job.run, mine, most, part, ROOM, endless))
-            for part in roots_of(job, threads)
-        ]
-        for job in jobs
+        (job, part, pool.submit(job.run, part, ROOM)) for job in jobs for part in job.parts(threads)
     ]
     found_before = 0
-    for job, parts in zip(jobs, waiting, strict=True):
-        sets, counts, tests = [], [], 0
-        for part, future in parts:
-            found, tested, _, _, its_sets, its_counts = future.result()
-            found_before += found
-            if found_before > max_modes:
-                for other in waiting:
-                    for _, unfinished in other:
-                        unfinished.cancel()
-                raise KleditError(
-                    f"More than {max_modes} modes: with thresholds this loose they describe "
-                    "nothing. Raise the drop a, the support s or the minimality b."
-                )
-            if found > ROOM:  # rare: search this part again, now that the number is known
-                *_, its_sets, its_counts = job.run(mine, most, part, found, endless)
-            sets.append(its_sets[:found])
-            counts.append(its_counts[:found])
-            tests += tested
-        yield sum(map(len, sets)), tests, np.concatenate(sets), np.concatenate(counts)
+    for job, part, future in waiting:
+        found, tests, _, _, sets, counts = future.result()
+        found_before += found
+        if found_before > max_modes:
+            pool.shutdown(cancel_futures=True)
+            raise KleditError(
+                f"More than {max_modes} modes: with thresholds this loose they describe "
+                "nothing. Raise the drop a, the support s or the minimality b."
+            )
+        if found > ROOM:  # rare: search this part again, now that the number is known
+            *_, sets, counts = job.run(part, found)
+        yield job, tests, sets[:found], counts[:found]
 
 
 def _count_frequent(
-    pool: ThreadPoolExecutor,
-    table: TagTable,
-    criteria: Criteria,
-    mine: Callable[..., Any],
-    threads: int,
+    pool: ThreadPoolExecutor, table: TagTable, criteria: Criteria, threads: int
 ) -> int:
     """Sets with the support, whatever their errors: the same search with every image an error."""
-    parts = []
+    futures = []
     for label in range(len(table.classes)):
         has = table.has[table.members(label)]
         support = criteria.support(max(len(has), 1))
         order = np.flatnonzero(has.sum(axis=0) >= support)
-        if not len(order):
-            continue
         bits = ClassBits.of(has[:, order], np.zeros(len(has), bool))
         nothing = np.zeros(criteria.l + 1, np.int64)
-        limits = Thresholds(support, support, -1, 1, nothing, nothing)
-        job = Job(label, bits, order, limits)
-        parts += [
-            pool.submit(job.run, mine, criteria.l, r, 0, np.iinfo(np.int64).max)
-            for r in roots_of(job, threads)
-        ]
-    return sum(part.result()[2] for part in parts)
+        job = Job(label, bits, order, Thresholds(support, support, -1, 1, nothing, nothing))
+        futures += [pool.submit(job.run, part) for part in job.parts(threads)]
+    return sum(future.result()[2] for future in futures)
 
 
 def _why_none(table: TagTable, jobs: list[Job], criteria: Criteria) -> str:
@@ -282,10 +243,9 @@ def _why_none(table: TagTable, jobs: list[Job], criteria: Criteria) -> str:
             "No mode was found: in no class does any tag have the support s and the errors that a "
             f"{criteria.kind} mode needs; lower s or a."
         )
-    worst = 1.0
-    for job in jobs:
-        wrong, right = popcount(job.bits.wrong), popcount(job.bits.right)
-        worst = min(worst, float((right / (wrong + right)).min()))
+    right = np.concatenate([popcount(job.bits.right) for job in jobs])
+    wrong = np.concatenate([popcount(job.bits.wrong) for job in jobs])
+    worst = float((right / (wrong + right)).min())
     shown = worst if criteria.kind == "failure" else 1 - worst
     return (
         f"No mode was found: no set of up to {criteria.l} tags has all of support, drop and "

@@ -93,19 +93,8 @@ def sliceline(
             tags = tuple(table.tags[t] for t in chosen)
             whole = 1 - bits.errors / bits.n
             rows.append((name, tags, n, e, 1 - e / n, whole, whole - 1 + e / n, value))
-    return pd.DataFrame(
-        rows,
-        columns=[
-            "class",
-            "tags",
-            "support",
-            "errors",
-            "accuracy",
-            "class_accuracy",
-            "drop",
-            "score",
-        ],
-    )
+    columns = ["class", "tags", "support", "errors", "accuracy", "class_accuracy", "drop", "score"]
+    return pd.DataFrame(rows, columns=columns)
 
 
 def _top(
@@ -137,12 +126,7 @@ def _top(
             if len(rest):
                 extend((*chosen, t), wrong & bits.wrong[t], right & bits.right[t], rest)
 
-    full = ~np.uint64(0)
-    extend(
-        (),
-        np.full(bits.wrong.shape[1], full),
-        np.full(bits.right.shape[1], full),
-        np.arange(len(bits.wrong)),
-    )
+    wrong, right = (np.full(b.shape[1], ~np.uint64(0)) for b in (bits.wrong, bits.right))
+    extend((), wrong, right, np.arange(len(bits.wrong)))
     ordered = sorted(best, reverse=True)
     return [(v, tuple(-c for c in tags), n, e) for v, tags, n, e in ordered]

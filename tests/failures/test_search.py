@@ -13,16 +13,17 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from kledit_lite.core.errors import KleditError, UnknownNameError
-from kledit_lite.failures import TagTable, find_modes, search, space
+from kledit_lite.failures import TagTable, find_modes, jobs, search, space
 from kledit_lite.failures.bits import ClassBits, pack, popcount
-from kledit_lite.failures.search import COLUMNS, compiled
+from kledit_lite.failures.frames import COLUMNS
+from kledit_lite.failures.jobs import compiled
 
 ENGINES = {"compiled": compiled(), "numpy": oracles.prime_by_numpy}
 
 
 def search_by(engine, *args, **kwargs):
     """`find_modes` with one of two inner loops."""
-    with patch.object(search, "compiled", lambda: ENGINES[engine]):
+    with patch.object(jobs, "compiled", lambda: ENGINES[engine]):
         return find_modes(*args, **kwargs)
 
 
@@ -269,9 +270,11 @@ def test_bits_count_what_numpy_counts():
     rng = np.random.default_rng(2)
     has, correct = rng.random((133, 7)) < 0.4, rng.random(133) < 0.7
     bits = ClassBits.of(has, correct)
-    for chosen in ([], [3], [0, 5], [1, 2, 6]):
+    for chosen in ([3], [0, 5], [1, 2, 6]):
         rows = has[:, chosen].all(axis=1)
-        assert bits.count(chosen) == (rows.sum(), (rows & ~correct).sum())
+        for own, images in ((bits.wrong, rows & ~correct), (bits.right, rows & correct)):
+            assert popcount(np.bitwise_and.reduce(own[chosen], axis=0)) == images.sum()
+    assert (bits.n, bits.errors) == (len(correct), (~correct).sum())
     words = rng.integers(0, 2**63, (3, 5)).astype(np.uint64)
     slow = [[bin(int(w)).count("1") for w in row] for row in words]
     assert popcount(words).tolist() == np.sum(slow, axis=1).tolist()
