@@ -54,14 +54,8 @@ def prime_groups(
     """
     say = phrase or bag_of_words
     return [
-        Group(
-            m["class"],
-            say(m["class"], m["tags"]),
-            table.rows(m["class"], m["tags"]),
-            unseen.rows(m["class"], m["tags"]),
-            tuple(m["tags"]),
-        )
-        for m in modes.to_dict("records")
+        Group(c, say(c, tags), table.rows(c, tags), unseen.rows(c, tags), tuple(tags))
+        for c, tags in zip(modes["class"], modes["tags"], strict=True)
     ]
 
 
@@ -77,11 +71,12 @@ def bag_of_words(label: str, tags: Sequence[str]) -> str:
 
 def class_accuracy(table: TagTable) -> dict[str, float]:
     """Accuracy of every class; NaN for one without images."""
-    out = {}
-    for i, name in enumerate(table.classes):
-        rows = table.labels == i
-        out[name] = float(table.correct[rows].mean()) if rows.any() else float("nan")
-    return out
+    return {c: _right(table, table.members(i)) for i, c in enumerate(table.classes)}
+
+
+def _right(table: TagTable, rows: np.ndarray) -> float:
+    """Accuracy on some rows; NaN without any."""
+    return float(table.correct[rows].mean()) if len(rows) else float("nan")
 
 
 def drop_of(table: TagTable, label: str, rows: np.ndarray) -> float:
@@ -92,10 +87,7 @@ def drop_of(table: TagTable, label: str, rows: np.ndarray) -> float:
         label: the class.
         rows: (n,) indices of images of that class.
     """
-    if not len(rows):
-        return float("nan")
-    whole = table.correct[table.labels == table.classes.index(label)].mean()
-    return float(whole - table.correct[rows].mean())
+    return _right(table, table.members(table.classes.index(label))) - _right(table, rows)
 
 
 def generalisation(
@@ -119,25 +111,16 @@ def generalisation(
     """
     rows = []
     for g in groups:
-        judged = len(g.unseen) >= at_least
-        rows.append(
-            {
-                "class": g.label,
-                "text": g.text,
-                "images": len(g.rows),
-                "drop": drop_of(table, g.label, g.rows),
-                "unseen_images": len(g.unseen),
-                "unseen_drop": drop_of(unseen, g.label, g.unseen) if judged else float("nan"),
-            }
-        )
+        drop, n = drop_of(table, g.label, g.rows), len(g.unseen)
+        after = drop_of(unseen, g.label, g.unseen) if n >= at_least else float("nan")
+        rows.append((g.label, g.text, len(g.rows), drop, n, after))
     columns = ["class", "text", "images", "drop", "unseen_images", "unseen_drop"]
     return pd.DataFrame(rows, columns=columns)
 
 
 def share_kept(drops: pd.DataFrame, least: float = 0.25) -> float:
     """Share of the judged groups whose drop on unseen data is at least `least`; NaN if none is."""
-    judged = drops["unseen_drop"].dropna()
-    return float((judged >= least).mean()) if len(judged) else float("nan")
+    return float((drops["unseen_drop"].dropna() >= least).mean())
 
 
 def on_generated(
@@ -211,12 +194,10 @@ def description_quality(
     """
     if len(features) != len(labels):
         raise KleditError(f"{len(features)} features but {len(labels)} labels; give one each.")
-    if not groups:
-        return Quality(float("nan"), float("nan"), float("nan"), 0)
     x = unit_rows(features)
     texts = list(dict.fromkeys(g.text for g in groups))
-    t = dict(zip(texts, unit_rows(np.asarray(encode_text(texts))), strict=True))
-    means, spreads, areas = [], [], []
+    t = dict(zip(texts, unit_rows(np.asarray(encode_text(texts))), strict=True)) if texts else {}
+    judged = []
     for g in groups:
         rows = g.unseen if unseen else g.rows
         mates = np.flatnonzero(labels == list(classes).index(g.label))
@@ -224,13 +205,11 @@ def description_quality(
         if inside.sum() < at_least or (~inside).sum() < at_least:
             continue
         cosine = x[mates] @ t[g.text]
-        means.append(cosine[inside].mean())
-        spreads.append(cosine[inside].std())
-        areas.append(auroc(inside, cosine))
-    if not means:
+        judged.append((cosine[inside].mean(), cosine[inside].std(), auroc(inside, cosine)))
+    if not judged:
         return Quality(float("nan"), float("nan"), float("nan"), 0)
-    mean, spread, area = (float(np.mean(v)) for v in (means, spreads, areas))
-    return Quality(mean, spread, area, len(means))
+    mean, spread, area = (float(np.mean(v)) for v in zip(*judged, strict=True))
+    return Quality(mean, spread, area, len(judged))
 
 
 def subsets(table: TagTable, label: str, tags: Sequence[str]) -> pd.DataFrame:
@@ -250,8 +229,7 @@ def subsets(table: TagTable, label: str, tags: Sequence[str]) -> pd.DataFrame:
     for size in range(len(tags), 0, -1):
         for part in combinations(tags, size):
             has = table.rows(label, part)
-            right = float(table.correct[has].mean()) if len(has) else float("nan")
-            rows.append((size, part, len(has), right))
+            rows.append((size, part, len(has), _right(table, has)))
     return pd.DataFrame(rows, columns=["size", "tags", "images", "accuracy"])
 
 
@@ -266,9 +244,7 @@ def by_number_of_tags(modes: pd.DataFrame, table: TagTable) -> pd.DataFrame:
     rows = []
     accuracy = class_accuracy(table)
     counts = modes["size"].value_counts()
-    for m in modes.to_dict("records"):
-        if len(m["tags"]) < 2:
-            continue
+    for m in modes[modes["size"] > 1].to_dict("records"):
         part = subsets(table, m["class"], m["tags"]).dropna()
         drops = (accuracy[m["class"]] - part["accuracy"]).groupby(part["size"]).mean()
         rows += [(len(m["tags"]), size, drop) for size, drop in drops.items()]

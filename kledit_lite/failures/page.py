@@ -18,6 +18,13 @@ from kledit_lite.failures.dilution import explain
 from kledit_lite.failures.search import Modes
 from kledit_lite.failures.table import TagTable
 
+Pictures = np.ndarray | Sequence[str | Path]
+SIDES = {
+    "failure": {"worse": "badly", "side": "below", "other": "a worse mode"},
+    "success": {"worse": "well", "side": "above", "other": "a better mode"},
+}
+"""Kind of modes -> the words of `page.html` for it."""
+
 
 def thumbnail(picture: np.ndarray | str | Path, side: int = 96) -> str:
     """A picture (an array (H, W, 3) uint8, or a file) as a ``data:`` address of a small JPEG.
@@ -25,15 +32,14 @@ def thumbnail(picture: np.ndarray | str | Path, side: int = 96) -> str:
     Raises:
         KleditError: the file cannot be read as a picture.
     """
-    from PIL import Image, UnidentifiedImageError
+    from PIL import Image
 
     try:
         image = Image.fromarray(picture) if isinstance(picture, np.ndarray) else Image.open(picture)
         image = image.convert("RGB")
-    except (OSError, UnidentifiedImageError) as error:
-        raise KleditError(f"Cannot read {picture} as a picture; check the column of images.") from (
-            error
-        )
+    except OSError as error:
+        words = f"Cannot read {picture} as a picture; check the column of images."
+        raise KleditError(words) from error
     image.thumbnail((2 * side, 2 * side))
     with io.BytesIO() as file:
         image.save(file, "JPEG", quality=80)
@@ -46,7 +52,7 @@ def write_report(
     table: TagTable,
     *,
     title: str = "Failure modes",
-    pictures: np.ndarray | Sequence[str | Path] | None = None,
+    pictures: Pictures | None = None,
     unseen: pd.DataFrame | None = None,
     level: float = 0.95,
     most: int = 40,
@@ -75,60 +81,42 @@ def write_report(
         raise KleditError(f"{len(pictures)} pictures for {len(table)} rows; give one per row.")
     if unseen is not None and len(unseen) != len(modes):
         raise KleditError(f"{len(unseen)} rows of unseen drops for {len(modes)} modes.")
-    rows = explain(modes, table).assign(certain=modes.is_certain()).to_dict("records")
-    drops = [None] * len(rows) if unseen is None else unseen["unseen_drop"].tolist()
-    ranked = sorted(
-        range(len(rows)),
-        key=lambda i: (not rows[i]["certain"], rows[i]["p_corrected"], -rows[i]["drop"]),
+    frame = explain(modes, table).assign(
+        certain=modes.is_certain(),
+        unseen=np.nan if unseen is None else unseen["unseen_drop"].to_numpy(),
     )
-    significant = len(modes.significant(1 - level))
-    c = modes.criteria
-    worse, side, other = ("badly", "below", "a worse mode")
-    if c.kind == "success":
-        worse, side, other = "well", "above", "a better mode"
-    body = [
-        f"<h1>{html.escape(title)}</h1>",
-        f"<p>{_count(len(rows), c.kind)} in {len(table)} images of {_plural(len(table.classes))}, "
-        f"with {len(table.tags)} tags. The model is right on {table.correct.mean():.1%} of them."
-        "</p>",
-        f'<p class="soft">Looked for: sets of up to {c.l} tags that at least {_support(c.s)} show, '
-        f"with an accuracy {'at least' if c.a else ''} {c.a:.0%} "
-        f"{'below' if c.kind == 'failure' else 'above'} that of the class, and in which every tag "
-        f"counts. {modes.searched:,} sets were tested in {modes.seconds:.2g} seconds. Intervals "
-        f"and chances account for {modes.tests:,} sets looked at.</p>",
-        f"<p>{significant} of them are <em>significant</em>: a random handful of the class would "
-        f"hardly do as {worse}. {sum(r['certain'] for r in rows)} are <em>certain</em>: the "
-        f"accuracy lies ten points or more {side} the class's even at the near end of its "
-        f"interval. {sum(bool(r['explained_by']) for r in rows)} are explained by {other}: without "
-        "the pictures of that one, too little is left of them.</p>",
-    ]
+    order = ["certain", "p_corrected", "drop"]
+    rows = frame.sort_values(order, ascending=[False, True, False]).to_dict("records")
+    body = []
     if rows:
-        body.append(_overview([(rows[i], drops[i]) for i in ranked]))
-        body += [_panel(rows[i], drops[i], table, pictures, each) for i in ranked[:most]]
+        body.append(_overview(rows, judged=unseen is not None))
+        body += [_panel(mode, table, pictures, each) for mode in rows[:most]]
         if len(rows) > most:
             body.append(f"<p>Panels of the first {most} modes; the table above lists all.</p>")
     if modes.notes:
         items = "".join(f"<li>{html.escape(n)}</li>" for n in modes.notes)
         body.append(f"<section><h2>Notes</h2><ul>{items}</ul></section>")
-    style = files("kledit_lite.failures").joinpath("page.css").read_text(encoding="utf-8")
-    page = (
-        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{html.escape(title)}'
-        '</title><meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<style>\n{style}</style></head><body><main>{''.join(body)}</main></body></html>\n"
+    n, s, kind = len(rows), modes.criteria.s, modes.criteria.kind
+    folder = files("kledit_lite.failures")
+    lines = folder.joinpath("page.html").read_text(encoding="utf-8").splitlines()
+    page = "".join(lines).format(
+        title=html.escape(title),
+        style="\n" + folder.joinpath("page.css").read_text(encoding="utf-8"),
+        count=f"{n or 'No'} {kind} mode{'' if n == 1 else 's'}",
+        images=len(table),
+        classes=f"{len(table.classes)} class{'' if len(table.classes) == 1 else 'es'}",
+        tags=len(table.tags),
+        right=table.correct.mean(),
+        support=f"{s:g} images" if s >= 1 else f"{s:.2%} of the class",
+        least="at least" if modes.criteria.a else "",
+        significant=len(modes.significant(1 - level)),
+        certain=len(modes.certain()),
+        explained=sum(map(bool, frame["explained_by"])),
+        body="".join(body),
+        modes=modes,
+        **SIDES[kind],
     )
-    return write_atomically(path, page)
-
-
-def _count(n: int, kind: str) -> str:
-    return f"{n or 'No'} {kind} mode{'' if n == 1 else 's'}"
-
-
-def _plural(n: int) -> str:
-    return f"{n} class" if n == 1 else f"{n} classes"
-
-
-def _support(s: float) -> str:
-    return f"{s:g} images" if s >= 1 else f"{s:.2%} of the class"
+    return write_atomically(path, page + "\n")
 
 
 def _chance(p: float) -> str:
@@ -139,29 +127,23 @@ def _name(mode: dict) -> str:
     return html.escape(f"{mode['class']}: {' + '.join(mode['tags'])}")
 
 
-def _overview(rows: list[tuple[dict, float | None]]) -> str:
-    judged = any(d is not None for _, d in rows)
-    head = "<th class=n>drop on unseen data</th>" if judged else ""
-    lines = []
-    for m, d in rows:
-        said = (
-            ""
-            if not judged
-            else f"<td class=n>{'too few' if d is None or d != d else f'{d:.0%}'}</td>"
-        )
+def _overview(modes: list[dict], judged: bool) -> str:
+    head, lines = "<th class=n>drop on unseen data</th>" if judged else "", []
+    for m in modes:
+        unseen = "too few" if pd.isna(m["unseen"]) else f"{m['unseen']:.0%}"
         lines.append(
             f"<tr><td>{_name(m)}</td><td class=n>{m['support']}</td><td class=n>{m['accuracy']:.1%}"
             f"</td><td class=n>{m['class_accuracy']:.1%}</td><td class=n>{m['drop']:+.1%}</td>"
-            f"{said}<td class=n>{_chance(m['p_corrected'])}</td>"
+            f"{f'<td class=n>{unseen}</td>' if judged else ''}"
+            f"<td class=n>{_chance(m['p_corrected'])}</td>"
             f"<td>{'yes' if m['certain'] else 'no'}</td>"
             f"<td class=soft>{html.escape(' + '.join(m['explained_by']))}</td></tr>"
         )
     return (
         '<div class="scroll"><table class="all"><thead><tr><th>mode</th><th class=n>images</th>'
         "<th class=n>accuracy</th><th class=n>of the class</th><th class=n>drop</th>"
-        f"{head}<th class=n>chance, corrected</th><th>certain</th>"
-        "<th>explained by</th></tr></thead><tbody>"
-        f"{''.join(lines)}</tbody></table></div>"
+        f"{head}<th class=n>chance, corrected</th><th>certain</th><th>explained by</th></tr>"
+        f"</thead><tbody>{''.join(lines)}</tbody></table></div>"
     )
 
 
@@ -172,25 +154,18 @@ def _bar(words: str, value: float, bad: bool = False) -> str:
     )
 
 
-def _panel(
-    mode: dict,
-    unseen: float | None,
-    table: TagTable,
-    pictures: np.ndarray | Sequence[str | Path] | None,
-    each: int,
-) -> str:
-    bars = [_bar(f"all of {html.escape(mode['class'])}", mode["class_accuracy"])]
-    if mode["size"] > 1:
-        bars += [_bar(f"without <em>{html.escape(t)}</em>", v) for t, v in mode["without"].items()]
-    bars.append(
-        _bar(f"<strong>{html.escape(' + '.join(mode['tags']))}</strong>", mode["accuracy"], True)
-    )
+def _panel(mode: dict, table: TagTable, pictures: Pictures | None, each: int) -> str:
+    bars = _bar(f"all of {html.escape(mode['class'])}", mode["class_accuracy"])
+    for tag, value in mode["without"].items() if mode["size"] > 1 else ():
+        bars += _bar(f"without <em>{html.escape(tag)}</em>", value)
+    tags = html.escape(" + ".join(mode["tags"]))
+    bars += _bar(f"<strong>{tags}</strong>", mode["accuracy"], True)
     words = (
         f"{mode['errors']} of {mode['support']} images wrong. Interval of the accuracy, corrected: "
         f"{mode['low']:.1%} to {mode['high']:.1%}."
     )
-    if unseen is not None and unseen == unseen:
-        words += f" On unseen data the drop is {unseen:.1%}."
+    if not pd.isna(mode["unseen"]):
+        words += f" On unseen data the drop is {mode['unseen']:.1%}."
     shown = ""
     if pictures is not None:
         rows = table.rows(mode["class"], mode["tags"])
@@ -198,7 +173,7 @@ def _panel(
         shown = "".join(_picture(pictures[int(r)], bool(table.correct[r]), mode) for r in rows)
         shown = f'<div class="pictures">{shown}</div>'
     return (
-        f'<section><h2>{_name(mode)}</h2><div class="bars">{"".join(bars)}</div>'
+        f'<section><h2>{_name(mode)}</h2><div class="bars">{bars}</div>'
         f'<p class="soft">{words}</p>{shown}</section>'
     )
 

@@ -20,6 +20,9 @@ from kledit_lite.core.errors import KleditError
 from kledit_lite.failures.bits import ClassBits, popcount
 from kledit_lite.failures.table import TagTable
 
+Slice = tuple[float, tuple[int, ...], int, int]
+"""Score, tags, images and errors."""
+
 
 def score(errors: float, images: float, class_errors: int, class_n: int, alpha: float) -> float:
     """The score of one slice.
@@ -86,7 +89,7 @@ def sliceline(
     for label, name in enumerate(table.classes):
         own = table.members(label)
         correct, has = table.correct[own], table.has[own]
-        if correct.all() or not len(own):
+        if correct.all():
             continue
         bits = ClassBits.of(has, correct)
         for value, chosen, n, e in _top(bits, k, l, s, alpha):
@@ -97,10 +100,8 @@ def sliceline(
     return pd.DataFrame(rows, columns=columns)
 
 
-def _top(
-    bits: ClassBits, k: int, most: int, s: int, alpha: float
-) -> list[tuple[float, tuple[int, ...], int, int]]:
-    best: list[tuple[float, tuple[int, ...], int, int]] = []  # a heap; tags negated for ties
+def _top(bits: ClassBits, k: int, most: int, s: int, alpha: float) -> list[Slice]:
+    best: list[Slice] = []  # a heap; tags negated for ties
 
     def extend(
         chosen: tuple[int, ...], wrong: np.ndarray, right: np.ndarray, tags: np.ndarray

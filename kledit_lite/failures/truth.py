@@ -108,11 +108,7 @@ def recover(
         1.0
     """
     covers = _covers(failures, truth)
-    inside = []
-    for g in groups:
-        mask = np.zeros(len(truth), bool)
-        mask[g.rows] = True
-        inside.append(mask)
+    inside = [np.isin(np.arange(len(truth)), g.rows) for g in groups]
     rows = []
     for failure, mask in zip(failures, covers, strict=True):
         tags, best, found_as, named = _words(failure), 0.0, "", False
@@ -124,9 +120,8 @@ def recover(
                 best, found_as = float(both / either), g.text
             named |= bool(g.tags) and set(g.tags) == set(tags)
         rows.append((failure.label, tags, int(mask.sum()), best, found_as, named))
-    planted = pd.DataFrame(
-        rows, columns=["class", "tags", "images", "overlap", "found_as", "named"]
-    )
+    columns = ["class", "tags", "images", "overlap", "found_as", "named"]
+    planted = pd.DataFrame(rows, columns=columns)
     true = []
     for g, own in zip(groups, inside, strict=True):
         size = int(own.sum())
@@ -138,14 +133,9 @@ def recover(
         of = int(np.argmax(shares)) if share else -1
         true.append((g.label, g.text, size, share, of, share >= OVERLAP))
     table = pd.DataFrame(true, columns=["class", "text", "images", "planted_share", "of", "true"])
-    nan = float("nan")
-    return Recovery(
-        float((planted["overlap"] >= OVERLAP).mean()) if len(planted) else nan,
-        float(planted["named"].mean()) if len(planted) else nan,
-        float(table["true"].mean()) if len(table) else nan,
-        planted,
-        table,
-    )
+    flags = planted["overlap"] >= OVERLAP, planted["named"], table["true"]
+    recall, word_for_word, precision = (float(f.mean()) for f in flags)
+    return Recovery(recall, word_for_word, precision, planted, table)
 
 
 def worth(
@@ -182,12 +172,13 @@ def worth(
     groups = prime_groups(modes, table, unseen)
     found = recover(groups, failures, table)
     after = generalisation(groups, table, unseen, at_least)["unseen_drop"].dropna()
-    return {
-        "recovered": (int(found.back.sum()), len(failures)),
-        "word for word": (int(found.planted["named"].sum()), len(failures)),
-        "right": (int(found.groups["true"].sum()), len(groups)),
-        "keep 25 points": (int((after >= 0.25).sum()), len(after)),
+    flags = {
+        "recovered": found.back,
+        "word for word": found.planted["named"],
+        "right": found.groups["true"],
+        "keep 25 points": after >= 0.25,
     }
+    return {name: (int(x.sum()), len(x)) for name, x in flags.items()}
 
 
 def compare(
@@ -234,9 +225,7 @@ def compare(
             "recovered": found.recall,
             "right": found.precision,
             "covers": coverage(groups, seen),
-            "similarity": quality.similarity,
-            "spread": quality.spread,
-            "specificity": quality.specificity,
+            **{k: getattr(quality, k) for k in ("similarity", "spread", "specificity")},
         }
     return pd.DataFrame(rows).T
 
@@ -252,21 +241,14 @@ def _covers(
     if isinstance(truth, TagTable):
         return [np.isin(np.arange(len(truth)), truth.rows(f.label, _words(f))) for f in failures]
     planted = [f for f in failures if isinstance(f, PlantedFailure)]
-    return _scenes_covered(planted, truth)
-
-
-def _scenes_covered(
-    failures: Sequence[PlantedFailure], scenes: Sequence[Scene]
-) -> list[np.ndarray]:
-    """`PlantedFailure.covers`, for all scenes at once."""
-    factors = {"object", *(factor for f in failures for factor, _ in f.tags)}
+    factors = {"object", *(factor for f in planted for factor, _ in f.tags)}
     lacking = factors - set(FACTORS)
     if lacking:
         raise unknown("factor", sorted(lacking)[0], FACTORS)
-    shown = {k: np.array([str(getattr(s, k)) for s in scenes], object) for k in factors}
-    colours = np.array([s.shows_colour for s in scenes], bool)
+    shown = {k: np.array([str(getattr(s, k)) for s in truth], object) for k in factors}
+    colours = np.array([s.shows_colour for s in truth], bool)
     masks = []
-    for failure in failures:
+    for failure in planted:
         mask = shown["object"] == failure.label
         for factor, value in failure.tags:
             mask = mask & (shown[factor] == value) & (colours if factor == "colour" else True)
