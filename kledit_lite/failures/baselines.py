@@ -13,7 +13,7 @@ import numpy as np
 
 from kledit_lite.core.arrays import unit_rows
 from kledit_lite.core.errors import KleditError
-from kledit_lite.failures.evaluate import Group, prime_groups
+from kledit_lite.failures.evaluate import Group, drop_of, prime_groups
 from kledit_lite.failures.search import find_modes
 from kledit_lite.failures.table import TagTable
 
@@ -148,10 +148,9 @@ def domino(
         mean = x[rows].mean(axis=0)
         _, _, axes = np.linalg.svd(x[rows] - mean, full_matrices=False)
         axes = axes[: min(dims, len(rows) - 1)]
-        mixture = _Mixture.fit(
-            (x[rows] - mean) @ axes.T, seen.probabilities[rows], slices, gamma, steps, seed
-        )
-        own = mixture.assign((x[rows] - mean) @ axes.T, seen.probabilities[rows])
+        z = (x[rows] - mean) @ axes.T
+        mixture = _Mixture.fit(z, seen.probabilities[rows], slices, gamma, steps, seed)
+        own = mixture.assign(z, seen.probabilities[rows])
         new = mixture.assign((x_unseen[others] - mean) @ axes.T, unseen.probabilities[others])
         for k in range(slices):
             inside = rows[own == k]
@@ -162,11 +161,8 @@ def domino(
 
 
 def _hardest(groups: list[Group], table: TagTable) -> list[Group]:
-    from kledit_lite.failures.evaluate import drop_of
-
-    drops = [drop_of(table, g.label, g.rows) for g in groups]
-    order = sorted(range(len(groups)), key=lambda i: -drops[i])
-    return [groups[i] for i in order if drops[i] > 0]
+    drops = [(drop_of(table, g.label, g.rows), g) for g in groups]
+    return [g for drop, g in sorted(drops, key=lambda pair: -pair[0]) if drop > 0]
 
 
 @dataclass(frozen=True, eq=False)

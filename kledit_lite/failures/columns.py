@@ -23,17 +23,9 @@ BINS = 4
 """Ranges that a column of numbers is cut into."""
 LIST = "|"
 """Between the words of a list, as taggers such as RAM write it, ``grass | tree``."""
-WORDS = {
-    "true": True,
-    "false": False,
-    "yes": True,
-    "no": False,
-    "1": True,
-    "0": False,
-    "1.0": True,
-    "0.0": False,
-}
-MARKS = {"true", "yes", "1", "1.0", "x"}
+YES, NO = ("true", "yes", "1", "1.0"), ("false", "no", "0", "0.0")
+WORDS = dict.fromkeys(YES, True) | dict.fromkeys(NO, False)
+MARKS = {*YES, "x"}
 """Words that mark a row where the others are left empty."""
 PREDICTIONS = {
     "pred", "preds", "prediction", "predictions", "predicted", "predicted_class",
@@ -84,8 +76,7 @@ def from_frame(
     """
     _check(frame, [label, correct, *(tags or ()), *([id] if id else [])], id)
     truth, verdict = _full(frame[label], label), _verdict(frame[correct], correct)
-    order = sorted(range(len(truth.kinds)), key=truth.kinds.__getitem__)
-    classes = tuple(truth.kinds[i] for i in order)
+    classes, rank = np.unique(np.array(truth.kinds, object), return_inverse=True)
     made = _Made(at_least)
     for column in frame.columns if tags is None else tags:
         if column in (label, correct) and tags is not None:
@@ -105,14 +96,8 @@ def from_frame(
             "No column can be a tag: give columns of True and False (or 0 and 1), or of few words. "
             + " ".join(made.notes)
         )
-    return TagTable(
-        classes,
-        np.argsort(order)[truth.codes],
-        verdict,
-        tuple(made.names),
-        np.stack(made.columns, axis=1),
-        tuple(made.notes),
-    )
+    has, notes = np.stack(made.columns, axis=1), tuple(made.notes)
+    return TagTable(tuple(classes), rank[truth.codes], verdict, tuple(made.names), has, notes)
 
 
 @dataclass(frozen=True, eq=False)
@@ -165,8 +150,8 @@ class _Made:
             self._take([(column, ~blank)])
         elif blank.any() and low <= set(WORDS):
             raise KleditError(
-                f"Column {column!r} has yes and no, and {int(blank.sum())} missing values, the "
-                f"first in row {_first(blank)}; fill them, or leave every no empty."
+                f"Column {column!r} has yes and no, and {blank.sum()} missing values, the first "
+                f"in row {blank.argmax()}; fill them, or leave every no empty."
             )
         elif any(LIST in k for k in kinds):
             return self._lists(cells, column)
@@ -175,10 +160,9 @@ class _Made:
         elif len(kinds) > MOST_VALUES:
             return f"{len(kinds)} different texts, more than {MOST_VALUES}"
         else:
-            if blank.any():
-                self._note_blanks(column, blank, "none of its tags")
-            order = sorted(range(len(kinds)), key=kinds.__getitem__)
-            self._take([(f"{column}={kinds[i]}", cells.codes == i) for i in order])
+            self._note_blanks(column, blank, "none of its tags")
+            tags = [(f"{column}={k}", cells.codes == i) for i, k in enumerate(kinds)]
+            self._take(sorted(tags, key=lambda tag: tag[0]))
         return ""
 
     def _lists(self, cells: _Cells, column: str) -> str:
@@ -202,8 +186,7 @@ class _Made:
         whole = bool((kinds == np.rint(kinds)).all())
         if whole and len(kinds) == len(own) > MOST_VALUES:
             return "whole numbers that all differ, most likely an id"
-        if cells.blank.any():
-            self._note_blanks(column, cells.blank, "none of its tags")
+        self._note_blanks(column, cells.blank, "none of its tags")
         if len(kinds) <= BINS:
             self._take([(f"{column}={k:.12g}", values == k) for k in kinds])
             return ""
@@ -226,9 +209,10 @@ class _Made:
             self.columns.append(np.asarray(values, bool))
 
     def _note_blanks(self, column: str, blank: np.ndarray, means: str) -> None:
-        self.notes.append(
-            f"Column {column!r} is empty in {int(blank.sum())} rows; an empty cell means {means}."
-        )
+        if blank.any():
+            self.notes.append(
+                f"Column {column!r} is empty in {blank.sum()} rows; an empty cell means {means}."
+            )
 
 
 def _check(frame: pd.DataFrame, wanted: Sequence[str], id: str | None) -> None:
@@ -240,27 +224,22 @@ def _check(frame: pd.DataFrame, wanted: Sequence[str], id: str | None) -> None:
         raise KleditError("The table has no rows; a search needs images.")
     named = frame.columns[frame.columns.astype(str) != ""]
     if named.duplicated().any():
-        raise KleditError(
-            f"The table has two columns named {named[named.duplicated()][0]!r}; rename one."
-        )
+        again = named[named.duplicated()][0]
+        raise KleditError(f"The table has two columns named {again!r}; rename one.")
     if id is not None and frame[id].duplicated().any():
-        twice = frame[id][frame[id].duplicated()].iloc[0]
+        twice = frame[id][frame[id].duplicated()]
         raise KleditError(
-            f"Column {id!r} names {int(frame[id].duplicated().sum())} rows twice, such as "
-            f"{twice!r}; keep one row per image."
+            f"Column {id!r} names {len(twice)} rows twice, such as {twice.iloc[0]!r}; keep one row "
+            "per image."
         )
-
-
-def _first(where: np.ndarray) -> int:
-    return int(np.flatnonzero(where)[0])
 
 
 def _full(series: pd.Series, column: str) -> _Cells:
     cells = _Cells.of(series)
     if cells.blank.any():
         raise KleditError(
-            f"Column {column!r} has {int(cells.blank.sum())} missing values, the first in row "
-            f"{_first(cells.blank)}; fill them or drop those rows."
+            f"Column {column!r} has {cells.blank.sum()} missing values, the first in row "
+            f"{cells.blank.argmax()}; fill them or drop those rows."
         )
     return cells
 

@@ -58,15 +58,11 @@ def distance_by_shared_tags(
     for least in range(shared.max() + 1):
         own = distance[shared >= least]
         nearer = np.searchsorted(ranked, own, "left") + np.searchsorted(ranked, own, "right")
-        rows[least] = (
-            len(own) / pairs,
-            own.mean(),
-            own.std(),
-            float(nearer.mean() / (2 * len(ranked))),
-        )
-    return pd.DataFrame.from_dict(
-        rows, orient="index", columns=["share", "mean", "sd", "probability"]
-    ).rename_axis("tags shared at least")
+        farther = float(nearer.mean() / (2 * len(ranked)))
+        rows[least] = (len(own) / pairs, own.mean(), own.std(), farther)
+    columns = ["share", "mean", "sd", "probability"]
+    table = pd.DataFrame.from_dict(rows, orient="index", columns=columns)
+    return table.rename_axis("tags shared at least")
 
 
 def neighbour_tags(
@@ -106,8 +102,8 @@ def neighbour_tags(
     for p in chosen:
         distance = squares - 2 * features @ features[p]
         distance[p] = np.inf
-        order = np.argpartition(distance, max(sizes))
-        order = order[: max(sizes) + 1][np.argsort(distance[order[: max(sizes) + 1]])]
+        near = np.argpartition(distance, max(sizes))[: max(sizes) + 1]
+        order = near[np.argsort(distance[near])]
         other = np.delete(has[:, has[p]], p, axis=0)
         for n in sizes:
             common = has[order[:n]].mean(axis=0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -12,6 +13,8 @@ from kledit_lite.core.errors import KleditError
 SEPARATORS = {".csv": ",", ".tsv": "\t", ".txt": "\t"}
 WRITTEN = {"tab": "\t", "\\t": "\t", "comma": ",", "semicolon": ";", "pipe": "|"}
 """Separators that are awkward to type, in words."""
+
+_as_text = partial(pd.read_csv, header=None, dtype=str, na_filter=False, skipinitialspace=True)
 
 
 def read_table(path: Path, sep: str | None = None, encoding: str | None = None) -> pd.DataFrame:
@@ -53,16 +56,7 @@ def read_table(path: Path, sep: str | None = None, encoding: str | None = None) 
     encoding = encoding or _utf8(path)
     try:
         codecs.lookup(encoding)
-        cells = pd.read_csv(
-            path,
-            sep=sep,
-            encoding=encoding,
-            header=None,
-            dtype=str,
-            keep_default_na=False,
-            na_filter=False,
-            skipinitialspace=True,
-        )
+        cells = _as_text(path, sep=sep, encoding=encoding)
     except LookupError as error:
         raise KleditError(
             f"There is no encoding {encoding!r}; try utf-8, utf-16, latin-1 or cp1252."

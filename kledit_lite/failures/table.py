@@ -6,7 +6,7 @@ Everything a user can get wrong in a table is said here, in one sentence, before
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -77,21 +77,17 @@ class TagTable:
             >>> TagTable(("cat",), [0, 0], [1, 0], ("dark",), [[0], [1]]).rows("cat", ["dark"])
             array([1])
         """
-        index = {t: i for i, t in enumerate(self.tags)}
-        lacking = [t for t in tags if t not in index]
-        if label not in self.classes or lacking:
-            what = f"class {label!r}" if label not in self.classes else f"tag {lacking[0]!r}"
-            raise KleditError(f"The table has no {what}; see its classes and tags.")
-        keep = self.labels == self.classes.index(label)
-        return np.flatnonzero(keep & self.has[:, [index[t] for t in tags]].all(axis=1))
+        lacking = [f"class {label!r}"] if label not in self.classes else []
+        lacking += [f"tag {t!r}" for t in tags if t not in self.tags]
+        if lacking:
+            raise KleditError(f"The table has no {lacking[0]}; see its classes and tags.")
+        shows = self.has[:, [self.tags.index(t) for t in tags]].all(axis=1)
+        return np.flatnonzero((self.labels == self.classes.index(label)) & shows)
 
     def subset(self, rows: np.ndarray) -> TagTable:
         """The table of some rows (indices or a mask)."""
-        idx = np.asarray(rows)
-        idx = np.flatnonzero(idx) if idx.dtype == bool else idx
-        return TagTable(
-            self.classes, self.labels[idx], self.correct[idx], self.tags, self.has[idx], self.notes
-        )
+        own = {name: getattr(self, name)[rows] for name in ("labels", "correct", "has")}
+        return replace(self, **own)
 
 
 def _flags(name: str, values: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:

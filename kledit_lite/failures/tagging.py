@@ -7,8 +7,10 @@ other tagger or captioner gives for each image.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 
 import numpy as np
 import pandas as pd
@@ -110,10 +112,7 @@ def from_words(
                 f"Expected a collection of words for each image, got the text {given!r}; split it."
             )
         sets.append({w.strip().lower() for w in given if w.strip()})
-    counts: dict[str, int] = {}
-    for each in sets:
-        for w in each:
-            counts[w] = counts.get(w, 0) + 1
+    counts = Counter(chain.from_iterable(sets))
     names = tuple(sorted(w for w, n in counts.items() if n >= at_least))
     if not names:
         raise KleditError(f"No word was given to {at_least} images or more; lower at_least.")
@@ -180,14 +179,12 @@ class Tagger:
         """(N, T) scores of image embeddings (N, d), whose length does not matter. O(N T d)."""
         x = as_features("features", features, dim=self.vectors.shape[1])
         scores = unit_rows(x.astype(np.float64)) @ self.vectors.T
-        if not self.groups:
-            return scores
-        out = scores.copy()
-        groups = np.array(self.groups)
-        for group in set(self.groups):
-            columns = np.flatnonzero(groups == group)
-            for c in columns if len(columns) > 1 else ():
-                out[:, c] -= scores[:, columns[columns != c]].max(axis=1)
+        out, groups = scores.copy(), np.array(self.groups)
+        for c, group in enumerate(self.groups):
+            rivals = groups == group
+            rivals[c] = False
+            if rivals.any():
+                out[:, c] -= scores[:, rivals].max(axis=1)
         return out
 
     def tag(self, features: np.ndarray) -> np.ndarray:
@@ -258,16 +255,8 @@ def compare_tags(names: Sequence[str], given: np.ndarray, truth: np.ndarray) -> 
     """
     if given.shape != truth.shape or given.shape[1] != len(names):
         raise KleditError(f"Tags {given.shape} and truth {truth.shape} do not fit each other.")
-    hits = (given & truth).sum(axis=0)
+    hits, found, images = (x.sum(axis=0) for x in (given & truth, given, truth))
+    table = pd.DataFrame({"tag": list(names), "images": images})
     with np.errstate(invalid="ignore"):
-        precision, recall = hits / given.sum(axis=0), hits / truth.sum(axis=0)
-        f1 = 2 * hits / (given.sum(axis=0) + truth.sum(axis=0))
-    return pd.DataFrame(
-        {
-            "tag": list(names),
-            "images": truth.sum(axis=0),
-            "precision": precision,
-            "recall": recall,
-            "f1": f1,
-        }
-    )
+        f1 = 2 * hits / (found + images)
+        return table.assign(precision=hits / found, recall=hits / images, f1=f1)
