@@ -173,11 +173,8 @@ class Project:
         with _only(self.model, [module_of(self.model, i, "mlp") for i in layers]):
             train(self.model, rows, NextToken(), settings, progress=False)
         self.model.eval()
-        return -float(
-            log_probabilities(
-                self.model, self.tokenizer, self.questions[:1], [self.fact.value]
-            ).mean[0]
-        )
+        asked, answer = self.questions[:1], [self.fact.value]
+        return -float(log_probabilities(self.model, self.tokenizer, asked, answer).mean[0])
 
     @property
     def layers(self) -> int:

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import io
 import json
 import sys
 from collections.abc import Mapping, Sequence
@@ -118,10 +117,9 @@ def make_album(name: str, n: int | None = None, processes: int = 1, folder: Path
         "scenes": scenes_digest(scenes),
         "weights": {model: read_card(model).sha256 for model in MODELS},
     }
-    buffer = io.BytesIO()
-    arrays: dict[str, Any] = dict(guesses_of(scenes, processes))
-    np.savez_compressed(buffer, about=np.array(json.dumps(about, sort_keys=True)), **arrays)
-    return write_atomically(folder / f"{name}.npz", buffer.getvalue())
+    said = np.array(json.dumps(about, sort_keys=True))
+    arrays: dict[str, Any] = {"about": said, **guesses_of(scenes, processes)}
+    return write_atomically(folder / f"{name}.npz", lambda p: np.savez_compressed(p, **arrays))
 
 
 def load_album(name: str, folder: Path = FOLDER) -> Album:

@@ -109,12 +109,11 @@ class _Cells:
 
     @classmethod
     def of(cls, series: pd.Series) -> _Cells:
-        codes, raw = pd.factorize(series, use_na_sentinel=True)
-        again, kinds = pd.factorize(np.array([str(v).strip() for v in raw], object))
-        empty = np.array([k == "" for k in kinds], bool)
-        place = np.where(empty, -1, np.cumsum(~empty) - 1)
-        lookup = np.append(place[again], -1) if len(raw) else np.array([-1])
-        return cls(lookup[codes], tuple(k for k in kinds if k != ""))
+        codes, values = pd.factorize(series)
+        texts = [str(v).strip() for v in values]
+        place = {kind: i for i, kind in enumerate(dict.fromkeys(t for t in texts if t))}
+        lookup = np.array([*(place.get(t, -1) for t in texts), -1])
+        return cls(lookup[codes], tuple(place))
 
     @property
     def blank(self) -> np.ndarray:

@@ -63,25 +63,16 @@ def explain(modes: Modes, table: TagTable) -> pd.DataFrame:
         for i in [i for i in worst_first if frame.at[i, "class"] == label]:
             rows = table.rows(label, frame.at[i, "tags"])
             left = rows[~covered[rows]]
-            right = int(table.correct[left].sum())
-            accuracy = Fraction(right, len(left)) if len(left) else None
-            stands = (
-                len(left) >= support
-                and accuracy is not None
-                and (sign * (accuracy - whole) >= exact(criteria.a))
-            )
+            n, right = len(left), int(table.correct[left].sum())
             by: tuple[str, ...] = ()
-            if stands:
+            if n >= support and sign * (Fraction(right, n) - whole) >= exact(criteria.a):
                 kept.append((frame.at[i, "tags"], rows))
                 covered[rows] = True
             else:
                 by = max(kept, key=lambda k: len(np.intersect1d(k[1], rows)))[0]
-            out[i] = len(left), float("nan") if accuracy is None else float(accuracy), by
-    return frame.assign(
-        left=[out[i][0] for i in frame.index],
-        left_accuracy=[out[i][1] for i in frame.index],
-        explained_by=[out[i][2] for i in frame.index],
-    )
+            out[i] = n, right / n if n else float("nan"), by
+    columns = ["left", "left_accuracy", "explained_by"]
+    return frame.assign(**{c: [out[i][k] for i in frame.index] for k, c in enumerate(columns)})
 
 
 def undiluted(modes: Modes, table: TagTable) -> pd.DataFrame:

@@ -119,24 +119,12 @@ class FailureSearch(TransformerMixin, ClassifierMixin, BaseEstimator):
         names = getattr(self, "feature_names_in_", [f"x{i}" for i in range(rest.shape[1])])
         labels = np.zeros(len(rest), int) if labels is None else labels
         groups, members = np.unique(labels, return_inverse=True)
-        table = TagTable(
-            tuple(map(str, groups)), members, right, tuple(names), rest > self.threshold
-        )
-        self.modes_ = find_modes(
-            table,
-            self.l,
-            self.s,
-            self.a,
-            self.b,
-            self.kind,
-            level=self.level,
-            cores=self.cores,
-            max_seconds=self.max_seconds,
-        )
-        keep = np.ones(len(self.modes_), bool)
-        if self.certain is not None:
-            keep = self.modes_.is_certain(self.certain)
-        self.kept_ = np.flatnonzero(keep)
+        classes, shows = tuple(map(str, groups)), rest > self.threshold
+        table = TagTable(classes, members, right, tuple(names), shows)
+        names = ("l", "s", "a", "b", "kind", "level", "cores", "max_seconds")
+        self.modes_ = find_modes(table, **{name: getattr(self, name) for name in names})
+        least = -np.inf if self.certain is None else self.certain
+        self.kept_ = np.flatnonzero(self.modes_.is_certain(least))
         column = {name: i for i, name in enumerate(table.tags)}
         modes = self.modes_.table.iloc[self.kept_]
         self._sets = [

@@ -9,7 +9,7 @@ flawed head is fitted; its twin is fitted on the right ones. So the failures are
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -100,27 +100,27 @@ def folder_subject(scenario: Seeing) -> Subject:
             f"{scenario.folder} has a class of fewer than 8 pictures, and this chapter needs some "
             "to fit, to search and to check; add pictures, or take that sub-folder away."
         )
-    ends = (np.cumsum([0, *SHARES.values()]) * len(pictures)).round().astype(int)
-    parts = {
-        name: np.arange(start, end)
-        for name, start, end in zip(SHARES, ends, ends[1:], strict=False)
-    }
+    ends = (np.cumsum([*SHARES.values()]) * len(pictures)).round().astype(int)
+    parts = dict(zip(SHARES, np.split(np.arange(len(pictures)), ends[:-1]), strict=True))
     tags, groups, has = _tags(scenario, pictures)
     name, encoder = next(iter(scenario.encoders.items()))
     z = encoder.encode(pictures.images)
     fit = parts["fit"]
-    planted = _planted(pictures.names, pictures.labels[fit], tags, has[fit])
-    given = pictures.labels.copy()
+    names, labels = pictures.names, pictures.labels
+    planted = _planted(names, labels[fit], tags, has[fit])
+    whole = TagTable(names, labels, np.ones(len(labels), bool), tags, has)
+    given = labels.copy()
     for failure in planted:
-        rows = _rows(pictures, tags, has, failure)
-        given[rows] = (pictures.names.index(failure.label) + 1) % len(pictures.names)
-    heads = (_head(z[fit], given[fit]), _head(z[fit], pictures.labels[fit]))
+        given[whole.rows(failure.label, failure.tags)] = names.index(failure.label) + 1
+    given %= len(names)
+    heads = (_head(z[fit], given[fit]), _head(z[fit], labels[fit]))
+
+    def said(part: str, head: Any) -> np.ndarray:
+        return _probabilities(head, z[parts[part]], len(names)).argmax(axis=1)
 
     def table(part: str, head: Any) -> TagTable:
-        rows = parts[part]
-        said = _probabilities(head, z[rows], len(pictures.names)).argmax(axis=1)
-        truth = pictures.labels[rows]
-        return TagTable(pictures.names, truth, said == truth, tags, has[rows])
+        own = whole.subset(parts[part])
+        return replace(own, correct=said(part, head) == own.labels)
 
     seen, unseen, reserve = (table(p, heads[0]) for p in ("seen", "unseen", "reserve"))
     return _FolderSubject(
@@ -131,11 +131,11 @@ def folder_subject(scenario: Seeing) -> Subject:
         seen,
         unseen,
         {p: pictures.images[parts[p]] for p in ("seen", "unseen", "split")},
-        _probabilities(heads[0], z[parts["seen"]], len(pictures.names)).argmax(axis=1),
+        said("seen", heads[0]),
         has[parts["split"]],
         planted,
         groups,
-        {t: [FACTORS[f][t].format(article(c)) for c in pictures.names] for t, f in groups.items()},
+        {t: [FACTORS[f][t].format(article(c)) for c in names] for t, f in groups.items()},
         Limits(count["support"], count["drop"] / 100, count["certain"] / 100, count["small"]),
         profiles.resolve("painter").id,
         count["painted"],
@@ -173,11 +173,6 @@ def _planted(
         a, b = np.unravel_index(together.argmax(), together.shape)
         found.append(Planted(names[label], (tags[int(a)], tags[int(b)])))
     return tuple(found)
-
-
-def _rows(pictures: Pictures, tags: Sequence[str], has: np.ndarray, failure: Planted) -> np.ndarray:
-    own = pictures.labels == pictures.names.index(failure.label)
-    return np.flatnonzero(own & has[:, [list(tags).index(t) for t in failure.tags]].all(axis=1))
 
 
 def _head(z: np.ndarray, labels: np.ndarray) -> Any:

@@ -40,46 +40,32 @@ def prime(options: PrimeOptions) -> Results:
     if not 0 < options.level < 1:
         raise KleditError(f"--level is {options.level}; expected a confidence such as 0.95.")
     check_folder(options.out)
-    steps = dict(enumerate(options.b, start=2))
-    folder = options.source.is_dir()
-    table, pictures = _from_folder(options) if folder else _from_file(options)
+    read = _from_folder if options.source.is_dir() else _from_file
+    table, pictures = read(options)
     seen: np.ndarray = np.ones(len(table), bool)
     if options.check:
         seen = np.random.default_rng(options.seed).random(len(table)) >= options.check
         if seen.all() or not seen.any():
             raise KleditError(f"--check {options.check} leaves no rows on one side; change it.")
     own = table.subset(seen)
-    modes = find_modes(
-        own,
-        options.l,
-        options.s,
-        options.a,
-        steps,
-        options.kind,
-        frequency=options.frequency,
-        level=options.level,
-        max_seconds=options.max_seconds or None,
-    )
+    wanted = {k: getattr(options, k) for k in ("l", "s", "a", "kind", "frequency", "level")}
+    steps, longest = dict(enumerate(options.b, start=2)), options.max_seconds or None
+    modes = find_modes(own, b=steps, max_seconds=longest, **wanted)
     drops = None
     if options.check:
         rest = table.subset(~seen)
         drops = generalisation(prime_groups(modes.table, own, rest), own, rest)
     shown = None if pictures is None else [pictures[i] for i in np.flatnonzero(seen)]
     by = explain(modes, own)["explained_by"]
-    report = write_report(
-        options.out / "report.html",
-        modes,
-        own,
-        unseen=drops,
-        pictures=shown,
-        level=options.level,
-        title=f"{options.kind.capitalize()} modes of {options.source.name}",
-    )
-    saved = write_atomically(options.out / "modes.csv", _as_csv(modes, drops, by, options.level))
-    write_atomically(options.out / "notes.txt", "".join(f"{n}\n" for n in modes.notes))
+    out, level = options.out, options.level
+    title = f"{options.kind.capitalize()} modes of {options.source.name}"
+    told = {"title": title, "pictures": shown, "unseen": drops, "level": level}
+    report = write_report(out / "report.html", modes, own, **told)
+    saved = write_atomically(out / "modes.csv", _as_csv(modes, drops, by, level))
+    write_atomically(out / "notes.txt", "".join(f"{n}\n" for n in modes.notes))
     figures: dict[str, float] = {
         "modes": len(modes),
-        "significant": len(modes.significant(1 - options.level)),
+        "significant": len(modes.significant(1 - level)),
         "certain": len(modes.certain()),
         "explained_by_worse": sum(map(bool, by)),
         "images": len(own),
@@ -99,19 +85,19 @@ def _as_csv(modes: Modes, drops: pd.DataFrame | None, by: pd.Series, level: floa
     flat = modes.table.copy()
     flat["significant"] = flat["p_corrected"] <= 1 - level
     flat["certain"] = modes.is_certain()
-    flat["explained_by"] = [" + ".join(tags) for tags in by]
-    flat["tags"] = [" + ".join(tags) for tags in flat["tags"]]
+    flat["explained_by"] = by.map(" + ".join)
+    flat["tags"] = flat["tags"].map(" + ".join)
     flat["without"] = ["; ".join(f"{t}: {v:.4f}" for t, v in w.items()) for w in flat["without"]]
     if drops is not None:
-        flat["unseen_images"] = drops["unseen_images"].to_numpy()
-        flat["unseen_drop"] = drops["unseen_drop"].to_numpy()
+        flat = flat.join(drops[["unseen_images", "unseen_drop"]])
     return flat.to_csv(index=False)
 
 
 def _from_file(options: PrimeOptions) -> tuple[TagTable, list[Path] | None]:
-    for name in ("label", "correct"):
-        if getattr(options, name) is None:
-            raise KleditError(f"A table needs --{name} COLUMN; see `kledit prime --help`.")
+    label, correct = options.label, options.correct
+    if label is None or correct is None:
+        lacking = "label" if label is None else "correct"
+        raise KleditError(f"A table needs --{lacking} COLUMN; see `kledit prime --help`.")
     if options.model is not None:
         raise KleditError("--model goes with a folder of pictures; a table says what was correct.")
     frame = read_table(options.source, options.sep, options.encoding)
@@ -119,14 +105,9 @@ def _from_file(options: PrimeOptions) -> tuple[TagTable, list[Path] | None]:
     if options.pictures is not None:
         if options.pictures not in frame.columns:
             raise KleditError(f"The table has no column {options.pictures!r} of pictures.")
-        beside = options.source.parent
-        pictures = [beside / str(p) for p in frame[options.pictures]]
-        frame = frame.drop(columns=options.pictures)
-    assert options.label is not None and options.correct is not None
-    at_least = int(options.s) if options.s >= 1 else 1
-    table = from_frame(
-        frame, options.label, options.correct, options.tags, options.id, at_least=at_least
-    )
+        pictures = [options.source.parent / str(p) for p in frame.pop(options.pictures)]
+    least = int(options.s) if options.s >= 1 else 1
+    table = from_frame(frame, label, correct, options.tags, options.id, at_least=least)
     return table, pictures
 
 
@@ -157,9 +138,8 @@ def _from_folder(options: PrimeOptions) -> tuple[TagTable, Any]:
         "deviation above its mean. Look at the pictures before you believe a name.",
         *([warning] if warning else []),
     )
-    table = TagTable(
-        sample.names, sample.labels, correct, tagger.names, tagger.tag(features), notes
-    )
+    has = tagger.tag(features)
+    table = TagTable(sample.names, sample.labels, correct, tagger.names, has, notes)
     return table, sample.images
 
 

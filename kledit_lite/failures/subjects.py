@@ -46,16 +46,10 @@ class _PaintedSubject(Subject):
         return softmax(self._model.head(features), axis=1)
 
     def sentence(self, label: str, tags: Sequence[str]) -> str:
-        kind = {self.groups[t]: t for t in tags}
-        count = COUNT_WORDS.index(kind.get("count", "one")) + 1
-        scene = Scene(
-            label,
-            kind.get("colour", "red"),
-            kind.get("place", "beach"),
-            kind.get("style", "photo"),
-            count,
-        )
-        return caption(scene, 0, {f for f in ("colour", "place", "style") if f not in kind})
+        own: dict[str, Any] = {self.groups[t]: t for t in tags}
+        count = COUNT_WORDS.index(own.pop("count", "one")) + 1
+        free = {"colour": "red", "place": "beach", "style": "photo"}
+        return caption(Scene(label, **(free | own), count=count), 0, set(free) - set(own))
 
     def scenes(self, label: str, tags: Sequence[str], n: int, seed: int = 304) -> list[Scene]:
         """Scenes of a class with the tags; what the tags leave open is drawn.

@@ -22,15 +22,11 @@ from kledit_lite.world.captions import NUMERALS, PLURALS, article
 from kledit_lite.world.planted import PlantedFailure
 
 COUNT_WORDS = ("one", "two", "three")
-SCENE_TAGS = (*COLOURS, *PLACES, *STYLES, *COUNT_WORDS)
-"""Every tag of the painted world; a colour is a tag only where the style shows it."""
-SCENE_GROUPS = {
-    **dict.fromkeys(COLOURS, "colour"),
-    **dict.fromkeys(PLACES, "place"),
-    **dict.fromkeys(STYLES, "style"),
-    **dict.fromkeys(COUNT_WORDS, "count"),
-}
+_VALUES = {"colour": COLOURS, "place": PLACES, "style": STYLES, "count": COUNT_WORDS}
+SCENE_GROUPS = {tag: factor for factor, tags in _VALUES.items() for tag in tags}
 """Tag -> its factor; at most one tag of a factor holds."""
+SCENE_TAGS = tuple(SCENE_GROUPS)
+"""Every tag of the painted world; a colour is a tag only where the style shows it."""
 
 EncodeText = Callable[[list[str]], np.ndarray]
 

@@ -126,17 +126,11 @@ def bootstrap_ci(
         raise KleditError(f"level is {level}, expected a number between 0 and 1, such as 0.95.")
     if draws < 1:
         raise KleditError(f"draws is {draws}, expected at least 1.")
-    drawn = bootstrap(
-        (x,),
-        statistic,
-        n_resamples=draws,
-        batch=max(1, _ROOM // len(x)),
-        vectorized=False,
-        method="percentile",
-        confidence_level=level,
-        random_state=np.random.default_rng(seed),
-    )
-    return float(drawn.confidence_interval.low), float(drawn.confidence_interval.high)
+    rng, batch = np.random.default_rng(seed), max(1, _ROOM // len(x))
+    how = {"method": "percentile", "vectorized": False, "batch": batch, "random_state": rng}
+    drawn = bootstrap((x,), statistic, n_resamples=draws, confidence_level=level, **how)
+    low, high = drawn.confidence_interval
+    return float(low), float(high)
 
 
 def _p_values(p: object) -> np.ndarray:

@@ -140,10 +140,9 @@ def verdict(
         keep = (keep,)
     if factor in keep:
         raise KleditError(f"{factor!r} is the factor that was edited; leave it out of `keep`.")
-    was = {f: _read(before, f, "before", None) for f in (factor, *keep)}
-    rows = len(was[factor])
+    rows = np.size(before.get(factor, ()))
+    was = {f: _read(before, f, "before", rows) for f in (factor, *keep)}
     now = {f: _read(after, f, "after", rows) for f in was}
-    was = {f: as_labels(f"before[{f!r}]", x, rows) for f, x in was.items()}
     old, new = _index(factor, source), _index(factor, target)
     if old == new:
         raise KleditError(f"source and target are both {source!r}; nothing could be removed.")
@@ -244,13 +243,10 @@ def difference(first: object, second: object) -> tuple[float, float, float]:
     return d, low, d + reach(one.high - one.value, two.value - two.low)
 
 
-def _read(
-    readings: Mapping[str, np.ndarray], factor: str, when: str, rows: int | None
-) -> np.ndarray:
+def _read(readings: Mapping[str, np.ndarray], factor: str, when: str, rows: int) -> np.ndarray:
     if factor not in readings:
         raise unknown(f"factor of the readings {when} the edit", factor, readings)
-    x = np.asarray(readings[factor])
-    return as_labels(f"{when}[{factor!r}]", x, x.size if rows is None else rows)
+    return as_labels(f"{when}[{factor!r}]", readings[factor], rows)
 
 
 def _index(factor: str, value: int | str) -> int:
