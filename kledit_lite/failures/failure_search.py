@@ -125,10 +125,9 @@ class FailureSearch(TransformerMixin, ClassifierMixin, BaseEstimator):
         self.modes_ = find_modes(table, **{name: getattr(self, name) for name in names})
         least = -np.inf if self.certain is None else self.certain
         self.kept_ = np.flatnonzero(self.modes_.is_certain(least))
-        column = {name: i for i, name in enumerate(table.tags)}
         modes = self.modes_.table.iloc[self.kept_]
         self._sets = [
-            (group, [column[tag] for tag in tags])
+            (group, [table.tags.index(tag) for tag in tags])
             for group, tags in zip(modes["class"], modes["tags"], strict=True)
         ]
         return self

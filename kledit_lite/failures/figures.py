@@ -68,12 +68,9 @@ def found_and_kept(
     axes.scatter(judged["drop"], judged["unseen_drop"], s=size, color="#0b6aa8", alpha=0.7)
     axes.plot([0, 1], [0, 1], color="#8b95a1", lw=1)
     axes.axhline(least, color="#b3400a", lw=1, ls="--")
-    axes.set(
-        xlabel="drop where it was found",
-        ylabel="drop on unseen pictures",
-        xlim=(0, 1.02),
-        ylim=(min([-0.05, *judged["unseen_drop"]]) - 0.05, 1.02),
-    )
+    low = min([-0.05, *judged["unseen_drop"]]) - 0.05
+    axes.set(xlabel="drop where it was found", xlim=(0, 1.02))
+    axes.set(ylabel="drop on unseen pictures", ylim=(low, 1.02))
     kept, n = (judged["unseen_drop"] >= least).mean(), len(judged)
     share = f"{kept:.0%} keep {100 * least:.0f} points or more" if n else "none can be judged"
     modes = f"{n} mode{'s' * (n != 1)}"

@@ -59,8 +59,9 @@ def prime(options: PrimeOptions) -> Results:
     by = explain(modes, own)["explained_by"]
     out, level = options.out, options.level
     title = f"{options.kind.capitalize()} modes of {options.source.name}"
-    told = {"title": title, "pictures": shown, "unseen": drops, "level": level}
-    report = write_report(out / "report.html", modes, own, **told)
+    report = write_report(
+        out / "report.html", modes, own, title=title, pictures=shown, unseen=drops, level=level
+    )
     saved = write_atomically(out / "modes.csv", _as_csv(modes, drops, by, level))
     write_atomically(out / "notes.txt", "".join(f"{n}\n" for n in modes.notes))
     figures: dict[str, float] = {

@@ -31,7 +31,7 @@ import pandas as pd
 from kledit_lite.core.errors import KleditError, unknown
 from kledit_lite.core.machine import cpus
 from kledit_lite.failures.bits import ClassBits, popcount
-from kledit_lite.failures.frames import COLUMNS, describe, frame_of
+from kledit_lite.failures.frames import describe, frame_of
 from kledit_lite.failures.jobs import SURE, Job, compiled, refuse_explosion
 from kledit_lite.failures.settings import Criteria, Thresholds
 from kledit_lite.failures.statistics import space
@@ -251,6 +251,3 @@ def _why_none(table: TagTable, jobs: list[Job], criteria: Criteria) -> str:
         f"No mode was found: no set of up to {criteria.l} tags has all of support, drop and "
         f"minimality. The most extreme single tag has an accuracy of {shown:.1%}."
     )
-
-
-__all__ = ["COLUMNS", "Modes", "find_modes"]

@@ -6,7 +6,7 @@ Everything a user can get wrong in a table is said here, in one sentence, before
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -39,7 +39,7 @@ class TagTable:
     correct: np.ndarray
     tags: tuple[str, ...]
     has: np.ndarray
-    notes: tuple[str, ...] = field(default=())
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         labels, correct = np.asarray(self.labels), np.asarray(self.correct)

@@ -241,16 +241,7 @@ def _covers(
     if isinstance(truth, TagTable):
         return [np.isin(np.arange(len(truth)), truth.rows(f.label, _words(f))) for f in failures]
     planted = [f for f in failures if isinstance(f, PlantedFailure)]
-    factors = {"object", *(factor for f in planted for factor, _ in f.tags)}
-    lacking = factors - set(FACTORS)
+    lacking = {factor for f in planted for factor, _ in f.tags} - set(FACTORS)
     if lacking:
         raise unknown("factor", sorted(lacking)[0], FACTORS)
-    shown = {k: np.array([str(getattr(s, k)) for s in truth], object) for k in factors}
-    colours = np.array([s.shows_colour for s in truth], bool)
-    masks = []
-    for failure in planted:
-        mask = shown["object"] == failure.label
-        for factor, value in failure.tags:
-            mask = mask & (shown[factor] == value) & (colours if factor == "colour" else True)
-        masks.append(np.asarray(mask, bool))
-    return masks
+    return [np.array([f.covers(scene) for scene in truth], bool) for f in planted]

@@ -15,16 +15,6 @@ import numpy as np
 from kledit_lite.core.arrays import as_features, as_vector, check_same_rows
 from kledit_lite.core.errors import KleditError
 
-__all__ = [
-    "KSResult",
-    "auroc",
-    "benjamini_hochberg",
-    "bootstrap_ci",
-    "holm",
-    "ks_2samp",
-    "r2_per_dimension",
-]
-
 _ROOM = 1 << 18  # values of resamples held at a time
 
 
