@@ -121,8 +121,8 @@ class FailureSearch(TransformerMixin, ClassifierMixin, BaseEstimator):
         groups, members = np.unique(labels, return_inverse=True)
         classes, shows = tuple(map(str, groups)), rest > self.threshold
         table = TagTable(classes, members, right, tuple(names), shows)
-        names = ("l", "s", "a", "b", "kind", "level", "cores", "max_seconds")
-        self.modes_ = find_modes(table, **{name: getattr(self, name) for name in names})
+        handed_on = ("l", "s", "a", "b", "kind", "level", "cores", "max_seconds")
+        self.modes_ = find_modes(table, **{name: getattr(self, name) for name in handed_on})
         least = -np.inf if self.certain is None else self.certain
         self.kept_ = np.flatnonzero(self.modes_.is_certain(least))
         modes = self.modes_.table.iloc[self.kept_]

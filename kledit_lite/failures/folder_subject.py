@@ -153,12 +153,11 @@ def _tags(
 ) -> tuple[tuple[str, ...], dict[str, str], np.ndarray]:
     """Names of all values of all factors, their factors, and (N, T) which each picture has."""
     seen = scenario.clip.encode_image(pictures.images)
-    columns: list[np.ndarray] = []
-    groups: dict[str, str] = {}
-    for factor, values in scenario.factors.items():
-        codes = scenario.factor(pictures, factor, seen)
-        columns.append(codes[:, None] == np.arange(len(values)))
-        groups |= dict.fromkeys(values, factor)
+    groups = {value: factor for factor, values in scenario.factors.items() for value in values}
+    columns = [
+        scenario.factor(pictures, factor, seen)[:, None] == np.arange(len(values))
+        for factor, values in scenario.factors.items()
+    ]
     return tuple(groups), groups, np.concatenate(columns, axis=1)
 
 

@@ -111,14 +111,12 @@ def recover(
     inside = [np.isin(np.arange(len(truth)), g.rows) for g in groups]
     rows = []
     for failure, mask in zip(failures, covers, strict=True):
-        tags, best, found_as, named = _words(failure), 0.0, "", False
-        for g, own in zip(groups, inside, strict=True):
-            if g.label != failure.label:
-                continue
-            both, either = (own & mask).sum(), (own | mask).sum()
-            if either and both / either > best:
-                best, found_as = float(both / either), g.text
-            named |= bool(g.tags) and set(g.tags) == set(tags)
+        tags = _words(failure)
+        mates = [(g, m) for g, m in zip(groups, inside, strict=True) if g.label == failure.label]
+        overlaps = [float((m & mask).sum() / max((m | mask).sum(), 1)) for _, m in mates]
+        best = max(overlaps, default=0.0)
+        found_as = mates[overlaps.index(best)][0].text if best else ""
+        named = any(bool(g.tags) and set(g.tags) == set(tags) for g, _ in mates)
         rows.append((failure.label, tags, int(mask.sum()), best, found_as, named))
     columns = ["class", "tags", "images", "overlap", "found_as", "named"]
     planted = pd.DataFrame(rows, columns=columns)

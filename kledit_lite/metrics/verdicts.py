@@ -154,12 +154,8 @@ def verdict(
         )
     then = now[factor][had]
     same = np.logical_and.reduce([np.ones(rows, bool), *(now[f] == was[f] for f in keep)])
-    n = int(had.sum())
-    return Verdict(
-        removed=Share.counted(int((then != old).sum()), n),
-        arrived=Share.counted(int((then == new).sum()), n),
-        kept=Share.of(int(same.sum()), rows),
-    )
+    removed, arrived = Share.among(then != old), Share.among(then == new)
+    return Verdict(removed, arrived, kept=Share.of(int(same.sum()), rows))
 
 
 def summary(verdicts: Iterable[Verdict]) -> dict[str, float]:
@@ -228,7 +224,7 @@ def difference(first: object, second: object) -> tuple[float, float, float]:
     n = len(x)
     if not n:
         return float("nan"), -1.0, 1.0
-    one, two = Share.of(int(x.sum()), n), Share.of(int(y.sum()), n)
+    one, two = Share.among(x), Share.among(y)
     both, neither = int((x & y).sum()), int((~x & ~y).sum())
     cross: float = both * neither - int((x & ~y).sum()) * int((~x & y).sum())
     cross = max(cross - n / 2, 0) if cross > 0 else cross
