@@ -148,7 +148,7 @@ def find_modes(
     kept = max(kept, 1)
     frame = frame_of(table, rows, criteria, kept, level)
     if not len(frame):
-        notes.append(_why_none(table, jobs, criteria))
+        notes.append(_why_none(jobs, criteria))
     seconds = time.perf_counter() - start
     return Modes(frame, criteria, kept, searched, seconds, tuple(notes))
 
@@ -237,7 +237,7 @@ def _count_frequent(
     return sum(future.result()[2] for future in futures)
 
 
-def _why_none(table: TagTable, jobs: list[Job], criteria: Criteria) -> str:
+def _why_none(jobs: list[Job], criteria: Criteria) -> str:
     if not jobs:
         return (
             "No mode was found: in no class does any tag have the support s and the errors that a "

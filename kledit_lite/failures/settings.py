@@ -130,12 +130,7 @@ class Thresholds(NamedTuple):
             )
         line = Fraction(right, n) - exact(criteria.a)
         support = criteria.support(n)
-        steps = criteria.steps()
-        return cls(
-            support,
-            max(0, ceil(support * (1 - line))),
-            line.numerator,
-            line.denominator,
-            np.array([0, *(b.numerator for b in steps)], np.int64),
-            np.array([1, *(b.denominator for b in steps)], np.int64),
-        )
+        errors = max(0, ceil(support * (1 - line)))
+        ratios = [(0, 1), *(b.as_integer_ratio() for b in criteria.steps())]
+        ups, downs = np.array(ratios, np.int64).T.copy()  # contiguous, for numba
+        return cls(support, errors, line.numerator, line.denominator, ups, downs)
