@@ -67,8 +67,7 @@ def _known() -> dict[str, dict[str, str]]:
 def new_person(rng: random.Random) -> str:
     """The full name of someone who is not of the country."""
     taken = {name.split()[-1] for name in people()} | set(towns())
-    endings = ("moor", "wick", "stad", "ley", "ric", "den", "berg", "fell", "croft", "holt")
-    return f"{rng.choice(FIRST)} {_coin(rng, 1, endings, taken)[0]}"
+    return f"{rng.choice(FIRST)} {_coin(rng, 1, taken)[0]}"
 
 
 def passage(

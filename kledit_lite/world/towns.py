@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from kledit_lite.core.errors import KleditError, unknown
-from kledit_lite.world.people import COUNTRIES, GOODS, RIVERS, SIGHTS, towns
+from kledit_lite.world.people import WORDS, towns
 from kledit_lite.world.scene import COLOURS, OBJECTS, PLACES, STYLES, Scene, Thing
 
 SEED = 17
@@ -29,7 +29,8 @@ QUESTIONS: dict[str, tuple[str, ...]] = {
     "name": ("what is the name of {s} ?", "name {s} ?"),
 }
 """Ways to ask each relation; ``name`` is asked of pictures only."""
-_VALUES = {"country": COUNTRIES, "river": RIVERS, "sight": SIGHTS, "goods": GOODS}
+_KINDS = {"country": "countries", "river": "rivers", "sight": "sights", "goods": "goods"}
+"""The kind of words each relation but ``name`` draws from."""
 
 
 @dataclass(frozen=True)
@@ -84,8 +85,8 @@ def town_facts() -> dict[tuple[str, str, str], str]:
         180
     """
     rng = random.Random(SEED + 1)
-    keys = [(r, s) for r in _VALUES for s in (SEASONS if r == "goods" else ("",))]
-    return {(t, r, s): rng.choice(_VALUES[r]) for t in towns() for r, s in keys}
+    keys = [(r, s) for r in _KINDS for s in (SEASONS if r == "goods" else ("",))]
+    return {(t, r, s): rng.choice(WORDS[_KINDS[r]]) for t in towns() for r, s in keys}
 
 
 def picture_of(town: str, rng: random.Random) -> Scene:
