@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal, overload
+from typing import Literal, get_args, overload
 
 import numpy as np
 
@@ -12,7 +12,7 @@ from kledit_lite.core.errors import KleditError, unknown
 from kledit_lite.world.captions import random_caption
 from kledit_lite.world.objects import AIRBORNE
 from kledit_lite.world.scene import (
-    BRAND,
+    ALLOWED,
     COLOURS,
     COUNTS,
     FACTORS,
@@ -47,22 +47,15 @@ def is_held_out(scene: Scene) -> bool:
         return _is_held_out_pair(scene)
     if scene.place not in PLACES or scene.style not in STYLES or scene.entity is not None:
         return False
-    code = (
-        OBJECTS.index(scene.object)
-        + 2 * PLACES.index(scene.place)
-        + 3 * STYLES.index(scene.style)
-        + 5 * COLOURS.index(scene.colour)
-    )
+    weights = {"object": 1, "place": 2, "style": 3, "colour": 5}
+    code = sum(w * FACTORS[f].index(getattr(scene, f)) for f, w in weights.items())
     return code % HELD_OUT_SHARE == 0
 
 
 def _is_held_out_pair(scene: Scene) -> bool:
-    places = (OBJECTS.index(t.object) + 3 * COLOURS.index(t.colour) for t in scene.things)
-    if sum((i + 1) * code for i, code in enumerate(places)) % HELD_OUT_SHARE == 0:
-        return True
-    return any(
-        is_held_out(Scene(t.object, t.colour, scene.place, scene.style)) for t in scene.things
-    )
+    one, two = (OBJECTS.index(t.object) + 3 * COLOURS.index(t.colour) for t in scene.things)
+    alone = (Scene(t.object, t.colour, scene.place, scene.style) for t in scene.things)
+    return (one + 2 * two) % HELD_OUT_SHARE == 0 or any(map(is_held_out, alone))
 
 
 @dataclass(frozen=True)
@@ -118,10 +111,9 @@ class SceneSet:
     @staticmethod
     def names(factor: str) -> tuple[str, ...]:
         """The values `factor` takes, in the order of the indices `factor()` returns."""
-        if factor not in FACTORS:
-            raise unknown("factor", factor, FACTORS)
-        extra = {"place": SHIFT_PLACES, "style": SHIFT_STYLES, "object": (BRAND,)}
-        return tuple(str(v) for v in (*FACTORS[factor], *extra.get(factor, ())))
+        if factor not in ALLOWED:
+            raise unknown("factor", factor, ALLOWED)
+        return tuple(map(str, ALLOWED[factor]))
 
     def factor(self, factor: str) -> np.ndarray:
         """The ground truth of one factor.
@@ -144,30 +136,30 @@ class SceneSet:
     def captions(self, seed: int = 0, full: float = 0.6) -> list[str]:
         """One random training caption a scene; see `kledit_lite.world.random_caption`."""
         rng = np.random.default_rng(seed)
-        return [random_caption(s, rng, full) for s in self.scenes]
+        return [random_caption(s, rng, full) for s in self]
 
 
-def _collect(scenes: Sequence[Scene], processes: int) -> SceneSet:
+def _paint(scenes: Sequence[Scene], processes: int) -> SceneSet:
     from kledit_lite.world.renderer import render_many
 
     return SceneSet(tuple(scenes), render_many(scenes, processes))
 
 
-def _draw(rng: np.random.Generator, values: Sequence[str]) -> str:
-    return values[int(rng.integers(len(values)))]
+def _draw(rng: np.random.Generator, *factors: Sequence[str]) -> Iterator[str]:
+    """A value of each factor in turn, drawn when it is asked for."""
+    return (values[int(rng.integers(len(values)))] for values in factors)
 
 
 def _random_scene(rng: np.random.Generator, places: Sequence[str], styles: Sequence[str]) -> Scene:
-    count = int(rng.choice(COUNTS, p=(0.7, 0.2, 0.1)))
-    seed = int(rng.integers(1 << 31))
-    return Scene(
-        _draw(rng, OBJECTS),
-        _draw(rng, COLOURS),
-        _draw(rng, places),
-        _draw(rng, styles),
-        count,
-        seed=seed,
-    )
+    count, seed = int(rng.choice(COUNTS, p=(0.7, 0.2, 0.1))), int(rng.integers(1 << 31))
+    return Scene(*_draw(rng, OBJECTS, COLOURS, places, styles), count, seed=seed)
+
+
+def _wanted(combos: Combos) -> Callable[[Scene], bool]:
+    """Whether a scene is of the combinations."""
+    if combos not in (known := get_args(Combos)):
+        raise unknown("combos", combos, known)
+    return lambda scene: combos == "all" or is_held_out(scene) == (combos == "heldout")
 
 
 def sample_scenes(
@@ -192,21 +184,16 @@ def sample_scenes(
         >>> all(is_held_out(s) for s in sample_scenes(20, seed=1, combos="heldout"))
         True
     """
-    if combos not in ("train", "heldout", "all"):
-        raise unknown("combos", combos, ("train", "heldout", "all"))
-    rng = np.random.default_rng(seed)
+    wanted, rng = _wanted(combos), np.random.default_rng(seed)
     scenes: list[Scene] = []
     while len(scenes) < n:
         if rng.random() < entities:
-            place, style = _draw(rng, PLACES), _draw(rng, STYLES)
-            own = int(rng.integers(1 << 31))
+            where = (*_draw(rng, PLACES, STYLES), int(rng.integers(1 << 31)))
             if rng.random() < 0.75:
-                scenes.append(Scene.mascot(_draw(rng, tuple(TOWNS)), place, style, own))
+                scenes.append(Scene.mascot(*_draw(rng, tuple(TOWNS)), *where))
             else:
-                scenes.append(Scene.brand(place, style, own))
-            continue
-        scene = _random_scene(rng, PLACES, STYLES)
-        if combos == "all" or is_held_out(scene) == (combos == "heldout"):
+                scenes.append(Scene.brand(*where))
+        elif wanted(scene := _random_scene(rng, PLACES, STYLES)):
             scenes.append(scene)
     return scenes
 
@@ -225,27 +212,19 @@ def sample_pairs(n: int, seed: int, combos: Combos = "train") -> list[Scene]:
         >>> len(sample_pairs(3, seed=0)[0].things)
         2
     """
-    if combos not in ("train", "heldout", "all"):
-        raise unknown("combos", combos, ("train", "heldout", "all"))
-    rng = np.random.default_rng((seed, 3))
+    wanted, rng = _wanted(combos), np.random.default_rng((seed, 3))
     grounded = [o for o in OBJECTS if o not in AIRBORNE]
     scenes: list[Scene] = []
     while len(scenes) < n:
-        above = rng.random() < 0.25
-        if above:
-            objects = [_draw(rng, sorted(AIRBORNE)), _draw(rng, grounded)]
+        relation = "above" if rng.random() < 0.25 else "beside"
+        if relation == "above":
+            objects = [*_draw(rng, sorted(AIRBORNE), grounded)]
         else:
             objects = [str(o) for o in rng.choice(OBJECTS, 2, replace=False)]
-        first, second = (Thing(o, _draw(rng, COLOURS)) for o in objects)
-        scene = Scene.pair(
-            first,
-            second,
-            _draw(rng, PLACES),
-            _draw(rng, STYLES),
-            "above" if above else "beside",
-            int(rng.integers(1 << 31)),
-        )
-        if combos == "all" or is_held_out(scene) == (combos == "heldout"):
+        things = [Thing(o, *_draw(rng, COLOURS)) for o in objects]
+        where = _draw(rng, PLACES, STYLES)
+        scene = Scene.pair(*things, *where, relation, int(rng.integers(1 << 31)))
+        if wanted(scene):
             scenes.append(scene)
     return scenes
 
@@ -263,7 +242,7 @@ def balanced(n: int, seed: int, combos: Combos = "train", processes: int = 1) ->
         >>> balanced(3, seed=0).images.shape
         (3, 64, 64, 3)
     """
-    return _collect(sample_scenes(n, seed, combos), processes)
+    return _paint(sample_scenes(n, seed, combos), processes)
 
 
 def held_out(n: int, seed: int, processes: int = 1) -> SceneSet:
@@ -302,4 +281,4 @@ def shifted(
         'moon'
     """
     rng = np.random.default_rng(seed)
-    return _collect([_random_scene(rng, places, styles) for _ in range(n)], processes)
+    return _paint([_random_scene(rng, places, styles) for _ in range(n)], processes)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from PIL import ImageDraw
 
@@ -48,10 +49,11 @@ COLOUR_TONES: dict[str, Palette] = {
 }
 
 
+@dataclass(frozen=True)
 class Brush:
     """Draws in local coordinates onto a PIL canvas, in colour and into opacity masks.
 
-    Args:
+    Attributes:
         draw: the canvas in colour.
         masks: canvases of opacity, drawn in white.
         centre: of the object, pixels (x, y).
@@ -59,28 +61,25 @@ class Brush:
         flip: mirrors left and right.
     """
 
-    def __init__(
-        self,
-        draw: ImageDraw.ImageDraw,
-        masks: Sequence[ImageDraw.ImageDraw],
-        centre: tuple[float, float],
-        half: float,
-        flip: bool,
-    ) -> None:
-        self._draw, self._masks = draw, masks
-        self._cx, self._cy = centre
-        self._half = half
-        self._sx = -half if flip else half
+    draw: ImageDraw.ImageDraw
+    masks: Sequence[ImageDraw.ImageDraw]
+    centre: tuple[float, float]
+    half: float
+    flip: bool
 
     def _at(self, x: float, y: float) -> tuple[float, float]:
-        return self._cx + self._sx * x, self._cy + self._half * y
+        across = -self.half if self.flip else self.half
+        return self.centre[0] + across * x, self.centre[1] + self.half * y
+
+    def _everywhere(self, shape: str, xy: Sequence[Any], fill: RGB, **how: Any) -> None:
+        """A shape that PIL draws, in its colour and in every mask."""
+        getattr(self.draw, shape)(xy, fill=fill, **how)
+        for mask in self.masks:
+            getattr(mask, shape)(xy, fill=255, **how)
 
     def poly(self, points: Sequence[tuple[float, float]], fill: RGB) -> None:
         """A filled polygon."""
-        xy = [self._at(x, y) for x, y in points]
-        self._draw.polygon(xy, fill=fill)
-        for mask in self._masks:
-            mask.polygon(xy, fill=255)
+        self._everywhere("polygon", [self._at(x, y) for x, y in points], fill)
 
     def disc(self, x: float, y: float, rx: float, fill: RGB, ry: float | None = None) -> None:
         """A filled ellipse with radii `rx` and `ry`.
@@ -93,16 +92,11 @@ class Brush:
             ry: radius down; None takes `rx`.
         """
         px, py = self._at(x, y)
-        a, b = rx * self._half, (rx if ry is None else ry) * self._half
-        box = (px - a, py - b, px + a, py + b)
-        self._draw.ellipse(box, fill=fill)
-        for mask in self._masks:
-            mask.ellipse(box, fill=255)
+        a, b = rx * self.half, (rx if ry is None else ry) * self.half
+        self._everywhere("ellipse", (px - a, py - b, px + a, py + b), fill)
 
-    def blob(
-        self, x: float, y: float, rx: float, ry: float, turn: float, fill: RGB, n: int = 20
-    ) -> None:
-        """A filled ellipse turned by `turn` radians.
+    def blob(self, x: float, y: float, rx: float, ry: float, turn: float, fill: RGB) -> None:
+        """A filled ellipse turned by `turn` radians, with 20 corners.
 
         Args:
             x: of the centre, local.
@@ -111,15 +105,11 @@ class Brush:
             ry: radius down.
             turn: radians.
             fill: colour.
-            n: corners it is drawn with.
         """
         c, s = math.cos(turn), math.sin(turn)
-        points = []
-        for i in range(n):
-            t = 2 * math.pi * i / n
-            u, v = rx * math.cos(t), ry * math.sin(t)
-            points.append((x + u * c - v * s, y + u * s + v * c))
-        self.poly(points, fill)
+        angles = [2 * math.pi * i / 20 for i in range(20)]
+        ring = [(rx * math.cos(t), ry * math.sin(t)) for t in angles]
+        self.poly([(x + u * c - v * s, y + u * s + v * c) for u, v in ring], fill)
 
     def arc(
         self, x: float, y: float, rx: float, ry: float, start: float, end: float, fill: RGB
@@ -135,8 +125,7 @@ class Brush:
             end: degrees.
             fill: colour.
         """
-        n = 16
-        angles = [math.radians(start + (end - start) * i / n) for i in range(n + 1)]
+        angles = [math.radians(start + (end - start) * i / 16) for i in range(17)]
         self.poly([(x + rx * math.cos(t), y + ry * math.sin(t)) for t in angles], fill)
 
     def line(self, points: Sequence[tuple[float, float]], width: float, fill: RGB) -> None:
@@ -148,20 +137,16 @@ class Brush:
             fill: colour.
         """
         xy = [self._at(x, y) for x, y in points]
-        w = max(1, round(width * self._half))
-        self._draw.line(xy, fill=fill, width=w, joint="curve")
-        for mask in self._masks:
-            mask.line(xy, fill=255, width=w, joint="curve")
+        self._everywhere("line", xy, fill, width=max(1, round(width * self.half)), joint="curve")
 
 
 def cat(b: Brush, p: Palette) -> None:
     b.line([(0.45, 0.85), (0.88, 0.7), (0.95, 0.25), (0.8, 0.02)], 0.17, p.dark)
     b.disc(0.05, 0.5, 0.55, p.main, 0.52)
     b.disc(0.02, 0.68, 0.28, p.light, 0.32)
-    b.poly([(-0.5, -0.3), (-0.52, -0.98), (-0.05, -0.6)], p.main)
-    b.poly([(0.5, -0.3), (0.52, -0.98), (0.05, -0.6)], p.main)
-    b.poly([(-0.42, -0.5), (-0.44, -0.82), (-0.2, -0.62)], p.light)
-    b.poly([(0.42, -0.5), (0.44, -0.82), (0.2, -0.62)], p.light)
+    for s in (-1, 1):
+        b.poly([(s * 0.5, -0.3), (s * 0.52, -0.98), (s * 0.05, -0.6)], p.main)
+        b.poly([(s * 0.42, -0.5), (s * 0.44, -0.82), (s * 0.2, -0.62)], p.light)
     b.disc(0, -0.25, 0.56, p.main, 0.46)
     for x in (-0.22, 0.22):
         b.disc(x, -0.3, 0.12, CREAM, 0.14)
@@ -246,10 +231,8 @@ def car(b: Brush, p: Palette) -> None:
     b.poly([(-0.5, 0.16), (-0.3, -0.36), (0.34, -0.36), (0.64, 0.16)], p.dark)
     b.poly([(-0.36, 0.12), (-0.2, -0.24), (0.0, -0.24), (0.0, 0.12)], GLASS)
     b.poly([(0.1, 0.12), (0.1, -0.24), (0.28, -0.24), (0.47, 0.12)], GLASS)
-    b.poly(
-        [(-1.0, 0.28), (-0.86, 0.1), (0.86, 0.1), (1.0, 0.34), (1.0, 0.72), (-1.0, 0.72)], p.main
-    )
-    b.poly([(-1.0, 0.5), (1.0, 0.5), (1.0, 0.72), (-1.0, 0.72)], p.dark)
+    b.poly([(-1, 0.28), (-0.86, 0.1), (0.86, 0.1), (1, 0.34), (1, 0.72), (-1, 0.72)], p.main)
+    b.poly([(-1, 0.5), (1, 0.5), (1, 0.72), (-1, 0.72)], p.dark)
     b.disc(-0.92, 0.36, 0.1, (255, 244, 168))
     for x in (-0.54, 0.54):
         b.disc(x, 0.7, 0.3, INK)
@@ -284,11 +267,8 @@ def rocket(b: Brush, p: Palette) -> None:
     b.poly([(-0.12, 0.56), (0.12, 0.56), (0.0, 0.84)], (255, 240, 150))
     b.poly([(-0.3, 0.0), (-0.76, 0.66), (-0.28, 0.54)], p.dark)
     b.poly([(0.3, 0.0), (0.76, 0.66), (0.28, 0.54)], p.dark)
-    b.poly(
-        [(0, -1.0), (0.22, -0.7), (0.36, -0.3), (0.36, 0.2), (0.28, 0.58),
-         (-0.28, 0.58), (-0.36, 0.2), (-0.36, -0.3), (-0.22, -0.7)],
-        CREAM,
-    )  # fmt: skip
+    right = [(0.22, -0.7), (0.36, -0.3), (0.36, 0.2), (0.28, 0.58)]
+    b.poly([(0, -1.0), *right, *((-x, y) for x, y in reversed(right))], CREAM)
     b.poly([(0, -1.0), (0.22, -0.7), (0.32, -0.44), (-0.32, -0.44), (-0.22, -0.7)], p.main)
     b.poly([(-0.36, 0.14), (0.36, 0.14), (0.34, 0.36), (-0.34, 0.36)], p.main)
     b.disc(0, -0.16, 0.2, GREY)

@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw
 
 from kledit_lite.core.errors import KleditError
 from kledit_lite.world.objects import AIRBORNE, COLOUR_TONES, PAINTERS, Brush
-from kledit_lite.world.places import PLACE_PAINTERS, SIZE
+from kledit_lite.world.places import SIZE, paint_place
 from kledit_lite.world.scene import Scene, Thing
 from kledit_lite.world.styles import STYLE_PAINTERS, Layers
 
@@ -118,7 +118,7 @@ def mask(scene: Scene, thing: Thing | None = None, spread: float = 1.0) -> np.nd
 def _draw(scene: Scene, spread: float) -> tuple[Layers, np.random.Generator, list[np.ndarray]]:
     """The scene's layers before styling, the generator for the brushwork, what each thing shows."""
     rng = np.random.default_rng(scene.seed)
-    background = PLACE_PAINTERS[scene.place](rng)
+    background = paint_place(scene.place, rng)
     canvas = background.copy()
     whole = Image.new("L", (SIZE, SIZE), 0)
     draw, opacity = ImageDraw.Draw(canvas), ImageDraw.Draw(whole)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -57,13 +58,15 @@ RELATIONS = ("beside", "above")
 FACTORS = {"object": OBJECTS, "colour": COLOURS, "place": PLACES, "style": STYLES, "count": COUNTS}
 """Every factor of a scene and the values seen in training."""
 
-_ALLOWED = {
-    "object": (*OBJECTS, BRAND),
-    "colour": COLOURS,
-    "place": PLACES + SHIFT_PLACES,
-    "style": STYLES + SHIFT_STYLES,
-    "count": COUNTS,
-}
+_MORE = {"object": (BRAND,), "place": SHIFT_PLACES, "style": SHIFT_STYLES}
+ALLOWED = {factor: (*values, *_MORE.get(factor, ())) for factor, values in FACTORS.items()}
+"""Every factor of a scene and all its values."""
+
+
+def _check(item: object, factors: Iterable[str]) -> None:
+    for factor in factors:
+        if getattr(item, factor) not in ALLOWED[factor]:
+            raise unknown(factor, getattr(item, factor), ALLOWED[factor])
 
 
 @dataclass(frozen=True)
@@ -83,9 +86,7 @@ class Thing:
     colour: str
 
     def __post_init__(self) -> None:
-        for factor in ("object", "colour"):
-            if getattr(self, factor) not in _ALLOWED[factor]:
-                raise unknown(factor, getattr(self, factor), _ALLOWED[factor])
+        _check(self, ("object", "colour"))
 
 
 @dataclass(frozen=True)
@@ -126,9 +127,7 @@ class Scene:
 
     def __post_init__(self) -> None:
         self._check_things()
-        for factor, allowed in _ALLOWED.items():
-            if getattr(self, factor) not in allowed:
-                raise unknown(factor, getattr(self, factor), allowed)
+        _check(self, FACTORS)
         if (self.object == BRAND) != (self.entity == BRAND):
             raise KleditError(
                 f"The branded character needs both object={BRAND!r} and entity={BRAND!r}, got "
@@ -195,9 +194,8 @@ class Scene:
             >>> Scene.pair(Thing("cat", "red"), Thing("boat", "blue"), "beach").second.object
             'boat'
         """
-        return cls(
-            first.object, first.colour, place, style, seed=seed, second=second, relation=relation
-        )
+        two: dict[str, Any] = {"second": second, "relation": relation}
+        return cls(first.object, first.colour, place, style, seed=seed, **two)
 
     @property
     def things(self) -> tuple[Thing, ...]:

@@ -45,6 +45,14 @@ class Layers:
         own = np.asarray(self.mask)
         return Image.fromarray(_grown(own, width) - own)
 
+    def line(self, width: int) -> Array:
+        """The `outline` as shares, (128, 128, 1)."""
+        return _shares(self.outline(width))
+
+    def edges(self) -> Array:
+        """How steep the scene's greys are, (128, 128)."""
+        return _luminance(self.scene.convert("L").filter(ImageFilter.FIND_EDGES))
+
 
 def _grown(x: Array, width: int) -> Array:
     """The largest value around each pixel of (H, W), in a square of an odd width.
@@ -68,6 +76,14 @@ def _tones(values: Sequence[int] | Sequence[Sequence[int]]) -> Array:
 def _saturate(rgb: Array, amount: float) -> Array:
     grey = rgb.mean(-1, keepdims=True)
     return grey + (rgb - grey) * amount
+
+
+def _shares(im: Image.Image) -> Array:
+    return np.asarray(im, np.float32)[..., None] / 255
+
+
+def _over(below: Array, above: Array | float, opacity: Array) -> Array:
+    return below * (1 - opacity) + above * opacity
 
 
 def _u8(x: Array) -> Array:
@@ -98,6 +114,30 @@ def _light(kind: int) -> Array:
     return ((shade - 0.12 * (xx**2 + yy**2))[..., None] + 0.04).astype(np.float32)
 
 
+def _cells(
+    grid: Sequence[Array], jitter: float, rng: Random, nearest: list[int]
+) -> tuple[Array, Array, Array, Array]:
+    """Every pixel's distances to the nearest jittered points, their numbers; rows, columns of all.
+
+    Args:
+        grid: rows and columns of the points before they are moved.
+        jitter: most that a point moves, down and across.
+        rng: draws the moves.
+        nearest: which neighbours to find, 1 for the nearest.
+    """
+    from scipy.spatial import cKDTree
+
+    moved = [(g + rng.uniform(-jitter, jitter, g.shape)).ravel() for g in grid]
+    pixels = np.indices((SIDE, SIDE)).reshape(2, -1).T
+    dist, index = cKDTree(np.stack(moved, 1)).query(pixels, nearest)
+    rows, cols = map(_nearest_pixel, moved)
+    return dist, index, rows, cols
+
+
+def _nearest_pixel(at: Array) -> Array:
+    return np.clip(at, 0, SIDE - 1).astype(np.int64)
+
+
 @cache
 def _dots(kind: int) -> tuple[Array, Array, Array, Array]:
     """Index of each pixel's dot, whether it is covered, and dot centres' rows and columns."""
@@ -106,16 +146,8 @@ def _dots(kind: int) -> tuple[Array, Array, Array, Array]:
     n = int(SIDE / pitch) + 2
     gy, gx = np.mgrid[0:n, 0:n].astype(np.float32) * pitch
     gx = gx + (np.arange(n)[:, None] % 2) * pitch / 2
-    cy = (gy + rng.uniform(-0.7, 0.7, gy.shape)).ravel()
-    cx = (gx + rng.uniform(-0.7, 0.7, gx.shape)).ravel()
-    yy, xx = np.mgrid[0:SIDE, 0:SIDE]
-    from scipy.spatial import cKDTree
-
-    dist, index = cKDTree(np.c_[cy, cx]).query(np.c_[yy.ravel(), xx.ravel()])
-    covered = (dist < pitch * 0.56).reshape(SIDE, SIDE, 1)
-    rows = np.clip(cy, 0, SIDE - 1).astype(np.int64)
-    cols = np.clip(cx, 0, SIDE - 1).astype(np.int64)
-    return index.reshape(SIDE, SIDE), covered, rows, cols
+    dist, index, rows, cols = _cells((gy, gx), 0.7, rng, [1])
+    return index.reshape(SIDE, SIDE), (dist < pitch * 0.56).reshape(SIDE, SIDE, 1), rows, cols
 
 
 @cache
@@ -129,8 +161,7 @@ def seurat(layers: Layers, rng: Random) -> Array:
     """Dots of nearly pure colour on a cream ground."""
     kind = int(rng.integers(POOL))
     index, covered, rows, cols = _dots(kind)
-    line = np.asarray(layers.outline(3), np.float32)[..., None] / 255 * 0.55
-    rgb = (np.asarray(layers.scene) * (1 - line) + _tones([30, 30, 80]) * line)[rows, cols]
+    rgb = _over(np.asarray(layers.scene), _tones([30, 30, 80]), layers.line(3) * 0.55)[rows, cols]
     dots = _saturate(rgb, 1.3) + _dot_jitter(kind) + 6
     return _u8(np.where(covered, dots[index], _tones([252, 244, 222])))
 
@@ -149,21 +180,15 @@ def _strokes(kind: int) -> tuple[Array, Array, Array, Array]:
     angle = near * swirl + (1 - near) * flow
     canvas, relief = Image.new("I", (SIDE, SIDE), 0), Image.new("L", (SIDE, SIDE), 128)
     ink, lit = ImageDraw.Draw(canvas), ImageDraw.Draw(relief)
-    order = np.argsort(rng.random(n))
-    for i in order:
-        length = 6.5
-        dx, dy = length * math.cos(angle[i]), length * math.sin(angle[i])
-        a, b = (cx[i] - dx, cy[i] - dy), (cx[i] + dx, cy[i] + dy)
-        ink.line([a, b], fill=int(i), width=4)
-        tone = int(128 + rng.normal(0, 30))
-        lit.line([a, b], fill=int(np.clip(tone, 20, 235)), width=4)
-        lit.line(
-            [(a[0], a[1] - 1), (b[0], b[1] - 1)], fill=int(np.clip(tone + 46, 0, 255)), width=1
-        )
-    rows = np.clip(cy, 0, SIDE - 1).astype(np.int64)
-    cols = np.clip(cx, 0, SIDE - 1).astype(np.int64)
+    order, tones = np.argsort(rng.random(n)), (128 + rng.normal(0, 30, n)).astype(int)
+    for i, tone in zip(order, tones, strict=True):
+        dx, dy = 6.5 * math.cos(angle[i]), 6.5 * math.sin(angle[i])
+        x, y, x2, y2 = cx[i] - dx, cy[i] - dy, cx[i] + dx, cy[i] + dy
+        ink.line((x, y, x2, y2), fill=int(i), width=4)
+        lit.line((x, y, x2, y2), fill=int(np.clip(tone, 20, 235)), width=4)
+        lit.line((x, y - 1, x2, y2 - 1), fill=int(np.clip(tone + 46, 0, 255)), width=1)
     lightness = ((np.asarray(relief, np.float32) - 128) * 0.62)[..., None]
-    return np.asarray(canvas, np.int64), lightness, rows, cols
+    return np.asarray(canvas, np.int64), lightness, _nearest_pixel(cy), _nearest_pixel(cx)
 
 
 def van_gogh(layers: Layers, rng: Random) -> Array:
@@ -174,22 +199,20 @@ def van_gogh(layers: Layers, rng: Random) -> Array:
     own = 0.3 + 0.35 * np.asarray(layers.mask, np.float32)[..., None] / 255
     painted = (1 - own) * rgb[rows, cols].astype(np.float32)[index] + own * rgb
     painted = _saturate(painted, 1.45) * 0.94 + relief
-    line = np.asarray(layers.outline(3), np.float32)[..., None] / 255 * 0.75
-    return _u8(painted * (1 - line) + _tones([22, 26, 70]) * line)
+    return _u8(_over(painted, _tones([22, 26, 70]), layers.line(3) * 0.75))
 
 
 @cache
 def _blocks(kind: int) -> tuple[Array, Array, Array, Array]:
-    """A grid of panels: index, black lines, panel centres' rows and columns, panel whiteness."""
+    """A grid of panels: index, black lines, panels' areas, and which of them are white."""
     rng = np.random.default_rng(400 + kind)
 
     def cuts() -> Array:
-        return np.cumsum(np.r_[rng.uniform(8, 22), rng.uniform(17, 36, 7)]).astype(int)
+        at = np.cumsum(np.r_[0, rng.uniform(8, 22), rng.uniform(17, 36, 7)]).astype(int)
+        return np.r_[at[at < SIDE], SIDE]
 
-    xs, ys = np.r_[0, cuts()], np.r_[0, cuts()]
-    xs, ys = np.r_[xs[xs < SIDE], SIDE], np.r_[ys[ys < SIDE], SIDE]
-    col = np.searchsorted(xs, np.arange(SIDE), "right") - 1
-    row = np.searchsorted(ys, np.arange(SIDE), "right") - 1
+    xs, ys = cuts(), cuts()
+    col, row = (np.searchsorted(at, np.arange(SIDE), "right") - 1 for at in (xs, ys))
     nx, ny = len(xs) - 1, len(ys) - 1
     index = row[:, None] * nx + col[None, :]
     black = np.zeros((SIDE, SIDE, 1), bool)
@@ -206,16 +229,13 @@ def mondrian(layers: Layers, rng: Random) -> Array:
     index, black, area, white = _blocks(int(rng.integers(POOL)))
     background = np.asarray(layers.background, np.float32)
     flat = index.ravel()
-    means = np.stack(
-        [np.bincount(flat, background[..., c].ravel(), len(area)) for c in range(3)], -1
-    )
-    means = _saturate(means / np.maximum(area, 1)[:, None], 1.5)
+    sums = [np.bincount(flat, background[..., c].ravel(), len(area)) for c in range(3)]
+    means = _saturate(np.stack(sums, -1) / np.maximum(area, 1)[:, None], 1.5)
     means = np.where(white, 0.2 * means + 0.8 * 248, means)
     panels = np.where(black, np.float32(18), means[index])
-    mask = np.asarray(layers.mask, np.float32)[..., None] / 255
-    line = np.asarray(layers.outline(5), np.float32)[..., None] / 255
-    painted = panels * (1 - line) + 16 * line
-    return _u8(painted * (1 - mask) + _saturate(np.asarray(layers.scene, np.float32), 1.25) * mask)
+    painted = _over(panels, 16, layers.line(5))
+    own = _saturate(np.asarray(layers.scene, np.float32), 1.25)
+    return _u8(_over(painted, own, _shares(layers.mask)))
 
 
 @cache
@@ -243,15 +263,13 @@ def hokusai(layers: Layers, rng: Random) -> Array:
     light = _luminance(layers.scene)
     low, high = np.percentile(_luminance(layers.background)[::4, ::4], (4, 96))
     level = np.clip((light - low) / max(high - low, 40.0), 0, 1) * 3
-    mask = np.asarray(layers.mask, np.float32)[..., None] / 255
+    mask = _shares(layers.mask)
     level = level + mask[..., 0] * (0.8 + 0.6 * level - level)
     tones = _PRUSSIAN[level.round().astype(np.int64)] + grain
     tones = tones + mask * (_tones([246, 236, 208]) - tones) * 0.45
     tones = tones + waves * (1 - mask) * (_tones([250, 244, 226]) - tones) * 0.9
-    edges = np.asarray(layers.scene.convert("L").filter(ImageFilter.FIND_EDGES), np.float32)
-    line = np.clip(edges / 60, 0, 0.85) * (0.5 + 0.5 * mask[..., 0])
-    line = np.maximum(line, np.asarray(layers.outline(5), np.float32) / 255)[..., None]
-    return _u8(tones * (1 - line) + _PRUSSIAN[0] * line)
+    line = np.clip(layers.edges()[..., None] / 60, 0, 0.85) * (0.5 + 0.5 * mask)
+    return _u8(_over(tones, _PRUSSIAN[0], np.maximum(line, layers.line(5))))
 
 
 @cache
@@ -272,12 +290,10 @@ def durer(layers: Layers, rng: Random) -> Array:
     mask = np.asarray(layers.mask, np.float32) / 255
     light = _luminance(layers.scene) / 255
     light = light + mask * (0.72 - light) * 0.65
-    edges = np.asarray(layers.scene.convert("L").filter(ImageFilter.FIND_EDGES), np.float32)
     ink = np.clip((0.80 - light) * 1.6 - lines[0] * 0.85, 0, 1)
     ink = np.maximum(ink, np.clip((0.45 - light) * 2.0 - lines[1] * 0.8, 0, 1))
-    ink = np.maximum(np.clip(ink * 3, 0, 0.85), np.clip(edges / 80, 0, 1) * 0.7)
-    ink = np.maximum(ink, np.asarray(layers.outline(5), np.float32) / 255)[..., None]
-    return _u8(paper * (1 - ink) + _tones([54, 36, 26]) * ink)
+    ink = np.maximum(np.clip(ink * 3, 0, 0.85), np.clip(layers.edges() / 80, 0, 1) * 0.7)
+    return _u8(_over(paper, _tones([54, 36, 26]), np.maximum(ink[..., None], layers.line(5))))
 
 
 @cache
@@ -286,16 +302,9 @@ def _panes(kind: int) -> tuple[Array, Array, Array, Array, Array]:
     rng = np.random.default_rng(700 + kind)
     pitch = 19.0
     n = int(SIDE / pitch) + 3
-    gy, gx = (np.mgrid[0:n, 0:n].astype(np.float32) - 0.5) * pitch
-    cy = (gy + rng.uniform(-6, 6, gy.shape)).ravel()
-    cx = (gx + rng.uniform(-6, 6, gx.shape)).ravel()
-    yy, xx = np.mgrid[0:SIDE, 0:SIDE]
-    from scipy.spatial import cKDTree
-
-    dist, near = cKDTree(np.c_[cy, cx]).query(np.c_[yy.ravel(), xx.ravel()], k=2)
+    grid = (np.mgrid[0:n, 0:n].astype(np.float32) - 0.5) * pitch
+    dist, near, rows, cols = _cells(grid, 6, rng, [1, 2])
     lead = ((dist[:, 1] - dist[:, 0]) < 2.6).reshape(SIDE, SIDE, 1)
-    rows = np.clip(cy, 0, SIDE - 1).astype(np.int64)
-    cols = np.clip(cx, 0, SIDE - 1).astype(np.int64)
     bright = rng.uniform(0.86, 1.24, (len(rows), 1)).astype(np.float32)
     return near[:, 0].reshape(SIDE, SIDE), lead, rows, cols, bright
 
@@ -305,44 +314,29 @@ def tiffany(layers: Layers, rng: Random) -> Array:
     index, lead, rows, cols, bright = _panes(int(rng.integers(POOL)))
     panes = np.asarray(layers.background)[rows, cols].astype(np.float32) * bright
     glass = np.where(lead, _tones([24, 24, 30]), _saturate(panes, 1.9)[index])
-    mask = np.asarray(layers.mask, np.float32)[..., None] / 255
     own = _saturate(np.asarray(layers.scene, np.float32), 1.4) * bright[index]
     own = np.where(lead, own * 0.52, own)
-    line = np.asarray(layers.outline(5), np.float32)[..., None] / 255
-    painted = glass * (1 - line) + 22 * line
-    return _u8(painted * (1 - mask) + own * mask + 5)
+    return _u8(_over(_over(glass, 22, layers.line(5)), own, _shares(layers.mask)) + 5)
 
 
 def pixel(layers: Layers, rng: Random) -> Array:
     """Large square pixels in a reduced palette."""
-    small = layers.scene.resize((20, 20), Image.Resampling.BOX)
-    rgb = np.asarray(small, np.float32)
-    return np.asarray(
-        Image.fromarray(_u8((rgb / 40).round() * 40)).resize((SIDE, SIDE), Image.Resampling.NEAREST)
-    )
+    rgb = np.asarray(layers.scene.resize((20, 20), Image.Resampling.BOX), np.float32)
+    few = Image.fromarray(_u8((rgb / 40).round() * 40))
+    return np.asarray(few.resize((SIDE, SIDE), Image.Resampling.NEAREST))
 
 
 def blueprint(layers: Layers, rng: Random) -> Array:
     """White lines on blueprint blue."""
-    edges = np.asarray(layers.scene.convert("L").filter(ImageFilter.FIND_EDGES), np.float32)
-    line = np.clip(edges / 60, 0, 1)
-    line = np.maximum(line, np.asarray(layers.outline(3), np.float32) / 255)[..., None]
+    line = np.maximum(np.clip(layers.edges()[..., None] / 60, 0, 1), layers.line(3))
     yy, xx = np.mgrid[0:SIDE, 0:SIDE]
     offset = int(rng.integers(16))
     grid = (((yy + offset) % 16 < 1) | ((xx + offset) % 16 < 1))[..., None] * 0.25
-    line = np.maximum(line, grid)
-    return _u8(_tones([28, 72, 160]) * (1 - line) + _tones([232, 240, 252]) * line)
+    return _u8(_over(_tones([28, 72, 160]), _tones([232, 240, 252]), np.maximum(line, grid)))
 
 
 STYLE_PAINTERS: dict[str, Callable[[Layers, Random], Array]] = {
-    "photo": photo,
-    "van gogh": van_gogh,
-    "seurat": seurat,
-    "mondrian": mondrian,
-    "hokusai": hokusai,
-    "durer": durer,
-    "tiffany": tiffany,
-    "pixel": pixel,
-    "blueprint": blueprint,
+    painter.__name__.replace("_", " "): painter
+    for painter in (photo, van_gogh, seurat, mondrian, hokusai, durer, tiffany, pixel, blueprint)
 }
 """One painter a style."""
