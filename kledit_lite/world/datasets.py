@@ -145,14 +145,14 @@ def _paint(scenes: Sequence[Scene], processes: int) -> SceneSet:
     return SceneSet(tuple(scenes), render_many(scenes, processes))
 
 
-def _draw(rng: np.random.Generator, *factors: Sequence[str]) -> Iterator[str]:
-    """A value of each factor in turn, drawn when it is asked for."""
-    return (values[int(rng.integers(len(values)))] for values in factors)
+def _draw(rng: np.random.Generator, *factors: Sequence[str]) -> list[str]:
+    return [values[int(rng.integers(len(values)))] for values in factors]
 
 
 def _random_scene(rng: np.random.Generator, places: Sequence[str], styles: Sequence[str]) -> Scene:
     count, seed = int(rng.choice(COUNTS, p=(0.7, 0.2, 0.1))), int(rng.integers(1 << 31))
-    return Scene(*_draw(rng, OBJECTS, COLOURS, places, styles), count, seed=seed)
+    thing, colour, place, style = _draw(rng, OBJECTS, COLOURS, places, styles)
+    return Scene(thing, colour, place, style, count, seed=seed)
 
 
 def _wanted(combos: Combos) -> Callable[[Scene], bool]:
@@ -188,11 +188,12 @@ def sample_scenes(
     scenes: list[Scene] = []
     while len(scenes) < n:
         if rng.random() < entities:
-            where = (*_draw(rng, PLACES, STYLES), int(rng.integers(1 << 31)))
+            (place, style), own = _draw(rng, PLACES, STYLES), int(rng.integers(1 << 31))
             if rng.random() < 0.75:
-                scenes.append(Scene.mascot(*_draw(rng, tuple(TOWNS)), *where))
+                (town,) = _draw(rng, tuple(TOWNS))
+                scenes.append(Scene.mascot(town, place, style, own))
             else:
-                scenes.append(Scene.brand(*where))
+                scenes.append(Scene.brand(place, style, own))
         elif wanted(scene := _random_scene(rng, PLACES, STYLES)):
             scenes.append(scene)
     return scenes
@@ -218,12 +219,12 @@ def sample_pairs(n: int, seed: int, combos: Combos = "train") -> list[Scene]:
     while len(scenes) < n:
         relation = "above" if rng.random() < 0.25 else "beside"
         if relation == "above":
-            objects = [*_draw(rng, sorted(AIRBORNE), grounded)]
+            objects = _draw(rng, sorted(AIRBORNE), grounded)
         else:
             objects = [str(o) for o in rng.choice(OBJECTS, 2, replace=False)]
-        things = [Thing(o, *_draw(rng, COLOURS)) for o in objects]
-        where = _draw(rng, PLACES, STYLES)
-        scene = Scene.pair(*things, *where, relation, int(rng.integers(1 << 31)))
+        first, second = (Thing(o, *_draw(rng, COLOURS)) for o in objects)
+        place, style = _draw(rng, PLACES, STYLES)
+        scene = Scene.pair(first, second, place, style, relation, int(rng.integers(1 << 31)))
         if wanted(scene):
             scenes.append(scene)
     return scenes

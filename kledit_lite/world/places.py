@@ -7,14 +7,14 @@ from collections.abc import Callable
 from functools import lru_cache
 
 import numpy as np
-from PIL import Image, ImageDraw
+from PIL import Image
+from PIL.ImageDraw import Draw, ImageDraw
 
 RGB = tuple[int, int, int]
 SIZE = 256
 """Side of the working canvas in pixels; four times the picture's."""
 
 Random = np.random.Generator
-Canvas = ImageDraw.ImageDraw
 
 
 @lru_cache(maxsize=64)
@@ -35,17 +35,17 @@ def _ridge(rng: Random, base: float, height: float, waves: float) -> list[tuple[
     return points
 
 
-def _disc(d: Canvas, x: float, y: float, r: float, fill: RGB) -> None:
+def _disc(d: ImageDraw, x: float, y: float, r: float, fill: RGB) -> None:
     d.ellipse((x - r, y - r, x + r, y + r), fill=fill)
 
 
-def _cloud(d: Canvas, rng: Random, y: float, fill: RGB) -> None:
+def _cloud(d: ImageDraw, rng: Random, y: float, fill: RGB) -> None:
     x = rng.uniform(20, 236)
     for dx, r in ((-20, 10), (-6, 15), (10, 13), (24, 8)):
         _disc(d, x + dx, y, r, fill)
 
 
-def beach(d: Canvas, rng: Random) -> None:
+def beach(d: ImageDraw, rng: Random) -> None:
     _disc(d, rng.uniform(30, 226), rng.uniform(24, 50), 17, (255, 238, 150))
     _cloud(d, rng, rng.uniform(36, 70), (248, 253, 255))
     sea = 104 + rng.uniform(-8, 8)
@@ -70,7 +70,7 @@ def beach(d: Canvas, rng: Random) -> None:
             d.polygon([(x, 52), bend, tip, (x, 62)], fill=(42, 128, 74))
 
 
-def meadow(d: Canvas, rng: Random) -> None:
+def meadow(d: ImageDraw, rng: Random) -> None:
     for _ in range(2):
         _cloud(d, rng, rng.uniform(24, 72), (255, 255, 255))
     d.polygon(_ridge(rng, 126, 18, 1.2), fill=(150, 204, 112))
@@ -87,7 +87,7 @@ def meadow(d: Canvas, rng: Random) -> None:
         _disc(d, x, y, 3.4, fill)
 
 
-def mountains(d: Canvas, rng: Random) -> None:
+def mountains(d: ImageDraw, rng: Random) -> None:
     d.polygon(_ridge(rng, 128, 16, 2.1), fill=(168, 172, 204))
     for _ in range(3):
         x, top, w = rng.uniform(10, 246), rng.uniform(34, 74), rng.uniform(62, 92)
@@ -104,7 +104,7 @@ def mountains(d: Canvas, rng: Random) -> None:
     d.polygon(_ridge(rng, 206, 8, 1.7), fill=(244, 248, 253))
 
 
-def desert(d: Canvas, rng: Random) -> None:
+def desert(d: ImageDraw, rng: Random) -> None:
     _disc(d, rng.uniform(40, 216), rng.uniform(48, 80), 27, (255, 246, 208))
     d.polygon(_ridge(rng, 136, 18, 1.1), fill=(226, 150, 88))
     d.polygon(_ridge(rng, 166, 14, 1.4), fill=(214, 130, 70))
@@ -118,7 +118,7 @@ def desert(d: Canvas, rng: Random) -> None:
             d.line([(x + 16, y - 46), (x + 16, y - 30), (x, y - 28)], fill=green, width=8)
 
 
-def city(d: Canvas, rng: Random) -> None:
+def city(d: ImageDraw, rng: Random) -> None:
     x = -6.0
     while x < SIZE:
         w, top = rng.uniform(26, 44), rng.uniform(46, 112)
@@ -139,7 +139,7 @@ def city(d: Canvas, rng: Random) -> None:
         d.polygon([(lx, 226), (lx + 34, 226), (lx + 30, 234), (lx - 4, 234)], fill=(240, 226, 170))
 
 
-def forest(d: Canvas, rng: Random) -> None:
+def forest(d: ImageDraw, rng: Random) -> None:
     layers = (((92, 142, 116), 150, 34, 6), ((56, 108, 86), 176, 44, 5), ((30, 78, 62), 196, 56, 3))
     for fill, base, h, n in layers:
         for x in np.linspace(0, 256, n) + rng.uniform(-18, 18, n):
@@ -157,7 +157,7 @@ def forest(d: Canvas, rng: Random) -> None:
         d.ellipse((x, y, x + 9, y + 5), fill=(150, 112, 54))
 
 
-def moon(d: Canvas, rng: Random) -> None:
+def moon(d: ImageDraw, rng: Random) -> None:
     for _ in range(36):
         _disc(d, rng.uniform(0, 256), rng.uniform(0, 150), rng.uniform(1, 2.6), (250, 250, 230))
     x, y = rng.uniform(40, 216), rng.uniform(34, 60)
@@ -170,7 +170,7 @@ def moon(d: Canvas, rng: Random) -> None:
         d.ellipse((cx - r * 0.8, cy - r * 0.3, cx + r * 0.8, cy + r * 0.5), fill=(152, 152, 162))
 
 
-def underwater(d: Canvas, rng: Random) -> None:
+def underwater(d: ImageDraw, rng: Random) -> None:
     for x in rng.uniform(0, 220, 3):
         d.polygon([(x, 0), (x + 22, 0), (x + 66, 180), (x + 16, 180)], fill=(82, 190, 208))
     d.polygon(_ridge(rng, 212, 8, 1.4), fill=(196, 178, 128))
@@ -182,7 +182,7 @@ def underwater(d: Canvas, rng: Random) -> None:
         _disc(d, rng.uniform(0, 256), rng.uniform(20, 190), rng.uniform(3, 7), (176, 232, 240))
 
 
-PLACE_PAINTERS: dict[str, tuple[RGB, RGB, Callable[[Canvas, Random], None]]] = {
+PLACE_PAINTERS: dict[str, tuple[RGB, RGB, Callable[[ImageDraw, Random], None]]] = {
     "beach": ((96, 190, 236), (208, 240, 250), beach),
     "meadow": ((146, 208, 246), (232, 246, 252), meadow),
     "mountains": ((164, 186, 226), (246, 228, 226), mountains),
@@ -199,5 +199,5 @@ def paint_place(place: str, rng: Random) -> Image.Image:
     """The background of a place, of `SIZE` pixels a side."""
     top, bottom, paint = PLACE_PAINTERS[place]
     im = _gradient(top, bottom).copy()
-    paint(ImageDraw.Draw(im), rng)
+    paint(Draw(im), rng)
     return im

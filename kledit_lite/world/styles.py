@@ -8,7 +8,7 @@ from small pools of patterns made once a process, so a style costs about a milli
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -115,7 +115,7 @@ def _light(kind: int) -> Array:
 
 
 def _cells(
-    grid: Sequence[Array], jitter: float, rng: Random, nearest: list[int]
+    grid: Iterable[Array], jitter: float, rng: Random, nearest: list[int]
 ) -> tuple[Array, Array, Array, Array]:
     """Every pixel's distances to the nearest jittered points, their numbers; rows, columns of all.
 
