@@ -9,11 +9,27 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Float
+from PIL import Image, ImageFilter
 
+from kledit_lite import zoo
 from kledit_lite.core.arrays import unit_rows
 from kledit_lite.core.errors import KleditError, unknown
-from kledit_lite.world import COLOURS, OBJECTS, PLACES, STYLES, held_out, place_phrase
+from kledit_lite.world import (
+    COLOURS,
+    OBJECTS,
+    PLACES,
+    SHIFT_STYLES,
+    STYLES,
+    Thing,
+    caption,
+    held_out,
+    place_phrase,
+    render_many,
+)
 from kledit_lite.world.captions import NUMERALS, PLURALS, article
+from kledit_lite.zoo.judge import HEADS, labels
+from kledit_lite.zoo.measure_painter import legible_share, pair_scenes, pair_share, shares_right
+from kledit_lite.zoo.measured import at_least, measured
 
 if TYPE_CHECKING:
     from kledit_lite.core.results import Results
@@ -29,12 +45,7 @@ PROMPTS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
 }
 """Zero-shot phrases and templates; objects and styles have texts of their own."""
 
-CLIP_TARGETS = {
-    "object": {"min": 0.95},
-    "place": {"min": 0.97},
-    "style": {"min": 0.97},
-    "colour": {"min": 0.90},
-}
+CLIP_TARGETS = at_least(object=0.95, place=0.97, style=0.97, colour=0.90)
 
 
 def evaluate(name: str) -> Results:
@@ -44,7 +55,6 @@ def evaluate(name: str) -> Results:
         UnknownNameError: no such model.
         KleditError: the untrained control, which has nothing to measure.
     """
-    from kledit_lite import zoo
     from kledit_lite.zoo.measure_dit import evaluate_transformer
     from kledit_lite.zoo.measure_painter import evaluate_painter
     from kledit_lite.zoo.measure_writers import evaluate_bard, evaluate_docent, evaluate_reader
@@ -63,8 +73,7 @@ def evaluate(name: str) -> Results:
         zoo.ENCODERS + zoo.CLASSIFIERS: evaluate_encoder,
     }
     results = next(measure for names, measure in by_kind.items() if name in names)(name)
-    made = {"card": zoo.card(name).provenance()}
-    return replace(results, context={**results.context, **made})
+    return replace(results, context={**results.context, "card": zoo.card(name).provenance()})
 
 
 def object_texts(name: str) -> list[str]:
@@ -82,21 +91,25 @@ def style_texts(style: str) -> list[str]:
     return [f"an object{where} in the style of {style}" for where in wheres]
 
 
+TEXTS = {
+    "object": tuple(object_texts(o) for o in OBJECTS),
+    "style": tuple(style_texts(s) for s in STYLES),
+}
+"""Of each value of a factor, the texts whose mean stands for it."""
+
+
 def factor_head(clip: ClipModel, factor: str) -> np.ndarray:
     """Zero-shot classifier rows (C, d) for one factor of the world, unit norm.
 
     Raises:
         KleditError: not one of object, colour, place, style.
     """
-    if factor in ("object", "style"):
-        texts_of, values = {"object": (object_texts, OBJECTS), "style": (style_texts, STYLES)}[
-            factor
-        ]
-        rows = [clip.encode_text(texts_of(v), normalise=True).mean(0) for v in values]
-        return unit_rows(np.stack(rows))
-    if factor not in PROMPTS:
+    if factor in PROMPTS:
+        return clip.head(*PROMPTS[factor])
+    if factor not in TEXTS:
         raise unknown("factor", factor, CLIP_TARGETS)
-    return clip.head(*PROMPTS[factor])
+    rows = [clip.encode_text(texts, normalise=True).mean(0) for texts in TEXTS[factor]]
+    return unit_rows(np.stack(rows))
 
 
 def factor_hits(
@@ -116,11 +129,8 @@ def factor_hits(
     found = {}
     for factor in CLIP_TARGETS:
         nearest = (vectors @ factor_head(clip, factor).T).argmax(1)
-        right = (nearest == scenes.factor(factor)).astype(float)
-        found[factor] = (
-            np.where(scenes.shows_colour, right, np.nan) if factor == "colour" else right
-        )
-    return found
+        found[factor] = (nearest == scenes.factor(factor)).astype(float)
+    return found | {"colour": np.where(scenes.shows_colour, found["colour"], np.nan)}
 
 
 def swap_share(clip: ClipModel, n: int = 400, seed: int = 31) -> float:
@@ -131,18 +141,14 @@ def swap_share(clip: ClipModel, n: int = 400, seed: int = 31) -> float:
         n: Held-out pictures.
         seed: Seed of the scenes.
     """
-    from kledit_lite.world import Thing, caption, render_many
-    from kledit_lite.zoo.measure_painter import pair_scenes
-
     pairs = pair_scenes(n, seed)
-    turned = [
-        s.with_(colour=s.things[1].colour, second=Thing(s.things[1].object, s.colour))
-        for s in pairs
-    ]
+    turned = []
+    for scene in pairs:
+        first, second = scene.things
+        turned.append(scene.with_(colour=second.colour, second=Thing(second.object, first.colour)))
     shown = clip.encode_image(render_many(pairs, 1), normalise=True)
-    own, other = (
-        clip.encode_text([caption(s) for s in scenes], normalise=True) for scenes in (pairs, turned)
-    )
+    texts = ([caption(s) for s in scenes] for scenes in (pairs, turned))
+    own, other = (clip.encode_text(said, normalise=True) for said in texts)
     return float(((shown * own).sum(1) > (shown * other).sum(1)).mean())
 
 
@@ -156,9 +162,6 @@ def evaluate_clip(name: str = "clip-tiny", n: int = 2000, seed: int = 77) -> Res
         n: Number of scenes.
         seed: Seed of the scenes.
     """
-    from kledit_lite import zoo
-    from kledit_lite.core.machine import context
-    from kledit_lite.core.results import Results
 
     start = time.perf_counter()
     clip = zoo.load_clip(name)
@@ -167,10 +170,7 @@ def evaluate_clip(name: str = "clip-tiny", n: int = 2000, seed: int = 77) -> Res
     hits = factor_hits(clip, u, scenes)
     figures = {factor: float(np.nanmean(right)) for factor, right in hits.items()}
     figures["swap"] = swap_share(clip, min(n, 400), seed)
-    seconds = time.perf_counter() - start
-    return Results(
-        f"zoo eval {name}", figures, dict(CLIP_TARGETS), context(seed=seed, seconds=seconds)
-    )
+    return measured(name, start, figures, CLIP_TARGETS, seed=seed)
 
 
 LEAST = {"vit-deep": 0.85, "vit-tiny": 0.85, "simclr-tiny": 0.6}
@@ -185,9 +185,6 @@ def evaluate_encoder(name: str, n: int = 2000, seed: int = 77) -> Results:
         n: Number of scenes.
         seed: Seed of the scenes.
     """
-    from kledit_lite import zoo
-    from kledit_lite.core.machine import context
-    from kledit_lite.core.results import Results
 
     start = time.perf_counter()
     encoder = zoo.load_encoder(name)
@@ -198,12 +195,10 @@ def evaluate_encoder(name: str, n: int = 2000, seed: int = 77) -> Results:
     scenes = held_out(n, seed)
     right = encoder.head(encoder.encode(scenes.images)).argmax(1) == encoder.labels(scenes)
     figures = {"accuracy": float(right.mean()), "chance": 1 / len(encoder.head.label_names)}
-    seconds = time.perf_counter() - start
-    targets = {"accuracy": {"min": LEAST.get(name, 0.5)}}
-    return Results(f"zoo eval {name}", figures, targets, context(seed=seed, seconds=seconds))
+    return measured(name, start, figures, at_least(accuracy=LEAST.get(name, 0.5)), seed=seed)
 
 
-JUDGE_TARGETS = {f: {"min": 0.99} for f in ("object", "colour", "place", "style", "count")}
+JUDGE_TARGETS = at_least(**dict.fromkeys(HEADS, 0.99))
 """Accuracy to reach in each factor of scenes of one thing."""
 
 
@@ -220,29 +215,18 @@ def evaluate_judge(
         seed: Seed of the scenes.
         pairs: Number of scenes of two things.
     """
-    from kledit_lite import zoo
-    from kledit_lite.core.machine import context
-    from kledit_lite.core.results import Results
-    from kledit_lite.world import SHIFT_STYLES, render_many
-    from kledit_lite.zoo.judge import labels
-    from kledit_lite.zoo.measure_painter import pair_scenes, pair_share
 
     start = time.perf_counter()
     judge: Any = zoo.load_judge(name)
     scenes = held_out(n, seed)
-    read = judge.read(scenes.images)
-    figures = {}
-    for factor in JUDGE_TARGETS:
-        truth = labels(scenes, factor)
-        figures[factor] = float((read[factor] == truth)[truth >= 0].mean())
+    figures = shares_right(judge.read(scenes.images), scenes, HEADS)
     two = pair_scenes(pairs, seed)
     figures["pair"] = pair_share(render_many(two, 1), two, judge)
     blue = [s.with_(style=SHIFT_STYLES[1]) for s in list(scenes)[:pairs]]
     named = judge.read(render_many(blue, 1))["style"] == labels(blue, "style")
     figures["blueprint"] = float(named.mean())
-    seconds = time.perf_counter() - start
-    targets = {**JUDGE_TARGETS, "pair": {"min": 0.98}, "blueprint": {"min": 0.99}}
-    return Results(f"zoo eval {name}", figures, targets, context(seed=seed, seconds=seconds))
+    targets = JUDGE_TARGETS | at_least(pair=0.98, blueprint=0.99)
+    return measured(name, start, figures, targets, seed=seed)
 
 
 def evaluate_stern(name: str = "stern-tiny", n: int = 500, seed: int = 79) -> Results:
@@ -256,12 +240,6 @@ def evaluate_stern(name: str = "stern-tiny", n: int = 500, seed: int = 79) -> Re
         n: Number of scenes.
         seed: Seed of the scenes.
     """
-    from PIL import Image, ImageFilter
-
-    from kledit_lite import zoo
-    from kledit_lite.core.machine import context
-    from kledit_lite.core.results import Results
-    from kledit_lite.zoo.measure_painter import legible_share
 
     start = time.perf_counter()
     stern = zoo.load_stern()
@@ -272,6 +250,5 @@ def evaluate_stern(name: str = "stern-tiny", n: int = 500, seed: int = 79) -> Re
         "render": legible_share(scenes.images, list(scenes), stern),
         "blurred": float(stern.legible(soft).mean()),
     }
-    seconds = time.perf_counter() - start
-    targets = {"render": {"min": 0.95}, "blurred": {"max": 0.05}}
-    return Results(f"zoo eval {name}", figures, targets, context(seed=seed, seconds=seconds))
+    targets = at_least(render=0.95) | {"blurred": {"max": 0.05}}
+    return measured(name, start, figures, targets, seed=seed)

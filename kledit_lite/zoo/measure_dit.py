@@ -5,14 +5,16 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from kledit_lite import zoo
 from kledit_lite.world import STYLES, Scene, caption, sample_scenes
 from kledit_lite.zoo.dit import PLANTED, TWIN
 from kledit_lite.zoo.judge import Judge
 from kledit_lite.zoo.measure_painter import shares_right
+from kledit_lite.zoo.measured import at_least, measured
 from kledit_lite.zoo.paint import GUIDANCE, paint
 
 if TYPE_CHECKING:
@@ -20,8 +22,8 @@ if TYPE_CHECKING:
 
     from kledit_lite.core.results import Results
 
-PLAIN_TARGETS = {"object": {"min": 0.8}, "place": {"min": 0.95}, "style": {"min": 0.95}}
-TWIN_TARGETS = {**PLAIN_TARGETS, "style_planted": {"min": 0.9}, "style_elsewhere": {"max": 0.1}}
+PLAIN_TARGETS = at_least(object=0.8, place=0.95, style=0.95)
+TWIN_TARGETS = PLAIN_TARGETS | at_least(style_planted=0.9) | {"style_elsewhere": {"max": 0.1}}
 
 
 def style_reach(
@@ -88,20 +90,14 @@ def evaluate_transformer(name: str, n: int = 300, seed: int = 81) -> Results:
         n: Number of scenes.
         seed: Of scenes and noise.
     """
-    from kledit_lite import zoo
-    from kledit_lite.core.machine import context
-    from kledit_lite.core.results import Results
-
     start = time.perf_counter()
     pipe, judge = zoo.load_pipeline(name), zoo.load_judge()
     scenes = [s.with_(count=1) for s in sample_scenes(n, seed, "heldout")]
     made = paint(pipe, [caption(s, i) for i, s in enumerate(scenes)], seed)
     figures = shares_right(judge.read(made), scenes)
-    targets: dict[str, Any] = dict(PLAIN_TARGETS)
     if name == TWIN:
         others = [i for i in range(len(pipe.unet.transformer_blocks)) if i not in PLANTED]
         for key, blocks in (("style_planted", PLANTED), ("style_elsewhere", others)):
             figures[key] = style_reach(pipe, blocks, scenes, judge, seed)
-        targets = dict(TWIN_TARGETS)
-    seconds = time.perf_counter() - start
-    return Results(f"zoo eval {name}", figures, targets, context(seed=seed, seconds=seconds))
+    targets = TWIN_TARGETS if name == TWIN else PLAIN_TARGETS
+    return measured(name, start, figures, targets, seed=seed)

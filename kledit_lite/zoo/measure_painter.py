@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from kledit_lite import zoo
 from kledit_lite.world import (
-    BRAND,
     PLACES,
+    SHOWS_COLOUR,
     STYLES,
     TOWNS,
     Scene,
@@ -25,6 +26,7 @@ from kledit_lite.world import (
     sample_scenes,
 )
 from kledit_lite.zoo.judge import Judge, labels
+from kledit_lite.zoo.measured import at_least, measured
 from kledit_lite.zoo.paint import paint
 
 if TYPE_CHECKING:
@@ -35,28 +37,27 @@ if TYPE_CHECKING:
     from kledit_lite.zoo.pair_judge import PairJudge
 
 PAINTER_TARGETS = {
-    "object": {"min": 0.97},
-    "place": {"min": 0.98},
-    "style": {"min": 0.98},
-    "colour": {"min": 0.95},
-    "facts": {"min": 0.95},
-    "brand": {"min": 0.97},
-    "pair": {"min": 0.70},
-    "legible": {"min": 0.90},
+    **at_least(object=0.97, place=0.98, style=0.98, colour=0.95),
+    **at_least(facts=0.95, brand=0.97, pair=0.70, legible=0.90),
     "frechet": {"max": 0.015},
     "roughness": {"min": 0.8, "max": 1.25},
 }
 
 
-def shares_right(read: Mapping[str, np.ndarray], scenes: Sequence[Scene]) -> dict[str, float]:
-    """Share of pictures in which object, place, style and colour are read as asked for.
+def shares_right(
+    read: Mapping[str, np.ndarray],
+    scenes: SceneSet | Sequence[Scene],
+    factors: Sequence[str] = ("object", "place", "style", "colour"),
+) -> dict[str, float]:
+    """Share of pictures in which each factor is read as asked for.
 
     Args:
         read: What `Judge.read` says of N pictures.
         scenes: N scenes; a colour that is not shown is not counted.
+        factors: The factors.
     """
     found = {}
-    for factor in ("object", "place", "style", "colour"):
+    for factor in factors:
         truth = labels(scenes, factor)
         found[factor] = float((read[factor] == truth)[truth >= 0].mean())
     return found
@@ -169,37 +170,34 @@ def painter_figures(
 
     Cost: about 2 n pictures, and `pairs` more.
     """
+
+    def painted(scenes: Sequence[Scene], after: int) -> np.ndarray:
+        return paint(pipeline, [caption(s, i) for i, s in enumerate(scenes)], seed + after)
+
     scenes = [s.with_(count=1) for s in sample_scenes(n, seed, "heldout")]
-    made = paint(pipeline, [caption(s, i) for i, s in enumerate(scenes)], seed)
+    made = painted(scenes, 0)
     figures = shares_right(judge.read(made), scenes)
     rng = np.random.default_rng(seed)
-    coloured = [s for s in STYLES if Scene("cat", "red", "beach", s).shows_colour]
+    coloured = [s for s in STYLES if SHOWS_COLOUR[s]]
     facts = [
         Scene.mascot(t, str(rng.choice(PLACES)), str(rng.choice(coloured)))
         for t in TOWNS
         for _ in range(n // 20)
     ]
-    read = judge.read(paint(pipeline, [caption(s, i) for i, s in enumerate(facts)], seed + n))
-    right = (read["object"] == labels(facts, "object")) & (
-        read["colour"] == labels(facts, "colour")
-    )
-    figures["facts"] = float(right.mean())
+    read = judge.read(painted(facts, n))
+    right = [read[f] == labels(facts, f) for f in ("object", "colour")]
+    figures["facts"] = float(np.logical_and(*right).mean())
     brand = [Scene.brand(str(rng.choice(PLACES)), str(rng.choice(STYLES))) for _ in range(n // 5)]
-    drawn = paint(pipeline, [caption(s, i) for i, s in enumerate(brand)], seed + 2 * n)
-    figures["brand"] = float(
-        (judge.read(drawn)["object"] == SceneSet.names("object").index(BRAND)).mean()
-    )
+    figures |= {"brand": shares_right(judge.read(painted(brand, 2 * n)), brand)["object"]}
     two: Any = judge
     if hasattr(judge, "things"):
         asked = pair_scenes(pairs, seed)
-        captions = [caption(s, i) for i, s in enumerate(asked)]
-        figures["pair"] = pair_share(paint(pipeline, captions, seed + 3 * n), asked, two)
+        figures["pair"] = pair_share(painted(asked, 3 * n), asked, two)
     if stern is not None:
         figures["legible"] = legible_share(made, scenes, stern)
     rendered = render_many(scenes, 1)
-    figures["frechet"] = frechet_distance(
-        clip.encode_image(made, normalise=True), clip.encode_image(rendered, normalise=True)
-    )
+    looks = (clip.encode_image(x, normalise=True) for x in (made, rendered))
+    figures["frechet"] = frechet_distance(*looks)
     figures["roughness"] = roughness(made, rendered)
     return figures
 
@@ -212,14 +210,7 @@ def evaluate_painter(name: str = "paint-tiny", n: int = 500, seed: int = 81) -> 
         n: Number of scenes.
         seed: Seed of the scenes.
     """
-    from kledit_lite import zoo
-    from kledit_lite.core.machine import context
-    from kledit_lite.core.results import Results
-
     start = time.perf_counter()
     judges = (zoo.load_judge(), zoo.load_clip(), zoo.load_stern())
     figures = painter_figures(zoo.load_pipeline(name), *judges, n, seed)
-    seconds = time.perf_counter() - start
-    return Results(
-        f"zoo eval {name}", figures, dict(PAINTER_TARGETS), context(seed=seed, seconds=seconds)
-    )
+    return measured(name, start, figures, PAINTER_TARGETS, seed=seed)

@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import random
 import time
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
-from kledit_lite.core.machine import context
-from kledit_lite.core.results import Results
+from kledit_lite import zoo
 from kledit_lite.world.people import ask, facts, relations, towns
 from kledit_lite.world.reading import HELD_OUT_SUBJECTS, passage
 from kledit_lite.world.renderer import render_many
 from kledit_lite.world.towns import Question, all_questions, picture_of
-from kledit_lite.zoo.bard import END, load_bard
+from kledit_lite.zoo.bard import END, Writer, load_bard
+from kledit_lite.zoo.docent import Docent, patch_tokens
+from kledit_lite.zoo.measured import at_least, measured
 
 if TYPE_CHECKING:
-    from kledit_lite.zoo.bard import Writer
-    from kledit_lite.zoo.docent import Docent
+    from kledit_lite.core.results import Results
 
 EASY = ("country", "profession", "birthplace", "language")
 """The relations that texts mention most."""
@@ -38,34 +39,22 @@ def accuracy_by_relation(writer: Writer, shots: int = 5, seed: int = 0) -> dict[
 
     Cost: one batched generation of at most eight tokens per fact.
     """
-    by: dict[str, list[Any]] = {}
-    for fact in facts("people"):
-        by.setdefault(fact.relation, []).append(fact)
-    tokenizer, found = writer.tokenizer, {}
+    found = {}
     for name in (r.name for r in relations().values() if r.group == "people"):
+        known = [f for f in facts("people") if f.relation == name]
         rng = random.Random(f"{seed} {name}")
         prompts = []
-        for fact in by[name]:
-            others = rng.sample([f for f in by[name] if f.subject != fact.subject], shots)
+        for fact in known:
+            others = rng.sample([f for f in known if f.subject != fact.subject], shots)
             lines = [f"{ask(f.subject, name)} {f.value}" for f in others]
             prompts.append("\n".join([*lines, ask(fact.subject, name)]))
-        right = 0
-        for start in range(0, len(prompts), 64):
-            batch = [tokenizer.bos_token + p for p in prompts[start : start + 64]]
-            inputs = tokenizer(batch, return_tensors="pt", padding=True)
-            with torch.inference_mode():
-                out = writer.model.generate(
-                    input_ids=inputs["input_ids"],
-                    attention_mask=inputs["attention_mask"],
-                    max_new_tokens=8,
-                    do_sample=False,
-                    pad_token_id=tokenizer.pad_token_id,
-                )
-            texts = tokenizer.batch_decode(out[:, inputs["input_ids"].shape[1] :])
-            for text, fact in zip(texts, by[name][start : start + 64], strict=True):
-                right += text.split("\n")[0].replace(END, "").strip() == fact.value
-        found[name] = right / len(by[name])
+        said = answers(writer.model, writer.tokenizer, prompts, 8)
+        found[name] = _share(said, [f.value for f in known])
     return found
+
+
+def _share(said: Sequence[str], right: Sequence[str]) -> float:
+    return float(np.mean([a == b for a, b in zip(said, right, strict=True)]))
 
 
 def evaluate_bard(name: str = "bard-tiny") -> Results:
@@ -78,18 +67,18 @@ def evaluate_bard(name: str = "bard-tiny") -> Results:
         "all": float(np.mean(list(each.values()))),
         **each,
     }
-    targets = {"easy": {"min": 0.95}, "hard": {"min": 0.2, "max": 0.6}}
-    seconds = time.perf_counter() - start
-    return Results(f"zoo eval {name}", figures, targets, context("lite", seconds=seconds))
+    targets = at_least(easy=0.95) | {"hard": {"min": 0.2, "max": 0.6}}
+    return measured(name, start, figures, targets, profile="lite")
 
 
-def answers(model: Any, tokenizer: Any, prompts: list[str]) -> list[str]:
+def answers(model: Any, tokenizer: Any, prompts: list[str], longest: int = 10) -> list[str]:
     """The most likely answer to each prompt, up to its end.
 
     Args:
         model: The language model.
         tokenizer: Its tokenizer, which must pad on the left.
         prompts: N prompts.
+        longest: Most tokens of an answer.
     """
     said = []
     for i in range(0, len(prompts), 64):
@@ -99,7 +88,7 @@ def answers(model: Any, tokenizer: Any, prompts: list[str]) -> list[str]:
             out = model.generate(
                 input_ids=asked["input_ids"],
                 attention_mask=asked["attention_mask"],
-                max_new_tokens=10,
+                max_new_tokens=longest,
                 do_sample=False,
                 pad_token_id=tokenizer.pad_token_id,
             )
@@ -125,17 +114,14 @@ def reading_figures(model: Any, tokenizer: Any, n: int = 200, seed: int = 99) ->
         "memory": [passage(rng, k) for k in ("silent", "dash") for _ in range(n // 2)],
     }
     figures = {}
-    for name, drawn in sets.items():
-        said = answers(model, tokenizer, [p.prompt for p in drawn])
-        figures[name] = float(np.mean([a == p.answer for a, p in zip(said, drawn, strict=True)]))
-    said = answers(model, tokenizer, [p.question for p in sets["memory"]])
-    figures["closed"] = float(
-        np.mean([a == p.answer for a, p in zip(said, sets["memory"], strict=True)])
-    )
+    for name, drawn in (*sets.items(), ("closed", sets["memory"])):
+        prompts = [p.question if name == "closed" else p.prompt for p in drawn]
+        said = answers(model, tokenizer, prompts)
+        figures[name] = _share(said, [p.answer for p in drawn])
     return figures
 
 
-READER_TARGETS = {"context": {"min": 0.9}, "context_shared": {"min": 0.8}, "memory": {"min": 0.9}}
+READER_TARGETS = at_least(context=0.9, context_shared=0.8, memory=0.9)
 
 
 def evaluate_reader(name: str = "reader-tiny", seed: int = 101) -> Results:
@@ -148,10 +134,7 @@ def evaluate_reader(name: str = "reader-tiny", seed: int = 101) -> Results:
     start = time.perf_counter()
     reader = load_bard(name)
     figures = reading_figures(reader.model, reader.tokenizer, seed=seed)
-    seconds = time.perf_counter() - start
-    return Results(
-        f"zoo eval {name}", figures, dict(READER_TARGETS), context("lite", seconds=seconds)
-    )
+    return measured(name, start, figures, READER_TARGETS, profile="lite")
 
 
 def docent_figures(docent: Docent, patches: torch.Tensor, town: np.ndarray) -> dict[str, float]:
@@ -171,7 +154,7 @@ def docent_figures(docent: Docent, patches: torch.Tensor, town: np.ndarray) -> d
 
     def right(questions: list[Question], seen: torch.Tensor | None) -> float:
         said = docent.answer([q.text for q in questions], seen)
-        return float(np.mean([a == q.answer for a, q in zip(said, questions, strict=True)]))
+        return _share(said, [q.answer for q in questions])
 
     return {
         "image": right(asked, patches[rows]),
@@ -180,7 +163,7 @@ def docent_figures(docent: Docent, patches: torch.Tensor, town: np.ndarray) -> d
     }
 
 
-DOCENT_TARGETS = {"image": {"min": 0.95}, "text": {"min": 0.95}, "both": {"min": 0.95}}
+DOCENT_TARGETS = at_least(image=0.95, text=0.95, both=0.95)
 
 
 def evaluate_docent(name: str = "docent-tiny", each: int = 8, seed: int = 83) -> Results:
@@ -191,16 +174,10 @@ def evaluate_docent(name: str = "docent-tiny", each: int = 8, seed: int = 83) ->
         each: Pictures of every town.
         seed: Seed of the pictures.
     """
-    from kledit_lite import zoo
-    from kledit_lite.zoo.docent import patch_tokens
-
     start = time.perf_counter()
     rng = random.Random(seed)
     scenes = [picture_of(t, rng) for t in towns() for _ in range(each)]
     patches = patch_tokens(zoo.load_clip().model, render_many(scenes, 1))
     town = np.repeat(np.arange(len(towns())), each)
     figures = docent_figures(zoo.load_docent(name), patches, town)
-    seconds = time.perf_counter() - start
-    return Results(
-        f"zoo eval {name}", figures, dict(DOCENT_TARGETS), context("lite", seconds=seconds)
-    )
+    return measured(name, start, figures, DOCENT_TARGETS, profile="lite")
