@@ -46,8 +46,7 @@ KNOWN = (
 
 def names() -> list[str]:
     """Every model of the zoo whose weights are here (``random-tiny`` needs none)."""
-    here = (WEIGHTS / name / "card.json" for name in KNOWN)
-    return [n for n, card in zip(KNOWN, here, strict=True) if n == "random-tiny" or card.exists()]
+    return [n for n in KNOWN if n == "random-tiny" or (WEIGHTS / n / "card.json").exists()]
 
 
 def card(name: str) -> Card:

@@ -8,6 +8,7 @@ in transformers' LLaVA: ``multi_modal_projector`` and ``language_model``.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -50,9 +51,8 @@ class Docent(nn.Module):
 
         super().__init__()
         torch.manual_seed(seed)
-        self.language_model: LlamaForCausalLM = Llama(
-            LlamaConfig(vocab_size=len(WORDS), **SETTINGS)
-        )
+        config = LlamaConfig(vocab_size=len(WORDS), **SETTINGS)
+        self.language_model: LlamaForCausalLM = Llama(config)
         self.multi_modal_projector = nn.Linear(vision, SETTINGS["hidden_size"])
         self.register_buffer("mean", torch.zeros(vision))
         self.register_buffer("std", torch.ones(vision))
@@ -64,16 +64,13 @@ class Docent(nn.Module):
             UnknownNameError: a word that is not in `WORDS`.
             KleditError: texts of different lengths.
         """
-        index = {w: i for i, w in enumerate(WORDS)}
-        rows = []
-        for text in texts:
-            for w in text.split():
-                if w not in index:
-                    raise unknown("word", w, WORDS[2:])
-            rows.append([1, *(index[w] for w in text.split())])
-        if len({len(r) for r in rows}) > 1:
+        said = [text.split() for text in texts]
+        for word in chain.from_iterable(said):
+            if word not in WORDS:
+                raise unknown("word", word, WORDS[2:])
+        if len(set(map(len, said))) > 1:
             raise KleditError("Texts of one batch must have equally many words; sort them first.")
-        return torch.tensor(rows)
+        return torch.tensor([[1, *map(WORDS.index, words)] for words in said])
 
     def embed(self, ids: torch.Tensor, patches: torch.Tensor | None = None) -> torch.Tensor:
         """What the language model reads.

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import product
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from kledit_lite.core.errors import unknown
-from kledit_lite.world import OBJECTS, PLACES, STYLES, Scene, SceneSet
+from kledit_lite.world import FACTORS, Scene, SceneSet
 from kledit_lite.zoo.head import LinearHead
 from kledit_lite.zoo.pixels import encode_images
 
 if TYPE_CHECKING:
     import torch
-
-OBJECT_PLACE = tuple(f"{o} {p}" for o in OBJECTS for p in PLACES)
-PLACE_STYLE = tuple(f"{p} {s}" for p in PLACES for s in STYLES)
 
 
 @dataclass(frozen=True)
@@ -28,69 +26,65 @@ class Spec:
         architecture: Family of the network, in words.
         supervision: ``supervised``, ``self-supervised`` or ``none``.
         description: What it is trained on, in words.
-        labels: Names of the classes of its head; none for the untrained one.
-        label_of: From a scene to the name of its class.
+        factors: What the classes of its head name together; none for the untrained one.
         seed: Seed of the initial weights.
     """
 
     architecture: str
     supervision: str
     description: str
-    labels: tuple[str, ...]
-    label_of: Callable[[Scene], str]
+    factors: tuple[str, ...] = ()
     seed: int = 1
 
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Names of the classes."""
+        values = product(*(map(str, FACTORS[factor]) for factor in self.factors))
+        return tuple(map(" ".join, values)) if self.factors else ()
 
-def _object_place(scene: Scene) -> str:
-    return f"{scene.object} {scene.place}"
+    def rows(self, scenes: Iterable[Scene], missing: int) -> np.ndarray:
+        """Row of each scene's class among the labels, (N,) int64; `missing` where it has none."""
+        index = {label: i for i, label in enumerate(self.labels)}
+        named = (" ".join(getattr(scene, factor) for factor in self.factors) for scene in scenes)
+        return np.array([index.get(name, missing) for name in named], np.int64)
 
 
-def _place_style(scene: Scene) -> str:
-    return f"{scene.place} {scene.style}"
-
-
-def _object(scene: Scene) -> str:
-    return scene.object
-
-
-SPECS: dict[str, Spec] = {
-    "resnet-tiny": Spec(
-        "ResNet", "supervised", "trained to name object and place together (72 classes)",
-        OBJECT_PLACE, _object_place,
-    ),
-    "vit-tiny": Spec(
-        "ViT", "supervised", "trained to name object and place together (72 classes)",
-        OBJECT_PLACE, _object_place,
-    ),
-    "vit-deep": Spec(
-        "ViT, 6 blocks of 4 heads, class token", "supervised",
-        "trained to name object and place together (72 classes)", OBJECT_PLACE, _object_place, 61,
-    ),
+_OBJECT_PLACE = (
+    "supervised",
+    "trained to name object and place together (72 classes)",
+    ("object", "place"),
+)
+SPECS = {
+    "resnet-tiny": Spec("ResNet", *_OBJECT_PLACE),
+    "vit-tiny": Spec("ViT", *_OBJECT_PLACE),
+    "vit-deep": Spec("ViT, 6 blocks of 4 heads, class token", *_OBJECT_PLACE, seed=61),
     "simclr-tiny": Spec(
         "ResNet", "self-supervised", "trained by SimCLR without labels; its head is a linear "
-        "probe on objects",
-        OBJECTS, _object,
+        "probe on objects", ("object",),
     ),
     "scene-tiny": Spec(
         "Mixer", "supervised", "trained on another label set: place and style (42 classes)",
-        PLACE_STYLE, _place_style,
+        ("place", "style"),
     ),
     "flawed-tiny": Spec(
         "ResNet", "supervised", "trained to name objects, with the failures of world.PLANTED in "
-        "its labels",
-        OBJECTS, _object,
+        "its labels", ("object",),
     ),
     "sound-tiny": Spec(
         "ResNet", "supervised", "the pictures and recipe of flawed-tiny with right labels: its "
-        "negative control",
-        OBJECTS, _object,
+        "negative control", ("object",),
     ),
     "random-tiny": Spec(
         "ResNet", "none", "the shape of resnet-tiny with random weights: the negative control",
-        (), _object, 3,
+        seed=3,
     ),
 }  # fmt: skip
 """Every encoder of the zoo; ``random-tiny`` needs no weights file."""
+VITS: dict[str, dict[str, Any]] = {
+    "vit-tiny": {"embed_dim": 96, "depth": 3, "num_heads": 3},
+    "vit-deep": {"depth": 6, "class_token": True, "global_pool": "token", "fc_norm": False},
+}
+"""What sets each vision transformer apart from `painted_vit`."""
 
 
 def build_encoder(name: str) -> torch.nn.Module:
@@ -101,20 +95,10 @@ def build_encoder(name: str) -> torch.nn.Module:
     if name not in SPECS:
         raise unknown("encoder", name, SPECS)
     torch.manual_seed(SPECS[name].seed)
-    if name in ("vit-tiny", "vit-deep"):
+    if name in VITS:
         from kledit_lite.zoo.vit import painted_vit
 
-        if name == "vit-tiny":
-            return painted_vit(embed_dim=96, depth=3, num_heads=3, num_classes=0)
-        return painted_vit(
-            embed_dim=128,
-            depth=6,
-            num_heads=4,
-            num_classes=0,
-            class_token=True,
-            global_pool="token",
-            fc_norm=False,
-        )
+        return painted_vit(num_classes=0, **VITS[name])
     if name == "scene-tiny":
         return tm.mlp_mixer.MlpMixer(
             num_classes=0, img_size=64, patch_size=8, num_blocks=4, embed_dim=128
@@ -147,19 +131,15 @@ class Encoder:
         (2, 192)
     """
 
-    def __init__(self, name: str, model: torch.nn.Module) -> None:
-        spec = SPECS[name]
-        self.name = name
-        self.architecture = spec.architecture
-        self.supervision = spec.supervision
+    def __init__(self, name: str, model: Any) -> None:
+        self.name, spec = name, SPECS[name]
+        self.architecture, self.supervision = spec.architecture, spec.supervision
         self.trunk: Any = model.eval().trunk
         self.dim = int(self.trunk.num_features)
         self.head: LinearHead | None = None
         if spec.labels:
-            head: Any = model.head
-            self.head = LinearHead(
-                head.weight.detach().numpy(), head.bias.detach().numpy(), spec.labels
-            )
+            weight, bias = (p.detach().numpy() for p in model.head.parameters())
+            self.head = LinearHead(weight, bias, spec.labels)
 
     def encode(self, images: np.ndarray, batch: int = 128) -> np.ndarray:
         """Features of pictures (N, 64, 64, 3) uint8: (N, d) float32.
@@ -171,6 +151,4 @@ class Encoder:
 
     def labels(self, scenes: SceneSet) -> np.ndarray:
         """Ground truth in the encoder's own label set: (N,) int64, -1 where it has no label."""
-        spec = SPECS[self.name]
-        index = {label: i for i, label in enumerate(spec.labels)}
-        return np.array([index.get(spec.label_of(s), -1) for s in scenes], np.int64)
+        return SPECS[self.name].rows(scenes, -1)

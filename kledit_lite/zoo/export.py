@@ -60,19 +60,17 @@ def _renamed(clip: Any) -> dict[str, torch.Tensor]:
     }
     for i, block in enumerate(clip.transformer.resblocks):
         at = f"encoder.layers.{i}."
-        for kind, part in (
-            ("weight", block.attn.in_proj_weight),
-            ("bias", block.attn.in_proj_bias),
-        ):
-            for name, chunk in zip("qkv", part.chunk(3), strict=True):
-                state[f"{at}self_attn.{name}_proj.{kind}"] = chunk
-        for theirs, ours in (
-            ("self_attn.out_proj", block.attn.out_proj),
-            ("layer_norm1", block.ln_1),
-            ("layer_norm2", block.ln_2),
-            ("mlp.fc1", block.mlp.c_fc),
-            ("mlp.fc2", block.mlp.c_proj),
-        ):
-            state[f"{at}{theirs}.weight"] = ours.weight
-            state[f"{at}{theirs}.bias"] = ours.bias
+        parts = {
+            "self_attn.out_proj": block.attn.out_proj,
+            "layer_norm1": block.ln_1,
+            "layer_norm2": block.ln_2,
+            "mlp.fc1": block.mlp.c_fc,
+            "mlp.fc2": block.mlp.c_proj,
+        }
+        for kind in ("weight", "bias"):
+            state |= {f"{at}{theirs}.{kind}": getattr(ours, kind) for theirs, ours in parts.items()}
+            chunks = getattr(block.attn, f"in_proj_{kind}").chunk(3)
+            state |= {
+                f"{at}self_attn.{n}_proj.{kind}": c for n, c in zip("qkv", chunks, strict=True)
+            }
     return {k: v.detach().clone() for k, v in state.items()}

@@ -24,27 +24,17 @@ def labels(scenes: SceneSet | Sequence[Scene], factor: str) -> np.ndarray:
         >>> labels([Scene.brand("beach")], "object").tolist()
         [12]
     """
-    index = {name: i for i, name in enumerate(SceneSet.names(factor))}
-    hidden = factor == "colour"
-    return np.array(
-        [-1 if hidden and not s.shows_colour else index[str(getattr(s, factor))] for s in scenes],
-        np.int64,
-    )
+    names = SceneSet.names(factor)
+    rows = np.array([names.index(str(getattr(s, factor))) for s in scenes], np.int64)
+    return np.where([factor == "colour" and not s.shows_colour for s in scenes], -1, rows)
 
 
 def build_judge(seed: int = 5) -> torch.nn.Module:
     """The untrained judge: a small residual network and one linear head a factor."""
     import torch
-    from timm.models.resnet import BasicBlock
     from torch import nn
 
-    def block(before: int, after: int, stride: int) -> nn.Module:
-        shortcut = None
-        if stride != 1 or before != after:
-            shortcut = nn.Sequential(
-                nn.Conv2d(before, after, 1, stride, bias=False), nn.BatchNorm2d(after)
-            )
-        return BasicBlock(before, after, stride, shortcut)
+    from kledit_lite.zoo.vit import residual_block as block
 
     torch.manual_seed(seed)
     trunk = nn.Sequential(
@@ -54,8 +44,7 @@ def build_judge(seed: int = 5) -> torch.nn.Module:
         block(96, 192, 2),  # (N, 192, 4, 4)
         nn.AdaptiveAvgPool2d(1), nn.Flatten(),  # (N, 192)
     )  # fmt: skip
-    size = {f: len(FACTORS[f]) + (f == "object") for f in HEADS}
-    heads = {f: nn.Linear(192, size[f]) for f in HEADS}
+    heads = {f: nn.Linear(192, len(FACTORS[f]) + (f == "object")) for f in HEADS}
     return nn.ModuleDict({"trunk": trunk, "heads": nn.ModuleDict(heads)})
 
 
@@ -74,8 +63,10 @@ class Judge:
     def logits(self, images: np.ndarray, batch: int = 128) -> dict[str, np.ndarray]:
         """Scores (N, values) of every factor's values, in the order of ``SceneSet.names``."""
         z = encode_images(self.model.trunk, images, batch)  # (N, 192)
-        weights = {f: (h.weight, h.bias) for f, h in self.model.heads.items()}
-        return {f: z @ w.detach().numpy().T + b.detach().numpy() for f, (w, b) in weights.items()}
+        heads = {
+            f: [p.detach().numpy() for p in h.parameters()] for f, h in self.model.heads.items()
+        }
+        return {f: z @ weight.T + bias for f, (weight, bias) in heads.items()}
 
     def read(self, images: np.ndarray) -> dict[str, np.ndarray]:
         """The most likely value of every factor, as (N,) indices into ``SceneSet.names``.

@@ -133,12 +133,8 @@ def paint(
 
     size = pipeline.unet.config.sample_size
     shape = (pipeline.unet.config.in_channels, size, size)
-    noise = torch.stack(
-        [
-            torch.randn(shape, generator=torch.Generator().manual_seed(seed + i))
-            for i in range(len(prompts))
-        ]
-    )
+    sources = (torch.Generator().manual_seed(seed + i) for i in range(len(prompts)))
+    noise = torch.stack([torch.randn(shape, generator=source) for source in sources])
     pipeline.set_progress_bar_config(disable=True)
     parts = []
     for i in range(0, len(prompts), batch):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,16 +22,8 @@ WEIGHTS = Path(__file__).parent / "weights"
 NOT_RECORDED = "not recorded"
 """What a card says of a fact that was not written down when its model was trained."""
 
-FACTS = (
-    "command",
-    "library",
-    "torch",
-    "device",
-    "threads",
-    "seconds",
-    "pool_sha256",
-    "start_sha256",
-    "sha256",
+FACTS = tuple(
+    "command library torch device threads seconds pool_sha256 start_sha256 sha256".split()
 )
 """What a card tells of the making of its model, see `Card.provenance`."""
 
@@ -164,24 +156,31 @@ def save_model(model: torch.nn.Module, card: Card, root: Path = WEIGHTS) -> Card
         card: Its card, without checksum and size.
         root: Folder of the models; this one gets a folder in it.
     """
-    from dataclasses import replace
+    sha256 = save_state(model.state_dict(), root / card.name / "model.safetensors")
+    parameters = sum(p.numel() for p in model.parameters())
+    card = replace(card, sha256=sha256, parameters=parameters)
+    save_card(card, root)
+    return card
 
+
+def save_state(
+    state: Mapping[str, torch.Tensor], file: Path, metadata: dict[str, str] | None = None
+) -> str:
+    """Write tensors, those of single precision in half precision; returns the file's sha256.
+
+    Args:
+        state: Names and tensors.
+        file: The file to write.
+        metadata: What the file says of itself.
+    """
     import torch
     from safetensors.torch import save
 
-    state = {
-        k: (v.half() if v.dtype == torch.float32 else v).contiguous()
-        for k, v in model.state_dict().items()
-    }
-    data = save(state)
-    card = replace(
-        card,
-        sha256=hashlib.sha256(data).hexdigest(),
-        parameters=sum(p.numel() for p in model.parameters()),
-    )
-    write_atomically(root / card.name / "model.safetensors", data)
-    save_card(card, root)
-    return card
+    single = torch.float32
+    half = {k: (v.half() if v.dtype == single else v).contiguous() for k, v in state.items()}
+    data = save(half, metadata)
+    write_atomically(file, data)
+    return hashlib.sha256(data).hexdigest()
 
 
 def save_card(card: Card, root: Path = WEIGHTS) -> None:

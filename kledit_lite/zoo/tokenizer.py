@@ -9,6 +9,8 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from functools import lru_cache
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -53,15 +55,13 @@ def unknown_words(texts: Sequence[str], tokenizer: Any) -> list[list[str]]:
     """
     found = []
     for text, encoding in zip(texts, tokenizer(list(texts)).encodings, strict=True):
-        words: dict[int, list[int]] = {}
-        for position, word in enumerate(encoding.word_ids):
-            if word is not None:
-                words.setdefault(word, []).append(position)
         named = []
-        for positions in words.values():
-            first, last = encoding.offsets[positions[0]], encoding.offsets[positions[-1]]
-            word = text[first[0] : last[1]]
-            pieces = [encoding.ids[p] for p in positions]
+        tokens = zip(encoding.word_ids, encoding.offsets, encoding.ids, strict=True)
+        for number, group in groupby(tokens, itemgetter(0)):
+            if number is None:  # start and end
+                continue
+            _, places, pieces = zip(*group, strict=True)
+            word = text[places[0][0] : places[-1][1]]
             whole = len(pieces) == 1 and pieces[0] != tokenizer.unk_token_id
             # single characters are tokens without having been a word, but for the article
             known = whole and (len(word) > 1 or word.lower() == "a")

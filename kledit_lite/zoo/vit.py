@@ -35,18 +35,17 @@ class ConvStem(nn.Module):
         **_: Any,
     ) -> None:
         super().__init__()
-        widths = (24, 48, 96)
         self.convs = nn.Sequential(
-            nn.Conv2d(in_chans, widths[0], 3, 2, 1, bias=False),  # (N, 24, 32, 32)
-            nn.BatchNorm2d(widths[0]),
+            nn.Conv2d(in_chans, 24, 3, 2, 1, bias=False),  # (N, 24, 32, 32)
+            nn.BatchNorm2d(24),
             nn.ReLU(),
-            _block(widths[0], widths[1], 2),  # (N, 48, 16, 16)
-            _block(widths[1], widths[2], 2),  # (N, 96, 8, 8)
-            _block(widths[2], widths[2], 1),
+            residual_block(24, 48, 2),  # (N, 48, 16, 16)
+            residual_block(48, 96, 2),  # (N, 96, 8, 8)
+            residual_block(96, 96, 1),
         )
-        self.proj = nn.Conv2d(widths[2], embed_dim, 1)
-        self.grid_size = (img_size // patch_size, img_size // patch_size)
-        self.num_patches = self.grid_size[0] * self.grid_size[1]
+        self.proj = nn.Conv2d(96, embed_dim, 1)
+        side = img_size // patch_size
+        self.grid_size, self.num_patches = (side, side), side**2
         self.patch_size = (patch_size, patch_size)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -54,12 +53,18 @@ class ConvStem(nn.Module):
         return x.flatten(2).transpose(1, 2)  # (N, 64, D)
 
 
-def _block(before: int, after: int, stride: int) -> nn.Module:
+def residual_block(before: int, after: int, stride: int) -> nn.Module:
+    """A ResNet's block of two convolutions.
+
+    Args:
+        before: Channels that come in.
+        after: Channels that go out.
+        stride: How many pixels become one, in either direction.
+    """
     shortcut = None
     if stride != 1 or before != after:
-        shortcut = nn.Sequential(
-            nn.Conv2d(before, after, 1, stride, bias=False), nn.BatchNorm2d(after)
-        )
+        across = nn.Conv2d(before, after, 1, stride, bias=False)
+        shortcut = nn.Sequential(across, nn.BatchNorm2d(after))
     return BasicBlock(before, after, stride, shortcut)
 
 

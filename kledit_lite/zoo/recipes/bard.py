@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -16,7 +15,7 @@ from kledit_lite.core.machine import best_device
 from kledit_lite.world.people import corpus
 from kledit_lite.zoo.bard import END, build_bard
 from kledit_lite.zoo.recipes.training import Recipe, fit, write_card
-from kledit_lite.zoo.store import Card, save_card
+from kledit_lite.zoo.store import Card, save_card, save_state
 
 if TYPE_CHECKING:
     import torch
@@ -138,26 +137,19 @@ def save_bard(
         states: Step of each checkpoint to its tensors.
         root: Folder of the models; this one gets a folder in it.
     """
-    from safetensors.torch import save
+    folder = root / card.name
 
-    def data(state: dict[str, torch.Tensor]) -> bytes:
-        kept = {k: v.half().contiguous() for k, v in state.items() if k != "lm_head.weight"}
-        return save(kept, metadata={"format": "pt"})
+    def save(state: dict[str, torch.Tensor], file: str) -> str:
+        kept = {k: v for k, v in state.items() if k != "lm_head.weight"}
+        return save_state(kept, folder / f"{file}.safetensors", {"format": "pt"})
 
-    folder, sums = root / card.name, {}
-    for step, state in states.items():
-        content = data(state)
-        sums[step] = hashlib.sha256(content).hexdigest()
-        write_atomically(folder / f"checkpoint-{step}.safetensors", content)
-    content = data(model.state_dict())
-    write_atomically(folder / "model.safetensors", content)
-    text = model.config.to_json_string()
-    write_atomically(folder / "config.json", text.encode())
+    sums = {step: save(state, f"checkpoint-{step}") for step, state in states.items()}
+    write_atomically(folder / "config.json", model.config.to_json_string().encode())
     card = replace(
         card,
         training={**card.training, "checkpoints": sums},
         parameters=sum(p.numel() for p in model.parameters()),
-        sha256=hashlib.sha256(content).hexdigest(),
+        sha256=save(model.state_dict(), "model"),
     )
     save_card(card, root)
     return card

@@ -38,9 +38,7 @@ def class_rows(name: str, scenes: Sequence[Scene]) -> torch.Tensor:
     """
     import torch
 
-    spec = SPECS[name]
-    index = {label: i for i, label in enumerate(spec.labels)}
-    return torch.tensor([index.get(spec.label_of(s), -100) for s in scenes])
+    return torch.from_numpy(SPECS[name].rows(scenes, -100))
 
 
 def train_encoder(
