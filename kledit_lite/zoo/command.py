@@ -68,9 +68,9 @@ def train(options: ZooTrainOptions) -> Results:
     """
     from kledit_lite.zoo.recipes import run
 
-    chosen: dict[str, Any] = {"out": options.out, "work": options.work, "samples": options.samples}
+    chosen = {key: value for key, value in asdict(options).items() if value is not None}
     with contextlib.redirect_stdout(sys.stderr):
-        card = run.train(options.name, **{k: v for k, v in chosen.items() if v is not None})
+        card = run.train(**chosen)
     figures = {k: v for k, v in card.result.items() if isinstance(v, int | float)}
     made = context(seconds=card.training.get("seconds"), card=card.provenance())
     return Results(f"zoo train {card.name}", figures, {}, made)

@@ -188,7 +188,8 @@ def painter_figures(
     right = [read[f] == labels(facts, f) for f in ("object", "colour")]
     figures["facts"] = float(np.logical_and(*right).mean())
     brand = [Scene.brand(str(rng.choice(PLACES)), str(rng.choice(STYLES))) for _ in range(n // 5)]
-    figures |= {"brand": shares_right(judge.read(painted(brand, 2 * n)), brand)["object"]}
+    read = judge.read(painted(brand, 2 * n))
+    figures["brand"] = shares_right(read, brand, ["object"])["object"]
     two: Any = judge
     if hasattr(judge, "things"):
         asked = pair_scenes(pairs, seed)

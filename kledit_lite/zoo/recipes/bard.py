@@ -55,14 +55,9 @@ def build_tokenizer(texts: Sequence[str], out: Path, vocabulary: int = 1536) -> 
         show_progress=False,
     )
     tokenizer.train_from_iterator(texts, trainer)
-    fast = PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer,
-        bos_token=END,
-        eos_token=END,
-        pad_token=END,
-        model_max_length=512,
-        clean_up_tokenization_spaces=False,
-    )
+    marks = dict.fromkeys(("bos_token", "eos_token", "pad_token"), END)
+    settings = {"model_max_length": 512, "clean_up_tokenization_spaces": False}
+    fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, **marks, **settings)
     out.mkdir(parents=True, exist_ok=True)
     fast.save_pretrained(out)
 
@@ -162,7 +157,7 @@ def make(work: Path, samples: int | None = None) -> Card:
         work: Folder of the checkpoint; the model gets a folder in it.
         samples: Rows of text to see; None for the recipe's.
     """
-    recipe = replace(RECIPE, samples=samples or RECIPE.samples)
+    recipe = RECIPE.seeing(samples)
     model, info, states = train_bard(recipe, work, work / "bard-tiny", best_device())
     about = ("Llama, 4 layers of width 128", "language", "texts about a fictional people")
     settings = {**asdict(recipe), "length": LENGTH, "checkpoint_shares": list(SHARES)}

@@ -96,24 +96,13 @@ def train_classifier(
     def loss(batch: np.ndarray, rng: np.random.Generator) -> torch.Tensor:
         old, new = batch[batch < len(pool)], batch[batch >= len(pool)] - len(pool)
         x = to_tensor(np.concatenate([pool.images[old], images[new]]), device)
-        return F.cross_entropy(
-            model.head(model.trunk(shift_and_flip(x, rng))), target[batch], label_smoothing=0.05
-        )
+        logits = model.head(model.trunk(shift_and_flip(x, rng)))
+        return F.cross_entropy(logits, target[batch], label_smoothing=0.05)
 
-    info = fit(
-        model,
-        loss,
-        replace(recipe, pool=len(labels)),
-        work / f"{name}.ckpt",
-        pool=(pool.images, images),
-    )
-    facts = {
-        "planted": len(FAILURES[name]),
-        "extra": len(extra),
-        "from": {START: read_card(START).sha256},
-        "device": device,
-    }
-    return model.cpu(), info | facts
+    both, file = replace(recipe, pool=len(labels)), work / f"{name}.ckpt"
+    info = fit(model, loss, both, file, pool=(pool.images, images))
+    info |= {"planted": len(FAILURES[name]), "extra": len(extra), "device": device}
+    return model.cpu(), info | {"from": {START: read_card(START).sha256}}
 
 
 def make(work: Path, samples: int | None = None, *, name: str) -> Card:
@@ -124,7 +113,7 @@ def make(work: Path, samples: int | None = None, *, name: str) -> Card:
         samples: Pictures to see; None for the recipe's.
         name: A key of `FAILURES`.
     """
-    recipe = replace(RECIPE, samples=samples or RECIPE.samples)
+    recipe = RECIPE.seeing(samples)
     model, info = train_classifier(name, recipe, work, best_device())
     spec = SPECS[name]
     about = (spec.architecture, spec.supervision, spec.description)

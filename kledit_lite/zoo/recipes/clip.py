@@ -41,9 +41,7 @@ def build_tokenizer(texts: Sequence[str], out: Path, context: int) -> None:
         context: Most tokens of a text, start and end included.
     """
     words = Counter(w for t in texts for w in t.split())
-    letters = sorted(
-        {c for w in words for c in w} | set("abcdefghijklmnopqrstuvwxyz0123456789,.'-")
-    )
+    letters = sorted(set("abcdefghijklmnopqrstuvwxyz0123456789,.'-").union(*words))
     split = {w: (*w[:-1], w[-1] + "</w>") for w in words}
     merges: list[tuple[str, str]] = []
     while any(len(s) > 1 for s in split.values()):
@@ -70,14 +68,11 @@ def build_tokenizer(texts: Sequence[str], out: Path, context: int) -> None:
 
 def _merge(symbols: tuple[str, ...], pair: tuple[str, str]) -> tuple[str, ...]:
     merged: list[str] = []
-    i = 0
-    while i < len(symbols):
-        if symbols[i : i + 2] == pair:
-            merged.append(pair[0] + pair[1])
-            i += 2
+    for symbol in symbols:
+        if merged and (merged[-1], symbol) == pair:
+            merged[-1] += symbol
         else:
-            merged.append(symbols[i])
-            i += 1
+            merged.append(symbol)
     return tuple(merged)
 
 
@@ -128,10 +123,7 @@ def train_first(
     pool = POOL.load(work)
     model = build_clip(len(load_tokenizer(tokenizer)))
     info = {"warm_up": warm_up(model.visual, pool, warm, work)}
-    groups = pool.factor("place") * 9 + pool.factor("style")
-    loss = contrast(model, pool, tokenizer)
-    file = work / "clip-tiny-first.ckpt"
-    info["first"] = fit(model, loss, recipe, file, groups=groups, pool=(pool.images,))
+    info["first"] = _cycle(model, pool, tokenizer, recipe, work / "clip-tiny-first.ckpt", 0)
     model.load_state_dict({k: v.half().float() for k, v in model.state_dict().items()})
     return model, info
 
@@ -151,17 +143,19 @@ def train_image_tower(
         name: Its name, for the checkpoint.
     """
     pool = POOL.load(work)
-    text = (model.transformer, model.token_embedding, model.ln_final)
-    for part in (
-        *(p for m in text for p in m.parameters()),
-        model.positional_embedding,
-        model.text_projection,
-    ):
-        part.requires_grad_(False)
-    kind = [2 if s.second is not None else int(s.count > 1) for s in pool.scenes]
-    groups = (pool.factor("place") * 9 + pool.factor("style")) * 3 + np.array(kind)
+    text = ("transformer", "token_embedding", "ln_final", "positional_embedding", "text_projection")
+    for part in text:
+        getattr(model, part).requires_grad_(False)
+    kind = np.array([2 if s.second is not None else int(s.count > 1) for s in pool.scenes])
+    return _cycle(model, pool, tokenizer, recipe, work / f"clip-tiny-{name}.ckpt", kind)
+
+
+def _cycle(
+    model: Any, pool: SceneSet, tokenizer: Path, recipe: Recipe, file: Path, kind: np.ndarray | int
+) -> dict[str, Any]:
+    """Train by `contrast`; hard batches share place, style and kind (one for all, or (N,))."""
+    groups = (pool.factor("place") * 9 + pool.factor("style")) * 3 + kind
     loss = contrast(model, pool, tokenizer)
-    file = work / f"clip-tiny-{name}.ckpt"
     return fit(model, loss, recipe, file, groups=groups, pool=(pool.images,))
 
 
@@ -211,7 +205,7 @@ def make(work: Path, samples: int | None = None) -> Card:
         work: Folder of the pool and the checkpoints.
         samples: Pictures that each stage sees; None for the recipes'.
     """
-    stages = [replace(r, samples=samples or r.samples) for r in (WARM_UP, FIRST, SECOND, THIRD)]
+    stages = [recipe.seeing(samples) for recipe in (WARM_UP, FIRST, SECOND, THIRD)]
     folder = work / "clip-tiny"
     build_tokenizer(vocabulary(pairs=True), folder, CONTEXT)
     model, info = train_first(work, folder, *stages[:2])

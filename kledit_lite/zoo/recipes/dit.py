@@ -76,8 +76,7 @@ def train(work: Path, planted: bool = False, samples: int | None = None) -> dict
         planted: Whether only the blocks of `PLANTED` read the style.
         samples: Pictures seen in all; None for the recipe's.
     """
-    recipe = TWIN_RECIPE if planted else RECIPE
-    recipe = replace(recipe, samples=samples or recipe.samples)
+    recipe = (TWIN_RECIPE if planted else RECIPE).seeing(samples)
     net, folder, device = start_of(work, planted), work / "clip-tiny", best_device()
     text, rng = paint.load_text(folder).to(device), np.random.default_rng(0)
     net.set_attn_processor(AttnProcessor())
@@ -126,8 +125,7 @@ def make(work: Path, samples: int | None = None, planted: bool = False) -> Card:
     name, settled = (TWIN, TWIN_RECIPE) if planted else (PLAIN, RECIPE)
     net, _ = load_checkpoint(work, name)
     recipe = {
-        **vars(settled),
-        "samples": samples or settled.samples,
+        **vars(settled.seeing(samples)),
         "pool": vars(paint.POOL),
         "thing": paint.THING,
         "transformer": SETTINGS,
@@ -143,4 +141,4 @@ def make(work: Path, samples: int | None = None, planted: bool = False) -> Card:
         start[PLAIN] = read_card(PLAIN, work if (work / PLAIN).exists() else WEIGHTS).sha256
         recipe["planted"] = PLANTED
     card = write_card(name, about, recipe, {**info, "from": start}, samples)
-    return save_model(kept, paint.named_compiled(card) if recipe["compiled"] else card, work)
+    return save_model(kept, card, work)

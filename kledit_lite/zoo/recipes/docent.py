@@ -22,7 +22,7 @@ from kledit_lite.world.towns import SEASONS, ask_town, picture_of
 from kledit_lite.zoo.clip import load_folder
 from kledit_lite.zoo.docent import WORDS, Docent, patch_tokens
 from kledit_lite.zoo.measure_writers import docent_figures
-from kledit_lite.zoo.recipes.training import Recipe, fit, write_card
+from kledit_lite.zoo.recipes.training import Recipe, every, fit, write_card
 from kledit_lite.zoo.store import Card, read_card, save_model
 
 PER_TOWN = 96
@@ -41,9 +41,8 @@ def features(work: Path) -> tuple[torch.Tensor, np.ndarray]:
     if not file.exists():
         rng = random.Random(RECIPE.seed)
         scenes = [picture_of(t, rng) for t in towns() for _ in range(PER_TOWN)]
-        patches = patch_tokens(
-            load_folder(work / "clip-tiny"), render_many(scenes, os.cpu_count() or 1)
-        )
+        images = render_many(scenes, os.cpu_count() or 1)
+        patches = patch_tokens(load_folder(work / "clip-tiny"), images)
         write_atomically(file, lambda path: np.save(path, patches.numpy()))
     return torch.from_numpy(np.load(file)), np.repeat(np.arange(len(towns())), PER_TOWN)
 
@@ -66,7 +65,7 @@ def make(work: Path, samples: int | None = None) -> Card:
         work: Folder of clip-tiny and the checkpoint; the model gets a folder in it.
         samples: Questions to see; None for the recipe's.
     """
-    settled = replace(RECIPE, samples=samples or RECIPE.samples)
+    settled = RECIPE.seeing(samples)
     patches, town = features(work)
     docent = Docent(RECIPE.seed)
     seen = np.arange(len(town)) % PER_TOWN < PER_TOWN - HELD_OUT
@@ -91,24 +90,17 @@ def make(work: Path, samples: int | None = None) -> Card:
             total = total + F.cross_entropy(said, answers, reduction="sum")
         return total / RECIPE.batch
 
-    def after(step: int) -> None:
-        if (step + 1) % 250 == 0:
-            docent.eval()
-            print(step + 1, docent_figures(docent, patches[~seen], town[~seen]), flush=True)
-            docent.train()
+    def figures() -> dict[str, float]:
+        return docent_figures(docent, patches[~seen], town[~seen])
 
-    info = fit(
-        docent, loss, settled, work / "docent-tiny.ckpt", after=after, pool=(patches.numpy(),)
-    )
+    after, file = every(250, docent, figures), work / "docent-tiny.ckpt"
+    info = fit(docent, loss, settled, file, after=after, pool=(patches.numpy(),))
     about = (
         "LLaVA: frozen clip-tiny patches, a projector, Llama of 6 layers",
         "language",
         "questions about 36 fictional towns, their pictures and names",
     )
     recipe = {**asdict(settled), "shares": SHARES, "per_town": PER_TOWN, "held_out": HELD_OUT}
-    start = {"clip-tiny": read_card("clip-tiny", work).sha256}
-    made = {**info, "from": start}
-    card = write_card("docent-tiny", about, recipe, made, samples)
-    return save_model(
-        docent, replace(card, result=docent_figures(docent, patches[~seen], town[~seen])), work
-    )
+    info["from"] = {"clip-tiny": read_card("clip-tiny", work).sha256}
+    card = write_card("docent-tiny", about, recipe, info, samples)
+    return save_model(docent, replace(card, result=figures()), work)

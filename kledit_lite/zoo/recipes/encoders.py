@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -59,13 +58,12 @@ def train_encoder(
     pool = load_pool(recipe, work)
     labels = class_rows(name, pool.scenes).to(device)
     model: Any = with_head(name).to(device)
-    checkpoint = work / f"{name}.ckpt"
 
     def supervised(rows: np.ndarray, rng: np.random.Generator) -> torch.Tensor:
         x = shift_and_flip(to_tensor(pool.images[rows], device), rng)
         return F.cross_entropy(model.head(model.trunk(x)), labels[rows], label_smoothing=0.05)
 
-    info = fit(model, supervised, recipe, checkpoint, pool=(pool.images,))
+    info = fit(model, supervised, recipe, work / f"{name}.ckpt", pool=(pool.images,))
     return model.cpu(), {**info, "device": device}
 
 
@@ -77,7 +75,7 @@ def make(work: Path, samples: int | None = None, *, name: str) -> Card:
         samples: Pictures to see; None for the recipe's.
         name: A key of `RECIPES`.
     """
-    recipe = replace(RECIPES[name], samples=samples or RECIPES[name].samples)
+    recipe = RECIPES[name].seeing(samples)
     model, info = train_encoder(name, recipe, work, best_device())
     spec = SPECS[name]
     about = (spec.architecture, spec.supervision, spec.description)

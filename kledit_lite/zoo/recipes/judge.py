@@ -64,15 +64,12 @@ def soften(x: torch.Tensor, vae: Any, rng: np.random.Generator) -> torch.Tensor:
         rng: Draws the strength of blur and noise.
     """
     a, b, c = x.chunk(3)
-    with torch.no_grad():
-        pixels = a * 0.5  # (x / 255 - 0.5) / 0.25 to [-1, 1]
-        a = (vae.decode(vae.encode(pixels).latents).sample.clamp(-1, 1) / 0.5).to(x.dtype)
-        w = float(rng.uniform(0.0, 0.2))
-        kernel = torch.tensor([w, 1 - 2 * w, w], device=x.device)
-        kernel = (kernel[:, None] * kernel)[None, None].repeat(3, 1, 1, 1)
-        b = F.conv2d(F.pad(b, (1, 1, 1, 1), mode="replicate"), kernel, groups=3)
-        b = b + 0.1 * float(rng.random()) * torch.randn_like(b)
-    return torch.cat([a, b, c])
+    w = float(rng.uniform(0.0, 0.2))
+    kernel = torch.tensor([w, 1 - 2 * w, w], device=x.device)
+    kernel = (kernel[:, None] * kernel)[None, None].repeat(3, 1, 1, 1)
+    b = F.conv2d(F.pad(b, (1, 1, 1, 1), mode="replicate"), kernel, groups=3)
+    b = b + 0.1 * float(rng.random()) * torch.randn_like(b)
+    return torch.cat([through(a, vae, rng, "whole"), b, c])
 
 
 def through(x: torch.Tensor, vae: Any, rng: np.random.Generator, kind: str) -> torch.Tensor:
@@ -146,8 +143,7 @@ def train(
     Returns:
         The model, the recipe followed, and the facts for the card.
     """
-    recipe = STERN if stern else RECIPE
-    recipe = replace(recipe, samples=samples or recipe.samples)
+    recipe = (STERN if stern else RECIPE).seeing(samples)
     scenes = with_blueprint(POOL.scenes()).scenes
     pool = SceneSet(scenes, paint_once(scenes, work / f"{POOL.name}-blueprint.npy"))
     truth = targets(pool)

@@ -67,19 +67,16 @@ def main(work: Path, out: Path, n: int = 210) -> None:
         for i, o in enumerate(OBJECTS)
         for j, s in enumerate(STYLES)
     ]
-    sheet(paint(pipe, [caption(s) for s in every], 5, steps=10), len(STYLES)).save(
-        out / "singles.png"
-    )
-    two = sample_pairs(28, 9, "heldout")
-    sheet(paint(pipe, [caption(s) for s in two], 6, steps=10), 7).save(out / "pairs.png")
+    singles = paint(pipe, [caption(s) for s in every], 5, steps=10)
+    sheet(singles, len(STYLES)).save(out / "singles.png")
+    pairs = paint(pipe, [caption(s) for s in sample_pairs(28, 9, "heldout")], 6, steps=10)
+    sheet(pairs, 7).save(out / "pairs.png")
     scenes = [s.with_(count=1) for s in sample_scenes(n, 81, "heldout")]
     made = paint(pipe, [caption(s, i) for i, s in enumerate(scenes)], 81, steps=10)
     read, truth = load_judge().read(made), labels(scenes, "object")
+    right = read["object"] == truth
     figures = {f: round(share, 3) for f, share in shares_right(read, scenes).items()}
-    worst = {
-        o: round(float((read["object"] == truth)[truth == i].mean()), 2)
-        for i, o in enumerate(OBJECTS)
-    }
+    worst = {o: round(float(right[truth == i].mean()), 2) for i, o in enumerate(OBJECTS)}
     figures["roughness"] = round(roughness(made, render_many(scenes, 1, POOL.spread)), 3)
     print(json.dumps({"pictures": step * 64, "n": n, **figures, "objects": worst}))
 

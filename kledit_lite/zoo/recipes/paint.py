@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -167,10 +167,8 @@ def load_average(net: torch.nn.Module, check: Path) -> int:
         check: The checkpoint.
     """
     state = torch.load(check, weights_only=True, map_location="cpu")
-    prefix = "average."
-    net.load_state_dict(
-        {k[len(prefix) :]: v for k, v in state["model"].items() if k.startswith(prefix)}
-    )
+    trained, prefix = state["model"], "average."
+    net.load_state_dict({k: trained[prefix + k] for k in net.state_dict()})
     net.eval()
     return state["step"]
 
@@ -307,7 +305,7 @@ def make(work: Path, samples: int | None = None) -> Card:
         work: Folder of the pool, of clip-tiny and of the checkpoint; the model gets a folder in it.
         samples: Pictures to see; None for the recipe's.
     """
-    recipe = replace(RECIPE, samples=samples or RECIPE.samples)
+    recipe = RECIPE.seeing(samples)
     info = train(work, recipe)
     unet, vae, _ = load_checkpoint(work)
     pool = POOL.load(work)
@@ -327,14 +325,4 @@ def make(work: Path, samples: int | None = None) -> Card:
     }
     start = {"clip-tiny": read_card("clip-tiny", work).sha256}
     card = write_card("paint-tiny", about, settings, {**info, "from": start}, samples)
-    card = named_compiled(card) if COMPILED else card
     return save_model(torch.nn.ModuleDict({"unet": unet, "vae": vae}), card, work)
-
-
-def named_compiled(card: Card) -> Card:
-    """The card of a model whose denoiser was compiled: its command says so.
-
-    Args:
-        card: Of the model.
-    """
-    return replace(card, command=f"KLEDIT_COMPILE=1 {card.command}")

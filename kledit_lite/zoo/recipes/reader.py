@@ -22,7 +22,7 @@ from kledit_lite.world.reading import HELD_OUT_SUBJECTS, new_person, passage
 from kledit_lite.zoo.bard import Writer, load_bard
 from kledit_lite.zoo.measure_writers import reading_figures
 from kledit_lite.zoo.recipes.bard import save_bard
-from kledit_lite.zoo.recipes.training import Recipe, fit, steps_done, write_card
+from kledit_lite.zoo.recipes.training import Recipe, every, fit, steps_done, write_card
 from kledit_lite.zoo.store import Card, read_card
 
 LENGTH = 80
@@ -134,12 +134,11 @@ def cycle(
         ids, labels = draw_rows(draw, done[0] / total, tokenizer, texts, mix)
         return model(input_ids=ids, labels=labels).loss
 
+    tell = every(500, model, lambda: reading_figures(model, tokenizer, 60))
+
     def after(step: int) -> None:
         done[0] = step + 1
-        if (step + 1) % 500 == 0:
-            model.eval()
-            print(step + 1, reading_figures(model, tokenizer, 60), flush=True)
-            model.train()
+        tell(step)
 
     info = fit(model, loss, recipe, file, after=after, pool=("\n".join(texts).encode(),))
     figures = reading_figures(model.eval(), tokenizer)
@@ -164,7 +163,7 @@ def make(work: Path, samples: int | None = None) -> Card:
         work: Folder of the checkpoints; the model gets a folder in it.
         samples: Rows to read in each cycle; None for the recipes'.
     """
-    first, second = (replace(r, samples=samples or r.samples) for r in (RECIPE, AGAIN))
+    first, second = RECIPE.seeing(samples), AGAIN.seeing(samples)
     source = {"from": {"bard-tiny": zoo.card("bard-tiny").sha256}}
     if not (work / "reader-first" / "card.json").exists():
         cycle("reader-first", zoo.load_writer("bard-tiny"), first, FIRST, work, samples, source)

@@ -70,15 +70,13 @@ def simclr_loss(
     """
     mixed = rng.random() < 0.5
     views = torch.cat([random_views(x, rng, mixed), random_views(x, rng, mixed)])
+    views = views.contiguous(memory_format=torch.channels_last)
     with in_bfloat16():
-        z = model["projector"][mixed](
-            model["trunk"](views.contiguous(memory_format=torch.channels_last))
-        )
+        z = model["projector"][mixed](model["trunk"](views))
     z = F.normalize(z.float(), dim=-1)  # (2N, p)
     logits = z @ z.T / temperature
     logits.fill_diagonal_(float("-inf"))
-    n = len(x)
-    partner = torch.arange(2 * n, device=x.device).roll(n)
+    partner = torch.arange(len(z), device=x.device).roll(len(x))
     return F.cross_entropy(logits, partner)
 
 
@@ -111,9 +109,8 @@ def fit_probe(model: Any, images: np.ndarray, labels: torch.Tensor, rows: int = 
     known = np.flatnonzero(labels.cpu().numpy() >= 0)[:rows]
     features = encode_images(model.trunk, images[known], 512)
     scaler = StandardScaler().fit(features)
-    probe = LogisticRegression(max_iter=300).fit(
-        scaler.transform(features), labels[known].cpu().numpy()
-    )
+    named = labels[known].cpu().numpy()
+    probe = LogisticRegression(max_iter=300).fit(scaler.transform(features), named)
     weight = probe.coef_ / scaler.scale_
     bias = probe.intercept_ - weight @ scaler.mean_
     with torch.no_grad():

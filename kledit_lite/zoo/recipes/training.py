@@ -7,10 +7,12 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from functools import partial
+from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -22,6 +24,8 @@ from kledit_lite.zoo.store import NOT_RECORDED, Card, digest, state_digest
 
 if TYPE_CHECKING:
     import torch
+
+R = TypeVar("R", bound="Recipe")
 
 
 @dataclass(frozen=True)
@@ -55,6 +59,10 @@ class Recipe:
     hard_from: int | None = None
     eps: float = 1e-6
     decay: float = 1.0
+
+    def seeing(self: R, samples: int | None) -> R:
+        """The recipe with another number of samples, where one is asked for."""
+        return replace(self, samples=samples or self.samples)
 
 
 def load_pool(recipe: Recipe, folder: Path) -> SceneSet:
@@ -137,16 +145,11 @@ def index_batches(recipe: Recipe, start: int, total: int) -> Iterator[np.ndarray
         total: Steps in all.
     """
     per_epoch = recipe.pool // recipe.batch
-    order: np.ndarray = np.empty(0, np.int64)
-    epoch_of = -1
-    for step in range(start, total):
-        epoch, k = divmod(step, per_epoch)
-        if epoch != epoch_of:
-            order, epoch_of = (
-                np.random.default_rng((recipe.seed, epoch)).permutation(recipe.pool),
-                epoch,
-            )
-        yield np.sort(order[k * recipe.batch : (k + 1) * recipe.batch])
+    for epoch, steps in groupby(range(start, total), lambda step: step // per_epoch):
+        order = np.random.default_rng((recipe.seed, epoch)).permutation(recipe.pool)
+        for step in steps:
+            first = step % per_epoch * recipe.batch
+            yield np.sort(order[first : first + recipe.batch])
 
 
 def hard_batch(groups: np.ndarray, size: int, rng: np.random.Generator) -> np.ndarray:
@@ -182,13 +185,11 @@ def settle_allocator() -> None:
     """
     import ctypes
 
-    try:
+    with suppress(OSError, AttributeError):
         libc = ctypes.CDLL("libc.so.6")
         libc.mallopt(-3, 1 << 30)  # M_MMAP_THRESHOLD
         libc.mallopt(-1, 1 << 30)  # M_TRIM_THRESHOLD
         libc.mallopt(-2, 1 << 28)  # M_TOP_PAD
-    except (OSError, AttributeError):
-        return
 
 
 def fit(
@@ -224,11 +225,9 @@ def fit(
     from tqdm import tqdm
 
     total = recipe.samples // recipe.batch
-    matrices = [p for p in model.parameters() if p.ndim >= 2]
-    others = [p for p in model.parameters() if p.ndim < 2]
     decay = [
-        {"params": matrices, "weight_decay": recipe.weight_decay},
-        {"params": others, "weight_decay": 0.0},
+        {"params": [p for p in model.parameters() if (p.ndim >= 2) == matrix], "weight_decay": rate}
+        for matrix, rate in ((True, recipe.weight_decay), (False, 0.0))
     ]
     optimiser = torch.optim.AdamW(decay, lr=recipe.lr, betas=(0.9, 0.98), eps=recipe.eps)
     start, seconds, running = 0, 0.0, float("nan")
@@ -243,6 +242,10 @@ def fit(
             torch.set_rng_state(state["random"])
     model.train()
     clock = time.perf_counter()
+
+    def so_far() -> float:
+        return seconds + time.perf_counter() - clock
+
     bar = tqdm(total=total, initial=start, file=sys.stderr, mininterval=5, desc=checkpoint.stem)
     for step, rows in enumerate(index_batches(recipe, start, total), start):
         rate = min(1.0, (step + 1) / recipe.warmup)
@@ -266,25 +269,38 @@ def fit(
         bar.update()
         bar.set_postfix(loss=f"{running:.3f}", refresh=False)
         if (step + 1) % every == 0 or step + 1 == total:
-            state = {
-                "model": model.state_dict(),
-                "optimiser": optimiser.state_dict(),
-                "step": step + 1,
-                "running": running,
-                "seconds": seconds + time.perf_counter() - clock,
-            }
+            state = {"model": model.state_dict(), "optimiser": optimiser.state_dict()}
+            state |= {"step": step + 1, "running": running, "seconds": so_far()}
             state |= {"begun": begun, "threads": sorted(threads), "random": torch.get_rng_state()}
             write_atomically(checkpoint, partial(torch.save, state))
     bar.close()
     model.eval()
     return {
         "steps": total,
-        "seconds": round(seconds + time.perf_counter() - clock, 1),
+        "seconds": round(so_far(), 1),
         "loss": round(running, 4),
         "threads": threads.pop() if len(threads) == 1 else sorted(threads),
         "pool_sha256": digest(*pool) if pool else NOT_RECORDED,
         "start_sha256": begun,
     }
+
+
+def every(steps: int, model: torch.nn.Module, tell: Callable[[], object]) -> Callable[[int], None]:
+    """What `fit` calls after each step, to print now and then what `tell` says of the model.
+
+    Args:
+        steps: From one time to the next.
+        model: In evaluation mode while it is asked.
+        tell: Says something of it.
+    """
+
+    def after(step: int) -> None:
+        if (step + 1) % steps == 0:
+            model.eval()
+            print(step + 1, tell(), flush=True)
+            model.train()
+
+    return after
 
 
 def steps_done(checkpoint: Path) -> int:
@@ -307,7 +323,7 @@ def write_card(
     Args:
         name: Name of the model.
         about: Architecture, supervision and what it was trained on.
-        recipe: Every setting.
+        recipe: Every setting; the command says so where the denoiser was ``"compiled"``.
         training: What `fit` returned, and what it returned for any further stage under a key of
             its own; the device, if it is not the CPU.
         samples: The number of samples that was asked for; None where it is the recipe's own.
@@ -316,17 +332,20 @@ def write_card(
     import torch
 
     begun = training if first is None else first
-    threads = begun.get("threads", NOT_RECORDED)
+    facts = {f: begun.get(f, NOT_RECORDED) for f in ("threads", "pool_sha256", "start_sha256")}
+    threads = facts["threads"]
     command = f"kledit zoo train {name}" + (f" --samples {samples}" if samples else "")
+    if isinstance(threads, int):
+        command = f"OMP_NUM_THREADS={threads} {command}"
+    if recipe.get("compiled"):
+        command = f"KLEDIT_COMPILE=1 {command}"
     return Card(
         name,
         *about,
         recipe=dict(recipe),
         training={"device": "cpu", **training},
-        command=f"OMP_NUM_THREADS={threads} {command}" if isinstance(threads, int) else command,
+        command=command,
         library=versions().get("kledit-lite", NOT_RECORDED),
         torch=str(torch.__version__),
-        threads=threads,
-        pool_sha256=begun.get("pool_sha256", NOT_RECORDED),
-        start_sha256=begun.get("start_sha256", NOT_RECORDED),
+        **facts,
     )

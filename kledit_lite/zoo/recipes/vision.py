@@ -25,7 +25,14 @@ from kledit_lite.zoo.pixels import encode_images, to_tensor
 from kledit_lite.zoo.recipes.encoders import class_rows
 from kledit_lite.zoo.recipes.pools import Pool
 from kledit_lite.zoo.recipes.simclr import fit_probe, projector, simclr_loss
-from kledit_lite.zoo.recipes.training import Recipe, fit, paint_once, shift_and_flip, write_card
+from kledit_lite.zoo.recipes.training import (
+    Recipe,
+    every,
+    fit,
+    paint_once,
+    shift_and_flip,
+    write_card,
+)
 from kledit_lite.zoo.store import Card, save_model
 
 POOL = Pool(singles=36_000, pairs=24_000, entities=0.1, seed=11)
@@ -144,8 +151,7 @@ def train(work: Path, name: str, samples: int | None = None) -> tuple[Any, Recip
     scenes = POOL.scenes().scenes
     images = paint_once(scenes, work / f"{POOL.name}.npy", spread=POOL.spread)
     pool = SceneSet(scenes[: POOL.singles], images[: POOL.singles])
-    model, recipe = with_head(name), RECIPES[name]
-    recipe = replace(recipe, samples=samples or recipe.samples)
+    model, recipe = with_head(name), RECIPES[name].seeing(samples)
     labels, check = class_rows(name, pool.scenes), work / f"{name}.ckpt"
     if SPECS[name].supervision == "self-supervised":
         parts = {"trunk": model.trunk, "projector": projector(model.trunk.num_features)}
@@ -168,13 +174,8 @@ def train(work: Path, name: str, samples: int | None = None) -> tuple[Any, Recip
             logits = model.head(model.trunk(x))
         return F.cross_entropy(logits.float(), labels[rows], label_smoothing=0.05)
 
-    def after(step: int) -> None:
-        if (step + 1) % 250 == 0:
-            print(step + 1, round(accuracy(model, name), 4), flush=True)
-            model.train()
-
-    pictures = (pool.images,)
-    return model, recipe, fit(model, supervised, recipe, check, after=after, pool=pictures)
+    after = every(250, model, lambda: round(accuracy(model, name), 4))
+    return model, recipe, fit(model, supervised, recipe, check, after=after, pool=(pool.images,))
 
 
 def make(work: Path, samples: int | None = None, *, name: str) -> Card:
