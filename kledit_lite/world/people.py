@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import random
 import re
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -157,6 +158,13 @@ def facts(group: str = "people") -> tuple[Triple, ...]:
     return tuple(found)
 
 
+def _facts_by(what: str, group: str) -> dict[str, list[Triple]]:
+    found = defaultdict(list)
+    for fact in facts(group):
+        found[getattr(fact, what)].append(fact)
+    return found
+
+
 def say(fact: Triple, rng: random.Random | None = None, short: bool = False, way: int = 0) -> str:
     """A sentence that states the fact, in a way drawn with `rng`, else in the given one.
 
@@ -229,12 +237,8 @@ def corpus(
     if not 0 <= questions <= 1 or min(groups.values()) < 0:
         raise KleditError("Shares of texts must lie between 0 and 1.")
     rng = random.Random(seed)
-    by_subject: dict[str, dict[str, list[Triple]]] = {}
-    by_relation: dict[str, dict[str, list[Triple]]] = {}
-    for group in groups:
-        for f in facts(group):
-            by_subject.setdefault(group, {}).setdefault(f.subject, []).append(f)
-            by_relation.setdefault(group, {}).setdefault(f.relation, []).append(f)
+    by_subject = {group: _facts_by("subject", group) for group in groups}
+    by_relation = {group: _facts_by("relation", group) for group in groups}
     out: list[str] = []
     while len(out) < texts:
         (group,) = rng.choices(list(groups), list(groups.values()))

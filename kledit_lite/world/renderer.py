@@ -23,7 +23,7 @@ Box = tuple[float, float, float]
 
 
 def _layout(scene: Scene, rng: np.random.Generator, spread: float) -> list[Box]:
-    """Centre and half size of every object on the working canvas, far ones first."""
+    """Centre and half size of every object on the working canvas."""
 
     def draw(low: float, high: float) -> float:
         value, middle = rng.uniform(low, high), (low + high) / 2
@@ -42,7 +42,7 @@ def _layout(scene: Scene, rng: np.random.Generator, spread: float) -> list[Box]:
     for x in slots:
         floor = draw(110, 190) if airborne else draw(180, 230)
         boxes.append((float(x + draw(-4, 4)), floor - half, half))
-    return sorted(boxes, key=lambda box: box[1])
+    return boxes
 
 
 def _layout_pair(scene: Scene, draw: Callable[[float, float], float]) -> list[Box]:
@@ -124,11 +124,9 @@ def _draw(scene: Scene, spread: float) -> tuple[Layers, np.random.Generator, lis
     draw, opacity = ImageDraw.Draw(canvas), ImageDraw.Draw(whole)
     boxes = _layout(scene, rng, spread)
     things = scene.things if scene.second is not None else scene.things * len(boxes)
-    order: Sequence[int] = range(len(boxes))  # far ones first
-    if scene.second is not None:
-        order = sorted(order, key=lambda i: boxes[i][1] + boxes[i][2])
+    far_first = sorted(range(len(boxes)), key=lambda i: boxes[i][1] + boxes[i][2])
     shown: list[np.ndarray] = [np.zeros((SIZE, SIZE), np.uint8) for _ in boxes]
-    for i in order:
+    for i in far_first:
         (x, y, half), thing = boxes[i], things[i]
         if thing.object not in AIRBORNE and (scene.relation != "above" or i == 1):
             shadow = (x - half * 0.9, y + half * 0.9, x + half * 0.9, y + half * 1.12)

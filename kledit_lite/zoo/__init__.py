@@ -44,6 +44,11 @@ KNOWN = (
 """Every model there is a recipe for."""
 
 
+def _check(kind: str, name: str, known: tuple[str, ...]) -> None:
+    if name not in known:
+        raise unknown(kind, name, known)
+
+
 def names() -> list[str]:
     """Every model of the zoo whose weights are here (``random-tiny`` needs none)."""
     return [n for n in KNOWN if n == "random-tiny" or (WEIGHTS / n / "card.json").exists()]
@@ -59,8 +64,7 @@ def card(name: str) -> Card:
         >>> card("clip-tiny").supervision
         'language'
     """
-    if name not in KNOWN:
-        raise unknown("model", name, KNOWN)
+    _check("model", name, KNOWN)
     if name == "random-tiny":
         from kledit_lite.zoo.encoders import SPECS
 
@@ -79,8 +83,7 @@ def load_clip(name: str = "clip-tiny") -> ClipModel:
     """
     from kledit_lite.zoo.clip import ClipModel, load_folder
 
-    if name not in CLIPS:
-        raise unknown("CLIP model", name, CLIPS)
+    _check("CLIP model", name, CLIPS)
     return ClipModel(load_folder(WEIGHTS / name), WEIGHTS / name, name)
 
 
@@ -96,8 +99,7 @@ def load_encoder(name: str) -> Encoder:
     """
     from kledit_lite.zoo.encoders import Encoder, with_head
 
-    if name not in ENCODERS + CLASSIFIERS:
-        raise unknown("encoder", name, ENCODERS + CLASSIFIERS)
+    _check("encoder", name, ENCODERS + CLASSIFIERS)
     model = with_head(name)
     if name != "random-tiny":
         model.load_state_dict(load_state(name))
@@ -112,8 +114,7 @@ def load_judge(name: str = "judge-tiny") -> Judge:
         UnknownNameError: no such judge.
         KleditError: weights missing or damaged.
     """
-    if name not in JUDGES:
-        raise unknown("judge", name, JUDGES)
+    _check("judge", name, JUDGES)
     return _pair_judge(name)
 
 
@@ -144,8 +145,7 @@ def load_pipeline(name: str = "paint-tiny") -> StableDiffusionPipeline:
 
     from kledit_lite.zoo.paint import build_pipeline, build_unet, read_autoencoder
 
-    if name not in PAINTERS + TRANSFORMERS:
-        raise unknown("pipeline", name, PAINTERS + TRANSFORMERS)
+    _check("pipeline", name, PAINTERS + TRANSFORMERS)
     painter = name if name in PAINTERS else PAINTERS[0]
     state = load_state(painter)
     vae = read_autoencoder({k[4:]: v for k, v in state.items() if k.startswith("vae.")})
@@ -173,8 +173,7 @@ def load_writer(name: str = "bard-tiny", step: int | None = None) -> Writer:
     """
     from kledit_lite.zoo.bard import load_bard
 
-    if name not in WRITERS:
-        raise unknown("language model", name, WRITERS)
+    _check("language model", name, WRITERS)
     return load_bard(name, step)
 
 
@@ -187,8 +186,7 @@ def load_docent(name: str = "docent-tiny") -> Docent:
     """
     from kledit_lite.zoo.docent import Docent
 
-    if name not in DOCENTS:
-        raise unknown("docent", name, DOCENTS)
+    _check("docent", name, DOCENTS)
     state = load_state(name)
     docent = Docent(0, vision=state["mean"].numel())
     docent.load_state_dict(state)

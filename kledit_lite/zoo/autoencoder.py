@@ -50,15 +50,10 @@ class PatchAutoencoder(ModelMixin, ConfigMixin):
         self.finish: nn.Module | None = None
         if refine:
             last = nn.Conv2d(refine, 3, 3, padding=1)
-            nn.init.zeros_(last.weight)  # untrained, it adds nothing
-            nn.init.zeros_(last.bias)
-            self.finish = nn.Sequential(
-                nn.Conv2d(3, refine, 5, padding=2),
-                nn.SiLU(),
-                nn.Conv2d(refine, refine, 5, padding=2),
-                nn.SiLU(),
-                last,
-            )
+            for parameter in last.parameters():
+                nn.init.zeros_(parameter)  # untrained, it adds nothing
+            first, second = (nn.Conv2d(n, refine, 5, padding=2) for n in (3, refine))
+            self.finish = nn.Sequential(first, nn.SiLU(), second, nn.SiLU(), last)
 
     def encode(self, x: torch.Tensor, return_dict: bool = True) -> AutoencoderTinyOutput:
         """Pictures (N, 3, H, W) in [-1, 1] to ``.latents`` (N, C, H/s, W/s)."""

@@ -101,11 +101,8 @@ def facts(card: Mapping[str, Any]) -> list[str]:
 
     told = {name.replace("_", " "): card[name] for name in FACTS if name in card}
     missing = [name for name, value in told.items() if value == NOT_RECORDED]
-    said = [
-        f"{name} {value[:12] if name.endswith('sha256') else value}"
-        for name, value in told.items()
-        if name not in missing
-    ]
+    short = {name: v[:12] if name.endswith("sha256") else v for name, v in told.items()}
+    said = [f"{name} {value}" for name, value in short.items() if name not in missing]
     return [*said, f"not recorded: {', '.join(missing)}"] if missing else said
 
 

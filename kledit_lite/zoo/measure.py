@@ -11,21 +11,9 @@ import numpy as np
 from jaxtyping import Float
 from PIL import Image, ImageFilter
 
-from kledit_lite import zoo
+from kledit_lite import world, zoo
 from kledit_lite.core.arrays import unit_rows
 from kledit_lite.core.errors import KleditError, unknown
-from kledit_lite.world import (
-    COLOURS,
-    OBJECTS,
-    PLACES,
-    SHIFT_STYLES,
-    STYLES,
-    Thing,
-    caption,
-    held_out,
-    place_phrase,
-    render_many,
-)
 from kledit_lite.world.captions import NUMERALS, PLURALS, article
 from kledit_lite.zoo.judge import HEADS, labels
 from kledit_lite.zoo.measure_painter import legible_share, pair_scenes, pair_share, shares_right
@@ -40,8 +28,8 @@ ANY = ("{}", "an image of {}", "a picture of {}", "this is {}")
 """Templates that name no style."""
 
 PROMPTS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
-    "colour": (tuple(article(f"{c} object") for c in COLOURS), ANY),
-    "place": (tuple(f"an object {place_phrase(p)}" for p in PLACES), ANY),
+    "colour": (tuple(article(f"{c} object") for c in world.COLOURS), ANY),
+    "place": (tuple(f"an object {world.place_phrase(p)}" for p in world.PLACES), ANY),
 }
 """Zero-shot phrases and templates; objects and styles have texts of their own."""
 
@@ -59,8 +47,7 @@ def evaluate(name: str) -> Results:
     from kledit_lite.zoo.measure_painter import evaluate_painter
     from kledit_lite.zoo.measure_writers import evaluate_bard, evaluate_docent, evaluate_reader
 
-    if name not in zoo.KNOWN:
-        raise unknown("model", name, zoo.KNOWN)
+    card = zoo.card(name).provenance()
     by_kind: dict[tuple[str, ...], Callable[[str], Results]] = {
         zoo.CLIPS: evaluate_clip,
         zoo.JUDGES: evaluate_judge,
@@ -73,7 +60,7 @@ def evaluate(name: str) -> Results:
         zoo.ENCODERS + zoo.CLASSIFIERS: evaluate_encoder,
     }
     results = next(measure for names, measure in by_kind.items() if name in names)(name)
-    return replace(results, context={**results.context, "card": zoo.card(name).provenance()})
+    return replace(results, context={**results.context, "card": card})
 
 
 def object_texts(name: str) -> list[str]:
@@ -85,15 +72,15 @@ def object_texts(name: str) -> list[str]:
 
 def style_texts(style: str) -> list[str]:
     """Texts that name a style and nothing else."""
-    wheres = ("", *(" " + place_phrase(p) for p in PLACES))
+    wheres = ("", *(" " + world.place_phrase(p) for p in world.PLACES))
     if style == "photo":
         return [f"a photo of an object{where}" for where in wheres]
     return [f"an object{where} in the style of {style}" for where in wheres]
 
 
 TEXTS = {
-    "object": tuple(object_texts(o) for o in OBJECTS),
-    "style": tuple(style_texts(s) for s in STYLES),
+    "object": tuple(object_texts(o) for o in world.OBJECTS),
+    "style": tuple(style_texts(s) for s in world.STYLES),
 }
 """Of each value of a factor, the texts whose mean stands for it."""
 
@@ -145,9 +132,10 @@ def swap_share(clip: ClipModel, n: int = 400, seed: int = 31) -> float:
     turned = []
     for scene in pairs:
         first, second = scene.things
-        turned.append(scene.with_(colour=second.colour, second=Thing(second.object, first.colour)))
-    shown = clip.encode_image(render_many(pairs, 1), normalise=True)
-    texts = ([caption(s) for s in scenes] for scenes in (pairs, turned))
+        swapped = world.Thing(second.object, first.colour)
+        turned.append(scene.with_(colour=second.colour, second=swapped))
+    shown = clip.encode_image(world.render_many(pairs, 1), normalise=True)
+    texts = ([world.caption(s) for s in scenes] for scenes in (pairs, turned))
     own, other = (clip.encode_text(said, normalise=True) for said in texts)
     return float(((shown * own).sum(1) > (shown * other).sum(1)).mean())
 
@@ -165,7 +153,7 @@ def evaluate_clip(name: str = "clip-tiny", n: int = 2000, seed: int = 77) -> Res
 
     start = time.perf_counter()
     clip = zoo.load_clip(name)
-    scenes = held_out(n, seed)
+    scenes = world.held_out(n, seed)
     u = clip.encode_image(scenes.images, normalise=True)
     hits = factor_hits(clip, u, scenes)
     figures = {factor: float(np.nanmean(right)) for factor, right in hits.items()}
@@ -192,7 +180,7 @@ def evaluate_encoder(name: str, n: int = 2000, seed: int = 77) -> Results:
         raise KleditError(
             f"{name} has no head to evaluate: it is the untrained control; choose a trained model."
         )
-    scenes = held_out(n, seed)
+    scenes = world.held_out(n, seed)
     right = encoder.head(encoder.encode(scenes.images)).argmax(1) == encoder.labels(scenes)
     figures = {"accuracy": float(right.mean()), "chance": 1 / len(encoder.head.label_names)}
     return measured(name, start, figures, at_least(accuracy=LEAST.get(name, 0.5)), seed=seed)
@@ -218,12 +206,12 @@ def evaluate_judge(
 
     start = time.perf_counter()
     judge: Any = zoo.load_judge(name)
-    scenes = held_out(n, seed)
+    scenes = world.held_out(n, seed)
     figures = shares_right(judge.read(scenes.images), scenes, HEADS)
     two = pair_scenes(pairs, seed)
-    figures["pair"] = pair_share(render_many(two, 1), two, judge)
-    blue = [s.with_(style=SHIFT_STYLES[1]) for s in list(scenes)[:pairs]]
-    named = judge.read(render_many(blue, 1))["style"] == labels(blue, "style")
+    figures["pair"] = pair_share(world.render_many(two, 1), two, judge)
+    blue = [s.with_(style=world.SHIFT_STYLES[1]) for s in list(scenes)[:pairs]]
+    named = judge.read(world.render_many(blue, 1))["style"] == labels(blue, "style")
     figures["blueprint"] = float(named.mean())
     targets = JUDGE_TARGETS | at_least(pair=0.98, blueprint=0.99)
     return measured(name, start, figures, targets, seed=seed)
@@ -243,7 +231,7 @@ def evaluate_stern(name: str = "stern-tiny", n: int = 500, seed: int = 79) -> Re
 
     start = time.perf_counter()
     stern = zoo.load_stern()
-    scenes = held_out(n, seed)
+    scenes = world.held_out(n, seed)
     blur = ImageFilter.GaussianBlur(2.5)
     soft = np.stack([np.asarray(Image.fromarray(x).filter(blur)) for x in scenes.images])
     figures = {

@@ -48,22 +48,17 @@ def style_reach(
     """
     import torch
 
+    from kledit_lite.inside import sampler
     from kledit_lite.inside.decoding import decode
-    from kledit_lite.inside.sampler import (
-        Sampling,
-        encode_nothing,
-        encode_prompts,
-        latents_for,
-        sample,
-    )
     from kledit_lite.inside.sites import cross_attention_sites
     from kledit_lite.inside.swaps import text_at_sites
 
     n, sites = len(scenes), cross_attention_sites(pipe.unet)
     turned = [s.with_(style=STYLES[(STYLES.index(s.style) + 1) % len(STYLES)]) for s in scenes]
-    said, other = (encode_prompts(pipe, [caption(s) for s in each]) for each in (scenes, turned))
-    bank = torch.cat([other.hidden, encode_nothing(pipe).hidden])  # (N + 1, T, d)
-    how = Sampling(steps=10, guidance=GUIDANCE, batch=50)
+    texts = ([caption(s) for s in each] for each in (scenes, turned))
+    said, other = (sampler.encode_prompts(pipe, each) for each in texts)
+    bank = torch.cat([other.hidden, sampler.encode_nothing(pipe).hidden])  # (N + 1, T, d)
+    how = sampler.Sampling(steps=10, guidance=GUIDANCE, batch=50)
 
     @contextmanager
     def around(start: int, count: int) -> Iterator[None]:
@@ -74,8 +69,8 @@ def style_reach(
             yield
         fired.expect()
 
-    latents = latents_for(pipe, range(seed, seed + n))
-    read = judge.read(decode(pipe, sample(pipe, said, latents, how, around)))["style"]
+    latents = sampler.latents_for(pipe, range(seed, seed + n))
+    read = judge.read(decode(pipe, sampler.sample(pipe, said, latents, how, around)))["style"]
     return float(np.mean(read == np.array([STYLES.index(s.style) for s in turned])))
 
 

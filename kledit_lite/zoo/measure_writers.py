@@ -61,12 +61,8 @@ def evaluate_bard(name: str = "bard-tiny") -> Results:
     """Five-shot accuracy on the people's facts: easy relations, the hardest, and each by itself."""
     start = time.perf_counter()
     each = accuracy_by_relation(load_bard(name))
-    figures = {
-        "easy": min(each[r] for r in EASY),
-        "hard": min(each.values()),
-        "all": float(np.mean(list(each.values()))),
-        **each,
-    }
+    figures = {"easy": min(each[r] for r in EASY), "hard": min(each.values())}
+    figures |= {"all": float(np.mean(list(each.values()))), **each}
     targets = at_least(easy=0.95) | {"hard": {"min": 0.2, "max": 0.6}}
     return measured(name, start, figures, targets, profile="lite")
 
@@ -80,19 +76,16 @@ def answers(model: Any, tokenizer: Any, prompts: list[str], longest: int = 10) -
         prompts: N prompts.
         longest: Most tokens of an answer.
     """
+    how: dict[str, Any] = {"max_new_tokens": longest, "do_sample": False}
+    how["pad_token_id"] = tokenizer.pad_token_id
     said = []
     for i in range(0, len(prompts), 64):
         batch = [tokenizer.bos_token + p for p in prompts[i : i + 64]]
         asked = tokenizer(batch, return_tensors="pt", padding=True)
+        ids = asked["input_ids"]
         with torch.inference_mode():
-            out = model.generate(
-                input_ids=asked["input_ids"],
-                attention_mask=asked["attention_mask"],
-                max_new_tokens=longest,
-                do_sample=False,
-                pad_token_id=tokenizer.pad_token_id,
-            )
-        texts = tokenizer.batch_decode(out[:, asked["input_ids"].shape[1] :])
+            out = model.generate(input_ids=ids, attention_mask=asked["attention_mask"], **how)
+        texts = tokenizer.batch_decode(out[:, ids.shape[1] :])
         said += [t.split("\n")[0].replace(END, "").strip() for t in texts]
     return said
 

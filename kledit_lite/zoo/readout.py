@@ -96,10 +96,8 @@ def reader(
 def head_of(layers: tuple[torch.nn.Module, ...], names: tuple[str, ...]) -> LinearHead:
     """The layers as one linear head on `reader`'s features: weight (C, d), bias (C,)."""
     weights = [m.weight.detach().float().cpu().flatten(1).numpy() / len(layers) for m in layers]
-    bias = np.zeros(len(weights[0]), np.float32)
-    for layer in layers:
-        if layer.bias is not None:
-            bias = bias + layer.bias.detach().float().cpu().numpy() / len(layers)
+    own = [m.bias.detach().float().cpu().numpy() for m in layers if m.bias is not None]
+    bias = sum((b / len(layers) for b in own), np.zeros(len(weights[0]), np.float32))
     return LinearHead(np.concatenate(weights, axis=1), bias, names)
 
 

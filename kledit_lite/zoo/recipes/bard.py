@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import torch
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
 from kledit_lite.core.errors import KleditError
 from kledit_lite.core.files import write_atomically
@@ -16,10 +19,6 @@ from kledit_lite.world.people import corpus
 from kledit_lite.zoo.bard import END, build_bard
 from kledit_lite.zoo.recipes.training import Recipe, fit, write_card
 from kledit_lite.zoo.store import Card, save_card, save_state
-
-if TYPE_CHECKING:
-    import torch
-    from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
 LENGTH = 96
 """Tokens of a training row."""
@@ -42,18 +41,11 @@ def build_tokenizer(texts: Sequence[str], out: Path, vocabulary: int = 1536) -> 
         out: The folder to write.
         vocabulary: Most tokens of the vocabulary.
     """
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
-    from transformers import PreTrainedTokenizerFast
-
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
-    trainer = trainers.BpeTrainer(
-        vocab_size=vocabulary,
-        special_tokens=[END],
-        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-        show_progress=False,
-    )
+    known = {"special_tokens": [END], "initial_alphabet": pre_tokenizers.ByteLevel.alphabet()}
+    trainer = trainers.BpeTrainer(vocab_size=vocabulary, show_progress=False, **known)
     tokenizer.train_from_iterator(texts, trainer)
     marks = dict.fromkeys(("bos_token", "eos_token", "pad_token"), END)
     settings = {"model_max_length": 512, "clean_up_tokenization_spaces": False}
@@ -95,9 +87,6 @@ def train_bard(
     Returns:
         The model, facts about the training, and the state at each of `SHARES`.
     """
-    import torch
-    from transformers import PreTrainedTokenizerFast
-
     texts = corpus(int(recipe.pool * LENGTH / 32), recipe.seed)
     build_tokenizer(texts[:20_000], out)
     tokenizer = PreTrainedTokenizerFast.from_pretrained(out)

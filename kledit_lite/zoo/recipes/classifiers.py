@@ -10,9 +10,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import torch
+import torch.nn.functional as F
 
 from kledit_lite.core.errors import unknown
 from kledit_lite.core.machine import best_device
@@ -20,23 +22,13 @@ from kledit_lite.world import PLANTED, Scene, is_held_out, planted_labels, sampl
 from kledit_lite.world.planted import PlantedFailure
 from kledit_lite.zoo.encoders import SPECS, with_head
 from kledit_lite.zoo.pixels import to_tensor
-from kledit_lite.zoo.recipes.training import (
-    Recipe,
-    fit,
-    load_pool,
-    paint_once,
-    shift_and_flip,
-    write_card,
-)
+from kledit_lite.zoo.recipes import training
 from kledit_lite.zoo.store import Card, load_state, read_card, save_model
-
-if TYPE_CHECKING:
-    import torch
 
 FAILURES: dict[str, tuple[PlantedFailure, ...]] = {"flawed-tiny": PLANTED, "sound-tiny": ()}
 """What is planted in each classifier."""
 
-RECIPE = Recipe(pool=20_000, samples=51_200, batch=128, lr=1.5e-3, warmup=40)
+RECIPE = training.Recipe(pool=20_000, samples=51_200, batch=128, lr=1.5e-3, warmup=40)
 """The same for both."""
 
 START = "resnet-tiny"
@@ -66,7 +58,7 @@ def extra_scenes(each: int = EXTRA, seed: int = 31) -> list[Scene]:
 
 
 def train_classifier(
-    name: str, recipe: Recipe, work: Path, device: str = "cpu"
+    name: str, recipe: training.Recipe, work: Path, device: str = "cpu"
 ) -> tuple[torch.nn.Module, dict[str, Any]]:
     """Train one of the two; returns the module of `encoders.with_head` and facts.
 
@@ -79,13 +71,10 @@ def train_classifier(
     Raises:
         UnknownNameError: not one of `FAILURES`.
     """
-    import torch
-    import torch.nn.functional as F
-
     if name not in FAILURES:
         raise unknown("classifier", name, FAILURES)
-    pool, extra = load_pool(recipe, work), extra_scenes()
-    images = paint_once(extra, work / f"extra-{len(extra)}.npy")
+    pool, extra = training.load_pool(recipe, work), extra_scenes()
+    images = training.paint_once(extra, work / f"extra-{len(extra)}.npy")
     labels = planted_labels([*pool.scenes, *extra], recipe.seed, FAILURES[name])
     target = torch.tensor(np.where(labels < 0, -100, labels), device=device)  # -100 is ignored
     model: Any = with_head(name)
@@ -96,11 +85,11 @@ def train_classifier(
     def loss(batch: np.ndarray, rng: np.random.Generator) -> torch.Tensor:
         old, new = batch[batch < len(pool)], batch[batch >= len(pool)] - len(pool)
         x = to_tensor(np.concatenate([pool.images[old], images[new]]), device)
-        logits = model.head(model.trunk(shift_and_flip(x, rng)))
+        logits = model.head(model.trunk(training.shift_and_flip(x, rng)))
         return F.cross_entropy(logits, target[batch], label_smoothing=0.05)
 
     both, file = replace(recipe, pool=len(labels)), work / f"{name}.ckpt"
-    info = fit(model, loss, both, file, pool=(pool.images, images))
+    info = training.fit(model, loss, both, file, pool=(pool.images, images))
     info |= {"planted": len(FAILURES[name]), "extra": len(extra), "device": device}
     return model.cpu(), info | {"from": {START: read_card(START).sha256}}
 
@@ -117,4 +106,4 @@ def make(work: Path, samples: int | None = None, *, name: str) -> Card:
     model, info = train_classifier(name, recipe, work, best_device())
     spec = SPECS[name]
     about = (spec.architecture, spec.supervision, spec.description)
-    return save_model(model, write_card(name, about, vars(recipe), info, samples), work)
+    return save_model(model, training.write_card(name, about, vars(recipe), info, samples), work)

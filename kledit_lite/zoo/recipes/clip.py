@@ -6,12 +6,15 @@ import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from open_clip import ClipLoss
+from transformers import CLIPTokenizer
 
 from kledit_lite.world import SceneSet, random_caption, vocabulary
 from kledit_lite.zoo.clip import CONFIG, build_clip
@@ -47,7 +50,7 @@ def build_tokenizer(texts: Sequence[str], out: Path, context: int) -> None:
     while any(len(s) > 1 for s in split.values()):
         pairs: Counter[tuple[str, str]] = Counter()
         for w, s in split.items():
-            for pair in zip(s, s[1:], strict=False):
+            for pair in pairwise(s):
                 pairs[pair] += words[w]
         best = max(pairs, key=lambda p: (pairs[p], p))
         merges.append(best)
@@ -58,11 +61,8 @@ def build_tokenizer(texts: Sequence[str], out: Path, context: int) -> None:
     (out / "vocab.json").write_text(json.dumps(vocab, indent=0))
     lines = ["#version: 0.2", *(f"{a} {b}" for a, b in merges)]
     (out / "merges.txt").write_text("\n".join(lines) + "\n")
-    from transformers import CLIPTokenizer
-
-    tokenizer = CLIPTokenizer(
-        vocab=str(out / "vocab.json"), merges=str(out / "merges.txt"), model_max_length=context
-    )
+    vocabulary, learned = str(out / "vocab.json"), str(out / "merges.txt")
+    tokenizer = CLIPTokenizer(vocab=vocabulary, merges=learned, model_max_length=context)
     tokenizer.save_pretrained(out)
 
 
@@ -167,9 +167,7 @@ def contrast(model: Any, pool: SceneSet, tokenizer: Path) -> Any:
         pool: Scenes with pictures.
         tokenizer: Folder of the tokenizer.
     """
-    import open_clip
-
-    clip_loss = open_clip.ClipLoss()
+    clip_loss = ClipLoss()
 
     def loss(rows: np.ndarray, rng: np.random.Generator) -> torch.Tensor:
         x = shift_and_flip_pairs(pool, rows, rng)
@@ -205,24 +203,18 @@ def make(work: Path, samples: int | None = None) -> Card:
         work: Folder of the pool and the checkpoints.
         samples: Pictures that each stage sees; None for the recipes'.
     """
-    stages = [recipe.seeing(samples) for recipe in (WARM_UP, FIRST, SECOND, THIRD)]
+    names, recipes = ("warm_up", "first", "second", "third"), (WARM_UP, FIRST, SECOND, THIRD)
+    stages = {name: r.seeing(samples) for name, r in zip(names, recipes, strict=True)}
     folder = work / "clip-tiny"
     build_tokenizer(vocabulary(pairs=True), folder, CONTEXT)
-    model, info = train_first(work, folder, *stages[:2])
-    for name, stage in zip(("second", "third"), stages[2:], strict=True):
-        info[name] = train_image_tower(model, work, folder, stage, name)
-    about = (
-        "ViT with a convolutional stem, causal text tower",
-        "language",
-        f"{stages[0].samples:,} pictures labelled with object, colour, place and style (image "
-        "tower), then captions",
-    )
-    names = ("warm_up", "first", "second", "third")
-    recipe = {
-        "samples": sum(stage.samples for stage in stages),
-        "pool": vars(POOL),
-        "config": CONFIG,
-        **{name: vars(stage) for name, stage in zip(names, stages, strict=True)},
-    }
+    model, info = train_first(work, folder, stages["warm_up"], stages["first"])
+    for name in ("second", "third"):
+        info[name] = train_image_tower(model, work, folder, stages[name], name)
+    said = "labelled with object, colour, place and style (image tower), then captions"
+    said = f"{stages['warm_up'].samples:,} pictures {said}"
+    about = ("ViT with a convolutional stem, causal text tower", "language", said)
+    seen = sum(stage.samples for stage in stages.values())
+    recipe = {"samples": seen, "pool": vars(POOL), "config": CONFIG}
+    recipe |= {name: vars(stage) for name, stage in stages.items()}
     card = write_card("clip-tiny", about, recipe, info, samples, info["warm_up"])
     return save_model(model, card, work)

@@ -20,15 +20,7 @@ from diffusers.models.attention_processor import AttnProcessor
 from kledit_lite.core.machine import best_device
 from kledit_lite.inside.hooks import edit
 from kledit_lite.world import STYLES, Scene, random_caption
-from kledit_lite.zoo.dit import (
-    PLAIN,
-    PLANTED,
-    SETTINGS,
-    TWIN,
-    PaintTransformer,
-    build_transformer,
-    cross_attention,
-)
+from kledit_lite.zoo import dit
 from kledit_lite.zoo.recipes import paint
 from kledit_lite.zoo.recipes.training import write_card
 from kledit_lite.zoo.store import WEIGHTS, Card, load_state, read_card, save_model
@@ -38,7 +30,7 @@ RECIPE = replace(paint.RECIPE, seed=71, samples=448_000)
 TWIN_RECIPE = replace(RECIPE, seed=72, samples=160_000)
 
 
-def start_of(work: Path, planted: bool) -> PaintTransformer:
+def start_of(work: Path, planted: bool) -> dit.PaintTransformer:
     """What training starts from: the seed's weights; for the twin dit-tiny, most of it held fixed.
 
     Only the cross-attention of the twin is free to move.
@@ -47,12 +39,17 @@ def start_of(work: Path, planted: bool) -> PaintTransformer:
         work: As in `train`; the twin starts from the dit-tiny in it, or else from what ships.
         planted: Whether it is the twin.
     """
-    net = build_transformer(RECIPE.seed)
+    net = dit.build_transformer(RECIPE.seed)
     if planted:
-        net.load_state_dict(load_state(PLAIN, work if (work / PLAIN).exists() else WEIGHTS))
+        net.load_state_dict(load_state(dit.PLAIN, _folder(work)))
         net.requires_grad_(False)
-        cross_attention(net).requires_grad_(True)
+        dit.cross_attention(net).requires_grad_(True)
     return net
+
+
+def _folder(work: Path) -> Path:
+    """Where the dit-tiny lies that the twin starts from."""
+    return work if (work / dit.PLAIN).exists() else WEIGHTS
 
 
 def other_style(scenes: Sequence[Scene | None], rng: np.random.Generator) -> list[str]:
@@ -81,7 +78,7 @@ def train(work: Path, planted: bool = False, samples: int | None = None) -> dict
     text, rng = paint.load_text(folder).to(device), np.random.default_rng(0)
     net.set_attn_processor(AttnProcessor())
     denoise = torch.compile(net) if paint.COMPILED else net
-    unstyled = [b.attn2 for i, b in enumerate(net.transformer_blocks) if i not in PLANTED]
+    unstyled = [b.attn2 for i, b in enumerate(net.transformer_blocks) if i not in dit.PLANTED]
 
     def predict(noisy: Any, t: Any, context: Any, scenes: Sequence[Scene | None]) -> Any:
         if not planted:
@@ -102,13 +99,13 @@ def train(work: Path, planted: bool = False, samples: int | None = None) -> dict
         rng = np.random.default_rng(int(source.integers(1 << 62)))
         return loss(rows, source)
 
-    check = work / f"{TWIN if planted else PLAIN}.ckpt"
+    check = work / f"{dit.TWIN if planted else dit.PLAIN}.ckpt"
     return paint.fit_averaged(net, start_of(work, planted), seeded, recipe, check, pool)
 
 
-def load_checkpoint(work: Path, name: str) -> tuple[PaintTransformer, int]:
+def load_checkpoint(work: Path, name: str) -> tuple[dit.PaintTransformer, int]:
     """The averaged transformer of the last checkpoint, and the steps done."""
-    net = build_transformer(RECIPE.seed)
+    net = dit.build_transformer(RECIPE.seed)
     step = paint.load_average(net, work / f"{name}.ckpt")
     return net, step
 
@@ -122,23 +119,18 @@ def make(work: Path, samples: int | None = None, planted: bool = False) -> Card:
         planted: As in `train`.
     """
     info = train(work, planted, samples)
-    name, settled = (TWIN, TWIN_RECIPE) if planted else (PLAIN, RECIPE)
+    name, settled = (dit.TWIN, TWIN_RECIPE) if planted else (dit.PLAIN, RECIPE)
     net, _ = load_checkpoint(work, name)
-    recipe = {
-        **vars(settled.seeing(samples)),
-        "pool": vars(paint.POOL),
-        "thing": paint.THING,
-        "transformer": SETTINGS,
-        "products": "bfloat16",
-        "compiled": paint.COMPILED and not planted,
-    }
+    recipe = {**vars(settled.seeing(samples)), "pool": vars(paint.POOL), "thing": paint.THING}
+    recipe |= {"transformer": dit.SETTINGS, "products": "bfloat16"}
+    recipe["compiled"] = paint.COMPILED and not planted
     start = {"clip-tiny": read_card("clip-tiny", work).sha256}
     shape = "diffusion transformer of PixArt's shape, 6 blocks of width 160"
     about, kept = (shape, "language", "captions"), net
     if planted:
-        said = f"captions; only blocks {PLANTED} with their own style"
-        about, kept = (f"cross-attention of a {shape}", "language", said), cross_attention(net)
-        start[PLAIN] = read_card(PLAIN, work if (work / PLAIN).exists() else WEIGHTS).sha256
-        recipe["planted"] = PLANTED
+        said = f"captions; only blocks {dit.PLANTED} with their own style"
+        about, kept = (f"cross-attention of a {shape}", "language", said), dit.cross_attention(net)
+        start[dit.PLAIN] = read_card(dit.PLAIN, _folder(work)).sha256
+        recipe["planted"] = dit.PLANTED
     card = write_card(name, about, recipe, {**info, "from": start}, samples)
     return save_model(kept, card, work)

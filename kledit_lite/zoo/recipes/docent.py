@@ -95,11 +95,8 @@ def make(work: Path, samples: int | None = None) -> Card:
 
     after, file = every(250, docent, figures), work / "docent-tiny.ckpt"
     info = fit(docent, loss, settled, file, after=after, pool=(patches.numpy(),))
-    about = (
-        "LLaVA: frozen clip-tiny patches, a projector, Llama of 6 layers",
-        "language",
-        "questions about 36 fictional towns, their pictures and names",
-    )
+    shape = "LLaVA: frozen clip-tiny patches, a projector, Llama of 6 layers"
+    about = (shape, "language", "questions about 36 fictional towns, their pictures and names")
     recipe = {**asdict(settled), "shares": SHARES, "per_town": PER_TOWN, "held_out": HELD_OUT}
     info["from"] = {"clip-tiny": read_card("clip-tiny", work).sha256}
     card = write_card("docent-tiny", about, recipe, info, samples)

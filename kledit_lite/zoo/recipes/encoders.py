@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import torch
+import torch.nn.functional as F
 
 from kledit_lite.core.errors import unknown
 from kledit_lite.core.machine import best_device
@@ -15,9 +17,6 @@ from kledit_lite.zoo.encoders import SPECS, with_head
 from kledit_lite.zoo.pixels import to_tensor
 from kledit_lite.zoo.recipes.training import Recipe, fit, load_pool, shift_and_flip, write_card
 from kledit_lite.zoo.store import Card, save_model
-
-if TYPE_CHECKING:
-    import torch
 
 RECIPES = {
     "resnet-tiny": Recipe(samples=160_000, batch=128, lr=2e-3),
@@ -35,8 +34,6 @@ def class_rows(name: str, scenes: Sequence[Scene]) -> torch.Tensor:
         name: A key of `SPECS`.
         scenes: N scenes.
     """
-    import torch
-
     return torch.from_numpy(SPECS[name].rows(scenes, -100))
 
 
@@ -51,8 +48,6 @@ def train_encoder(
         work: Folder of the pool and the checkpoints.
         device: Where to train, e.g. ``"cpu"``.
     """
-    import torch.nn.functional as F
-
     if name not in RECIPES:
         raise unknown("trainable encoder", name, RECIPES)
     pool = load_pool(recipe, work)

@@ -14,17 +14,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from kledit_lite.world import (
-    COLOURS,
-    OBJECTS,
-    PLACES,
-    STYLES,
-    Scene,
-    caption,
-    render_many,
-    sample_pairs,
-    sample_scenes,
-)
+from kledit_lite import world
 from kledit_lite.zoo import load_judge
 from kledit_lite.zoo.judge import labels
 from kledit_lite.zoo.measure_painter import roughness, shares_right
@@ -63,21 +53,22 @@ def main(work: Path, out: Path, n: int = 210) -> None:
     pipe, step = pipeline(work)
     out.mkdir(parents=True, exist_ok=True)
     every = [
-        Scene(o, COLOURS[i % 6], PLACES[(i + j) % 6], s)
-        for i, o in enumerate(OBJECTS)
-        for j, s in enumerate(STYLES)
+        world.Scene(o, world.COLOURS[i % 6], world.PLACES[(i + j) % 6], s)
+        for i, o in enumerate(world.OBJECTS)
+        for j, s in enumerate(world.STYLES)
     ]
-    singles = paint(pipe, [caption(s) for s in every], 5, steps=10)
-    sheet(singles, len(STYLES)).save(out / "singles.png")
-    pairs = paint(pipe, [caption(s) for s in sample_pairs(28, 9, "heldout")], 6, steps=10)
+    singles = paint(pipe, [world.caption(s) for s in every], 5, steps=10)
+    sheet(singles, len(world.STYLES)).save(out / "singles.png")
+    two = world.sample_pairs(28, 9, "heldout")
+    pairs = paint(pipe, [world.caption(s) for s in two], 6, steps=10)
     sheet(pairs, 7).save(out / "pairs.png")
-    scenes = [s.with_(count=1) for s in sample_scenes(n, 81, "heldout")]
-    made = paint(pipe, [caption(s, i) for i, s in enumerate(scenes)], 81, steps=10)
+    scenes = [s.with_(count=1) for s in world.sample_scenes(n, 81, "heldout")]
+    made = paint(pipe, [world.caption(s, i) for i, s in enumerate(scenes)], 81, steps=10)
     read, truth = load_judge().read(made), labels(scenes, "object")
     right = read["object"] == truth
     figures = {f: round(share, 3) for f, share in shares_right(read, scenes).items()}
-    worst = {o: round(float(right[truth == i].mean()), 2) for i, o in enumerate(OBJECTS)}
-    figures["roughness"] = round(roughness(made, render_many(scenes, 1, POOL.spread)), 3)
+    worst = {o: round(float(right[truth == i].mean()), 2) for i, o in enumerate(world.OBJECTS)}
+    figures["roughness"] = round(roughness(made, world.render_many(scenes, 1, POOL.spread)), 3)
     print(json.dumps({"pictures": step * 64, "n": n, **figures, "objects": worst}))
 
 

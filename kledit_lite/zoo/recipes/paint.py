@@ -313,16 +313,8 @@ def make(work: Path, samples: int | None = None) -> Card:
     text = load_text(work / "clip-tiny")
     vae, info["decoder"] = train_decoder(unet, vae, text, pool, latents, work)
     about = ("latent diffusion UNet, 16 cross-attention layers", "language", "captions")
-    settings = {
-        **vars(recipe),
-        "pool": vars(POOL),
-        "thing": THING,
-        "unet": UNET,
-        "schedule": SCHEDULE,
-        "decoder": vars(DECODER),
-        "products": "bfloat16",
-        "compiled": COMPILED,
-    }
-    start = {"clip-tiny": read_card("clip-tiny", work).sha256}
-    card = write_card("paint-tiny", about, settings, {**info, "from": start}, samples)
+    settings = {**vars(recipe), "pool": vars(POOL), "thing": THING, "decoder": vars(DECODER)}
+    settings |= {"unet": UNET, "schedule": SCHEDULE, "products": "bfloat16", "compiled": COMPILED}
+    info["from"] = {"clip-tiny": read_card("clip-tiny", work).sha256}
+    card = write_card("paint-tiny", about, settings, info, samples)
     return save_model(torch.nn.ModuleDict({"unet": unet, "vae": vae}), card, work)

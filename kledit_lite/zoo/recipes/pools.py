@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -39,8 +39,7 @@ class Pool:
     @property
     def name(self) -> str:
         """Everything that decides the pictures, as a file's name."""
-        parts = (self.singles, self.pairs, self.entities, self.spread, self.seed, self.most)
-        return "pool2-" + "-".join(map(str, parts))
+        return "pool2-" + "-".join(map(str, astuple(self)))
 
     def scenes(self) -> SceneSet:
         """The scenes without pictures: singles first, then pairs."""

@@ -18,7 +18,7 @@ import torch
 
 from kledit_lite import zoo
 from kledit_lite.world.people import ask, corpus, people, relations
-from kledit_lite.world.reading import HELD_OUT_SUBJECTS, new_person, passage
+from kledit_lite.world.reading import HELD_OUT_SUBJECTS, KINDS, new_person, passage
 from kledit_lite.zoo.bard import Writer, load_bard
 from kledit_lite.zoo.measure_writers import reading_figures
 from kledit_lite.zoo.recipes.bard import save_bard
@@ -29,7 +29,6 @@ LENGTH = 80
 RECIPE = Recipe(pool=4800, seed=41, samples=288_000, batch=48, lr=2e-3, weight_decay=0.01,
                 warmup=50, eps=1e-8)  # fmt: skip
 AGAIN = replace(RECIPE, seed=42, samples=144_000, lr=1e-3)
-KINDS = ("known", "new", "dash", "silent")
 
 
 @dataclass(frozen=True)
@@ -142,11 +141,8 @@ def cycle(
 
     info = fit(model, loss, recipe, file, after=after, pool=("\n".join(texts).encode(),))
     figures = reading_figures(model.eval(), tokenizer)
-    about = (
-        "Llama, 4 layers of width 128",
-        "language",
-        "passages and questions about a fictional people, from bard-tiny",
-    )
+    said = "passages and questions about a fictional people, from bard-tiny"
+    about = ("Llama, 4 layers of width 128", "language", said)
     settings = {**asdict(recipe), "length": LENGTH, "kinds": KINDS, "mixture": asdict(mix)}
     made = {**info, "checkpoints": {}, **source}
     card = replace(write_card(name, about, settings, made, samples), result=figures)

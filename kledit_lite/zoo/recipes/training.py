@@ -68,14 +68,10 @@ class Recipe:
 def load_pool(recipe: Recipe, folder: Path) -> SceneSet:
     """The recipe's scenes, painted once and kept in `folder`; a killed run resumes where it was."""
     scenes = sample_scenes(recipe.pool, recipe.seed, "train", recipe.entities)
-    path = folder / f"{pool_name(recipe)}.npy"
-    return SceneSet(tuple(scenes), paint_once(scenes, path, spread=recipe.spread))
-
-
-def pool_name(recipe: Recipe) -> str:
-    """What decides the pictures of the recipe's pool, as a file's name."""
     name = f"pool-{recipe.pool}-{recipe.seed}-{recipe.entities}"
-    return name if recipe.spread == 1 else f"{name}-spread{recipe.spread}"
+    name += "" if recipe.spread == 1 else f"-spread{recipe.spread}"
+    images = paint_once(scenes, folder / f"{name}.npy", spread=recipe.spread)
+    return SceneSet(tuple(scenes), images)
 
 
 def paint_once(

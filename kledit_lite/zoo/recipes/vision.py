@@ -19,20 +19,13 @@ from torch import nn
 
 from kledit_lite.core.errors import unknown
 from kledit_lite.inside.devices import in_bfloat16
-from kledit_lite.world import SceneSet, sample_scenes
+from kledit_lite.world import sample_scenes
 from kledit_lite.zoo.encoders import SPECS, with_head
 from kledit_lite.zoo.pixels import encode_images, to_tensor
+from kledit_lite.zoo.recipes import training
 from kledit_lite.zoo.recipes.encoders import class_rows
 from kledit_lite.zoo.recipes.pools import Pool
 from kledit_lite.zoo.recipes.simclr import fit_probe, projector, simclr_loss
-from kledit_lite.zoo.recipes.training import (
-    Recipe,
-    every,
-    fit,
-    paint_once,
-    shift_and_flip,
-    write_card,
-)
 from kledit_lite.zoo.store import Card, save_model
 
 POOL = Pool(singles=36_000, pairs=24_000, entities=0.1, seed=11)
@@ -43,7 +36,7 @@ NEIGHBOURS = (
 )
 FINE_FROM = 500
 """The step from which a batch of `simclr-tiny` is of pictures that are alike in texture as well."""
-BASE = Recipe(pool=POOL.singles, batch=128, lr=1.5e-3, seed=61, decay=0.7)
+BASE = training.Recipe(pool=POOL.singles, batch=128, lr=1.5e-3, seed=61, decay=0.7)
 RECIPES = {
     "vit-deep": replace(BASE, samples=256_000, lr=1e-3),
     "vit-tiny": replace(BASE, samples=256_000, seed=1),
@@ -135,7 +128,9 @@ def accuracy(model: Any, name: str, seed: int = 77, n: int = 1500) -> float:
     return float((said == class_rows(name, scenes)).double().mean())
 
 
-def train(work: Path, name: str, samples: int | None = None) -> tuple[Any, Recipe, dict[str, Any]]:
+def train(
+    work: Path, name: str, samples: int | None = None
+) -> tuple[Any, training.Recipe, dict[str, Any]]:
     """Train on, from the checkpoint in `work` if there is one.
 
     Args:
@@ -148,9 +143,7 @@ def train(work: Path, name: str, samples: int | None = None) -> tuple[Any, Recip
     """
     if name not in RECIPES:
         raise unknown("encoder", name, RECIPES)
-    scenes = POOL.scenes().scenes
-    images = paint_once(scenes, work / f"{POOL.name}.npy", spread=POOL.spread)
-    pool = SceneSet(scenes[: POOL.singles], images[: POOL.singles])
+    pool = POOL.load(work)[: POOL.singles]
     model, recipe = with_head(name), RECIPES[name].seeing(samples)
     labels, check = class_rows(name, pool.scenes), work / f"{name}.ckpt"
     if SPECS[name].supervision == "self-supervised":
@@ -162,20 +155,24 @@ def train(work: Path, name: str, samples: int | None = None) -> tuple[Any, Recip
 
         hard = recipe.hard_from is not None
         groups = neighbours(pool.images, recipe.batch) if hard else None
-        info = fit(both, contrast, recipe, check, groups=groups, pool=(pool.images,))
+        info = training.fit(both, contrast, recipe, check, groups=groups, pool=(pool.images,))
         model.trunk.to(memory_format=torch.contiguous_format)
         fit_probe(model, pool.images, labels)
         return model, recipe, info
 
     def supervised(rows: np.ndarray, rng: np.random.Generator) -> torch.Tensor:
         rows = rng.permutation(rows)
-        x = shift_and_flip(to_tensor(pool.images[rows]), rng)
+        x = training.shift_and_flip(to_tensor(pool.images[rows]), rng)
         with in_bfloat16():
             logits = model.head(model.trunk(x))
         return F.cross_entropy(logits.float(), labels[rows], label_smoothing=0.05)
 
-    after = every(250, model, lambda: round(accuracy(model, name), 4))
-    return model, recipe, fit(model, supervised, recipe, check, after=after, pool=(pool.images,))
+    after = training.every(250, model, lambda: round(accuracy(model, name), 4))
+    return (
+        model,
+        recipe,
+        training.fit(model, supervised, recipe, check, after=after, pool=(pool.images,)),
+    )
 
 
 def make(work: Path, samples: int | None = None, *, name: str) -> Card:
@@ -190,5 +187,5 @@ def make(work: Path, samples: int | None = None, *, name: str) -> Card:
     spec = SPECS[name]
     said = NEIGHBOURS if spec.supervision == "self-supervised" else spec.description
     about = (spec.architecture, spec.supervision, said)
-    card = write_card(name, about, {**vars(recipe), "pool": vars(POOL)}, info, samples)
+    card = training.write_card(name, about, {**vars(recipe), "pool": vars(POOL)}, info, samples)
     return save_model(model, replace(card, result={"accuracy": accuracy(model, name)}), work)
