@@ -44,7 +44,8 @@ def build_tokenizer(texts: Sequence[str], out: Path, vocabulary: int = 1536) -> 
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
-    known = {"special_tokens": [END], "initial_alphabet": pre_tokenizers.ByteLevel.alphabet()}
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    known: dict[str, Any] = {"special_tokens": [END], "initial_alphabet": alphabet}
     trainer = trainers.BpeTrainer(vocab_size=vocabulary, show_progress=False, **known)
     tokenizer.train_from_iterator(texts, trainer)
     marks = dict.fromkeys(("bos_token", "eos_token", "pad_token"), END)
