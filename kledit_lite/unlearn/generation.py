@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
+from os.path import commonprefix  # of any lists
 from typing import Any
 
 from kledit_lite.core.errors import KleditError
@@ -69,22 +70,19 @@ def generate(
     ):
         for shared, chosen in _batches(ids, batch):
             width = max(len(ids[i]) for i in chosen)
-            rows = torch.full((len(chosen), width), pad_id(tokenizer), dtype=torch.long)
-            mask = torch.zeros_like(rows)
-            for i, number in enumerate(chosen):
-                row = torch.tensor(ids[number], dtype=torch.long)
-                rest = width - len(row) + shared  # padding stands behind what all rows share
-                rows[i, :shared], rows[i, rest:] = row[:shared], row[shared:]
-                mask[i, :shared], mask[i, rest:] = 1, 1
-            rows, mask = (x.repeat_interleave(samples, 0).to(device) for x in (rows, mask))
-            past = {}
+            padded, seen = [], []
+            for row in (ids[i] for i in chosen):
+                gap = width - len(row)  # padding stands behind what all rows share
+                padded.append([*row[:shared], *[pad_id(tokenizer)] * gap, *row[shared:]])
+                seen.append([1] * shared + [0] * gap + [1] * (len(row) - shared))
+            whole = (torch.tensor(x, dtype=torch.long) for x in (padded, seen))
+            rows, mask = (x.repeat_interleave(samples, 0).to(device) for x in whole)
+            inputs = {"input_ids": rows, "attention_mask": mask}
             if shared:
                 cache = model(input_ids=rows[:1, :shared], use_cache=True).past_key_values
                 cache.batch_repeat_interleave(len(rows))
-                past = {"past_key_values": cache}
-            made = model.generate(
-                input_ids=rows, attention_mask=mask, generation_config=how, **past
-            )
+                inputs["past_key_values"] = cache
+            made = model.generate(**inputs, generation_config=how)
             texts = tokenizer.batch_decode(made[:, width:].cpu(), skip_special_tokens=True)
             for i, number in enumerate(chosen):
                 mine = texts[i * samples : (i + 1) * samples]
@@ -130,20 +128,20 @@ def _holding(tokenizer: Any, stop: str) -> tuple[int, ...]:
     return tuple(i for i, text in enumerate(texts) if stop in text)
 
 
-def _batches(ids: Sequence[Sequence[int]], batch: int) -> list[tuple[int, list[int]]]:
+def _batches(ids: list[list[int]], batch: int) -> list[tuple[int, list[int]]]:
     """Batches of row numbers, each with the number of tokens with which all its rows begin.
 
     Questions after the same examples share most of their tokens; the model reads those once
     per batch. Rows that share less than half of theirs go together by length, with 0 tokens shared.
     """
-    order = sorted(range(len(ids)), key=lambda i: list(ids[i]))
+    order = sorted(range(len(ids)), key=ids.__getitem__)
     found, alone = [], []
     while order:
         first = ids[order[0]]
         shared, count = len(first) - 1, 1
         for number in order[1:batch]:
             row = ids[number]
-            alike = min(_alike(first, row), shared, len(row) - 1)
+            alike = min(len(commonprefix([first, row])), shared, len(row) - 1)
             if 2 * alike < max(len(row), len(first)):
                 break
             shared, count = alike, count + 1
@@ -154,8 +152,3 @@ def _batches(ids: Sequence[Sequence[int]], batch: int) -> list[tuple[int, list[i
         order = order[count:]
     alone.sort(key=lambda i: -len(ids[i]))
     return found + [(0, alone[i : i + batch]) for i in range(0, len(alone), batch)]
-
-
-def _alike(a: Sequence[int], b: Sequence[int]) -> int:
-    same = next((i for i, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), None)
-    return min(len(a), len(b)) if same is None else same

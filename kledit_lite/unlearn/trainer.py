@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import math
-import sys
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +21,8 @@ from kledit_lite.unlearn.reference import Reference, precompute
 
 if TYPE_CHECKING:
     import torch
+
+Sets = list[tuple[Encoded, Reference]]  # the forget set and, if it is weighed, the retain set
 
 
 @dataclass(frozen=True)
@@ -140,31 +141,30 @@ def train(
     from tqdm import tqdm
 
     method, settings = method or NextToken(), settings or Settings()
+    called = type(method).__name__
     trained = [p for p in model.parameters() if p.requires_grad]
     if not trained:
         raise KleditError("No parameter of the model requires a gradient; nothing would change.")
     if method.retain_weight and retain is None:
         raise KleditError(
-            f"{type(method).__name__} weighs a retain set by {method.retain_weight:g}, but none "
-            "was given; pass one or set retain_weight=0."
+            f"{called} weighs a retain set by {method.retain_weight:g}, but none was given; pass "
+            "one or set retain_weight=0."
         )
-    device = trained[0].device
     if not method.retain_weight:
         retain = None
-    known = _reference(model, forget, retain, method, settings)
+    together = settings.micro_batch or settings.batch
+    sets = [
+        (rows, precompute(model, rows, needs, method.layer, together))
+        for rows, needs in ((forget, method.needs), (retain, method.retain_needs))
+        if rows is not None
+    ]
     optimiser = torch.optim.AdamW(trained, lr=settings.lr, weight_decay=settings.weight_decay)
     size = min(settings.batch, len(forget))
     total = settings.steps or max(1, math.ceil(settings.epochs * len(forget) / size))
-    name = _fingerprint(model, forget, retain, method, settings) if checkpoint else ""
-    start, done = _resume(checkpoint, name, trained, optimiser)
-    bar = tqdm(
-        total=total,
-        initial=start,
-        file=sys.stderr,
-        disable=not progress,
-        desc=type(method).__name__,
-        mininterval=1,
-    )
+    name = _fingerprint(model, sets, method, settings) if checkpoint else ""
+    done = _resume(checkpoint, name, trained, optimiser)
+    start = len(done)
+    bar = tqdm(total=total, initial=start, desc=called, disable=not progress, mininterval=1)
     training = model.training
     model.train()
     try:
@@ -172,12 +172,12 @@ def train(
             for group in optimiser.param_groups:
                 group["lr"] = settings.rate(step, total)
             optimiser.zero_grad(set_to_none=True)
-            with seeded(settings.seed * 1_000_003 + step, device):  # dropout
-                value = _step(model, method, settings, (forget, retain), known, step, device)
+            with seeded(settings.seed * 1_000_003 + step, trained[0].device):  # dropout
+                value = _step(model, method, settings, sets, step, trained[0].device)
             if not math.isfinite(value):
                 raise KleditError(
-                    f"The loss of {type(method).__name__} is {value} at step {step + 1}; lower the "
-                    "learning rate or take fewer epochs."
+                    f"The loss of {called} is {value} at step {step + 1}; lower the learning rate "
+                    "or take fewer epochs."
                 )
             torch.nn.utils.clip_grad_norm_(trained, settings.clip)
             optimiser.step()
@@ -196,40 +196,20 @@ def train(
     return History(tuple(done), start)
 
 
-def _reference(
-    model: Any, forget: Encoded, retain: Encoded | None, method: Method, settings: Settings
-) -> tuple[Reference, Reference]:
-    batch = settings.micro_batch or settings.batch
-    first = precompute(model, forget, method.needs, method.layer, batch)
-    if retain is None:
-        return first, Reference()
-    return first, precompute(model, retain, method.retain_needs, method.layer, batch)
-
-
 def _step(
-    model: Any,
-    method: Method,
-    settings: Settings,
-    data: tuple[Encoded, Encoded | None],
-    known: tuple[Reference, Reference],
-    step: int,
-    device: Any,
+    model: Any, method: Method, settings: Settings, sets: Sets, step: int, device: Any
 ) -> float:
     """Backward through one effective batch; its loss."""
     chosen = [
-        None if rows is None else order(len(rows), settings.batch, step, settings.seed + i)
-        for i, rows in enumerate(data)
+        order(len(rows), settings.batch, step, settings.seed + i)
+        for i, (rows, _) in enumerate(sets)
     ]
-    forget: Any = chosen[0]  # there always are forget rows
-    pieces = len(forget) // (settings.micro_batch or len(forget)) or 1
-    value = 0.0
-    parts = [[None] * pieces if c is None else np.array_split(c, pieces) for c in chosen]
-    for mine in zip(*parts, strict=True):
+    size, value = len(chosen[0]), 0.0
+    pieces = size // (settings.micro_batch or size) or 1
+    for mine in zip(*(np.array_split(numbers, pieces) for numbers in chosen), strict=True):
         batches: list[Any] = [
-            None
-            if rows is None or numbers is None or not len(numbers)
-            else _take(rows, reference, numbers, device)
-            for rows, reference, numbers in zip(data, known, mine, strict=True)
+            _take(rows, reference, numbers, device) if len(numbers) else None
+            for (rows, reference), numbers in zip(sets, mine, strict=True)
         ]
         loss = method.loss(model, *batches) / pieces
         loss.backward()
@@ -244,22 +224,17 @@ def _take(rows: Encoded, reference: Reference, numbers: np.ndarray, device: Any)
     part = rows[chosen]
     width = int(part.mask.sum(1).max())
     kept = reference.rows(chosen, width)
-    moved = {
-        k: None if (v := getattr(kept, k)) is None else v.to(device)
-        for k in ("picked", "hidden", "layer")
-    }
-    return Batch(part.cut(width).to(device), Reference(head=kept.head, **moved))
+    found = {k: getattr(kept, k) for k in ("picked", "hidden", "layer")}
+    moved = {k: v.to(device) for k, v in found.items() if v is not None}
+    return Batch(part.cut(width).to(device), replace(kept, **moved))
 
 
-def _fingerprint(
-    model: Any, forget: Encoded, retain: Encoded | None, method: Method, settings: Settings
-) -> str:
+def _fingerprint(model: Any, sets: Sets, method: Method, settings: Settings) -> str:
     """Names a run: data, method, settings, and the whole model it starts from, frozen parts too."""
     trained = [name for name, p in model.named_parameters() if p.requires_grad]
     data = {
         f"{which} {part}": getattr(rows, part)
-        for which, rows in (("forget", forget), ("retain", retain))
-        if rows is not None
+        for which, (rows, _) in zip(("forget", "retain"), sets, strict=False)
         for part in ("ids", "mask", "labels")
     }
     about = (type(method).__name__, asdict(method), settings, trained)
@@ -272,22 +247,19 @@ def _save(
 ) -> None:
     import torch
 
-    state = {
-        "name": name,
-        "parameters": [p.detach().cpu() for p in trained],
-        "optimiser": optimiser.state_dict(),
-        "losses": done,
-    }
+    kept = [p.detach().cpu() for p in trained]
+    state = {"name": name, "parameters": kept, "optimiser": optimiser.state_dict(), "losses": done}
     write_atomically(path, lambda partial: torch.save(state, partial))
 
 
 def _resume(
     path: Path | None, name: str, trained: list[Any], optimiser: torch.optim.Optimizer
-) -> tuple[int, list[float]]:
+) -> list[float]:
+    """The losses of the steps that an interrupted run had done, whose state is put back."""
     import torch
 
     if path is None or not path.exists():
-        return 0, []
+        return []
     state = torch.load(path, map_location="cpu", weights_only=True)
     if state["name"] != name:
         raise KleditError(
@@ -298,7 +270,7 @@ def _resume(
         for parameter, saved in zip(trained, state["parameters"], strict=True):
             parameter.copy_(saved)
     optimiser.load_state_dict(state["optimiser"])
-    return len(state["losses"]), list(state["losses"])
+    return list(state["losses"])
 
 
 def add_lora(
@@ -322,13 +294,8 @@ def add_lora(
         from peft import LoraConfig, get_peft_model
     except ImportError:
         raise KleditError("Adapters need the package peft; install it.") from None
-    config = LoraConfig(
-        r=rank,
-        lora_alpha=alpha or 2 * rank,
-        lora_dropout=dropout,
-        target_modules="all-linear",
-        task_type="CAUSAL_LM",
-    )
+    where = {"target_modules": "all-linear", "task_type": "CAUSAL_LM"}
+    config = LoraConfig(r=rank, lora_alpha=alpha or 2 * rank, lora_dropout=dropout, **where)
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         return get_peft_model(model, config)

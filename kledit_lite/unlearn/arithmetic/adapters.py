@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from kledit_lite.core.errors import KleditError
 from kledit_lite.core.files import check_folder, whole_folder
-from kledit_lite.unlearn.arithmetic.state import check_beta, check_strengths
+from kledit_lite.unlearn.arithmetic.state import check_strengths
 
 if TYPE_CHECKING:
     import torch
@@ -88,16 +89,15 @@ def load_adapter(folder: str | Path) -> Adapter:
         raise KleditError(f"{folder} is not a plain LoRA adapter; only those can be added up.")
     state = load_file(folder / WEIGHTS)
     factors, scaling = {}, {}
-    halves = {k: v for k, v in state.items() if k.endswith((".lora_A.weight", ".lora_B.weight"))}
-    other = sorted(state.keys() - halves.keys())
+    first, second = ".lora_A.weight", ".lora_B.weight"
+    other = sorted(k for k in state if not k.endswith((first, second)))
     if other:
         raise KleditError(
             f"{folder} holds {other[0]!r}, which is no low-rank factor of a weight matrix; "
             "merge the adapter into its model and use the merged checkpoints."
         )
-    for key in [k for k in halves if k.endswith(".lora_A.weight")]:
-        module = key.removesuffix(".lora_A.weight")
-        a, b = halves[key].float(), halves[f"{module}.lora_B.weight"].float()
+    for module in [k.removesuffix(first) for k in state if k.endswith(first)]:
+        a, b = state[module + first].float(), state[module + second].float()
         if a.ndim != 2:
             raise KleditError(f"{folder}: {module} is a convolution; only linear layers add up.")
         module = module.removeprefix("base_model.model.")
@@ -111,12 +111,9 @@ def load_adapter(folder: str | Path) -> Adapter:
 
 
 def _pattern(pattern: dict[str, float] | None, module: str, otherwise: float) -> float:
-    import re
-
-    for key, value in (pattern or {}).items():
-        if re.match(rf"(.*\.)?({key})$", module):
-            return value
-    return otherwise
+    """The value of the first pattern that fits a module's name."""
+    found = (v for key, v in (pattern or {}).items() if re.match(rf"(.*\.)?({key})$", module))
+    return next(found, otherwise)
 
 
 def _check_same_base(first: Path, one: Adapter, second: Path, other: Adapter) -> None:
@@ -198,9 +195,9 @@ def save_adapter(adapter: Adapter, out: str | Path) -> None:
     check_folder(out)
     state = {}
     for module, (a, b) in adapter.factors.items():
-        b = b * adapter.scaling[module] if adapter.scaling[module] != 1 else b
         state[f"{adapter.prefix}{module}.lora_A.weight"] = a.contiguous()
-        state[f"{adapter.prefix}{module}.lora_B.weight"] = b.contiguous()
+        scaled = b * adapter.scaling[module]
+        state[f"{adapter.prefix}{module}.lora_B.weight"] = scaled.contiguous()
     text = json.dumps(adapter.config, indent=2, sort_keys=True)
     with whole_folder(out) as work:
         save_file(state, work / WEIGHTS, metadata={"format": "pt"})
@@ -234,8 +231,7 @@ def msa_adapters(
 
         msa_adapters("corrupted", "forget", "restored", alpha=1.0)
     """
-    beta = check_beta(beta, retain)
-    check_strengths(alpha, beta)
+    beta = check_strengths(alpha, beta, retain)
     paths = [Path(p) for p in (target, forget, retain) if p is not None]
     adapters = [load_adapter(p) for p in paths]
     for path, adapter in zip(paths[1:], adapters[1:], strict=True):

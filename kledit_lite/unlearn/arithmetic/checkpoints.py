@@ -11,7 +11,7 @@ import json
 import math
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -216,7 +216,7 @@ class Matched:
     tied: tuple[str, ...] = ()
     ignored: tuple[str, ...] = ()
     prefix: str = ""
-    rows: tuple[str, ...] = field(default=())
+    rows: tuple[str, ...] = ()
 
 
 def is_buffer(name: str, tensor: Tensor) -> bool:
@@ -252,15 +252,15 @@ def match(target: Checkpoint, other: Checkpoint, role: str, shared_tokens: bool 
                 f"{len(weights)} tensors are missing); it must be the target's architecture."
             )
         if match_.shape != tensor.shape:
-            more_tokens = name.endswith(INPUT_EMBEDDINGS + OUTPUT_EMBEDDINGS)
-            more_tokens &= match_.shape[1:] == tensor.shape[1:]
+            embeddings = name.endswith(INPUT_EMBEDDINGS + OUTPUT_EMBEDDINGS)
+            more_tokens = embeddings and match_.shape[1:] == tensor.shape[1:]
             if not (more_tokens and shared_tokens):
-                out = "all must have the same shapes"
-                if more_tokens:
-                    out = (
-                        "one has more tokens; --shared-tokens (shared_tokens=True) computes the "
-                        "rows that all have and leaves the target's others as they are"
-                    )
+                out = (
+                    "one has more tokens; --shared-tokens (shared_tokens=True) computes the rows "
+                    "that all have and leaves the target's others as they are"
+                    if more_tokens
+                    else "all must have the same shapes"
+                )
                 raise KleditError(
                     f"{name!r} is {list(match_.shape)} in the {role} checkpoint {other.path}, and "
                     f"{list(tensor.shape)} in the target {target.path}; {out}."

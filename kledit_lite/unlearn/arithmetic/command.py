@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -64,14 +63,14 @@ def run(options: Msa) -> Results:
 
 def _adapters(options: Msa) -> tuple[dict[str, float], dict[str, object]]:
     from kledit_lite.unlearn.arithmetic.adapters import msa_adapters
-    from kledit_lite.unlearn.arithmetic.state import check_beta
+    from kledit_lite.unlearn.arithmetic.state import check_strengths
 
     if options.base is not None:
         raise KleditError("An adapter is a difference already; leave --base out.")
     made = msa_adapters(
         options.target, options.forget, options.out, options.retain, options.alpha, options.beta
     )
-    beta = check_beta(options.beta, options.retain)
+    beta = check_strengths(options.alpha, options.beta, options.retain)
     sizes = {"modules": len(made.factors), "rank": made.config["r"]}
     return {"alpha": options.alpha, "beta": beta, **sizes}, {}
 
@@ -83,18 +82,8 @@ def _checkpoints(options: Msa) -> tuple[dict[str, float], dict[str, object]]:
 
     if options.base is None:
         raise KleditError("Whole checkpoints need --base, the checkpoint before fine-tuning.")
-    with tqdm(total=100, unit="%", desc="msa", file=sys.stderr, leave=False) as bar:
-        report = msa(
-            options.target,
-            options.base,
-            options.forget,
-            options.out,
-            options.retain,
-            options.alpha,
-            options.beta,
-            shared_tokens=options.shared_tokens,
-            progress=lambda share: bar.update(int(100 * share) - bar.n),
-        )
+    with tqdm(total=100, unit="%", desc="msa", leave=False) as bar:
+        report = msa(**asdict(options), progress=lambda share: bar.update(int(100 * share) - bar.n))
     told = asdict(report)
     figures = {k: v for k, v in told.items() if isinstance(v, int | float)}
     return figures, {k: v for k, v in told.items() if k not in figures}

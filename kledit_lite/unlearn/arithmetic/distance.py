@@ -70,16 +70,12 @@ def kl_each(ideal: Any, model: Any, rows: Encoded, batch: int = 16) -> Float[np.
     with torch.inference_mode():
         for start in range(0, len(rows), batch):
             part = rows[slice(start, start + batch)]
-            logits = [
-                m(
-                    input_ids=part.ids.to(m.device),
-                    attention_mask=part.mask.to(m.device),
-                    use_cache=False,
-                ).logits[:, :-1]
-                for m in (ideal, model)
-            ]
             here = part.labels[:, 1:].cpu() != IGNORED
-            each = double(divergence(logits[0], logits[1].to(logits[0].device)))
+            parts = ((m, part.to(m.device)) for m in (ideal, model))
+            p, q = (
+                m(input_ids=x.ids, attention_mask=x.mask, use_cache=False).logits for m, x in parts
+            )
+            each = double(divergence(p[:, :-1], q[:, :-1].to(p.device)))
             out[:, start : start + batch] = (each * here).sum(1).numpy(), here.sum(1).numpy()
     if not out[1].any():
         raise KleditError("No token of the rows is a target; encode documents, or give answers.")

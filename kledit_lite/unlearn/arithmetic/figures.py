@@ -33,21 +33,15 @@ def near_ideal(rows: Mapping[str, Row], title: str = "", subtitle: str = "") -> 
     left, right = figure.subplots(1, 2, sharey=True)
     shown = [n for n in rows if n not in ("ideal", "before exposure")]
     shown.sort(key=lambda n: rows[n][KL])
+    middle = {"va": "center", "size": 8.5}
     for i, n in enumerate(shown):
-        r, ours = rows[n], n.startswith("MSA")
-        ink = "#0b6aa8" if ours else QUIET
-        left.barh(i, r["denied facts"], color=ink, height=0.68)
-        left.text(
-            0.02,
-            i,
-            f"{r['denied facts']:.0%}",
-            va="center",
-            size=8.5,
-            weight="bold",
-            color="white" if ours else INK,
-        )
-        right.barh(i, r[KL], color=ink, height=0.68)
-        right.text(r[KL], i, f" {r[KL]:.2f}", va="center", size=8.5)
+        accuracy, far, ours = rows[n]["denied facts"], rows[n][KL], n.startswith("MSA")
+        bar = {"color": "#0b6aa8" if ours else QUIET, "height": 0.68}
+        ink = "white" if ours else INK
+        left.barh(i, accuracy, **bar)
+        left.text(0.02, i, f"{accuracy:.0%}", weight="bold", color=ink, **middle)
+        right.barh(i, far, **bar)
+        right.text(far, i, f" {far:.2f}", **middle)
     left.axvline(rows["ideal"]["denied facts"], color=INK, lw=1.4)
     left.set_yticks(range(len(shown)), shown)
     left.set(xlabel="accuracy on denied facts", xlim=(0, 1.02), ylim=(len(shown) - 0.4, -0.6))
@@ -112,15 +106,14 @@ def by_age(
         left.plot(x, [ages[s][what] for s in x], marker="o", ms=5, color=ink, label=what)
         left.axhline(ideal[what], color=ink, lw=1, ls=dashed)
         left.axhline(final[what], color=ink, lw=1, ls=dotted)
-    left.set(xlabel="steps of training of the checkpoint", ylabel="accuracy", ylim=(0, 1.04))
+    left.set(ylabel="accuracy", ylim=(0, 1.04))
     left.yaxis.set_major_formatter(_percent)
     left.legend(loc="lower right")
     right.plot(x, [ages[s][KL] for s in x], marker="o", ms=5, color="#5b3fa0")
     right.axhline(final[KL], color="#5b3fa0", lw=1, ls=dotted)
-    right.set(
-        xlabel="steps of training of the checkpoint", ylabel="KL to ideal, nats", ylim=(0, None)
-    )
+    right.set(ylabel="KL to ideal, nats", ylim=(0, None))
     for ax in (left, right):
+        ax.set_xlabel("steps of training of the checkpoint")
         ax.grid(True)
     words = "; ".join(
         f"{s:,} steps: denied facts {ages[s]['denied facts']:.0%}, authors "

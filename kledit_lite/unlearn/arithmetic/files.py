@@ -31,7 +31,7 @@ from kledit_lite.unlearn.arithmetic.checkpoints import (
     same_bytes,
 )
 from kledit_lite.unlearn.arithmetic.pieces import cut, stream
-from kledit_lite.unlearn.arithmetic.state import check_beta, check_strengths
+from kledit_lite.unlearn.arithmetic.state import check_strengths
 
 COPIED = ("*.json", "*.txt", "*.model", "*.jinja", "*.py", "LICENSE*")
 """Files of the target's folder that go with the result."""
@@ -137,29 +137,25 @@ def msa(
         >>> load_file(files["out"])["w"].tolist()  # 5 - (3 - 1)
         [3.0, 3.0]
     """
-    beta = check_beta(beta, retain)
-    check_strengths(alpha, beta)
-    opened = {"target": open_checkpoint(target), "base": open_checkpoint(base)}
-    opened["forget"] = open_checkpoint(forget)
-    if retain is not None:
-        opened["retain"] = open_checkpoint(retain)
+    beta = check_strengths(alpha, beta, retain)
+    paths = {"target": target, "base": base, "forget": forget, "retain": retain}
+    opened = {role: open_checkpoint(path) for role, path in paths.items() if path is not None}
     out = Path(out)
     _check_out(out, opened)
     goal = opened["target"]
-    matched = {
-        role: match(goal, opened[role], role, shared_tokens) for role in opened if role != "target"
-    }
-    found = [goal.tensors, *(m.tensors for m in matched.values())]
+    others = {role: checkpoint for role, checkpoint in opened.items() if role != "target"}
+    matched = {role: match(goal, other, role, shared_tokens) for role, other in others.items()}
+    found = {"target": goal.tensors} | {role: m.tensors for role, m in matched.items()}
     for vector in sorted(matched.keys() - {"base"}):
-        _check_vector(vector, matched[vector].tensors, matched["base"].tensors)
-    for role, tensors in zip(opened, found, strict=True):
+        _check_vector(vector, found[vector], found["base"])
+    for role, tensors in found.items():
         odd = [n for n, t in tensors.items() if t.dtype.startswith("F8")]
         if odd:
             raise KleditError(f"{odd[0]!r} of the {role} checkpoint is 8-bit; unquantise it first.")
         mixed = [n for n, t in tensors.items() if _is_float(t) != _is_float(goal.tensors[n])]
         if mixed:
             raise KleditError(f"{mixed[0]!r} holds whole numbers in only some checkpoints.")
-    pieces = cut(goal, found[1:])
+    pieces = cut(goal, [m.tensors for m in matched.values()])
     kept = tuple(n for n, t in goal.tensors.items() if not _is_float(t) or is_buffer(n, t))
     out.parent.mkdir(parents=True, exist_ok=True)
     need, free = goal.size, shutil.disk_usage(out.parent).free
@@ -187,12 +183,12 @@ def msa(
             ignored,
             {role: m.prefix for role, m in matched.items() if m.prefix},
             rows,
-            {role: dtypes(ts.values()) for role, ts in zip(opened, found, strict=True)},
+            {role: dtypes(ts.values()) for role, ts in found.items()},
             math.sqrt(_share(update, weight)),
             math.sqrt(_share(lost, update)),
             _share(erased, moved),
             _share(seen, values),
-            sum(sum(t.size for t in ts.values()) for ts in found),
+            sum(t.size for ts in found.values() for t in ts.values()),
             need,
         )
         _publish(work, out, goal, report)
@@ -218,13 +214,14 @@ def _check_vector(role: str, ours: Mapping[str, Tensor], base: Mapping[str, Tens
 
 
 def _check_out(out: Path, opened: Mapping[str, Checkpoint]) -> None:
+    folder = opened["target"].path.is_dir()
     for role, checkpoint in opened.items():
         if checkpoint.path.is_dir() and checkpoint.path.resolve() in out.resolve().parents:
             raise KleditError(f"{out} lies inside the {role} checkpoint; choose another place.")
-    if opened["target"].path.is_dir() == (out.suffix == ".safetensors"):
-        kind = "folder" if opened["target"].path.is_dir() else ".safetensors file"
+    if folder == (out.suffix == ".safetensors"):
+        kind = "folder" if folder else ".safetensors file"
         raise KleditError(f"The target is a {kind}, so the result is one too; {out} is not.")
-    if opened["target"].path.is_dir():
+    if folder:
         check_folder(out)
     elif out.exists():
         raise KleditError(f"{out} exists; choose another name or remove it.")

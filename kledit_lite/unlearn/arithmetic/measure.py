@@ -10,7 +10,7 @@ import numpy as np
 from kledit_lite.inside.language import token_rows
 from kledit_lite.unlearn.arithmetic.distance import kl_each
 from kledit_lite.unlearn.arithmetic.training import AllWeights, State
-from kledit_lite.unlearn.restor.evaluate import Evaluation, evaluate
+from kledit_lite.unlearn.restor.evaluate import Evaluation, most_likely
 from kledit_lite.unlearn.restor.facts import Benchmark
 from kledit_lite.world.people import Triple
 
@@ -34,31 +34,16 @@ class Yardstick:
         asked: Mapping[str, Benchmark],
         wrong: tuple[Triple, ...],
     ) -> None:
-        self.bench, self.asked, self.ideal = bench, dict(asked), bench.copy(ideal)
-        self.wrong = {(t.subject, t.relation): t.value for t in wrong}
-        self.rows = {
-            name: token_rows(
-                bench.tokenizer,
-                [f.question for f in b.facts],
-                [f.answers[0] for f in b.facts],
-                end=True,
-            )
-            for name, b in self.asked.items()
-        }
+        self.bench, self.asked, self.wrong = bench, dict(asked), wrong
+        self.ideal = bench.copy(ideal)
+        self.rows = {}
+        for name, b in self.asked.items():
+            questions, answers = [f.question for f in b.facts], [f.answers[0] for f in b.facts]
+            self.rows[name] = token_rows(bench.tokenizer, questions, answers, end=True)
 
     def ask(self, benchmark: Benchmark) -> Evaluation:
         """The most likely answer to every fact, from the model as it is."""
-        size = self.bench.size
-        return evaluate(
-            self.bench.model,
-            self.bench.tokenizer,
-            benchmark,
-            size.shots,
-            samples=1,
-            temperature=0.0,
-            max_new_tokens=size.new_tokens,
-            batch=size.together,
-        )
+        return most_likely(self.bench.model, self.bench.tokenizer, benchmark, self.bench.size)
 
     def accuracy(self, state: State, *asked: Benchmark) -> float:
         """Mean accuracy of a state over sets of facts: what strengths and rates are chosen by."""
@@ -76,15 +61,11 @@ class Yardstick:
         model = self.bench.put(state)
         said = {name: self.ask(b) for name, b in self.asked.items()}
         denied, batch = said["denied"], self.bench.size.together
-        wrong = [
-            self.wrong[f.subject, f.relation] == o[0]
-            for f, o in zip(denied.facts, denied.outputs, strict=True)
-        ]
         far = {n: kl_each(self.ideal, model, r, batch) for n, r in self.rows.items()}
         apart = {n: nats.sum() / tokens.sum() for n, (nats, tokens) in far.items()}
         return {
             "denied facts": denied.accuracy,
-            "wrong facts said": float(np.mean(wrong)),
+            "wrong facts said": float(np.mean(denied.repeats(self.wrong))),
             "new authors": said["authors"].accuracy,
             "other persons": said["others"].accuracy,
             "KL to ideal": float(np.mean(list(apart.values()))),

@@ -108,8 +108,7 @@ def msa_state(
                     f"{name!r} is {list(state[name].shape)} in the {role} state and "
                     f"{list(tensor.shape)} in the target."
                 )
-    beta = check_beta(beta, retain)
-    check_strengths(alpha, beta)
+    beta = check_strengths(alpha, beta, retain)
     out = {}
     for name, tensor in target.items():
         if not tensor.is_floating_point():
@@ -194,21 +193,19 @@ def roundings(
     return worst
 
 
-def check_strengths(alpha: float, beta: float) -> None:
-    """Raise `KleditError` unless both are finite numbers."""
-    for name, value in (("alpha", alpha), ("beta", beta)):
-        if not math.isfinite(value):
-            raise KleditError(f"{name} is {value}, expected a finite number such as 1.0.")
-
-
-def check_beta(beta: float | None, retain: object) -> float:
+def check_strengths(alpha: float, beta: float | None, retain: object) -> float:
     """The strength of the retain vector: 1 unless given, 0 without one.
 
+    Args:
+        alpha: strength of the forget vector.
+        beta: strength of the retain vector, if it was given.
+        retain: whatever holds the retain vector; None if there is none.
+
     Raises:
-        KleditError: `beta` was given without `retain`.
+        KleditError: `beta` was given without `retain`, or one of the two is no finite number.
 
     Example:
-        >>> check_beta(None, "retain"), check_beta(None, None)
+        >>> check_strengths(1.0, None, "retain"), check_strengths(1.0, None, None)
         (1.0, 0.0)
     """
     if retain is None and beta:
@@ -216,7 +213,11 @@ def check_beta(beta: float | None, retain: object) -> float:
             f"beta is {beta:g}, but there is no retain checkpoint for it to weigh; give --retain, "
             "or leave --beta out."
         )
-    return 0.0 if retain is None else 1.0 if beta is None else beta
+    beta = 0.0 if retain is None else 1.0 if beta is None else beta
+    for name, value in (("alpha", alpha), ("beta", beta)):
+        if not math.isfinite(value):
+            raise KleditError(f"{name} is {value}, expected a finite number such as 1.0.")
+    return beta
 
 
 def not_finite(name: str, alpha: float, beta: float) -> KleditError:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from kledit_lite.inside.language import token_rows
 from kledit_lite.models.scenarios.writing import WritingSizes
 from kledit_lite.unlearn.arithmetic.distance import random_like
-from kledit_lite.unlearn.arithmetic.state import check_beta, check_strengths, msa_state
+from kledit_lite.unlearn.arithmetic.state import check_strengths, msa_state
 from kledit_lite.unlearn.methods import Method, NextToken
 from kledit_lite.unlearn.trainer import Settings, add_lora, train
 
@@ -74,12 +74,7 @@ class AllWeights:
         size = self.size
         self.put(start)
         settings = Settings(
-            lr=size.lr,
-            epochs=size.epochs,
-            batch=size.batch,
-            schedule="cosine",
-            warmup=0.1,
-            steps=steps,
+            lr=size.lr, epochs=size.epochs, batch=size.batch, schedule="cosine", steps=steps
         )
         train(self.model, self._rows(texts), settings=settings, progress=False)
         return self.state()
@@ -207,8 +202,7 @@ class OneAdapter(AllWeights):
             alpha: strength of the forget vector.
             beta: strength of the retain vector, 1 if None; needs `retain`.
         """
-        beta = check_beta(beta, retain)
-        check_strengths(alpha, beta)
+        beta = check_strengths(alpha, beta, retain)
         parts = [(target, 1.0), (forget, -alpha), (base, alpha - beta)]
         return self._sum([*parts, (retain, beta)] if retain is not None else parts)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -15,6 +15,10 @@ from kledit_lite.inside.language import log_probabilities
 from kledit_lite.unlearn.generation import generate
 from kledit_lite.unlearn.judges import Judge, alias_match, call, majority, normalise
 from kledit_lite.unlearn.restor.facts import Benchmark, Fact
+from kledit_lite.world.people import Triple
+
+if TYPE_CHECKING:
+    from kledit_lite.models.scenarios.writing import WritingSizes
 
 
 @dataclass(frozen=True)
@@ -45,6 +49,12 @@ class Evaluation:
     def prediction(self, number: int) -> str:
         """The most frequent answer to a fact, after normalising; the first of equals."""
         return Counter(map(normalise, self.outputs[number])).most_common(1)[0][0]
+
+    def repeats(self, wrong: Iterable[Triple]) -> Bool[np.ndarray, " N"]:
+        """For which facts the first answer is the very value that a wrong fact gives, (N,)."""
+        values = {(t.subject, t.relation): t.value for t in wrong}
+        pairs = zip(self.facts, self.outputs, strict=True)
+        return np.array([values[f.subject, f.relation] == row[0] for f, row in pairs])
 
 
 def evaluate(
@@ -82,6 +92,18 @@ def evaluate(
     prompts = [benchmark.prompt(f, shots) for f in benchmark.facts]
     said = generate(model, tokenizer, prompts, samples, max_new_tokens, temperature, seed, batch)
     return judged(benchmark.facts, said, judge)
+
+
+def most_likely(model: Any, tokenizer: Any, benchmark: Benchmark, size: WritingSizes) -> Evaluation:
+    """The most likely answer to every fact, asked as a chapter's sizes say.
+
+    Args:
+        model, tokenizer: of transformers.
+        benchmark: facts and examples.
+        size: examples before each question, longest answer, prompts at a time.
+    """
+    how = {"max_new_tokens": size.new_tokens, "batch": size.together}
+    return evaluate(model, tokenizer, benchmark, size.shots, samples=1, temperature=0.0, **how)
 
 
 def judged(
@@ -145,22 +167,14 @@ def outcomes(clean: Evaluation, corrupted: Evaluation, unlearned: Evaluation) ->
     _same(clean, corrupted, unlearned)
     lost = np.flatnonzero(clean.correct & ~corrupted.correct)
     kept = np.flatnonzero(clean.correct & corrupted.correct)
-    again = unlearned.correct[lost]
+    again, still = unlearned.correct[lost], unlearned.correct[kept]
     same = np.array([unlearned.prediction(i) == corrupted.prediction(i) for i in lost], bool)
-    still = unlearned.correct[kept]
 
     def share(x: np.ndarray) -> float:
         return float(x.mean()) if len(x) else float("nan")
 
-    return Outcomes(
-        len(lost),
-        share(again),
-        share(~again & ~same),
-        share(~again & same),
-        len(kept),
-        share(~still),
-        share(still),
-    )
+    of_lost = (share(again), share(~again & ~same), share(~again & same))
+    return Outcomes(len(lost), *of_lost, len(kept), share(~still), share(still))
 
 
 def _same(*evaluations: Evaluation) -> None:
@@ -211,17 +225,15 @@ def candidates(
     for i in np.flatnonzero(clean.correct & ~corrupted.correct):
         first = {o for o in clean.outputs[i] if o}
         second = {o for o in corrupted.outputs[i] if o} - first
-        said = {normalise(o) for o in first | second}
         fact = clean.facts[i]
-        said |= {normalise(a) for a in fact.answers}
+        said = {normalise(answer) for answer in (*first, *second, *fact.answers)}
         others = [v for v in values.get(fact.relation, ()) if normalise(v) not in said]
         others = rng.sample(others, min(count, len(others)))
         if first and second and others:
             numbers.append(int(i))
             kinds.append((tuple(sorted(first)), tuple(sorted(second)), tuple(others)))
-    return tuple(numbers), Candidates(*zip(*kinds, strict=True)) if kinds else Candidates(
-        (), (), ()
-    )
+    columns = zip(*kinds, strict=True) if kinds else ((), (), ())
+    return tuple(numbers), Candidates(*columns)
 
 
 def candidate_log_probabilities(
@@ -247,16 +259,13 @@ def candidate_log_probabilities(
     Raises:
         KleditError: as `kledit_lite.inside.language.log_probabilities`.
     """
-    out: dict[str, Float[np.ndarray, " N"]] = {}
     if not numbers:
-        return {kind: np.zeros(0) for kind in ("clean", "corrupted", "random")}
+        return {kind: np.zeros(0) for kind in vars(kinds)}
     prompts = [benchmark.prompt(benchmark.facts[i], shots) for i in numbers]
-    for kind in ("clean", "corrupted", "random"):
-        rows = getattr(kinds, kind)
-        where = [n for n, row in enumerate(rows) for _ in row]
-        scores = log_probabilities(
-            model, tokenizer, [prompts[n] for n in where], [a for row in rows for a in row], batch
-        ).mean
-        sums = np.bincount(where, scores, len(rows))
-        out[kind] = sums / np.bincount(where, minlength=len(rows))
+    out = {}
+    for kind, rows in vars(kinds).items():
+        where, answers = zip(*((n, a) for n, row in enumerate(rows) for a in row), strict=True)
+        asked = [prompts[n] for n in where]
+        scores = log_probabilities(model, tokenizer, asked, answers, batch).mean
+        out[kind] = np.bincount(where, scores, len(rows)) / np.bincount(where, minlength=len(rows))
     return out

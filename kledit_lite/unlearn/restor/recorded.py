@@ -13,7 +13,7 @@ from jaxtyping import Bool
 
 from kledit_lite.core.errors import KleditError
 from kledit_lite.unlearn.restor.evaluate import Evaluation
-from kledit_lite.unlearn.restor.retain_sweep import repeats, unpack
+from kledit_lite.unlearn.restor.retain_sweep import unpack
 from kledit_lite.unlearn.restor.workbench import Case, recovered
 
 Pair = tuple[str, str]
@@ -119,7 +119,7 @@ def live(case: Case, said: Mapping[Pair, tuple[Evaluation, Evaluation]]) -> Pool
     return Pooled(
         denied={pair: one.correct for pair, (one, _) in said.items()},
         untouched={pair: two.correct for pair, (_, two) in said.items()},
-        repeats={pair: repeats(one, case) for pair, (one, _) in said.items()},
+        repeats={pair: one.repeats(case.scenario.wrong) for pair, (one, _) in said.items()},
         relations=[f.relation for f in case.denied.facts],
         persons=[(case.seed, f.subject) for f in case.denied.facts],
         spared=[(case.seed, f.subject) for f in case.untouched.facts],

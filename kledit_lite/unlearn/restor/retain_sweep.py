@@ -23,7 +23,6 @@ from jaxtyping import Bool
 from kledit_lite.core.errors import KleditError
 from kledit_lite.core.files import write_atomically
 from kledit_lite.unlearn.restor import workbench as restoring
-from kledit_lite.unlearn.restor.evaluate import Evaluation
 from kledit_lite.unlearn.restor.workbench import ALONE, METHODS, Case, Workbench
 
 PAPER_K = 4
@@ -56,17 +55,6 @@ def unpack(digits: str, count: int) -> Bool[np.ndarray, " N"]:
     return np.unpackbits(np.frombuffer(bytes.fromhex(digits), np.uint8))[:count].astype(bool)
 
 
-def repeats(said: Evaluation, case: Case) -> Bool[np.ndarray, " N"]:
-    """For which facts a model says what the documents say, (N,) bool."""
-    wrong = {(t.subject, t.relation): t.value for t in case.scenario.wrong}
-    return np.array(
-        [
-            wrong[f.subject, f.relation] == o[0]
-            for f, o in zip(said.facts, said.outputs, strict=True)
-        ]
-    )
-
-
 def measure(bench: Workbench, state: Mapping[str, Any], case: Case) -> dict[str, str]:
     """One row of a block: right answers on denied and untouched facts, and wrong facts repeated.
 
@@ -82,7 +70,7 @@ def measure(bench: Workbench, state: Mapping[str, Any], case: Case) -> dict[str,
     return {
         "denied": pack(said.correct),
         "untouched": pack(bench.ask(state, case.untouched).correct),
-        "repeats": pack(repeats(said, case)),
+        "repeats": pack(said.repeats(case.scenario.wrong)),
     }
 
 

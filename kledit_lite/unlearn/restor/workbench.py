@@ -25,7 +25,7 @@ from kledit_lite.inside.language import token_rows
 from kledit_lite.models.scenarios.writing import SIZES, WritingSizes
 from kledit_lite.models.telling import Telling, invented
 from kledit_lite.unlearn.methods import KL, NPO, RMU, GradDiff, Method, NextToken
-from kledit_lite.unlearn.restor.evaluate import Evaluation, evaluate
+from kledit_lite.unlearn.restor.evaluate import Evaluation, most_likely
 from kledit_lite.unlearn.restor.facts import Benchmark, from_triples
 from kledit_lite.unlearn.restor.people import (
     Corruption,
@@ -280,16 +280,7 @@ class Workbench:
 
     def ask(self, state: Mapping[str, torch.Tensor], benchmark: Benchmark) -> Evaluation:
         """The most likely answers of a model."""
-        return evaluate(
-            self.put(state),
-            self.tokenizer,
-            benchmark,
-            self.size.shots,
-            samples=1,
-            temperature=0.0,
-            max_new_tokens=self.size.new_tokens,
-            batch=self.size.together,
-        )
+        return most_likely(self.put(state), self.tokenizer, benchmark, self.size)
 
 
 def recovered(
