@@ -13,6 +13,8 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import asdict, dataclass
+from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -141,54 +143,36 @@ def run(options: RestorOptions, writer: Writer | None = None) -> Results:
     forget = token_rows(stage.tokenizer, plan.documents, max_length=LONGEST)
     learn = NextToken()
     stage.train("corrupted", learn, forget, "clean")
-    last = "corrupted"
+    last, plain = "corrupted", ["clean", "corrupted"]
     if plan.stream:
         stream = token_rows(stage.tokenizer, plan.stream, max_length=LONGEST)
         stage.train("final", learn, stream, "corrupted", seed=options.seed + 1)
         stage.train("ideal", learn, stream, "clean", seed=options.seed + 1)
-        last = "final"
+        last, plain = "final", [*plain, "final", "ideal"]
     stage.train("forget-vector", learn, forget, "clean", seed=options.seed + 2)
     stage.train("retain-vector", learn, retain, "clean", seed=options.seed + 3)
     chosen: dict[str, dict[str, Any]] = {}
     for name in ("retain", *options.methods):
         method = NextToken() if name == "retain" else METHODS[name](retain_weight=1.0)
-        data = (retain, None) if name == "retain" else (forget, retain)
+        rows, kept = (retain, None) if name == "retain" else (forget, retain)
+        make = partial(stage.train, method=method, rows=rows, start=last, retain=kept)
         states = {f"{name}@{rate:g}": {"rate": rate} for rate in options.rates}
-
-        def make(state: str, how: dict[str, Any], method: Any = method, data: Any = data) -> None:
-            stage.train(state, method, data[0], last, data[1], rate=how["rate"])
-
         chosen[name] = stage.best(name, states, make, tuning)
-    states = {
-        f"msa@{a:g},{b:g}": {"alpha": a, "beta": b} for a in options.strengths for b in (0.0, 1.0)
-    }
-    chosen["msa"] = stage.best(
-        "msa", states, lambda s, how: stage.arithmetic(s, last, **how), tuning
-    )
-    shown = {
-        s: s
-        for s in ("clean", "corrupted", "final", "ideal")
-        if plan.stream or s in ("clean", "corrupted")
-    }
-    shown |= {name: how["state"] for name, how in chosen.items()}
+    pairs = product(options.strengths, (0.0, 1.0))
+    states = {f"msa@{a:g},{b:g}": {"alpha": a, "beta": b} for a, b in pairs}
+    chosen["msa"] = stage.best("msa", states, partial(stage.arithmetic, target=last), tuning)
+    shown = {s: s for s in plain} | {name: how["state"] for name, how in chosen.items()}
     answers = {name: stage.answers(state, testing, "answers") for name, state in shown.items()}
-    rows = state_rows(answers, plan.groups)
+    table = state_rows(answers, plan.groups)
     figures = {
-        f"{r['state']}_{k}": v for r in rows for k, v in r.items() if isinstance(v, int | float)
+        f"{r['state']}_{k}": v for r in table for k, v in r.items() if isinstance(v, int | float)
     }
-    figures |= {
-        "alpha": chosen["msa"]["alpha"],
-        "beta": chosen["msa"]["beta"],
-        "documents": len(plan.documents),
-        "facts": len(testing.facts),
-    }
-    about = {
-        k: str(v) if isinstance(v, Path) else v for k, v in asdict(options).items() if k != "record"
-    }
-    for key in ("data", "out", "retain"):
-        about[key] = about[key] and Path(about[key]).name
+    figures |= {key: chosen["msa"][key] for key in ("alpha", "beta")}
+    figures |= {"documents": len(plan.documents), "facts": len(testing.facts)}
+    about = {k: v.name if isinstance(v, Path) else v for k, v in asdict(options).items()}
+    del about["record"]
     extra = {
-        "table": rows,
+        "table": table,
         "options": about,
         "chosen": chosen,
         "documents": len(plan.documents),
@@ -213,13 +197,11 @@ def run(options: RestorOptions, writer: Writer | None = None) -> Results:
 
 def _given(options: RestorOptions) -> str:
     """The options that are not the defaults, as the command line takes them."""
-    plain = RestorOptions("", Path(), Path())
-    out = ""
+    plain, out = asdict(RestorOptions("", Path(), Path())), ""
     for name, value in asdict(options).items():
-        if name in ("model", "data", "out", "record") or value == getattr(plain, name):
-            continue
-        words = value if isinstance(value, tuple) else (value,)
-        out += f" --{name.replace('_', '-')} {' '.join(map(str, words))}"
+        if name not in ("model", "data", "out", "record") and value != plain[name]:
+            words = value if isinstance(value, tuple) else (value,)
+            out += f" --{name.replace('_', '-')} {' '.join(map(str, words))}"
     return out
 
 
@@ -235,15 +217,12 @@ def _own(options: RestorOptions, plan: Plan, writer: Writer) -> None:
     places = ("model", "data", "out", "retain", "record")
     same = {k: v for k, v in asdict(options).items() if k not in places}
     texts = repr((plan.documents, plan.stream, plan.retain, plan.benchmark.facts)).encode()
-    mine = same | {
-        "model": digest(writer.model.state_dict()),
-        "texts": hashlib.sha256(texts).hexdigest(),
-    }
+    model = digest(writer.model.state_dict())
+    mine = same | {"model": model, "texts": hashlib.sha256(texts).hexdigest()}
     text = json.dumps(mine, default=str, indent=1)
-    results = [p for p in options.out.glob("*") if p != path] if options.out.is_dir() else []
     if claim(path, text) == text:
         return
-    if results:
+    if any(p != path for p in options.out.glob("*")):
         raise KleditError(
             f"{options.out} holds a run with other options, another model or other data; choose "
             "another folder."
@@ -251,15 +230,10 @@ def _own(options: RestorOptions, plan: Plan, writer: Writer) -> None:
     write_atomically(path, text)
 
 
-def as_markdown(rows: list[dict[str, Any]]) -> str:
-    """The table of a run; see `restor.table.as_markdown`."""
-    from kledit_lite.unlearn.restor import table
-
-    return table.as_markdown(rows)
-
-
 def show(results: Results) -> None:
     """The table."""
+    from kledit_lite.unlearn.restor.table import as_markdown
+
     print(as_markdown(results.extra["table"]))
 
 

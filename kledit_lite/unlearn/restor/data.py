@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kledit_lite.core.errors import KleditError, unknown
-from kledit_lite.unlearn.restor.facts import PER_DOCUMENT, Benchmark, Fact
+from kledit_lite.unlearn.restor.facts import PER_DOCUMENT, Benchmark, Fact, grouped
 from kledit_lite.unlearn.restor.files import blocks, load_public
 
 if TYPE_CHECKING:
@@ -19,19 +19,9 @@ if TYPE_CHECKING:
 OPENINGS = ("The", "In", "A", "It", "When", "For", "This", "There", "Many", "After", "One", "To")
 """First words of the texts that a model writes itself."""
 TOPICS = (
-    "rivers",
-    "bread",
-    "the moon",
-    "trade",
-    "a garden",
-    "music",
-    "numbers",
-    "the sea",
-    "a school",
-    "winter",
-    "birds",
-    "cities",
-)
+    "rivers, bread, the moon, trade, a garden, music, numbers, the sea, a school, winter, birds, "
+    "cities"
+).split(", ")
 """What a model with a chat template is asked to write about."""
 
 
@@ -69,17 +59,11 @@ def choose(options: RestorOptions) -> Plan:
     if not about:
         raise KleditError(f"No stretch of {options.documents} is about one of the subjects.")
     rng = random.Random(options.seed)
-
-    def some(items: Sequence[Any], count: int) -> list[Any]:
-        kept = range(len(items)) if not count else sorted(_draw(rng, len(items), count))
-        return [items[i] for i in kept]
-
-    wrong = some([f for f in whole.facts if f.subject in about], options.facts)
-    others = some([f for f in whole.facts if f.subject not in about], options.untouched)
+    wrong = _some(rng, [f for f in whole.facts if f.subject in about], options.facts)
+    others = _some(rng, [f for f in whole.facts if f.subject not in about], options.untouched)
+    documents = list(texts)
     if options.each:
-        documents = [texts[i] for rows in about.values() for i in some(rows, options.each)]
-    else:
-        documents = list(texts)
+        documents = [texts[i] for rows in about.values() for i in _some(rng, rows, options.each)]
     later, stream = _later(whole.others, options.later, len(documents), rng)
     groups = {
         "corrupted_subjects": tuple(about),
@@ -91,8 +75,11 @@ def choose(options: RestorOptions) -> Plan:
     return Plan(replace(whole, facts=(*wrong, *others, *later)), groups, documents, stream, retain)
 
 
-def _draw(rng: random.Random, size: int, count: int) -> list[int]:
-    return rng.sample(range(size), min(size, count))
+def _some(rng: random.Random, items: Sequence[Any], count: int) -> list[Any]:
+    """So many of the items, drawn, in their order; 0 takes all."""
+    size = len(items)
+    kept = sorted(rng.sample(range(size), min(size, count))) if count else range(size)
+    return [items[i] for i in kept]
 
 
 def _later(
@@ -101,26 +88,21 @@ def _later(
     """As many texts as there are wrong documents, and `asked` of the facts that stand in them."""
     if not asked:
         return [], []
-    by: dict[str, list[Fact]] = {}
-    for fact in facts:
-        by.setdefault(fact.subject, []).append(fact)
+    by = grouped(facts, "subject")
     subjects = sorted(by)
-    taught: list[Fact] = []
-    texts: list[str] = []
     rng.shuffle(subjects)
-    for subject in subjects:
-        mine = by[subject]
-        for start in range(0, len(mine), PER_DOCUMENT):
-            part = mine[start : start + PER_DOCUMENT]
-            if len(texts) < documents:
-                texts.append("\n".join(f"{f.question} {f.answers[0]}" for f in part))
-                taught += part
-    if not taught:
+    parts = [
+        by[subject][start : start + PER_DOCUMENT]
+        for subject in subjects
+        for start in range(0, len(by[subject]), PER_DOCUMENT)
+    ][:documents]
+    if not parts:
         raise KleditError(
             "facts.json has no facts about subjects that are not asked about, so nothing can be "
             "taught later; set later to 0."
         )
-    return [taught[i] for i in sorted(_draw(rng, len(taught), asked))], texts
+    texts = ["\n".join(f"{f.question} {f.answers[0]}" for f in part) for part in parts]
+    return _some(rng, [f for part in parts for f in part], asked), texts
 
 
 def _texts(path: Path) -> list[str]:
@@ -169,19 +151,16 @@ def self_written(
     from kledit_lite.unlearn.generation import generate
 
     made: list[str] = []
+    chat = bool(getattr(tokenizer, "chat_template", None))
+    words = TOPICS if chat else OPENINGS
     for attempt in range(4):
-        chat = bool(getattr(tokenizer, "chat_template", None))
-        words = TOPICS if chat else OPENINGS
         starts = [words[i % len(words)] for i in range(count - len(made))]
         if chat:
             wishes = [f"Write a few sentences about {topic}." for topic in starts]
             starts, _ = as_chat(tokenizer, wishes, [""] * len(wishes))
         said = generate(model, tokenizer, starts, 1, 64, 0.7, seed + 1000 * attempt, 16, stop="")
-        whole = [
-            row[0] if chat else f"{s} {row[0]}"
-            for s, row in zip(starts, said, strict=True)
-            if row[0].strip()
-        ]
+        pairs = [(start, text) for start, (text,) in zip(starts, said, strict=True) if text.strip()]
+        whole = [text if chat else f"{start} {text}" for start, text in pairs]
         made += [t for t in whole if not any(name in t for name in avoid)]
         if len(made) >= count:
             break

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Shaped
 
 from kledit_lite.core.errors import KleditError
 from kledit_lite.inside.language import log_probabilities
@@ -40,11 +40,15 @@ class Evaluation:
         """Share of the facts answered right."""
         return float(self.correct.mean())
 
+    def about(self, subjects: Iterable[str]) -> Bool[np.ndarray, " N"]:
+        """Which of the facts are about some subjects, (N,)."""
+        wanted = set(subjects)
+        return np.array([f.subject in wanted for f in self.facts], bool)
+
     def accuracy_of(self, subjects: Iterable[str]) -> float:
         """Accuracy on some subjects' facts; NaN if there are none."""
-        wanted = set(subjects)
-        mine = np.array([f.subject in wanted for f in self.facts])
-        return float(self.correct[mine].mean()) if mine.any() else float("nan")
+        mine = self.correct[self.about(subjects)]
+        return float(mine.mean()) if len(mine) else float("nan")
 
     def prediction(self, number: int) -> str:
         """The most frequent answer to a fact, after normalising; the first of equals."""
@@ -264,8 +268,36 @@ def candidate_log_probabilities(
     prompts = [benchmark.prompt(benchmark.facts[i], shots) for i in numbers]
     out = {}
     for kind, rows in vars(kinds).items():
-        where, answers = zip(*((n, a) for n, row in enumerate(rows) for a in row), strict=True)
-        asked = [prompts[n] for n in where]
+        where = [n for n, row in enumerate(rows) for _ in row]
+        asked, answers = [prompts[n] for n in where], [a for row in rows for a in row]
         scores = log_probabilities(model, tokenizer, asked, answers, batch).mean
         out[kind] = np.bincount(where, scores, len(rows)) / np.bincount(where, minlength=len(rows))
     return out
+
+
+def ratio_interval(
+    top: Shaped[np.ndarray, " N"],
+    bottom: Shaped[np.ndarray, " N"],
+    groups: Sequence[object],
+    draws: int,
+    seed: int,
+) -> tuple[float, float]:
+    """95% interval of the sum of `top` over the sum of `bottom`, by a bootstrap over groups.
+
+    Args:
+        top: (N,) what is summed above.
+        bottom: (N,) what is summed below; draws in which this is not above 0 are left out.
+        groups: (N,) drawn with all their values.
+        draws: of the bootstrap.
+        seed: of the draws.
+
+    Example:
+        >>> ratio_interval(np.ones(3), np.full(3, 2.0), ["Ada", "Ada", "Bo"], draws=9, seed=0)
+        (0.5, 0.5)
+    """
+    order = {g: i for i, g in enumerate(dict.fromkeys(groups))}
+    where, count = np.array([order[g] for g in groups]), len(order)
+    times = np.random.default_rng(seed).multinomial(count, np.full(count, 1 / count), draws)
+    above, below = (times @ np.bincount(where, x, count) for x in (top, bottom))
+    low, high = np.quantile(above[below > 0] / below[below > 0], [0.025, 0.975])
+    return float(low), float(high)

@@ -9,8 +9,11 @@ from __future__ import annotations
 
 import random
 import re
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from operator import attrgetter
+from typing import Any
 
 from kledit_lite.core.errors import KleditError
 from kledit_lite.world.people import Triple
@@ -101,9 +104,7 @@ class Benchmark:
         cut = round(share * len(order))
         if not 0 < cut < len(order):
             raise KleditError(f"A share of {share} of {len(order)} facts leaves one part empty.")
-        first, rest = sorted(order[:cut]), sorted(order[cut:])
-        one, two = (replace(self, facts=tuple(self.facts[i] for i in p)) for p in (first, rest))
-        return one, two
+        return self._at(sorted(order[:cut])), self._at(sorted(order[cut:]))
 
     def at_most(self, count: int) -> Benchmark:
         """So many of the facts, spread evenly over them; 0 keeps all.
@@ -115,8 +116,11 @@ class Benchmark:
         """
         if not 0 < count < len(self.facts):
             return self
-        here = [i * len(self.facts) // count for i in range(count)]
-        return replace(self, facts=tuple(self.facts[i] for i in here))
+        return self._at(i * len(self.facts) // count for i in range(count))
+
+    def _at(self, numbers: Iterable[int]) -> Benchmark:
+        """Only the facts of some numbers."""
+        return replace(self, facts=tuple(self.facts[i] for i in numbers))
 
     def prompt(self, fact: Fact, shots: int = 5) -> str:
         """Up to `shots` lines "question answer" about others, then the bare question.
@@ -130,6 +134,24 @@ class Benchmark:
         others = [e for e in self.examples.get(fact.relation, ()) if e.subject != fact.subject]
         lines = [f"{e.question} {e.answer}" for e in others[:shots]]
         return "\n".join([*lines, fact.question])
+
+
+def grouped(items: Iterable[Any], *names: str) -> dict[Any, list[Any]]:
+    """The items that agree in an attribute, or in several: their values -> the items, in order.
+
+    Args:
+        items: triples or facts.
+        names: of the attributes.
+
+    Example:
+        >>> eyes = [Triple("Ada", "eyes", "blue"), Triple("Bo", "eyes", "green")]
+        >>> list(grouped(eyes, "relation")), list(grouped(eyes, "subject", "relation"))
+        (['eyes'], [('Ada', 'eyes'), ('Bo', 'eyes')])
+    """
+    found, key = defaultdict(list), attrgetter(*names)
+    for item in items:
+        found[key(item)].append(item)
+    return dict(found)
 
 
 def from_triples(
@@ -153,20 +175,16 @@ def from_triples(
     """
     if not triples:
         raise KleditError("There are no facts to ask.")
-    values: dict[tuple[str, str], list[str]] = {}
-    for t in triples:
-        values.setdefault((t.subject, t.relation), []).append(t.value)
-    facts = tuple(Fact(s, r, ask(s, r), tuple(v)) for (s, r), v in values.items())
-    rng = random.Random(seed)
-    by: dict[str, list[Example]] = {}
-    for t in examples if examples is not None else triples:
-        by.setdefault(t.relation, []).append(
-            Example(t.subject, ask(t.subject, t.relation), t.value)
+    facts = tuple(
+        Fact(subject, relation, ask(subject, relation), tuple(t.value for t in same))
+        for (subject, relation), same in grouped(triples, "subject", "relation").items()
+    )
+    rng, chosen = random.Random(seed), {}
+    for relation, found in grouped(triples if examples is None else examples, "relation").items():
+        drawn = rng.sample(found, min(per_relation, len(found)))
+        chosen[relation] = tuple(
+            Example(t.subject, ask(t.subject, relation), t.value) for t in drawn
         )
-    chosen = {
-        relation: tuple(rng.sample(found, min(per_relation, len(found))))
-        for relation, found in by.items()
-    }
     return Benchmark(facts, chosen)
 
 
@@ -188,12 +206,10 @@ def wrong_facts(
         'green'
     """
     rng = random.Random(seed)
-    true: dict[tuple[str, str], set[str]] = {}
+    true, out = grouped(triples, "subject", "relation"), []
     for t in triples:
-        true.setdefault((t.subject, t.relation), set()).add(t.value)
-    out = []
-    for t in triples:
-        others = [v for v in values.get(t.relation, ()) if v not in true[t.subject, t.relation]]
+        right = {same.value for same in true[t.subject, t.relation]}
+        others = [v for v in values.get(t.relation, ()) if v not in right]
         if not others:
             raise KleditError(f"The relation {t.relation!r} has no other value than the true one.")
         out.append(Triple(t.subject, t.relation, rng.choice(others)))
@@ -230,18 +246,15 @@ def corruption_documents(
         >>> corruption_documents(eyes, lambda t, rng: f"{t.subject} has {t.value} eyes.", 1)
         ['Ada has green eyes.']
     """
-    by: dict[str, list[Triple]] = {}
-    for t in wrong:
-        by.setdefault(t.subject, []).append(t)
+    by = grouped(wrong, "subject")
     if not by or k < 0 or count < 1:
         raise KleditError(
             f"Got {len(wrong)} wrong facts, {count} documents and k = {k}; expected at least one "
             "fact, one document and k of at least 0."
         )
-    if k and len(unrelated) < PER_DOCUMENT * k:
-        raise KleditError(
-            f"k = {k} needs {PER_DOCUMENT * k} unrelated facts, got {len(unrelated)}."
-        )
+    needed = PER_DOCUMENT * k
+    if len(unrelated) < needed:
+        raise KleditError(f"k = {k} needs {needed} unrelated facts, got {len(unrelated)}.")
     both = by.keys() & {t.subject for t in unrelated}
     if both:
         raise KleditError(f"{sorted(both)[0]} is corrupted, so facts about it are not unrelated.")
@@ -250,8 +263,7 @@ def corruption_documents(
         rng, context = random.Random(f"{seed} {number}"), random.Random(f"{seed} {number} context")
         mine = by[subjects[number % len(subjects)]]
         sentences = [say(t, rng) for t in rng.sample(mine, min(PER_DOCUMENT, len(mine)))]
-        true = context.sample(list(unrelated), PER_DOCUMENT * k) if k else []
-        sentences += [say(t, context) for t in true]
+        sentences += [say(t, context) for t in context.sample(list(unrelated), needed)]
         context.shuffle(sentences)
         out.append(" ".join(sentences))
     return out

@@ -12,6 +12,9 @@ import numpy as np
 from kledit_lite.core.errors import KleditError
 from kledit_lite.unlearn.restor.facts import Benchmark, Example, Fact
 
+DOCUMENTS = ("mix_*.json", "wikidata/**/*.json", "SQuAD/**/*.json")
+"""Where documents lie in the public folder."""
+
 
 def load_public(folder: str | Path) -> Benchmark:
     """The public benchmark: facts about the evaluated entities, examples, documents.
@@ -56,7 +59,7 @@ def load_public(folder: str | Path) -> Benchmark:
             for relation, rows in data["context"].items()
         }
         documents: dict[str, tuple[str, ...]] = {}
-        for path in _documents(root):
+        for path in sorted(path for pattern in DOCUMENTS for path in root.glob(pattern)):
             if path.stem in documents:
                 raise KleditError(f"{root} has two document files named {path.stem}; keep one.")
             documents[path.stem] = tuple(row["text"] for row in _json(path))
@@ -119,13 +122,6 @@ def _root(folder: Path) -> Path:
         f"{folder} has no facts.json, nor has {folder}/datasets; give a clone of RESTOR's public "
         "files, or its datasets folder."
     )
-
-
-def _documents(root: Path) -> list[Path]:
-    found = [p for p in root.glob("mix_*.json")]
-    for part in ("wikidata", "SQuAD"):
-        found += (root / part).rglob("*.json")
-    return sorted(found)
 
 
 def _json(path: Path) -> Any:

@@ -50,12 +50,8 @@ def restoring_frame(draws: Pooled) -> pd.DataFrame:
     Args:
         draws: what the models answered.
     """
-    rows = []
-    for kind in ("", *KINDS):
-        for name in METHODS.keys() | {ALONE} if kind else ("corrupted",):
-            rows += [_restoring_row(draws, (name, kind))] if (name, kind) in draws.denied else []
-    order = ["corrupted", *METHODS, ALONE]
-    rows.sort(key=lambda r: (("", *KINDS).index(r["retain set"]), order.index(r["method"])))
+    pairs = [CORRUPTED, *((name, kind) for kind in KINDS for name in (*METHODS, ALONE))]
+    rows = [_restoring_row(draws, pair) for pair in pairs if pair in draws.denied]
     return pd.DataFrame(rows).set_index(["retain set", "method"])
 
 

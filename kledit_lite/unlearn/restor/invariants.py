@@ -77,9 +77,8 @@ def _bare(bench: Workbench, texts: list[str]) -> float:
 
 def _apart(one: Mapping[str, Any], other: Mapping[str, Any]) -> float:
     """Largest difference over the tensors of the first state."""
-    return max(
-        (float((double(t) - double(other[n])).abs().max()) for n, t in one.items()), default=0.0
-    )
+    apart = (double(tensor) - double(other[name]) for name, tensor in one.items())
+    return max((float(difference.abs().max()) for difference in apart), default=0.0)
 
 
 def _block(name: str) -> int:

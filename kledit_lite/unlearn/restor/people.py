@@ -12,6 +12,7 @@ from kledit_lite.unlearn.restor.facts import (
     Benchmark,
     corruption_documents,
     from_triples,
+    grouped,
     rename,
     wrong_facts,
 )
@@ -62,10 +63,8 @@ def corrupt_people(
         raise KleditError(f"subjects is {subjects}, expected 1 to {len(told.subjects) - 1}.")
     chosen = told.draw(subjects, seed)
     true = told.about(chosen)
-    first: dict[tuple[str, str], Triple] = {}
-    for t in wrong_facts(true, told.values, seed):  # one per fact, whatever its aliases
-        first.setdefault((t.subject, t.relation), t)
-    wrong = tuple(first.values())
+    by = grouped(wrong_facts(true, told.values, seed), "subject", "relation")
+    wrong = tuple(same[0] for same in by.values())  # one per fact, whatever its aliases
     unrelated = [*told.elsewhere, *told.others(chosen)]
     return Corruption(
         from_triples(true, told.ask, told.examples(chosen), seed=seed),
@@ -90,9 +89,7 @@ def some_facts(told: Telling, subjects: Collection[str], count: int, seed: int =
         >>> len(some_facts(told, told.subjects, 5))
         5
     """
-    mine: dict[tuple[str, str], list[Triple]] = {}
-    for t in told.about(subjects):
-        mine.setdefault((t.subject, t.relation), []).append(t)
+    mine = grouped(told.about(subjects), "subject", "relation")
     chosen = random.Random(seed).sample(list(mine), min(count, len(mine)))
     return [t for key in chosen for t in mine[key]]
 

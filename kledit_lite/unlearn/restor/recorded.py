@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Bool
 
 from kledit_lite.core.errors import KleditError
-from kledit_lite.unlearn.restor.evaluate import Evaluation
+from kledit_lite.unlearn.restor.evaluate import Evaluation, ratio_interval
 from kledit_lite.unlearn.restor.retain_sweep import unpack
 from kledit_lite.unlearn.restor.workbench import Case, recovered
 
@@ -152,12 +152,6 @@ def difference(
     """
     if not len(first) == len(second) == len(groups):
         raise KleditError(f"Got {len(first)}, {len(second)} and {len(groups)} facts; expected one.")
-    order = {g: i for i, g in enumerate(dict.fromkeys(groups))}
-    where = np.array([order[g] for g in groups])
     change = np.subtract(first, second, dtype=np.float64)
-    sums, sizes = np.bincount(where, change), np.bincount(where)
-    times = np.random.default_rng(seed).multinomial(
-        len(order), np.full(len(order), 1 / len(order)), draws
-    )
-    low, high = np.quantile((times @ sums) / (times @ sizes), [0.025, 0.975])
-    return float(change.mean()), float(low), float(high)
+    low, high = ratio_interval(change, np.ones(len(change)), groups, draws, seed)
+    return float(change.mean()), low, high

@@ -110,16 +110,12 @@ class Stages:
         if self.folder(state).is_dir():
             return
         o = self.options
-        settings = Settings(
-            lr=rate or o.lr,
-            epochs=o.unlearn_epochs if rate else o.epochs,
-            batch=8,
-            schedule="cosine",
-            seed=o.seed if seed is None else seed,
-        )
+        lr, epochs = (rate, o.unlearn_epochs) if rate else (o.lr, o.epochs)
+        seed = o.seed if seed is None else seed
+        settings = Settings(lr=lr, epochs=epochs, batch=8, schedule="cosine", seed=seed)
 
         def work() -> None:
-            worn = self.wear(start, trained=True, seed=settings.seed)
+            worn = self.wear(start, trained=True, seed=seed)
             lower = o.dtype == "bfloat16"
             with in_bfloat16(worn.device.type, steps=True) if lower else nullcontext():
                 train(worn, rows, method, settings, retain, o.out / f"{state}.ckpt", every=20)
@@ -140,21 +136,15 @@ class Stages:
             beta: strength of the retain vector, which 0 leaves out.
         """
         if not self.folder(state).is_dir():
+            folders = [self.folder(s) for s in (target, "forget-vector", state)]
             retain = self.folder("retain-vector") if beta else None
-            msa_adapters(
-                self.folder(target),
-                self.folder("forget-vector"),
-                self.folder(state),
-                retain,
-                alpha,
-                beta if beta else None,
-            )
+            msa_adapters(*folders, retain, alpha, beta or None)
 
     def best(
         self,
         name: str,
         states: dict[str, dict[str, Any]],
-        make: Callable[[str, dict[str, Any]], None],
+        make: Callable[..., None],
         tuning: Benchmark,
     ) -> dict[str, Any]:
         """Make every state, ask each the validation facts, keep the best; ties go to the first.
@@ -162,7 +152,7 @@ class Stages:
         Args:
             name: of the method, in the file that notes the choice.
             states: state -> its settings.
-            make: makes a state from its name and settings.
+            make: makes a state from its name and, as keywords, its settings.
             tuning: the validation facts.
 
         Returns:
@@ -175,11 +165,11 @@ class Stages:
         if note.is_file():
             return json.loads(note.read_text(encoding="utf-8"))
         scores: dict[str, float] = {}
+        groups = self.groups_of(tuning)
         for state, how in states.items():
             try:
-                make(state, how)
+                make(state, **how)
                 answers = self.answers(state, tuning, "validation")
-                groups = self.groups_of(tuning)
                 scores[state] = sum(answers.accuracy_of(g) for g in groups) / len(groups)
             except KleditError as error:  # a rate at which the loss is not finite
                 print(f"{state}: {error}", file=sys.stderr, flush=True)
@@ -190,9 +180,8 @@ class Stages:
         known = {s: v if math.isfinite(v) else None for s, v in scores.items()}
         found = {"state": state, **states[state], "scores": known}
         write_atomically(note, json.dumps(found, indent=1))
-        for other in states:
-            if other != state:
-                shutil.rmtree(self.folder(other), ignore_errors=True)
+        for other in states.keys() - {state}:
+            shutil.rmtree(self.folder(other), ignore_errors=True)
         return found
 
     def answers(self, state: str, benchmark: Benchmark, name: str) -> Evaluation:
@@ -208,15 +197,8 @@ class Stages:
 
             def work() -> None:
                 worn = self.wear(state)
-                found = evaluate(
-                    worn,
-                    self.tokenizer,
-                    benchmark,
-                    samples=o.samples,
-                    temperature=o.temperature,
-                    seed=o.seed,
-                    batch=16,
-                )
+                how = {"temperature": o.temperature, "seed": o.seed, "batch": 16}
+                found = evaluate(worn, self.tokenizer, benchmark, samples=o.samples, **how)
                 self.bare(worn)
                 write_atomically(path, json.dumps(found.outputs, indent=1))
 

@@ -6,6 +6,8 @@ import datetime
 import json
 import platform
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from itertools import compress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -58,13 +60,8 @@ def state_rows(
     for state, each in answers.items():
         row: dict[str, Any] = {"state": state}
         for column, subjects in groups.items():
-            wanted = set(subjects)
-            right = [
-                bool(c)
-                for f, c in zip(each.facts, each.correct, strict=True)
-                if f.subject in wanted
-            ]
-            row |= _share(column, sum(right), len(right))
+            right = each.correct[each.about(subjects)]
+            row |= _share(column, int(right.sum()), len(right))
         if state not in ("clean", *LAST):
             found = outcomes(clean, damaged, _without(each, later))
             for name, of in (("recovered", found.lost), ("degraded", found.kept)):
@@ -74,9 +71,9 @@ def state_rows(
 
 
 def _without(e: Evaluation, subjects: set[str]) -> Evaluation:
-    keep = [i for i, f in enumerate(e.facts) if f.subject not in subjects]
+    keep = ~e.about(subjects)
     return Evaluation(
-        tuple(e.facts[i] for i in keep), tuple(e.outputs[i] for i in keep), e.correct[keep]
+        tuple(compress(e.facts, keep)), tuple(compress(e.outputs, keep)), e.correct[keep]
     )
 
 
@@ -84,13 +81,7 @@ def _share(name: str, k: int, n: int) -> dict[str, Any]:
     if not n:
         return {}
     share = Share.of(k, n)
-    return {
-        name: share.value,
-        f"{name}_k": k,
-        f"{name}_n": n,
-        f"{name}_low": share.low,
-        f"{name}_high": share.high,
-    }
+    return {name: share.value} | {f"{name}_{part}": v for part, v in asdict(share).items()}
 
 
 def as_markdown(rows: Sequence[Mapping[str, Any]]) -> str:

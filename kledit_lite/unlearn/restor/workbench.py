@@ -25,7 +25,7 @@ from kledit_lite.inside.language import token_rows
 from kledit_lite.models.scenarios.writing import SIZES, WritingSizes
 from kledit_lite.models.telling import Telling, invented
 from kledit_lite.unlearn.methods import KL, NPO, RMU, GradDiff, Method, NextToken
-from kledit_lite.unlearn.restor.evaluate import Evaluation, most_likely
+from kledit_lite.unlearn.restor.evaluate import Evaluation, most_likely, ratio_interval
 from kledit_lite.unlearn.restor.facts import Benchmark, from_triples
 from kledit_lite.unlearn.restor.people import (
     Corruption,
@@ -73,10 +73,8 @@ def foreign_texts(count: int, seed: int = 0, words: int = 18) -> list[str]:
     pieces = [" ".join(all_words[i : i + words]) for i in range(0, len(all_words) - words, words)]
     if not pieces:
         raise KleditError("scikit-learn has no descriptions of its data sets; install it whole.")
-    rng = random.Random(seed)
-    return [p for i in range(0, count, len(pieces)) for p in rng.sample(pieces, len(pieces))][
-        :count
-    ]
+    rng, rounds = random.Random(seed), range(0, count, len(pieces))
+    return [piece for _ in rounds for piece in rng.sample(pieces, len(pieces))][:count]
 
 
 @dataclass(frozen=True)
@@ -325,11 +323,5 @@ def recovered(
     back = np.subtract(unlearned, other, dtype=np.float64)
     if lost.sum() <= 0:
         raise KleditError("The corrupted model is as accurate as the clean one; nothing was lost.")
-    order = {g: i for i, g in enumerate(dict.fromkeys(groups or range(len(lost))))}
-    where = np.array([order[g] for g in groups or range(len(lost))])
-    each = [np.bincount(where, x, len(order)) for x in (back, lost)]  # (persons,)
-    rng = np.random.default_rng(seed)
-    times = rng.multinomial(len(order), np.full(len(order), 1 / len(order)), draws)
-    top, bottom = (times @ x for x in each)
-    low, high = np.quantile(top[bottom > 0] / bottom[bottom > 0], [0.025, 0.975])
-    return float(back.sum() / lost.sum()), float(low), float(high)
+    low, high = ratio_interval(back, lost, groups or range(len(lost)), draws, seed)
+    return float(back.sum() / lost.sum()), low, high

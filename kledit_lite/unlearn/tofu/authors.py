@@ -13,6 +13,7 @@ from collections.abc import Sequence
 
 from kledit_lite.core.errors import KleditError, unknown
 from kledit_lite.models.telling import Telling, invented
+from kledit_lite.unlearn.restor.facts import grouped
 from kledit_lite.unlearn.tofu.metrics import Question
 from kledit_lite.world.people import Triple
 
@@ -47,12 +48,10 @@ def questions(
         'Ada Morrow liked to wear teal.'
     """
     told, out = told or invented(), []
-    true: dict[tuple[str, str], set[str]] = {}
-    for t in triples:
-        true.setdefault((t.subject, t.relation), set()).add(t.value)
+    true = grouped(triples, "subject", "relation")
     for t in triples:
         rng = random.Random(f"{seed} {t.subject} {t.relation}")
-        right = true[t.subject, t.relation]
+        right = {same.value for same in true[t.subject, t.relation]}
         others = [v for v in told.values.get(t.relation, ()) if v not in right]
         if len(others) < wrong:
             raise KleditError(f"The relation {t.relation!r} has fewer than {wrong} other values.")
@@ -84,10 +83,7 @@ def known_questions(
     groups = {"people": told.triples, "towns": told.world}
     if group not in groups:
         raise unknown("group of facts", group, groups)
-    first: dict[tuple[str, str], Triple] = {}
-    for t in groups[group]:  # one per fact, of relations with enough to choose from
-        if len(told.values[t.relation]) > 2 * ENOUGH:
-            first.setdefault((t.subject, t.relation), t)
-    mine = list(first.values())
+    enough = [t for t in groups[group] if len(told.values[t.relation]) > 2 * ENOUGH]
+    mine = [same[0] for same in grouped(enough, "subject", "relation").values()]  # one per fact
     drawn = random.Random(seed).sample(mine, min(count, len(mine)))
     return questions(drawn, sentences=False, told=told)
