@@ -108,36 +108,10 @@ class AllWeights:
     def _rows(self, texts: Sequence[str]) -> Any:
         return token_rows(self.tokenizer, texts, max_length=self.size.longest)
 
-    def combine(
-        self,
-        target: State,
-        base: State,
-        forget: State,
-        retain: State | None = None,
-        alpha: float = 1.0,
-        beta: float | None = None,
-    ) -> State:
-        """Model state arithmetic on states; see `msa_state`.
-
-        Args:
-            target: state to edit.
-            base: the checkpoint.
-            forget: the checkpoint after the forget set.
-            retain: the checkpoint after the retain set.
-            alpha: strength of the forget vector.
-            beta: strength of the retain vector, 1 if None; needs `retain`.
-        """
-        return msa_state(target, base, forget, retain, alpha, beta)
-
-    def random(self, first: State, second: State, seed: int = 0) -> State:
-        """`first` plus a random vector as long as the step to `second`, tensor by tensor.
-
-        Args:
-            first: state to start from.
-            second: state that says how long.
-            seed: of the draw.
-        """
-        return random_like(first, second, seed)
+    combine = staticmethod(msa_state)
+    """Model state arithmetic on states."""
+    random = staticmethod(random_like)
+    """A state plus a random vector as long as the step to another, tensor by tensor."""
 
 
 class OneAdapter(AllWeights):
@@ -191,7 +165,7 @@ class OneAdapter(AllWeights):
         retain: State | None = None,
         alpha: float = 1.0,
         beta: float | None = None,
-    ) -> State:
+    ) -> dict[str, torch.Tensor]:
         """Model state arithmetic on adapters, by putting their factors side by side.
 
         Args:
@@ -206,7 +180,7 @@ class OneAdapter(AllWeights):
         parts = [(target, 1.0), (forget, -alpha), (base, alpha - beta)]
         return self._sum([*parts, (retain, beta)] if retain is not None else parts)
 
-    def _sum(self, parts: Sequence[tuple[State, float]]) -> State:
+    def _sum(self, parts: Sequence[tuple[State, float]]) -> dict[str, torch.Tensor]:
         """The adapter whose update is the weighted sum; what weighs nothing is left out."""
         import torch
 
@@ -218,7 +192,7 @@ class OneAdapter(AllWeights):
             for name in self.factors
         }
 
-    def random(self, first: State, second: State, seed: int = 0) -> State:
+    def random(self, first: State, second: State, seed: int = 0) -> dict[str, torch.Tensor]:
         """`first` plus a random update as long as the step to `second`, layer by layer.
 
         Args:

@@ -106,7 +106,7 @@ def most_likely(model: Any, tokenizer: Any, benchmark: Benchmark, size: WritingS
         benchmark: facts and examples.
         size: examples before each question, longest answer, prompts at a time.
     """
-    how = {"max_new_tokens": size.new_tokens, "batch": size.together}
+    how: dict[str, Any] = {"max_new_tokens": size.new_tokens, "batch": size.together}
     return evaluate(model, tokenizer, benchmark, size.shots, samples=1, temperature=0.0, **how)
 
 

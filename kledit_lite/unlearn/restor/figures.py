@@ -80,19 +80,12 @@ def trajectories(
     low, high = ax.get_ylim()
     ax.set_ylim(low, max(high, level + 0.03))
     gap, at = 0.065 * (ax.get_ylim()[1] - low), -9.0
+    line = {"arrowstyle": "-", "lw": 0.5, "color": "#c3c9d0"}
+    look: dict[str, Any] = {"va": "center", "size": 9, "weight": "bold", "arrowprops": line}
+    look["textcoords"] = ax.get_yaxis_transform()
     for end, name, last in sorted(ends):
         at = max(end, at + gap)
-        ax.annotate(
-            f"{name} {end:.0%}",
-            (last, end),
-            (1.03, at),
-            color=LOOK[name],
-            va="center",
-            textcoords=ax.get_yaxis_transform(),
-            size=9,
-            weight="bold",
-            arrowprops={"arrowstyle": "-", "lw": 0.5, "color": "#c3c9d0"},
-        )
+        ax.annotate(f"{name} {end:.0%}", (last, end), (1.03, at), color=LOOK[name], **look)
     ax.set(xlabel="steps", ylabel="accuracy")
     ax.yaxis.set_major_formatter(_percent)
     ax.grid(True)
@@ -117,21 +110,13 @@ def confidence(
     figure, _ = new_figure(2.9, title, subtitle)
     ax = figure.subplots()
     inks, said = {"clean": INK, "corrupted": "#8b95a1", **LOOK}, []
+    dots: dict[str, Any] = {"marker": "o", "ms": 7, "mec": "white", "capsize": 0}
     for j, (name, mine) in enumerate(chances.items()):
         means = {kind: x.mean() for kind, x in mine.items()}
         for i, kind in enumerate(("clean", "corrupted", "random")):
-            error = mine[kind].std() / np.sqrt(len(mine[kind]))
-            ax.errorbar(
-                i + (j - 2) * 0.14,
-                means[kind],
-                error,
-                color=inks[name],
-                marker="o",
-                ms=7,
-                mec="white",
-                capsize=0,
-                label=name if i == 0 else None,
-            )
+            x, error = i + (j - 2) * 0.14, mine[kind].std() / np.sqrt(len(mine[kind]))
+            label = name if i == 0 else None
+            ax.errorbar(x, means[kind], error, color=inks[name], label=label, **dots)
         said.append(f"{name} {means['clean']:.1f}, {means['corrupted']:.1f}, {means['random']:.1f}")
     ax.set_xticks(
         range(3), ["what the clean\nmodel says", "what the corrupted\nmodel says", "other values"]
@@ -163,25 +148,16 @@ def by_relation(
     figure, _ = new_figure(max(2.0, 0.6 + 0.25 * len(frame)), title, subtitle)
     left, right = figure.subplots(1, 2, width_ratios=(1.5, 1), sharey=True)
     y = np.arange(len(frame))
-    kept = frame["kept"] / frame["facts"]
+    kept, lost = frame["kept"] / frame["facts"], frame["lost"] / frame["facts"]
     left.barh(y, kept, color=QUIET, height=0.7, label="kept")
-    left.barh(
-        y, frame["lost"] / frame["facts"], left=kept, color="#f0b48a", height=0.7, label="lost"
-    )
+    left.barh(y, lost, left=kept, color="#f0b48a", height=0.7, label="lost")
     left.set_yticks(y, [f"{n} ({int(r['lost'])} lost)" for n, r in frame.iterrows()])
     left.set(ylim=(len(frame) - 0.4, -0.6), xlim=(0, 1.01), xlabel="share of the relation's facts")
     left.legend(loc="lower left", bbox_to_anchor=(-0.02, 0.99), ncols=2, frameon=False)
     some = frame["lost"] > 0
     for name in names:
-        right.plot(
-            frame[name][some] / frame["lost"][some],
-            y[some],
-            "o-",
-            color=LOOK[name],
-            ms=5,
-            lw=1,
-            label=name,
-        )
+        back = frame[name][some] / frame["lost"][some]
+        right.plot(back, y[some], "o-", color=LOOK[name], ms=5, lw=1, label=name)
     right.set(xlabel="share of the lost, recovered", xlim=(-0.03, 1.08))
     right.legend(loc="lower left", bbox_to_anchor=(-0.02, 0.99), ncols=1, frameon=False)
     for ax in (left, right):

@@ -96,19 +96,9 @@ def relations_frame(draws: Pooled, names: Sequence[str]) -> pd.DataFrame:
         names: methods with a retain set of other people.
     """
     knew, broken = draws.denied[CLEAN], draws.denied[CORRUPTED]
-    rows = []
-    for relation in dict.fromkeys(draws.relations):
-        mine = np.array([r == relation for r in draws.relations])
-        gone = mine & knew & ~broken
-        rows.append(
-            {
-                "relation": relation,
-                "facts": mine.sum(),
-                "clean": knew[mine].mean(),
-                "kept": (mine & knew & broken).sum(),
-                "lost": gone.sum(),
-                **{n: draws.denied[n, "other people"][gone].sum() for n in names},
-            }
-        )
-    frame = pd.DataFrame(rows).set_index("relation")
+    lost = knew & ~broken
+    columns = {"facts": np.ones_like(knew), "clean": knew, "kept": knew & broken, "lost": lost}
+    columns |= {name: lost & draws.denied[name, "other people"] for name in names}
+    by = pd.DataFrame(columns).groupby(np.array(draws.relations), sort=False)
+    frame = by.sum().assign(clean=by["clean"].mean()).rename_axis("relation")
     return frame.sort_values(["clean", "lost"], ascending=False)

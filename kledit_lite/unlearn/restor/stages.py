@@ -136,9 +136,9 @@ class Stages:
             beta: strength of the retain vector, which 0 leaves out.
         """
         if not self.folder(state).is_dir():
-            folders = [self.folder(s) for s in (target, "forget-vector", state)]
-            retain = self.folder("retain-vector") if beta else None
-            msa_adapters(*folders, retain, alpha, beta or None)
+            states = (target, "forget-vector", state, "retain-vector")
+            edited, forget, out, retain = (self.folder(s) for s in states)
+            msa_adapters(edited, forget, out, retain if beta else None, alpha, beta or None)
 
     def best(
         self,
@@ -197,7 +197,7 @@ class Stages:
 
             def work() -> None:
                 worn = self.wear(state)
-                how = {"temperature": o.temperature, "seed": o.seed, "batch": 16}
+                how: dict[str, Any] = {"temperature": o.temperature, "seed": o.seed, "batch": 16}
                 found = evaluate(worn, self.tokenizer, benchmark, samples=o.samples, **how)
                 self.bare(worn)
                 write_atomically(path, json.dumps(found.outputs, indent=1))

@@ -217,18 +217,15 @@ class Workbench:
             after: called with the number of each finished step.
         """
         self.put(start)
-        size = self.size
+        size, longest = self.size, min(128, self.size.longest)
         rows = token_rows(self.tokenizer, documents, max_length=size.longest)
-        longest = min(128, size.longest)
         kept = None if retain is None else token_rows(self.tokenizer, retain, max_length=longest)
-        settings = Settings(
-            lr=lr or size.lr,
-            steps=steps or size.steps,
-            batch=size.batch,
-            schedule=schedule,
-            weight_decay=0.0,
-            seed=self.seed,
-        )
+        pace: dict[str, Any] = {
+            "lr": lr or size.lr,
+            "steps": steps or size.steps,
+            "batch": size.batch,
+        }
+        settings = Settings(**pace, schedule=schedule, weight_decay=0.0, seed=self.seed)
         train(self.model, rows, method, settings, kept, progress=False, after=after)
         return self.state()
 

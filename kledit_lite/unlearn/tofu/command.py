@@ -132,7 +132,7 @@ def _ask(options: TofuOptions) -> tuple[dict[str, Log], dict[str, Any]]:
     writer = open_writer(str(options.model))
     chat = options.prompt is None and bool(getattr(writer.tokenizer, "chat_template", None))
     prompt = options.prompt or "Question: {}\nAnswer:"
-    how = {"batch": options.batch, "chat": chat, "system": options.system}
+    how: dict[str, Any] = {"batch": options.batch, "chat": chat, "system": options.system}
     logs = {
         name: tofu.evaluate(writer.model, writer.tokenizer, asked, prompt, **how)[0]
         for name, asked in questions.items()

@@ -11,7 +11,7 @@ import numpy as np
 
 from kledit_lite.core.errors import KleditError
 from kledit_lite.core.files import write_atomically
-from kledit_lite.unlearn.tofu.metrics import Log
+from kledit_lite.unlearn.tofu.metrics import PUBLISHED, Log
 
 SETS = ("forget", "retain", "real", "world")
 """Forget set, retain set, real authors, world facts."""
@@ -65,12 +65,7 @@ def save_logs(path: Path, logs: Mapping[str, Log]) -> None:
     """Write logs in the benchmark's own form, so that its tools and `load_logs` read them."""
     out = {}
     for name, log in logs.items():
-        columns = (
-            ("avg_gt_loss", log.truth),
-            ("avg_paraphrased_loss", log.paraphrase),
-            ("average_perturb_loss", log.wrong),
-            ("rougeL_recall", log.rouge),
-        )
+        columns = zip(PUBLISHED, vars(log).values(), strict=True)
         out[BENCHMARK[name]] = {
             key: {str(i): v for i, v in enumerate(values.tolist())}
             for key, values in columns
@@ -89,30 +84,20 @@ def _open_unlearning(raw: Mapping[str, Any]) -> dict[str, Log]:
     for name, short in OPEN_UNLEARNING.items():
         if f"{short}_Q_A_PERT_Prob" not in raw:
             continue
-        wrong = raw[f"{short}_Q_A_PERT_Prob"]["value_by_index"]
-        numbers = sorted(
-            (i for i, row in wrong.items() if row is not None and row["avg_loss"] is not None),
-            key=int,
-        )
-
-        def column(
-            metrics: Sequence[str], key: str, numbers: Sequence[str] = numbers
-        ) -> np.ndarray | None:
-            for metric in metrics:
-                if metric in raw:
-                    rows = raw[metric]["value_by_index"]
-                    return np.array([np.mean(rows[i][key]) for i in numbers], np.float64)
-            return None
-
-        truth = column([f"{short}_Q_A_Prob", f"{short}_Q_A_PARA_Prob"], "avg_loss")
-        again = column([f"{short}_Q_A_PARA_Prob", f"{short}_Q_A_Prob"], "avg_loss")
-        if truth is None or again is None:
-            raise KeyError(f"{short}_Q_A_PARA_Prob")
-        rouge = column([f"{short}_Q_A_ROUGE"], "rougeL_recall")
-        out[name] = Log(
-            truth,
-            again,
-            np.array([np.atleast_1d(wrong[i]["avg_loss"]) for i in numbers], np.float64),
-            rouge,
-        )
+        keys = {kind: f"{short}_Q_A_{kind}" for kind in ("PERT_Prob", "Prob", "PARA_Prob", "ROUGE")}
+        found = {kind: raw[key]["value_by_index"] for kind, key in keys.items() if key in raw}
+        wrong, rouge = found["PERT_Prob"], found.get("ROUGE")
+        right = [found[kind] for kind in ("Prob", "PARA_Prob") if kind in found]
+        if not right:
+            raise KeyError(keys["PARA_Prob"])
+        asked = [i for i, row in wrong.items() if row is not None and row["avg_loss"] is not None]
+        numbers = sorted(asked, key=int)
+        truth, paraphrase = (_means(rows, "avg_loss", numbers) for rows in (right[0], right[-1]))
+        losses = np.array([np.atleast_1d(wrong[i]["avg_loss"]) for i in numbers], np.float64)
+        said = None if rouge is None else _means(rouge, "rougeL_recall", numbers)
+        out[name] = Log(truth, paraphrase, losses, said)
     return out
+
+
+def _means(rows: Mapping[str, Any], key: str, numbers: Sequence[str]) -> np.ndarray:
+    return np.array([np.mean(rows[i][key]) for i in numbers], np.float64)

@@ -21,6 +21,9 @@ from kledit_lite.core.errors import KleditError
 from kledit_lite.metrics.stats import KSResult, ks_2samp
 from kledit_lite.unlearn.judges import Chooser, call, overlap_chooser, rouge_l
 
+PUBLISHED = ("avg_gt_loss", "avg_paraphrased_loss", "average_perturb_loss", "rougeL_recall")
+"""What the benchmark's own evaluation calls the columns of a `Log`, in their order."""
+
 
 @dataclass(frozen=True)
 class Question:
@@ -101,12 +104,11 @@ class Log:
         Raises:
             KleditError: a field is missing.
         """
-        fields = ("avg_gt_loss", "avg_paraphrased_loss", "average_perturb_loss", "rougeL_recall")
-        missing = [f for f in fields[:3] if f not in log]
+        missing = [key for key in PUBLISHED[:3] if key not in log]
         if missing:
             raise KleditError(f"The evaluation log lacks {missing[0]!r}.")
-        keys = list(log[fields[0]])
-        columns = [np.array([log[f][k] for k in keys], np.float64) for f in fields if f in log]
+        rows, found = list(log[PUBLISHED[0]]), [key for key in PUBLISHED if key in log]
+        columns = [np.array([log[key][row] for row in rows], np.float64) for key in found]
         truth, paraphrase, wrong = columns[:3]
         return cls(truth, paraphrase, wrong, columns[3] if len(columns) == 4 else None)
 
