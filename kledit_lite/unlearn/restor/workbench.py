@@ -220,12 +220,8 @@ class Workbench:
         size, longest = self.size, min(128, self.size.longest)
         rows = token_rows(self.tokenizer, documents, max_length=size.longest)
         kept = None if retain is None else token_rows(self.tokenizer, retain, max_length=longest)
-        pace: dict[str, Any] = {
-            "lr": lr or size.lr,
-            "steps": steps or size.steps,
-            "batch": size.batch,
-        }
-        settings = Settings(**pace, schedule=schedule, weight_decay=0.0, seed=self.seed)
+        settings = Settings(batch=size.batch, schedule=schedule, weight_decay=0.0, seed=self.seed)
+        settings = replace(settings, lr=lr or size.lr, steps=steps or size.steps)
         train(self.model, rows, method, settings, kept, progress=False, after=after)
         return self.state()
 
