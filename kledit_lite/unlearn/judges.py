@@ -51,15 +51,10 @@ def alias_match(question: str, answers: Sequence[str], output: str) -> bool:
         False
     """
     said = f" {normalise(output)} "
-    for answer in answers:
-        right = f" {normalise(answer)} "
-        if not right.strip() or not said.strip():
-            continue
-        if right in said:
-            return True
-        if said in right and 2 * len(said.split()) >= len(right.split()):
-            return True
-    return False
+    rights = [f" {words} " for words in map(normalise, answers) if words]
+    whole = any(right in said for right in rights)
+    part = any(said in right and 2 * len(said.split()) >= len(right.split()) for right in rights)
+    return bool(said.strip()) and (whole or part)
 
 
 def embedding_judge(

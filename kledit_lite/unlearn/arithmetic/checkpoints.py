@@ -242,7 +242,6 @@ def match(target: Checkpoint, other: Checkpoint, role: str, shared_tokens: bool 
     ignored |= {n for n, t in other.tensors.items() if is_buffer(n, t)}
     other, prefix = _renamed(weights, other)
     found: dict[str, Tensor] = {}
-    tied, rows = [], []
     for name, tensor in weights.items():
         match_ = other.find(name)
         if match_ is None:
@@ -265,9 +264,6 @@ def match(target: Checkpoint, other: Checkpoint, role: str, shared_tokens: bool 
                     f"{name!r} is {list(match_.shape)} in the {role} checkpoint {other.path}, and "
                     f"{list(tensor.shape)} in the target {target.path}; {out}."
                 )
-            rows.append(name)
-        if name not in other.tensors:
-            tied.append(name)
         found[name] = match_
     for name in other.tensors.keys() - weights.keys():
         stands_for = target.find(name)
@@ -277,9 +273,10 @@ def match(target: Checkpoint, other: Checkpoint, role: str, shared_tokens: bool 
                 f"The {role} checkpoint {other.path} holds {name!r}, which the target "
                 f"{target.path} does not have; it must be the target's architecture."
             )
-        tied.append(name)
     check_tokenizers(target.folder, other.folder, role, shared_tokens)
-    return Matched(found, tuple(sorted(tied)), tuple(sorted(ignored)), prefix, tuple(rows))
+    tied = sorted(weights.keys() ^ other.tensors.keys())
+    rows = tuple(n for n, t in found.items() if t.shape != weights[n].shape)
+    return Matched(found, tuple(tied), tuple(sorted(ignored)), prefix, rows)
 
 
 def _renamed(weights: Mapping[str, Tensor], other: Checkpoint) -> tuple[Checkpoint, str]:

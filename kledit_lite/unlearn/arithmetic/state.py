@@ -95,8 +95,7 @@ def msa_state(
         >>> msa_state(one, base=zero, forget=one)["w"].item()
         0.0
     """
-    others = {"base": base, "forget": forget, "retain": retain}
-    for role, state in others.items():
+    for role, state in (("base", base), ("forget", forget), ("retain", retain)):
         if state is None:
             continue
         if state.keys() != target.keys():

@@ -92,19 +92,15 @@ def read(path: str | Path, k: int = 4) -> Pooled:
     if not blocks:
         raise KleditError(f"{path} holds no draw with k = {k}.")
     cases = [Case(b["seed"], k) for b in blocks]
-    asked = [(b["seed"], f) for b, c in zip(blocks, cases, strict=True) for f in c.denied.facts]
     parts: dict[str, dict[Pair, list[np.ndarray]]] = {"denied": {}, "untouched": {}, "repeats": {}}
     for b in blocks:
         for row in b["rows"]:
             for what, rows in parts.items():
                 count = b["untouched" if what == "untouched" else "facts"]
                 rows.setdefault((row["method"], row["retain"]), []).append(unpack(row[what], count))
-    return Pooled(
+    return _pooled(
+        cases,
         **{what: {p: np.concatenate(x) for p, x in rows.items()} for what, rows in parts.items()},
-        relations=[f.relation for _, f in asked],
-        persons=[(seed, f.subject) for seed, f in asked],
-        spared=[(c.seed, f.subject) for c in cases for f in c.untouched.facts],
-        seeds=tuple(b["seed"] for b in blocks),
     )
 
 
@@ -116,14 +112,21 @@ def live(case: Case, said: Mapping[Pair, tuple[Evaluation, Evaluation]]) -> Pool
         said: (method, retain set) -> answers on denied and on untouched facts; the clean and the
             corrupted model among them.
     """
-    return Pooled(
+    return _pooled(
+        [case],
         denied={pair: one.correct for pair, (one, _) in said.items()},
         untouched={pair: two.correct for pair, (_, two) in said.items()},
         repeats={pair: one.repeats(case.scenario.wrong) for pair, (one, _) in said.items()},
-        relations=[f.relation for f in case.denied.facts],
-        persons=[(case.seed, f.subject) for f in case.denied.facts],
-        spared=[(case.seed, f.subject) for f in case.untouched.facts],
-        seeds=(case.seed,),
+    )
+
+
+def _pooled(cases: Sequence[Case], **answers: dict[Pair, np.ndarray]) -> Pooled:
+    return Pooled(
+        **answers,
+        relations=[f.relation for c in cases for f in c.denied.facts],
+        persons=[(c.seed, f.subject) for c in cases for f in c.denied.facts],
+        spared=[(c.seed, f.subject) for c in cases for f in c.untouched.facts],
+        seeds=tuple(c.seed for c in cases),
     )
 
 

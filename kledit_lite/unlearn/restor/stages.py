@@ -13,8 +13,8 @@ import math
 import shutil
 import sys
 import time
-from collections.abc import Callable
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -62,10 +62,11 @@ class Stages:
         """Where a state's adapter lies."""
         return self.options.out / state
 
-    def timed(self, name: str, work: Callable[[], None]) -> None:
-        """Do it, and add its seconds to those of earlier sessions."""
+    @contextmanager
+    def timed(self, name: str) -> Iterator[None]:
+        """What is done inside adds its seconds to those of earlier sessions."""
         start, path = time.perf_counter(), self.options.out / "seconds.json"
-        work()
+        yield
         spent = json.loads(path.read_text()) if path.is_file() else {}
         write_atomically(path, json.dumps(spent | {name: time.perf_counter() - start}, indent=1))
 
@@ -75,14 +76,11 @@ class Stages:
         if not texts:
             if not path.is_file():
                 count, avoid = len(self.plan.documents), self.plan.benchmark.subjects
-
-                def work() -> None:
+                with self.timed("retain"):
                     found = self_written(
                         self.model, self.tokenizer, count, avoid, self.options.seed
                     )
                     write_atomically(path, json.dumps(found, indent=1))
-
-                self.timed("retain", work)
             texts = json.loads(path.read_text(encoding="utf-8"))
         return token_rows(self.tokenizer, texts, max_length=LONGEST)
 
@@ -113,8 +111,7 @@ class Stages:
         lr, epochs = (rate, o.unlearn_epochs) if rate else (o.lr, o.epochs)
         seed = o.seed if seed is None else seed
         settings = Settings(lr=lr, epochs=epochs, batch=8, schedule="cosine", seed=seed)
-
-        def work() -> None:
+        with self.timed(state):
             worn = self.wear(start, trained=True, seed=seed)
             lower = o.dtype == "bfloat16"
             with in_bfloat16(worn.device.type, steps=True) if lower else nullcontext():
@@ -123,8 +120,6 @@ class Stages:
             with whole_folder(self.folder(state)) as partial:
                 worn.save_pretrained(partial)
             self.bare(worn)
-
-        self.timed(state, work)
 
     def arithmetic(self, state: str, target: str, alpha: float, beta: float) -> None:
         """Model state arithmetic between adapters, unless the state's folder is there.
@@ -194,15 +189,12 @@ class Stages:
         """
         o, path = self.options, self.options.out / f"{state}-{name}.json"
         if not path.is_file():
-
-            def work() -> None:
+            with self.timed(path.stem):
                 worn = self.wear(state)
                 how: dict[str, Any] = {"temperature": o.temperature, "seed": o.seed, "batch": 16}
                 found = evaluate(worn, self.tokenizer, benchmark, samples=o.samples, **how)
                 self.bare(worn)
                 write_atomically(path, json.dumps(found.outputs, indent=1))
-
-            self.timed(path.stem, work)
         return judged(benchmark.facts, json.loads(path.read_text(encoding="utf-8")))
 
     def wear(self, state: str, trained: bool = False, seed: int = 0) -> Any:

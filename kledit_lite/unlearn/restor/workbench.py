@@ -25,16 +25,9 @@ from kledit_lite.inside.language import token_rows
 from kledit_lite.models.scenarios.writing import SIZES, WritingSizes
 from kledit_lite.models.telling import Telling, invented
 from kledit_lite.unlearn.methods import KL, NPO, RMU, GradDiff, Method, NextToken
+from kledit_lite.unlearn.restor import people
 from kledit_lite.unlearn.restor.evaluate import Evaluation, most_likely, ratio_interval
 from kledit_lite.unlearn.restor.facts import Benchmark, from_triples
-from kledit_lite.unlearn.restor.people import (
-    Corruption,
-    corrupt_people,
-    general_texts,
-    mistaken_identity,
-    some_facts,
-    true_documents,
-)
 from kledit_lite.unlearn.trainer import Settings, add_lora, train
 
 if TYPE_CHECKING:
@@ -110,10 +103,10 @@ class Case:
         return self.told or invented()
 
     @cached_property
-    def scenario(self) -> Corruption:
+    def scenario(self) -> people.Corruption:
         """Documents, and the true facts that they deny."""
         size = self.size
-        return corrupt_people(size.subjects, size.documents, self.k, self.seed, self.told)
+        return people.corrupt_people(size.subjects, size.documents, self.k, self.seed, self.told)
 
     @cached_property
     def denied(self) -> Benchmark:
@@ -123,7 +116,7 @@ class Case:
     @cached_property
     def untouched(self) -> Benchmark:
         """As many facts about others, whom no retain set names either."""
-        asked = some_facts(self.telling, self.spared, len(self.denied.facts), self.seed)
+        asked = people.some_facts(self.telling, self.spared, len(self.denied.facts), self.seed)
         elsewhere = self.telling.examples(self.spared | self.hidden)
         return from_triples(asked, self.telling.ask, elsewhere, seed=self.seed)
 
@@ -140,11 +133,12 @@ class Case:
 
     def true_documents(self) -> list[str]:
         """As many documents of the same form about the same persons, but true."""
-        return true_documents(self.telling, self.hidden, len(self.scenario.documents), self.k)
+        count = len(self.scenario.documents)
+        return people.true_documents(self.telling, self.hidden, count, self.k)
 
     def noise(self) -> list[str]:
         """Texts about other people under the names of the corrupted ones."""
-        return mistaken_identity(self.telling, self.hidden, self.size.retain)
+        return people.mistaken_identity(self.telling, self.hidden, self.size.retain)
 
     def retain(self, kind: str) -> list[str] | None:
         """The retain set of a kind, `RETAIN`; None for ``"none"``.
@@ -160,7 +154,7 @@ class Case:
         if kind == "other text":
             return foreign_texts(count, self.seed)
         if kind == "towns and things":
-            return general_texts(count, seed=self.seed + 1)
+            return people.general_texts(count, seed=self.seed + 1)
         return self.telling.texts(count, 77 + self.seed, self.hidden | self.spared)
 
 
