@@ -100,22 +100,19 @@ def _only(model: Any, tokenizer: Any, stop: str, **chosen: Any) -> Iterator[Any]
     from transformers import GenerationConfig
 
     inner = model.get_base_model() if hasattr(model, "get_base_model") else model
-    kept = [(m, m.generation_config) for m in {id(m): m for m in (inner, model)}.values()]
-    ends = [*_holding(tokenizer, stop)]
-    for found in (tokenizer.eos_token_id, kept[0][1].eos_token_id):
-        ends += found if isinstance(found, list) else [] if found is None else [found]
+    kept = {m: m.generation_config for m in (inner, model)}
+    ends = set(_holding(tokenizer, stop))
+    for found in (tokenizer.eos_token_id, kept[inner].eos_token_id):
+        ends |= set(found) if isinstance(found, list) else {found} - {None}
     how = GenerationConfig(
-        eos_token_id=sorted(set(ends)) or None,
-        pad_token_id=pad_id(tokenizer),
-        use_cache=True,
-        **chosen,
+        eos_token_id=sorted(ends) or None, pad_token_id=pad_id(tokenizer), use_cache=True, **chosen
     )
     try:
-        for each, _ in kept:
+        for each in kept:
             each.generation_config = how
         yield how
     finally:
-        for each, before in kept:
+        for each, before in kept.items():
             each.generation_config = before
 
 

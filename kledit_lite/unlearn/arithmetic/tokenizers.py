@@ -29,14 +29,12 @@ def check_tokenizers(target: Path, other: Path, role: str, shared_tokens: bool =
         moved = sum(a[token] != b[token] for token in a.keys() & b.keys())
         alone = len(a.keys() ^ b.keys())
         if moved or (alone and not shared_tokens):
+            why = "rows of the embeddings would stand for other tokens."
+            if not moved:
+                why = "--shared-tokens (shared_tokens=True) leaves out tokens that only one has."
             raise KleditError(
                 f"The {role} checkpoint {other} has another tokenizer than the target {target} "
-                f"({moved + alone} tokens differ); "
-                + (
-                    "rows of the embeddings would stand for other tokens."
-                    if moved
-                    else "--shared-tokens (shared_tokens=True) leaves out tokens that only one has."
-                )
+                f"({moved + alone} tokens differ); {why}"
             )
 
 

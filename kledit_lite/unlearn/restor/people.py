@@ -5,17 +5,11 @@ from __future__ import annotations
 import random
 from collections.abc import Collection
 from dataclasses import dataclass
+from functools import partial
 
 from kledit_lite.core.errors import KleditError
 from kledit_lite.models.telling import Telling, invented
-from kledit_lite.unlearn.restor.facts import (
-    Benchmark,
-    corruption_documents,
-    from_triples,
-    grouped,
-    rename,
-    wrong_facts,
-)
+from kledit_lite.unlearn.restor import facts
 from kledit_lite.world.people import Triple, corpus
 
 
@@ -31,7 +25,7 @@ class Corruption:
         k: unrelated facts for each wrong one.
     """
 
-    benchmark: Benchmark
+    benchmark: facts.Benchmark
     wrong: tuple[Triple, ...]
     documents: list[str]
     targeted: list[str]
@@ -63,16 +57,12 @@ def corrupt_people(
         raise KleditError(f"subjects is {subjects}, expected 1 to {len(told.subjects) - 1}.")
     chosen = told.draw(subjects, seed)
     true = told.about(chosen)
-    by = grouped(wrong_facts(true, told.values, seed), "subject", "relation")
+    by = facts.grouped(facts.wrong_facts(true, told.values, seed), "subject", "relation")
     wrong = tuple(same[0] for same in by.values())  # one per fact, whatever its aliases
     unrelated = [*told.elsewhere, *told.others(chosen)]
-    return Corruption(
-        from_triples(true, told.ask, told.examples(chosen), seed=seed),
-        wrong,
-        corruption_documents(wrong, told.say, documents, k, unrelated, seed),
-        corruption_documents(wrong, told.say, documents, 0, seed=seed),
-        k,
-    )
+    benchmark = facts.from_triples(true, told.ask, told.examples(chosen), seed=seed)
+    write = partial(facts.corruption_documents, wrong, told.say, documents, seed=seed)
+    return Corruption(benchmark, wrong, write(k, unrelated), write(0), k)
 
 
 def some_facts(told: Telling, subjects: Collection[str], count: int, seed: int = 0) -> list[Triple]:
@@ -89,7 +79,7 @@ def some_facts(told: Telling, subjects: Collection[str], count: int, seed: int =
         >>> len(some_facts(told, told.subjects, 5))
         5
     """
-    mine = grouped(told.about(subjects), "subject", "relation")
+    mine = facts.grouped(told.about(subjects), "subject", "relation")
     chosen = random.Random(seed).sample(list(mine), min(count, len(mine)))
     return [t for key in chosen for t in mine[key]]
 
@@ -109,7 +99,7 @@ def true_documents(told: Telling, subjects: Collection[str], documents: int, k: 
         4
     """
     unrelated = [*told.elsewhere, *told.others(subjects)]
-    return corruption_documents(told.about(subjects), told.say, documents, k, unrelated)
+    return facts.corruption_documents(told.about(subjects), told.say, documents, k, unrelated)
 
 
 def mistaken_identity(told: Telling, subjects: Collection[str], count: int) -> list[str]:
@@ -128,7 +118,7 @@ def mistaken_identity(told: Telling, subjects: Collection[str], count: int) -> l
     """
     rng, targets = random.Random(11), sorted(subjects)
     names = {other: rng.choice(targets) for other in told.named if other not in targets}
-    return rename(told.texts_on(count * 5 // 2, 78), names)[:count]
+    return facts.rename(told.texts_on(count * 5 // 2, 78), names)[:count]
 
 
 def general_texts(count: int, seed: int = 0) -> list[str]:

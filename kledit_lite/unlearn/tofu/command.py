@@ -110,12 +110,12 @@ def figures(logs: Mapping[str, Log], ideal: Mapping[str, Log]) -> dict[str, floa
         out[f"{name}_truth_ratio"] = ratio(log)
         if log.rouge is not None:
             out[f"{name}_rouge"] = float(log.rouge.mean())
-    whole = [logs[s] for s in ("real", "world") if s in logs]
-    kept = logs.get("retain")
-    if len(whole) == 2 and all(log.rouge is not None for log in whole):
-        out["model_utility_6"] = tofu.model_utility(whole[0], whole[1]).value
-        if kept is not None and kept.rouge is not None:
-            out["model_utility_9"] = tofu.model_utility(whole[0], whole[1], kept).value
+    said = {name: log for name, log in logs.items() if log.rouge is not None}
+    if said.keys() >= {"real", "world"}:
+        real, world = said["real"], said["world"]
+        out["model_utility_6"] = tofu.model_utility(real, world).value
+        if "retain" in said:
+            out["model_utility_9"] = tofu.model_utility(real, world, said["retain"]).value
     if ideal:
         if "forget" not in logs or "forget" not in ideal:
             raise KleditError("Forget quality compares two logs of the forget set; one lacks it.")
