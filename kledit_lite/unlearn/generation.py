@@ -8,6 +8,8 @@ from functools import lru_cache
 from os.path import commonprefix  # of any lists
 from typing import Any
 
+import torch
+
 from kledit_lite.core.errors import KleditError
 from kledit_lite.inside.devices import evaluating, seeded
 from kledit_lite.inside.language import begin, pad_id, tokens_of
@@ -52,8 +54,6 @@ def generate(
     Raises:
         KleditError: several samples without a temperature, or a negative one.
     """
-    import torch
-
     if temperature < 0 or (temperature == 0 and samples > 1):
         raise KleditError(f"{samples} samples need a temperature above 0, got {temperature}.")
     ids = [[*begin(tokenizer, row), *row] for row in tokens_of(tokenizer, prompts)]

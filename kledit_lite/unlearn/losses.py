@@ -7,13 +7,11 @@ the same model before unlearning (the reference). ``picked`` holds :math:`\log P
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float
 
 from kledit_lite.core.errors import KleditError, unknown
-
-if TYPE_CHECKING:
-    import torch
-    from jaxtyping import Bool, Float
 
 NPO_REDUCTIONS = ("sequence-sum", "token-mean", "per-token")
 """Where the log-sigmoid of NPO sees a sum, a mean, or single tokens; see `npo`."""
@@ -136,8 +134,6 @@ def npo(
         >>> round(npo(one, one, one < 0, beta=2.0).item(), 4)  # log 2
         0.6931
     """
-    import torch.nn.functional as F
-
     if not beta > 0:
         raise KleditError(f"beta is {beta}, expected a positive number such as 0.1.")
     ratio = (picked - reference) * counted

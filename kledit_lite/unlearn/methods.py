@@ -7,17 +7,16 @@ reference model (the one being unlearned, before the first step) said about them
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import torch
+from jaxtyping import Float
 
 from kledit_lite.core.errors import KleditError, unknown
 from kledit_lite.inside.blocks import layer_output
 from kledit_lite.inside.language import IGNORED, Encoded, token_log_probs
 from kledit_lite.unlearn import losses
 from kledit_lite.unlearn.reference import Reference
-
-if TYPE_CHECKING:
-    import torch
-    from jaxtyping import Float
 
 RETAIN = ("next-token", "kl")
 """Kinds of retain loss, the next-token loss or the divergence from the reference."""
@@ -197,8 +196,6 @@ class RMU(Method):
 
     def control(self, width: int) -> Float[torch.Tensor, " d"]:
         """c u, (d,) float32: uniform draws, scaled to length `steering`; always the same."""
-        import torch
-
         u = torch.rand(width, generator=torch.Generator().manual_seed(self.seed))
         return self.steering * u / u.norm()
 

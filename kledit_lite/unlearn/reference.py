@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int
 
 from kledit_lite.core.errors import KleditError
 from kledit_lite.inside.blocks import layer_output
 from kledit_lite.inside.devices import evaluating
 from kledit_lite.inside.hooks import read
 from kledit_lite.inside.language import Encoded, token_log_probs
-
-if TYPE_CHECKING:
-    import torch
-    from jaxtyping import Float, Int
 
 
 @dataclass(frozen=True)
@@ -68,8 +68,6 @@ def precompute(
 
     Cost: one forward pass; memory N T for log probabilities, N T d for the others.
     """
-    import torch
-
     if not needs:
         return Reference()
     kept: dict[str, list[torch.Tensor]] = {"picked": [], "hidden": [], "layer": []}
@@ -102,8 +100,6 @@ def precompute(
 
 def _frozen(embedding: Any) -> Callable[[torch.Tensor], torch.Tensor]:
     """The output embedding as it is now; copied only if training could change it."""
-    import torch.nn.functional as F
-
     weight, bias = embedding.weight, getattr(embedding, "bias", None)
     if weight.requires_grad:
         weight = weight.detach().clone()

@@ -7,9 +7,10 @@ import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import torch
 from jaxtyping import Int
 
 from kledit_lite.core.errors import KleditError
@@ -18,9 +19,6 @@ from kledit_lite.inside.devices import digest, seeded
 from kledit_lite.inside.language import Encoded
 from kledit_lite.unlearn.methods import Batch, Method, NextToken
 from kledit_lite.unlearn.reference import Reference, precompute
-
-if TYPE_CHECKING:
-    import torch
 
 Sets = list[tuple[Encoded, Reference]]  # the forget set and, if it is weighed, the retain set
 
@@ -137,7 +135,6 @@ def train(
         KleditError: nothing to train, the method needs a retain set, the checkpoint belongs to
             another run, or the loss is not finite.
     """
-    import torch
     from tqdm import tqdm
 
     method, settings = method or NextToken(), settings or Settings()
@@ -218,8 +215,6 @@ def _step(
 
 
 def _take(rows: Encoded, reference: Reference, numbers: np.ndarray, device: Any) -> Batch:
-    import torch
-
     chosen = torch.from_numpy(numbers)
     part = rows[chosen]
     width = int(part.mask.sum(1).max())
@@ -245,8 +240,6 @@ def _fingerprint(model: Any, sets: Sets, method: Method, settings: Settings) -> 
 def _save(
     path: Path, name: str, trained: list[Any], optimiser: torch.optim.Optimizer, done: list[float]
 ) -> None:
-    import torch
-
     kept = [p.detach().cpu() for p in trained]
     state = {"name": name, "parameters": kept, "optimiser": optimiser.state_dict(), "losses": done}
     write_atomically(path, lambda partial: torch.save(state, partial))
@@ -256,8 +249,6 @@ def _resume(
     path: Path | None, name: str, trained: list[Any], optimiser: torch.optim.Optimizer
 ) -> list[float]:
     """The losses of the steps that an interrupted run had done, whose state is put back."""
-    import torch
-
     if path is None or not path.exists():
         return []
     state = torch.load(path, map_location="cpu", weights_only=True)
@@ -288,8 +279,6 @@ def add_lora(
     Raises:
         KleditError: the package peft is not installed.
     """
-    import torch
-
     try:
         from peft import LoraConfig, get_peft_model
     except ImportError:

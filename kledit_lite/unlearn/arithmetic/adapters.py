@@ -17,15 +17,14 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import torch
+from jaxtyping import Float
 
 from kledit_lite.core.errors import KleditError
 from kledit_lite.core.files import check_folder, whole_folder
 from kledit_lite.unlearn.arithmetic.state import check_strengths
-
-if TYPE_CHECKING:
-    import torch
-    from jaxtyping import Float
 
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 
@@ -77,7 +76,6 @@ def load_adapter(folder: str | Path) -> Adapter:
         ...
         kledit_lite.core.errors.KleditError: no-such-folder holds no adapter: ...
     """
-    import torch
     from safetensors.torch import load_file
 
     folder = Path(folder)
@@ -153,8 +151,6 @@ def concatenate(adapters: Sequence[Adapter], coefficients: Sequence[float]) -> A
         >>> concatenate([one, one], [1.0, -0.5]).deltas()["m.weight"][0].tolist()
         [1.0, 1.0]
     """
-    import torch
-
     if not adapters or len(adapters) != len(coefficients):
         raise KleditError(
             f"Got {len(adapters)} adapters and {len(coefficients)} coefficients; expected one each."

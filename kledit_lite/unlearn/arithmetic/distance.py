@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import torch
 from jaxtyping import Float
 
 from kledit_lite.core.errors import KleditError
 from kledit_lite.inside.devices import double, on_device_of
 from kledit_lite.inside.language import IGNORED, Encoded
-
-if TYPE_CHECKING:
-    import torch
 
 
 def random_like(
@@ -28,8 +26,6 @@ def random_like(
         first, second: states with equal names, e.g. before and after the forget set.
         seed: of the draw.
     """
-    import torch
-
     generator, out, made = torch.Generator().manual_seed(seed), {}, {}
     for name, tensor in first.items():
         if not tensor.is_floating_point():
@@ -62,8 +58,6 @@ def kl_each(ideal: Any, model: Any, rows: Encoded, batch: int = 16) -> Float[np.
 
     Cost: a forward pass of each model.
     """
-    import torch
-
     from kledit_lite.unlearn.losses import divergence
 
     out = np.zeros((2, len(rows)))

@@ -8,16 +8,13 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 from jaxtyping import Float
 
 from kledit_lite.unlearn.arithmetic.checkpoints import ITEM_SIZE, Checkpoint, Tensor
 from kledit_lite.unlearn.arithmetic.state import combine, not_finite
-
-if TYPE_CHECKING:
-    import torch
 
 FLOATS = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16"}
 """Types that arithmetic is done on, as safetensors' name -> torch's name."""
@@ -94,8 +91,6 @@ def stream(
     Raises:
         KleditError: the result is not finite.
     """
-    import torch
-
     for file in target.files:
         with open(work / file.name, "wb") as out:
             out.write(target.headers[file])
@@ -124,8 +119,6 @@ def _compute(
     piece: Piece, work: Path, alpha: float, beta: float, number: int, every: int
 ) -> np.ndarray:
     """One piece of the result; `number` is that of its first block."""
-    import torch
-
     sums, first = np.zeros(6), piece.sources[0]
     parts = [_mapped(t, piece.start, piece.count) for t in piece.sources]
     with open(work / first.file.name, "r+b") as out:
@@ -151,15 +144,11 @@ def _compute(
 
 
 def _bytes(tensor: torch.Tensor) -> memoryview:
-    import torch
-
     return tensor.view(torch.uint8).numpy().data
 
 
 def _mapped(tensor: Tensor, start: int, count: int) -> torch.Tensor:
     """(count,) values of a tensor, from value `start` on, as they lie in the file."""
-    import torch
-
     size = ITEM_SIZE[tensor.dtype]
     raw = np.memmap(tensor.file, np.uint8, "c", tensor.offset + start * size, count * size)
     return torch.from_numpy(raw).view(getattr(torch, FLOATS.get(tensor.dtype, "uint8")))

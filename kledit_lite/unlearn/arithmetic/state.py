@@ -10,13 +10,11 @@ import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import product
-from typing import TYPE_CHECKING
+
+import torch
+from jaxtyping import Float
 
 from kledit_lite.core.errors import KleditError
-
-if TYPE_CHECKING:
-    import torch
-    from jaxtyping import Float
 
 
 def combine(
@@ -47,8 +45,6 @@ def combine(
         >>> combine(torch.ones(2), torch.zeros(2), torch.full((2,), 0.25), alpha=2.0).tolist()
         [0.5, 0.5]
     """
-    import torch
-
     kind = torch.float64 if target.dtype == torch.float64 else torch.float32
     if room is None:
         room = [torch.empty_like(target, dtype=kind) for _ in range(3)]
@@ -179,8 +175,6 @@ def roundings(
         rounded: for each rounding the number that is rounded: a state, or two whose difference it
             is.
     """
-    import torch
-
     worst, rounded = 0.0, list(rounded)
     for name, tensor in found.items():
         if not tensor.is_floating_point():

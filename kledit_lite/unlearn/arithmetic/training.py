@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import torch
 
 from kledit_lite.inside.language import token_rows
 from kledit_lite.models.scenarios.writing import WritingSizes
@@ -17,9 +19,6 @@ from kledit_lite.unlearn.arithmetic.distance import random_like
 from kledit_lite.unlearn.arithmetic.state import check_strengths, msa_state
 from kledit_lite.unlearn.methods import Method, NextToken
 from kledit_lite.unlearn.trainer import Settings, add_lora, train
-
-if TYPE_CHECKING:
-    import torch
 
 State = Mapping[str, "torch.Tensor"]
 
@@ -182,8 +181,6 @@ class OneAdapter(AllWeights):
 
     def _sum(self, parts: Sequence[tuple[State, float]]) -> dict[str, torch.Tensor]:
         """The adapter whose update is the weighted sum; what weighs nothing is left out."""
-        import torch
-
         used = [(state, c) for state, c in parts if c]
         return {
             name: torch.cat([state[name] for state, _ in used])
@@ -200,8 +197,6 @@ class OneAdapter(AllWeights):
             second: state that says how long.
             seed: of the draw.
         """
-        import torch
-
         step = self._sum([(second, 1.0), (first, -1.0)])
         generator, out = torch.Generator().manual_seed(seed), {}
         for name, a in step.items():

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
+import random
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float, Shaped
 
 from kledit_lite.core.errors import KleditError
 from kledit_lite.inside.language import log_probabilities
+from kledit_lite.models.scenarios.writing import WritingSizes
 from kledit_lite.unlearn.generation import generate
 from kledit_lite.unlearn.judges import Judge, alias_match, call, majority, normalise
 from kledit_lite.unlearn.restor.facts import Benchmark, Fact
 from kledit_lite.world.people import Triple
-
-if TYPE_CHECKING:
-    from kledit_lite.models.scenarios.writing import WritingSizes
 
 
 @dataclass(frozen=True)
@@ -221,10 +220,8 @@ def candidates(
         Numbers of the facts, and their candidates in that order. Facts for which a kind is empty
         are left out.
     """
-    import random as chance
-
     _same(clean, corrupted)
-    rng = chance.Random(seed)
+    rng = random.Random(seed)
     numbers, kinds = [], []
     for i in np.flatnonzero(clean.correct & ~corrupted.correct):
         first = {o for o in clean.outputs[i] if o}

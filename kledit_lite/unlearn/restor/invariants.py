@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import torch
 
 from kledit_lite.inside.devices import double
 from kledit_lite.inside.language import token_rows
 from kledit_lite.unlearn.restor.workbench import ALONE, Case, Workbench
-
-if TYPE_CHECKING:
-    import torch
 
 RETAIN = "other people"
 
@@ -64,8 +63,6 @@ def invariants(
 
 def _bare(bench: Workbench, texts: list[str]) -> float:
     """How far the clean adapter's predictions are from those of the model without one."""
-    import torch
-
     model = bench.put(bench.clean).eval()
     rows = token_rows(bench.tokenizer, texts, max_length=64).to(model.device)
     with torch.inference_mode():

@@ -9,14 +9,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from itertools import compress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pandas as pd
+import torch
 
 from kledit_lite.core.files import write_atomically
 from kledit_lite.metrics.verdicts import Share
 from kledit_lite.unlearn.restor.evaluate import Evaluation, outcomes
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 GROUPS = {
     "corrupted_subjects": "corrupted subjects",
@@ -107,8 +107,6 @@ def as_frame(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
         >>> as_frame([{"state": "clean", "corrupted_subjects": 0.5}]).index.tolist()
         ['clean']
     """
-    import pandas as pd
-
     columns, cells = _cells(rows)
     return pd.DataFrame.from_dict(cells, orient="index", columns=columns)
 
@@ -131,8 +129,6 @@ def _cells(rows: Sequence[Mapping[str, Any]]) -> tuple[list[str], dict[str, list
 
 def hardware() -> str:
     """What the run ran on, in words."""
-    import torch
-
     if torch.cuda.is_available():
         return torch.cuda.get_device_name()
     threads = torch.get_num_threads()

@@ -15,9 +15,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import torch
 from jaxtyping import Shaped
 
 from kledit_lite.core.errors import KleditError, unknown
@@ -29,9 +30,6 @@ from kledit_lite.unlearn.restor import people
 from kledit_lite.unlearn.restor.evaluate import Evaluation, most_likely, ratio_interval
 from kledit_lite.unlearn.restor.facts import Benchmark, from_triples
 from kledit_lite.unlearn.trainer import Settings, add_lora, train
-
-if TYPE_CHECKING:
-    import torch
 
 LITE = SIZES["restor"]["lite"]
 TEXTS = LITE.retain
