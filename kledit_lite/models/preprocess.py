@@ -14,6 +14,7 @@ from kledit_lite.core.errors import KleditError
 if TYPE_CHECKING:
     import torch
 
+    Forward = Callable[[torch.Tensor], torch.Tensor]
     Transform = Callable[[Any, str], torch.Tensor]
 
 BATCH = 64  # images a forward pass; 64 x 3 x 224 x 224 floats are 38 MB
@@ -123,12 +124,7 @@ def check_images(images: np.ndarray) -> np.ndarray:
 
 
 def in_batches(
-    function: Callable[[torch.Tensor], torch.Tensor],
-    preprocess: Transform,
-    images: Any,
-    device: str,
-    batch: int,
-    dim: int,
+    function: Forward, preprocess: Transform, images: Any, device: str, batch: int, dim: int
 ) -> np.ndarray:
     """Apply a model to N images or texts, ``batch`` at a time, without gradients.
 

@@ -134,9 +134,8 @@ def why_missing(slot: Slot, slot_id: str, reach_out: bool = False) -> str | None
         from kledit_lite.models import sources
 
         return sources.why_missing(slot_id, reach_out)
-    if Path(slot_id).is_dir():
-        return None
-    return "no such directory, and not an id with a known scheme"
+    strange = "no such directory, and not an id with a known scheme"
+    return None if Path(slot_id).is_dir() else strange
 
 
 def table(profile: Profile) -> list[dict[str, Any]]:

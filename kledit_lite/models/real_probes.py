@@ -91,6 +91,5 @@ def load_real_probes(path: Path = FILE) -> RealProbes:
         alone = subjects.count(fact.subject) == 1 and fact.kind in settings
         if fact.before == fact.after or not alone:
             raise KleditError(f"{path}: the fact {name!r} does not change, or is not alone.")
-    return RealProbes(
-        painters, objects, facts, tuple(raw["colours"]), dict(raw["places"]), settings
-    )
+    colours, places = tuple(raw["colours"]), dict(raw["places"])
+    return RealProbes(painters, objects, facts, colours, places, settings)

@@ -72,3 +72,20 @@ def seeded(name: str) -> Iterator[None]:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(zlib.crc32(name.encode()))
         yield
+
+
+def sizes(layers: int, heads: int, width: int, inner: int) -> dict[str, int]:
+    """Of a transformer, by the names in transformers' configurations.
+
+    Args:
+        layers: number of them.
+        heads: of each layer's attention.
+        width: of what passes from layer to layer.
+        inner: width of the MLPs.
+
+    Example:
+        >>> sizes(2, 4, 32, 128)["hidden_size"]
+        32
+    """
+    keys = ("num_hidden_layers", "num_attention_heads", "hidden_size", "intermediate_size")
+    return dict(zip(keys, (layers, heads, width, inner), strict=True))

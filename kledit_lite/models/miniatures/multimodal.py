@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from kledit_lite.models.miniatures import seeded
+from kledit_lite.models.miniatures import seeded, sizes
 from kledit_lite.models.miniatures.tokenizers import byte_tokenizer, numbers_of
 
 if TYPE_CHECKING:
@@ -40,10 +40,10 @@ def _llava(tokenizer: Any) -> tuple[Any, Any]:
     tokenizer.add_special_tokens({"additional_special_tokens": [IMAGE]})
     side, numbers = 154, numbers_of(tokenizer)
     vision = t.CLIPVisionConfig(
-        **_sizes(24, 16, 32, 128), image_size=side, patch_size=14, projection_dim=24
+        **sizes(24, 16, 32, 128), image_size=side, patch_size=14, projection_dim=24
     )
     text = t.LlamaConfig(
-        **_sizes(32, 32, 4096 // SHRINK, 11008 // SHRINK),
+        **sizes(32, 32, 4096 // SHRINK, 11008 // SHRINK),
         num_key_value_heads=32,
         max_position_embeddings=4096,
         **numbers,
@@ -71,10 +71,10 @@ def _smolvlm(tokenizer: Any) -> tuple[Any, Any]:
     tokenizer.add_special_tokens({"additional_special_tokens": marks})
     side, numbers = {"longest_edge": 320}, numbers_of(tokenizer)
     vision = t.models.smolvlm.SmolVLMVisionConfig(
-        **_sizes(12, 12, 24, 96), image_size=320, patch_size=16
+        **sizes(12, 12, 24, 96), image_size=320, patch_size=16
     )
     text = t.LlamaConfig(
-        **_sizes(30, 9, 72, 192), num_key_value_heads=3, max_position_embeddings=8192, **numbers
+        **sizes(30, 9, 72, 192), num_key_value_heads=3, max_position_embeddings=8192, **numbers
     )
     config = t.SmolVLMConfig(
         image_token_id=tokenizer.convert_tokens_to_ids(IMAGE),
@@ -94,13 +94,3 @@ def _smolvlm(tokenizer: Any) -> tuple[Any, Any]:
         reading, tokenizer, image_seq_len=25, chat_template=template
     )
     return t.SmolVLMForConditionalGeneration(config), processor
-
-
-def _sizes(layers: int, heads: int, width: int, inner: int) -> dict[str, int]:
-    """Of a transformer, by transformers' names."""
-    return {
-        "num_hidden_layers": layers,
-        "num_attention_heads": heads,
-        "hidden_size": width,
-        "intermediate_size": inner,
-    }

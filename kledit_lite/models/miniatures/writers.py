@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from kledit_lite.models.miniatures import seeded
+from kledit_lite.models.miniatures import seeded, sizes
 from kledit_lite.models.miniatures.tokenizers import numbers_of, writer_tokenizer
 
 if TYPE_CHECKING:
@@ -15,8 +15,7 @@ SHRINK = 32
 
 CONFIGS: dict[str, dict[str, Any]] = {
     "llama-3.2-1b": {
-        "hidden_size": 2048, "intermediate_size": 8192, "num_hidden_layers": 16,
-        "num_attention_heads": 32, "num_key_value_heads": 8, "tie_word_embeddings": True,
+        **sizes(16, 32, 2048, 8192), "num_key_value_heads": 8, "tie_word_embeddings": True,
         "max_position_embeddings": 131072,
         "rope_parameters": {
             "rope_type": "llama3", "rope_theta": 500000.0, "factor": 32.0,
@@ -25,13 +24,11 @@ CONFIGS: dict[str, dict[str, Any]] = {
         },
     },
     "olmo-2-1b": {
-        "hidden_size": 2048, "intermediate_size": 8192, "num_hidden_layers": 16,
-        "num_attention_heads": 16, "num_key_value_heads": 16, "tie_word_embeddings": False,
+        **sizes(16, 16, 2048, 8192), "num_key_value_heads": 16, "tie_word_embeddings": False,
         "max_position_embeddings": 4096,
     },
     "llama-3-8b": {
-        "hidden_size": 4096, "intermediate_size": 14336, "num_hidden_layers": 32,
-        "num_attention_heads": 32, "num_key_value_heads": 8, "tie_word_embeddings": False,
+        **sizes(32, 32, 4096, 14336), "num_key_value_heads": 8, "tie_word_embeddings": False,
         "max_position_embeddings": 8192,
     },
 }  # fmt: skip

@@ -26,13 +26,12 @@ Kind = Literal["fit", "test", "album", "drawn", "shifted"]
 CONTROL = "random-tiny"
 """The encoder that was never trained."""
 
+CONCEPTS = (2000, 1000, 2600), (1500, 600, 1500), (12_000, 3000, 6000)
 SIZES: Mapping[str, Mapping[str, tuple[int, int, int]]] = by_profile({
     "painted-world": ((0, 2000, 400), (0, 2000, 400), (0, 2000, 400), (0, 24, 40)),
     "alignment": ((3000, 1500, 0), (2000, 600, 0), (20_000, 5000, 0), (30, 15, 0)),
-    "text-to-concept": (
-        (2000, 1000, 2600), (1500, 600, 1500), (12_000, 3000, 6000), (32, 36, 24)),
-    "concept-bottleneck": (
-        (2000, 1000, 2600), (1500, 600, 1500), (12_000, 3000, 6000), (40, 48, 36)),
+    "text-to-concept": (*CONCEPTS, (32, 36, 24)),
+    "concept-bottleneck": (*CONCEPTS, (40, 48, 36)),
     "vit-components": ((500, 500, 1600), (500, 500, 1600), (1000, 1000, 3200), (24, 24, 128)),
     "failure-modes": (
         (12_000, 5000, 1000), (12_000, 5000, 1000), (40_000, 20_000, 4000), (22, 13, 3)),
