@@ -99,20 +99,19 @@ def load_public_facts() -> PublicFacts:
     Cost: milliseconds.
     """
     raw = json.loads(FILE.read_text(encoding="utf-8"))
-    names = {key: row["name"] for key, row in raw["relations"].items()}
     relations = {
-        row["name"]: PublicRelation(row["name"], tuple(row["questions"]), tuple(row["statements"]))
-        for row in raw["relations"].values()
+        key: PublicRelation(row["name"], tuple(row["questions"]), tuple(row["statements"]))
+        for key, row in raw["relations"].items()
     }
     facts, others = (
         tuple(
-            PublicFact(subject, names[key], *_named_first(answers))
+            PublicFact(subject, relations[key].name, *_named_first(answers))
             for subject, known in raw[part].items()
             for key, answers in known.items()
         )
         for part in ("subjects", "others")
     )
-    return PublicFacts(facts, others, relations)
+    return PublicFacts(facts, others, {r.name: r for r in relations.values()})
 
 
 def ask_public(subject: str, relation: str, variant: int = 0) -> str:
