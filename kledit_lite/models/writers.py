@@ -95,9 +95,8 @@ def _reachable(model: str) -> None:
         return
     if constants.HF_HUB_OFFLINE:
         raise _no_such(model, "no such folder here, and not in the cache, with the hub offline")
-    asked = urllib.request.Request(
-        f"{constants.ENDPOINT}/{model}/resolve/main/config.json", method="HEAD"
-    )
+    address = f"{constants.ENDPOINT}/{model}/resolve/main/config.json"
+    asked = urllib.request.Request(address, method="HEAD")
     try:
         urllib.request.urlopen(asked, timeout=5).close()
     except urllib.error.HTTPError as error:

@@ -39,15 +39,9 @@ def _llava(tokenizer: Any) -> tuple[Any, Any]:
 
     tokenizer.add_special_tokens({"additional_special_tokens": [IMAGE]})
     side, numbers = 154, numbers_of(tokenizer)
-    vision = t.CLIPVisionConfig(
-        **sizes(24, 16, 32, 128), image_size=side, patch_size=14, projection_dim=24
-    )
-    text = t.LlamaConfig(
-        **sizes(32, 32, 4096 // SHRINK, 11008 // SHRINK),
-        num_key_value_heads=32,
-        max_position_embeddings=4096,
-        **numbers,
-    )
+    eye, mind = sizes(24, 16, 32, 128), sizes(32, 32, 4096 // SHRINK, 11008 // SHRINK)
+    vision = t.CLIPVisionConfig(**eye, image_size=side, patch_size=14, projection_dim=24)
+    text = t.LlamaConfig(**mind, num_key_value_heads=32, max_position_embeddings=4096, **numbers)
     token = tokenizer.convert_tokens_to_ids(IMAGE)
     config = t.LlavaConfig(vision_config=vision, text_config=text, image_token_index=token)
     crop = {"height": side, "width": side}
@@ -70,12 +64,9 @@ def _smolvlm(tokenizer: Any) -> tuple[Any, Any]:
     marks = [IMAGE, "<fake_token_around_image>", "<global-img>", "<end_of_utterance>"]
     tokenizer.add_special_tokens({"additional_special_tokens": marks})
     side, numbers = {"longest_edge": 320}, numbers_of(tokenizer)
-    vision = t.models.smolvlm.SmolVLMVisionConfig(
-        **sizes(12, 12, 24, 96), image_size=320, patch_size=16
-    )
-    text = t.LlamaConfig(
-        **sizes(30, 9, 72, 192), num_key_value_heads=3, max_position_embeddings=8192, **numbers
-    )
+    eye, mind = sizes(12, 12, 24, 96), sizes(30, 9, 72, 192)
+    vision = t.models.smolvlm.SmolVLMVisionConfig(**eye, image_size=320, patch_size=16)
+    text = t.LlamaConfig(**mind, num_key_value_heads=3, max_position_embeddings=8192, **numbers)
     config = t.SmolVLMConfig(
         image_token_id=tokenizer.convert_tokens_to_ids(IMAGE),
         vision_config=vision,

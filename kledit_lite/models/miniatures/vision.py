@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +53,6 @@ def build_clip() -> Any:
     """
     import open_clip
     from open_clip.model import CLIP, CLIPTextCfg, CLIPVisionCfg
-    from open_clip.transform import PreprocessCfg
 
     published = open_clip.get_model_config("ViT-B-16")
     vision = CLIPVisionCfg(**published["vision_cfg"])
@@ -63,7 +61,9 @@ def build_clip() -> Any:
     text.width //= 16
     with seeded("clip-vit-b-16"):
         model = CLIP(published["embed_dim"] // 16, vision, text, quick_gelu=True)
-    open_clip.set_model_preprocess_cfg(model, asdict(PreprocessCfg(size=vision.image_size)))
+    look = {"size": vision.image_size, "mode": "RGB", "interpolation": "bicubic"}
+    look |= {"mean": open_clip.OPENAI_DATASET_MEAN, "std": open_clip.OPENAI_DATASET_STD}
+    open_clip.set_model_preprocess_cfg(model, look)
     return model.eval()
 
 
