@@ -103,10 +103,8 @@ class AffineMap:
                 meta = json.loads((file.metadata() or {}).get("meta", "{}"))
                 return cls(file.get_tensor("weight"), file.get_tensor("bias"), meta)
         except FileNotFoundError:
-            raise KleditError(
-                f"There is no aligner at {path}; make one with AffineMap.save."
-            ) from None
+            why = f"There is no aligner at {path}; make one with AffineMap.save."
+            raise KleditError(why) from None
         except (SafetensorError, json.JSONDecodeError) as error:
-            raise KleditError(
-                f"{path} is not an aligner written by AffineMap.save: {error}."
-            ) from None
+            why = f"{path} is not an aligner written by AffineMap.save: {error}."
+            raise KleditError(why) from None

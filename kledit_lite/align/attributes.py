@@ -13,7 +13,8 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float, Num, Shaped
 
-from kledit_lite.core.arrays import as_features, as_names, check_same_rows
+from kledit_lite.align.checks import as_similarities
+from kledit_lite.core.arrays import as_features, check_same_rows
 from kledit_lite.core.errors import KleditError
 from kledit_lite.metrics.stats import auroc
 
@@ -57,11 +58,10 @@ def attribute_auroc(
         >>> attribute_auroc([[0.9], [0.1]], [[1], [0]], ["red"]).mean
         1.0
     """
-    s = as_features("similarities", similarities)
+    s, names = as_similarities(similarities, concepts)
     truth = as_features("attributes", attributes, dim=s.shape[1])
     counts = np.ones(truth.shape, bool) if valid is None else np.asarray(valid, bool)
     check_same_rows(similarities=s, attributes=truth, valid=counts)
-    names = as_names("concepts", concepts, s.shape[1])
     rows = []
     for c, name in enumerate(names):
         here = counts[:, c]

@@ -111,8 +111,7 @@ class ConceptBottleneck(ClassifierMixin, BaseEstimator):
 
     def predict(self, X: Any) -> Shaped[np.ndarray, " N"]:
         """(N, C) similarities to (N,) labels."""
-        best = self.logits(X).argmax(axis=1)
-        return self.classes_[best]
+        return self.classes_[self.logits(X).argmax(axis=1)]
 
     def contributions(self, X: Any) -> Float[np.ndarray, "*N K C"]:
         r"""What each concept adds to each logit: :math:`w_{kc} (s_c - \mu_c) / \sigma_c`.
@@ -159,9 +158,8 @@ def concept_levels(
     count = there.sum(axis=0)
     if ((count == 0) | (count == len(there))).any():
         raise KleditError("A concept that all or no images have has only one level; leave it out.")
-    return np.stack(
-        [(s * (1 - there)).sum(axis=0) / (len(s) - count), (s * there).sum(axis=0) / count]
-    )
+    absent = (s * (1 - there)).sum(axis=0) / (len(s) - count)
+    return np.stack([absent, (s * there).sum(axis=0) / count])
 
 
 def correct_concepts(

@@ -76,6 +76,3 @@ def densities(
         f"Densities of the similarity to {', '.join(picked)}, for pictures with and without the "
         f"concept. Areas under the curve: {'; '.join(areas)}.",
     )
-
-
-__all__ = ["densities"]

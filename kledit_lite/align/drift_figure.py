@@ -10,7 +10,7 @@ from matplotlib.patches import Patch
 
 from kledit_lite.core.errors import KleditError
 from kledit_lite.viz import theme
-from kledit_lite.viz.card import Plate, describe, new_figure
+from kledit_lite.viz.card import Plate, describe, new_axes
 from kledit_lite.viz.dress import beside, name_rows
 from kledit_lite.viz.theme import join_words, minus, themed
 
@@ -70,8 +70,7 @@ def ridge(
     shift = (b.mean(0) - a.mean(0)) / spread
     order = sorted(range(len(words)), key=lambda i: (words[i] not in flagged, -abs(shift[i])))
 
-    figure, _ = new_figure(0.4 * len(words) + 1.0, title, subtitle)
-    axes = figure.subplots()
+    figure, axes = new_axes(0.4 * len(words) + 1.0, title, subtitle)
     low, high = min(a.min(), b.min()), max(a.max(), b.max())
     low, high = (low, high) if high > low else (low - 0.5, high + 0.5)
     grid = np.linspace(low - 0.06 * (high - low), high + 0.06 * (high - low), 320)
@@ -123,6 +122,3 @@ def _density(x: np.ndarray, grid: np.ndarray) -> np.ndarray:
     h = max(0.9 * spread * len(x) ** -0.2, floor) if np.isfinite(spread) else floor
     z = (grid[:, None] - x[None]) / h
     return np.exp(-0.5 * z * z).mean(1) / (h * np.sqrt(2 * np.pi))
-
-
-__all__ = ["ridge"]

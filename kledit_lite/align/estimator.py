@@ -10,13 +10,7 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Num
-from sklearn.base import (
-    BaseEstimator,
-    ClassNamePrefixFeaturesOutMixin,
-    MultiOutputMixin,
-    RegressorMixin,
-    TransformerMixin,
-)
+from sklearn import base
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from kledit_lite.align.affine import AffineMap
@@ -27,11 +21,11 @@ FLOATS = [np.float64, np.float32]
 
 
 class Aligner(
-    ClassNamePrefixFeaturesOutMixin,
-    TransformerMixin,
-    MultiOutputMixin,
-    RegressorMixin,
-    BaseEstimator,
+    base.ClassNamePrefixFeaturesOutMixin,
+    base.TransformerMixin,
+    base.MultiOutputMixin,
+    base.RegressorMixin,
+    base.BaseEstimator,
 ):
     r"""Least squares from one representation space to another, as an estimator.
 

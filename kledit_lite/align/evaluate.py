@@ -273,14 +273,12 @@ def sample_efficiency(
         raise KleditError(f"sizes {wrong} are out of range: expected 2 to {len(x)} rows.")
     if head is not None and labels is None:
         raise KleditError("A head was given without labels: pass labels of the test rows too.")
-    rng, rows = np.random.default_rng(seed), []
+    rng, rows, test = np.random.default_rng(seed), [], (source_test, target_test)
     for repeat in range(repeats):
         order = rng.permutation(len(x))
         for n in sizes:
             pick = np.sort(order[:n])
             one = fit_aligner(x[pick], y[pick], ridge, allow_rank_deficient=True)
-            kept = np.nan
-            if head is not None:
-                kept = retained_accuracy(one, source_test, target_test, head, labels)
-            rows.append((int(n), repeat, float(r2(one, source_test, target_test)), kept))
+            kept = np.nan if head is None else retained_accuracy(one, *test, head, labels)
+            rows.append((int(n), repeat, float(r2(one, *test)), kept))
     return pd.DataFrame(rows, columns=["rows", "repeat", "r2", "retained"])

@@ -10,7 +10,7 @@ import numpy as np
 
 from kledit_lite.core.errors import KleditError
 from kledit_lite.viz import theme
-from kledit_lite.viz.card import Plate, describe, new_figure
+from kledit_lite.viz.card import Plate, describe, new_axes
 from kledit_lite.viz.dress import above, as_table, beside, name_rows
 from kledit_lite.viz.matrices import table_of
 from kledit_lite.viz.theme import encoder_look, join_words, minus, themed, vector
@@ -55,8 +55,7 @@ def contribution_bars(
     size = np.array([*v[top], *(x for _, x in rest)], float)
     total = float(v.sum() + (bias or 0.0))
     subtitle = subtitle or f"contributions to the logit; together {minus(f'{total:+.2f}')}"
-    figure, _ = new_figure(0.27 * len(size) + 0.45, title, subtitle)
-    axes = figure.subplots()
+    figure, axes = new_axes(0.27 * len(size) + 0.45, title, subtitle)
     colour = [theme.ACCENT if x >= 0 else theme.CONTRAST for x in size[: len(top)]] + [
         theme.QUIET
     ] * len(rest)
@@ -114,8 +113,7 @@ def r2_bars(
         raise KleditError("Expected at least one name with its R2, got none.")
     each = {str(k): vector(np.atleast_1d(v), f"R2 of {k}") for k, v in r2.items()}
     mean = {k: float(v.mean()) for k, v in each.items()}
-    figure, _ = new_figure(0.42 * len(each) + 0.5, title, subtitle)
-    axes = figure.subplots()
+    figure, axes = new_axes(0.42 * len(each) + 0.5, title, subtitle)
     low = min(0.0, *(float(np.quantile(v, 0.02)) for v in each.values()))
     rng = np.random.default_rng(0)
     for i, (name, v) in enumerate(each.items()):
@@ -186,8 +184,7 @@ def auroc_bars(
         for _ in members:
             y.append(at)
             at += 1
-    figure, _ = new_figure(0.215 * at + 0.6, title, subtitle or f"mean {v.mean():.3f}")
-    axes = figure.subplots()
+    figure, axes = new_axes(0.215 * at + 0.6, title, subtitle or f"mean {v.mean():.3f}")
     s = v[order]
     if low is not None and high is not None:
         a, b = vector(low, "low", len(v))[order], vector(high, "high", len(v))[order]
@@ -204,8 +201,7 @@ def auroc_bars(
         above(axes, target, f"bound {target:g} ", size=8, color=theme.INK, ha="right")
     for row, name in heads:
         beside(axes, row + 0.25, name, x=-0.005, weight="bold", color=theme.MUTED, ha="right")
-    axes.set_xlim(min(0.48, float(v.min()) - 0.03), 1.005)
-    axes.set_ylim(at - 0.3, -0.9 if groups else -0.7)
+    axes.set(xlim=(min(0.48, v.min() - 0.03), 1.005), ylim=(at - 0.3, -0.9 if groups else -0.7))
     name_rows(axes, [words[i] for i in order], y)
     axes.grid(axis="x")
     axes.set_xlabel("AUROC against ground truth")
@@ -252,8 +248,7 @@ def component_matrix(
         )
     s, t = m.shape
     height = min(5.4, max(2.4, 0.75 + 5.4 * s / t))
-    figure, _ = new_figure(height, title, subtitle)
-    axes = figure.subplots()
+    figure, axes = new_axes(height, title, subtitle)
     mesh = axes.pcolormesh(m, cmap=theme.DIVERGING, vmin=-1, vmax=1, edgecolor="white", lw=0.4)
     for setter, n in ((axes.set_xticks, t), (axes.set_yticks, s)):
         marks = np.unique(np.r_[1, np.arange(0, n + 1, 1 if n <= 12 else 5)[1:]])

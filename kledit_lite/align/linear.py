@@ -96,9 +96,7 @@ class StreamingAligner:
 
     def _add(self, x: np.ndarray, y: np.ndarray) -> None:
         n = len(x)
-        a = np.empty((n + 1, len(self.mean_x)))  # last row: the shift
-        b = np.empty((n + 1, len(self.mean_y)))
-        shift_x, shift_y = self._centre(x, a), self._centre(y, b)
+        (a, shift_x), (b, shift_y) = self._centred(x), self._centred(y)
         shift_x -= self.mean_x
         shift_y -= self.mean_y
         scale = np.sqrt(self.rows * n / (self.rows + n))
@@ -108,11 +106,13 @@ class StreamingAligner:
         self._move(n, shift_x, shift_y)
 
     @staticmethod
-    def _centre(x: np.ndarray, out: np.ndarray) -> np.ndarray:
+    def _centred(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Rows less their mean, with an empty last row for a shift; and that mean."""
+        out = np.empty((len(x) + 1, x.shape[1]))
         out[:-1] = x
         mean = out[:-1].mean(axis=0)
         out[:-1] -= mean
-        return mean
+        return out, mean
 
     def _move(self, n: int, shift_x: np.ndarray, shift_y: np.ndarray) -> None:
         self.rows += n

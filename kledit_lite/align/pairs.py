@@ -159,7 +159,5 @@ def group_matrix(matrix: pd.DataFrame, groups: Mapping[str, str]) -> pd.DataFram
     frame = long.reset_index()
     frame["source"], frame["target"] = frame["source"].map(groups), frame["target"].map(groups)
     mean = frame.groupby(["source", "target"])["value"].mean().unstack()
-    return mean.reindex(
-        index=[g for g in order if g in set(frame["source"])],
-        columns=[g for g in order if g in set(frame["target"])],
-    )
+    index, columns = ([g for g in order if g in set(frame[side])] for side in ("source", "target"))
+    return mean.reindex(index=index, columns=columns)

@@ -128,9 +128,8 @@ def fit_aligner_sgd(
         torch.manual_seed(seed)
         layer = torch.nn.Linear(x.shape[1], y.shape[1])
     generator = torch.Generator().manual_seed(seed)
-    optimiser = torch.optim.SGD(
-        layer.parameters(), lr=lr, momentum=momentum, weight_decay=weight_decay
-    )
+    steps = {"lr": lr, "momentum": momentum, "weight_decay": weight_decay}
+    optimiser = torch.optim.SGD(layer.parameters(), **steps)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, T_max=COSINE_PERIOD)
     for epoch in range(epochs):
         total = 0.0

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float
 
 from kledit_lite.core.arrays import unit_rows
-from kledit_lite.viz.card import Plate, describe, new_figure
+from kledit_lite.viz.card import Plate, describe, new_axes
 from kledit_lite.viz.theme import CONTRAST, MUTED, encoder_look, themed
 from kledit_lite.world.captions import article
 
@@ -30,12 +30,8 @@ def two_spaces() -> Plate:
 
     from kledit_lite import world
 
-    figure, _ = new_figure(
-        2.9,
-        "One affine map between two spaces",
-        "both encoders stay frozen; only the map h is learnt, from pictures without labels",
-    )
-    axes = figure.subplots()
+    subtitle = "both encoders stay frozen; only the map h is learnt, from pictures without labels"
+    figure, axes = new_axes(2.9, "One affine map between two spaces", subtitle)
     axes.set(xlim=(0, 10), ylim=(0, 3.9))
     axes.set_axis_off()
     scene = world.Scene("boat", "red", "beach", seed=5)
@@ -111,8 +107,7 @@ def between_words(
     place = unit_rows(np.asarray(features)) @ np.asarray(text).T
     kind = np.array([k if k in pair else OTHER for k in kinds])
     said = [article(p) for p in pair]
-    figure, _ = new_figure(3.2, title, f"{len(place)} test pictures, coloured by ground truth")
-    axes: Any = figure.subplots()
+    figure, axes = new_axes(3.2, title, f"{len(place)} test pictures, coloured by ground truth")
     look = dict(zip((*pair, OTHER), COLOURS, strict=True))
     line = {"ax": axes, "levels": [0.35], "linewidths": 1.4, "warn_singular": False}
     for name in (OTHER, *pair):

@@ -53,10 +53,8 @@ def fit_with_validation(
         raise KleditError("strengths is empty: give ridges to try.")
     cut = 4 * len(x) // 5
     unit = cut * x[:cut].var(axis=0).mean()
-    scores = []
-    for s in strengths:
-        trial = fit_aligner(x[:cut], y[:cut], ridge=s * unit)
-        scores.append(float(r2(trial, x[cut:], y[cut:])))
+    trials = (fit_aligner(x[:cut], y[:cut], ridge=s * unit) for s in strengths)
+    scores = [float(r2(trial, x[cut:], y[cut:])) for trial in trials]
     best = int(np.argmax(scores))
     return fit_aligner(x, y, ridge=strengths[best] * unit), scores[best]
 
@@ -158,6 +156,3 @@ def _parts(names: Collection[str]) -> list[str]:
 def _beside(features: Mapping[str, np.ndarray], name: str) -> np.ndarray:
     """The features of the encoders that a name joins, in one row per picture."""
     return np.hstack([features[part] for part in name.split(BESIDE)])
-
-
-__all__ = ["BESIDE", "STRENGTHS", "Translation", "fit_with_validation", "translate"]

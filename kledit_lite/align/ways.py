@@ -8,16 +8,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Bool, Num, Shaped
 
+from kledit_lite.align import logic
 from kledit_lite.align.checks import check_known
 from kledit_lite.align.concepts import EncodeText
-from kledit_lite.align.logic import (
-    Query,
-    composite_ranking,
-    guarded_ranking,
-    parse,
-    precision_at,
-    retrieve,
-)
+from kledit_lite.align.logic import Query, parse
 from kledit_lite.core.arrays import as_names
 
 
@@ -76,16 +70,16 @@ def compare_ways(
         Precisions(size=1, logic=1.0, sentence=1.0, guarded=1.0)
     """
     query = parse(query) if isinstance(query, str) else query
-    found = retrieve(similarities, concepts, query, k=k, k_exclude=k_exclude)
+    found = logic.retrieve(similarities, concepts, query, k=k, k_exclude=k_exclude)
     if not found.matches:
         return None
     right = relevant(query, has, concepts)
     asked = (features, sentence, encode_text)
-    plain = composite_ranking(*asked, templates)
+    plain = logic.composite_ranking(*asked, templates)
     limits: dict[str, Any] = {"k_exclude": k_exclude, "templates": templates}
-    guarded = guarded_ranking(*asked, similarities, concepts, query.exclude, **limits)
+    guarded = logic.guarded_ranking(*asked, similarities, concepts, query.exclude, **limits)
     ways = (found.indices, plain, guarded)
-    return Precisions(found.matches, *(precision_at(o, right, found.matches) for o in ways))
+    return Precisions(found.matches, *(logic.precision_at(o, right, found.matches) for o in ways))
 
 
 def relevant(

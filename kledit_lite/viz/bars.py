@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from kledit_lite.core.errors import KleditError
-from kledit_lite.viz.card import Plate, describe, new_figure
+from kledit_lite.viz.card import Plate, describe, new_axes
 from kledit_lite.viz.dress import as_percent
 from kledit_lite.viz.theme import CARD, CONTRAST, INK, encoder_look, themed, vector
 
@@ -61,8 +61,7 @@ def share_bars(
         columns=["question", "model", "right"],
     )
     grey = encoder_look("random-tiny").colour
-    figure, _ = new_figure(2.9, title, subtitle)
-    axes: Any = figure.subplots()
+    figure, axes = new_axes(2.9, title, subtitle)
     look = [grey if m in controls else encoder_look(m).colour for m in hits]
     spread: dict[str, Any] = {"n_boot": 300, "err_kws": {"linewidth": 1.2, "color": CONTRAST}}
     names = {"x": "question", "y": "right", "hue": "model"}

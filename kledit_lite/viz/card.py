@@ -59,12 +59,8 @@ def new_figure(
     with themed_rc():
         figure = Plate(figsize=(width, total), dpi=DPI, facecolor=CARD)
         FigureCanvasAgg(figure)
-        figure.set_layout_engine(
-            "constrained",
-            rect=(0.012, 0.07 / total, 0.976, 1 - (block + 0.1) / total),
-            w_pad=0.04,
-            h_pad=0.04,
-        )
+        inside = (0.012, 0.07 / total, 0.976, 1 - (block + 0.1) / total)
+        figure.set_layout_engine("constrained", rect=inside, w_pad=0.04, h_pad=0.04)
         _round(figure)
         y = 1 - 0.13 / total
         place: dict[str, Any] = {"ha": "left", "va": "top"}
@@ -77,21 +73,32 @@ def new_figure(
     return figure, block
 
 
+def new_axes(height: float, title: str = "", subtitle: str = "") -> tuple[Plate, Any]:
+    """A card with a title block and one chart: the figure and its axes.
+
+    Args:
+        height: inches below the title block.
+        title: what the figure shows, bold.
+        subtitle: how to read it, muted.
+
+    Example:
+        >>> figure, axes = new_axes(2.0, "A title")
+        >>> axes.get_figure() is figure
+        True
+    """
+    figure, _ = new_figure(height, title, subtitle)
+    return figure, figure.subplots()
+
+
 def _round(figure: Figure, radius: float = 0.09) -> None:
     """Replace a figure's rectangular background by a rounded card with a hairline edge."""
     width, height = figure.get_size_inches()
-    margin = 0.006
-    card = FancyBboxPatch(
-        (margin / width, margin / height),
-        1 - 2 * margin / width,
-        1 - 2 * margin / height,
-        boxstyle=f"round,pad=0,rounding_size={radius / width}",
-        mutation_aspect=width / height,
-        transform=figure.transFigure,
-        facecolor=CARD,
-        edgecolor=EDGE,
-        linewidth=0.8,
-    )
+    x, y = 0.006 / width, 0.006 / height
+    round_ = f"round,pad=0,rounding_size={radius / width}"
+    shape: dict[str, Any] = {"boxstyle": round_, "mutation_aspect": width / height}
+    look: dict[str, Any] = {"facecolor": CARD, "edgecolor": EDGE, "linewidth": 0.8}
+    card = FancyBboxPatch((x, y), 1 - 2 * x, 1 - 2 * y, **shape, **look)
+    card.set_transform(figure.transFigure)
     card.set_figure(figure)
     figure.patch = card  # type: ignore[assignment]  # a rectangle with round corners
 

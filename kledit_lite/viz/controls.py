@@ -132,16 +132,15 @@ def widget(control: Control, label: str) -> Any:
     """
     import ipywidgets
 
-    words = control.words.capitalize()
+    width = "40rem" if control.kind == "text" else "24rem"
     common: dict[str, Any] = {
-        "description": words,
+        "description": control.words.capitalize(),
         "style": {"description_width": "initial"},
-        "layout": ipywidgets.Layout(width="min(100%, 24rem)"),
+        "layout": ipywidgets.Layout(width=f"min(100%, {width})"),
     }
     if control.kind == "check":
         return ipywidgets.Checkbox(label == "yes", indent=False, **common)
     if control.kind == "text":
-        common["layout"] = ipywidgets.Layout(width="min(100%, 40rem)")
         return ipywidgets.Text(label, continuous_update=False, **common)
     options = {"options": list(control.choices), "value": label, **common}
     if control.kind == "slider":

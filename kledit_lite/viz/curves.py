@@ -9,7 +9,7 @@ import numpy as np
 
 from kledit_lite.core.errors import KleditError
 from kledit_lite.viz import theme
-from kledit_lite.viz.card import Plate, describe, new_figure
+from kledit_lite.viz.card import Plate, describe, new_axes
 from kledit_lite.viz.dress import as_percent, beside
 from kledit_lite.viz.theme import encoder_look, join_words, themed, vector
 
@@ -48,8 +48,7 @@ def efficiency_curve(
     if not curves:
         raise KleditError("Expected at least one curve, got none.")
     form = as_percent if percent else "{:.2f}".format
-    figure, _ = new_figure(3.3, title, subtitle)
-    axes = figure.subplots()
+    figure, axes = new_axes(3.3, title, subtitle)
     ends, words = [], []
     for name, curve in curves.items():
         x = vector(curve[0], f"sizes of {name}")
@@ -65,7 +64,7 @@ def efficiency_curve(
         axes.plot(x, y, color=look.colour, marker=look.marker, mec="white", mew=0.8, ms=6.5)
         ends.append((float(y[-1]), name, look.colour))
         words.append(f"{name} from {form(y[0])} at {x[0]:,.0f} to {form(y[-1])} at {x[-1]:,.0f}")
-    axes.set_xscale("log")
+    axes.set(xscale="log", xlabel=xlabel, ylabel=ylabel)
     sizes = sorted({float(x) for c in curves.values() for x in c[0]})
     if len(sizes) <= 9:
         axes.set_xticks(sizes)
@@ -73,7 +72,6 @@ def efficiency_curve(
     axes.xaxis.set_major_formatter(lambda v, _: f"{v:,.0f}")
     axes.xaxis.set_minor_formatter(lambda v, _: "")
     axes.grid(True)
-    axes.set(xlabel=xlabel, ylabel=ylabel)
     if percent:
         axes.yaxis.set_major_formatter(as_percent)
     if reference is not None:
@@ -89,9 +87,8 @@ def efficiency_curve(
     for y_text, (y_end, name, colour) in zip(at, ends, strict=True):
         axes.annotate(f"{name} {form(y_end)}", (1, y_end), (1.03, y_text), color=colour, **place)
     level = f" Dashed: {reference[0]} {form(reference[1])}." if reference else ""
-    return describe(
-        figure, f"{ylabel[:1].upper()}{ylabel[1:]} against {xlabel}: {'; '.join(words)}.{level}"
-    )
+    what = f"{ylabel[:1].upper()}{ylabel[1:]} against {xlabel}"
+    return describe(figure, f"{what}: {'; '.join(words)}.{level}")
 
 
 def _apart(y: np.ndarray, gap: float, low: float, high: float) -> np.ndarray:
@@ -100,7 +97,7 @@ def _apart(y: np.ndarray, gap: float, low: float, high: float) -> np.ndarray:
     out = y[order].astype(float)
     for i in range(1, len(out)):
         out[i] = max(out[i], out[i - 1] + gap)
-    out -= max(0.0, (out - y[order]).max() / 2 if len(out) > 1 else 0.0)
+    out -= (out - y[order]).max() / 2
     out -= max(0.0, out[-1] - high)
     for i in range(1, len(out)):
         out[i] = max(out[i], out[i - 1] + gap)
@@ -127,8 +124,7 @@ def roc(curves: Mapping[str, tuple[Any, Any]], title: str = "", subtitle: str = 
     """
     if not curves:
         raise KleditError("Expected at least one curve, got none.")
-    figure, _ = new_figure(3.8, title, subtitle)
-    axes = figure.subplots()
+    figure, axes = new_axes(3.8, title, subtitle)
     words = []
     shipped = [colour for colour, _ in theme.ENCODERS.values()]
     colours = [theme.ACCENT, theme.CONTRAST, *shipped[3:5], *theme.OTHERS]

@@ -96,6 +96,3 @@ def explorer(
         for r, t in lines
     )
     return Explorer(markup, plain)
-
-
-__all__ = ["Explorer", "explorer"]

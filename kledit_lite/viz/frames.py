@@ -71,9 +71,8 @@ class Frames:
         self.what, self.play = what, play
 
     def __repr__(self) -> str:
-        return f"{self.caption or self.name} [{len(self.frames)} frames: " + (
-            "; ".join(f.label for f in self.frames) + "]"
-        )
+        labels = "; ".join(f.label for f in self.frames)
+        return f"{self.caption or self.name} [{len(self.frames)} frames: {labels}]"
 
     def _repr_html_(self) -> str:
         return self.html()
@@ -250,6 +249,3 @@ def new_page() -> None:
         >>> new_page()
     """
     _used.clear()
-
-
-__all__ = ["Frames", "frames", "new_page"]

@@ -110,9 +110,8 @@ def ranked_panel(
         rows.append(Row(tiles, f"{name}, {right}" if right else name))
         low, high = s[index].min(), s[index].max()
         parts.append(f"{name}: scores {low:.2f} to {high:.2f}{', ' + right if right else ''}.")
-    return describe(
-        sheet(rows, k, title, subtitle), f"Pictures ranked by {title}. {' '.join(parts)}"
-    )
+    figure = sheet(rows, k, title, subtitle)
+    return describe(figure, f"Pictures ranked by {title}. {' '.join(parts)}")
 
 
 @themed

@@ -13,9 +13,9 @@ from __future__ import annotations
 import asyncio
 import html
 import os
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from kledit_lite.core.errors import KleditError
@@ -23,6 +23,7 @@ from kledit_lite.viz.card import alt as alt_of
 from kledit_lite.viz.controls import Control, control, label_of, labels_of, settings_of, widget
 from kledit_lite.viz.frames import Frame, check_name, frame_of, spend, viewer
 from kledit_lite.viz.parts import STYLE, caption_of, style
+from kledit_lite.viz.show import shell
 from kledit_lite.viz.theme import join_words
 
 STATIC = "KLEDIT_STATIC"
@@ -31,6 +32,7 @@ SETTLE_SECONDS = 0.06
 """How long a control must rest before its value is drawn, so that a run of keys draws once."""
 
 
+@dataclass(eq=False, repr=False)
 class Live:
     """A picture and its controls; a notebook shows a widget, a page of the site what stands still.
 
@@ -47,21 +49,16 @@ class Live:
         still: the HTML of the static form.
     """
 
-    def __init__(
-        self,
-        draw: Callable[..., Any],
-        controls: Sequence[Control],
-        start: Mapping[str, str],
-        name: str,
-        caption: str,
-        width: int | None,
-    ) -> None:
-        self.draw, self.controls, self.start = draw, controls, start
-        self.name, self.caption, self.width = name, caption, width
-        self.box: Any = None
-        self.still = ""
-        self._made: dict[tuple[str, ...], Frame] = {}
-        self._due: asyncio.TimerHandle | None = None
+    draw: Callable[..., Any]
+    controls: Sequence[Control]
+    start: Mapping[str, str]
+    name: str
+    caption: str
+    width: int | None
+    box: Any = field(default=None, init=False)
+    still: str = field(default="", init=False)
+    _made: dict[tuple[str, ...], Frame] = field(default_factory=dict, init=False)
+    _due: asyncio.TimerHandle | None = field(default=None, init=False)
 
     def __repr__(self) -> str:
         controls = "; ".join(f"{c.words}: {', '.join(c.choices)}" for c in self.controls)
@@ -120,10 +117,7 @@ class Live:
         made = [self.frame(each) for each in settings]
         one = len(names) == 1
         told = [each[names[0]] if one else self.said(each, names) for each in settings]
-        said = [
-            Frame(f.uri, f.width, f.height, t, f.alt, f.art)
-            for f, t in zip(made, told, strict=True)
-        ]
+        said = [replace(f, label=words) for f, words in zip(made, told, strict=True)]
         what = names[0].replace("_", " ").capitalize() if one else "Settings"
         self.still = viewer(said, caption, self.name, what, play=False).html()
 
@@ -133,9 +127,8 @@ class Live:
 
         self._inputs = {c.name: widget(c, self.start[c.name]) for c in self.controls}
         self._says, self._shows = ipywidgets.HTML(), ipywidgets.HTML()
-        bar = ipywidgets.Box(
-            list(self._inputs.values()), layout=ipywidgets.Layout(flex_flow="row wrap")
-        )
+        wrap = ipywidgets.Layout(flex_flow="row wrap")
+        bar = ipywidgets.Box(list(self._inputs.values()), layout=wrap)
         self.box = ipywidgets.VBox(
             [ipywidgets.HTML(STYLE + style("live")), bar, self._says, self._shows]
         )
@@ -144,9 +137,8 @@ class Live:
             each.observe(self._moved, "value")
         self.redraw()
         drawn = self._made.get(tuple(self.start.values()))
-        self.still = (
-            STYLE + self._picture(drawn, self.caption) if drawn else html.escape(repr(self))
-        )
+        plain = html.escape(repr(self))
+        self.still = STYLE + self._picture(drawn, self.caption) if drawn else plain
 
     def labels(self) -> dict[str, str]:
         """name -> label, as the controls stand."""
@@ -255,9 +247,7 @@ def live(
 
 def _moves() -> bool:
     """Whether a kernel runs whose front end is a reader's, and not the book's engine."""
-    ipython = sys.modules.get("IPython")
-    shell = ipython.get_ipython() if ipython else None
-    return getattr(shell, "kernel", None) is not None and not os.environ.get(STATIC)
+    return getattr(shell(), "kernel", None) is not None and not os.environ.get(STATIC)
 
 
 def _sentence(error: BaseException) -> str:
@@ -266,6 +256,3 @@ def _sentence(error: BaseException) -> str:
         return "The computation was interrupted."
     first = " ".join(str(error).split("\n\n")[0].split())
     return first if isinstance(error, KleditError) else f"{type(error).__name__}: {first}"
-
-
-__all__ = ["Live", "live"]

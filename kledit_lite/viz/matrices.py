@@ -12,7 +12,7 @@ import numpy as np
 
 from kledit_lite.core.errors import KleditError
 from kledit_lite.viz import theme
-from kledit_lite.viz.card import Plate, describe, new_figure
+from kledit_lite.viz.card import Plate, describe, new_axes, new_figure
 from kledit_lite.viz.dress import NOTE, as_table
 from kledit_lite.viz.theme import join_words, minus, readable_on, themed
 
@@ -119,8 +119,7 @@ def heatmap(
     slanted = max(len(line) for name in folded for line in name.split("\n")) * 0.078 > cell
     lines = 1 + max(name.count("\n") for name in folded)
     extra = (0.85 if slanted else 0.08 + 0.17 * lines) + 0.26 * bool(column_label)
-    figure, _ = new_figure(r * tall + extra + 0.26 * bool(column_groups), title, subtitle)
-    axes = figure.subplots()
+    figure, axes = new_axes(r * tall + extra + 0.26 * bool(column_groups), title, subtitle)
     axes.pcolormesh(v, cmap=theme.SEQUENTIAL, vmin=low, vmax=high, edgecolor="white", lw=1.6)
     place: dict[str, Any] = {"ha": "center", "va": "center", "size": 9.5 if cell > 0.5 else 7.5}
     for i, j in np.argwhere(~np.isnan(v)):
@@ -146,9 +145,8 @@ def heatmap(
     ends = [np.unravel_index(find(v), v.shape) for find in (np.nanargmax, np.nanargmin)]
     where = [f"{fmt.format(v[i, j])} at {rows_[i]}, {columns_[j]}" for i, j in ends]
     head = f"{title}: heatmap" if title else "Heatmap"
-    return describe(
-        figure, f"{head} of {r} rows and {c} columns. Highest {where[0]}; lowest {where[1]}."
-    )
+    size = f"{r} rows and {c} columns"
+    return describe(figure, f"{head} of {size}. Highest {where[0]}; lowest {where[1]}.")
 
 
 def _fold(name: str, inches: float) -> str:
@@ -242,6 +240,3 @@ def planted_vs_found(
     of = f"found {len(hit)} of {len(hit) + len(miss)} planted ({join_words(hit) or 'none'})"
     wrong = f"{alarms} ({join_words(alarm)})" if alarm else alarms
     return describe(figure, f"{title}: {of}, missed {join_words(miss) or 'none'}; {wrong}.")
-
-
-__all__ = ["heatmap", "planted_vs_found", "table_of"]

@@ -25,19 +25,20 @@ def use_theme() -> None:
     Example:
         >>> use_theme()
     """
-    shell = _shell()
-    if shell is not None:
+    here = shell()
+    if here is not None:
         import matplotlib.pyplot as plt
 
         plt.switch_backend(plt.get_backend())  # lets IPython install its own formatter first
     mpl.rcParams.update(RC)
-    if shell is not None:
+    if here is not None:
         for kind in ("image/svg+xml", "application/pdf", "image/jpeg"):
-            shell.display_formatter.formatters[kind].pop(Figure, None)
-        shell.display_formatter.formatters["image/png"].for_type(Figure, shown)
+            here.display_formatter.formatters[kind].pop(Figure, None)
+        here.display_formatter.formatters["image/png"].for_type(Figure, shown)
 
 
-def _shell() -> Any:
+def shell() -> Any:
+    """IPython's shell, where this runs in one; None elsewhere."""
     ipython = sys.modules.get("IPython")
     return ipython.get_ipython() if ipython else None
 

@@ -62,6 +62,3 @@ def summary_table(ways: Mapping[str, Mapping[str, Verdict]]) -> pd.DataFrame:
         s = summary(verdicts.values())
         rows[way] = {p: f"{s[f'{p}_mean']:.0%} (least {s[f'{p}_min']:.0%})" for p in PARTS}
     return pd.DataFrame(rows).T
-
-
-__all__ = ["summary_table", "verdict_table"]
