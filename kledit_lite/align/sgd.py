@@ -148,8 +148,7 @@ def fit_aligner_sgd(
             print(line, file=sys.stderr, flush=True)
     weight, bias = (p.detach().numpy().astype(np.float64) for p in (layer.weight, layer.bias))
     weight, bias = unscale(weight.T, bias, c1, c2)
-    settings = {"epochs": epochs, "batch": batch, "lr": lr, "seed": seed}
-    meta = {"rows": len(x), "recipe": "sgd", **settings}
+    meta = dict(rows=len(x), recipe="sgd", epochs=epochs, batch=batch, lr=lr, seed=seed)
     return AffineMap(np.ascontiguousarray(weight), bias, meta)
 
 

@@ -60,12 +60,11 @@ def share_bars(
         [(q, m, float(x)) for (q, m), answers in right.items() for x in answers],
         columns=["question", "model", "right"],
     )
-    grey = encoder_look("random-tiny").colour
     figure, axes = new_axes(2.9, title, subtitle)
-    look = [grey if m in controls else encoder_look(m).colour for m in hits]
-    spread: dict[str, Any] = {"n_boot": 300, "err_kws": {"linewidth": 1.2, "color": CONTRAST}}
-    names = {"x": "question", "y": "right", "hue": "model"}
-    sns.barplot(long, **names, ax=axes, seed=0, palette=look, **spread)
+    look = [encoder_look("random-tiny" if m in controls else m).colour for m in hits]
+    line = {"linewidth": 1.2, "color": CONTRAST}
+    by: dict[str, Any] = {"x": "question", "y": "right", "hue": "model", "palette": look}
+    sns.barplot(long, ax=axes, seed=0, n_boot=300, err_kws=line, **by)
     for i, q in enumerate(questions if chance else ()):
         axes.plot([i - 0.42, i + 0.42], [chance[q]] * 2, color=INK, lw=1.2, ls="--")  # type: ignore[index]
     box = {"facecolor": CARD, "edgecolor": "none", "pad": 0.6}
