@@ -111,7 +111,8 @@ class ConceptBottleneck(ClassifierMixin, BaseEstimator):
 
     def predict(self, X: Any) -> Shaped[np.ndarray, " N"]:
         """(N, C) similarities to (N,) labels."""
-        return self.classes_[self.logits(X).argmax(axis=1)]
+        best = self.logits(X).argmax(axis=1)  # first, since it says so if this is not fitted
+        return self.classes_[best]
 
     def contributions(self, X: Any) -> Float[np.ndarray, "*N K C"]:
         r"""What each concept adds to each logit: :math:`w_{kc} (s_c - \mu_c) / \sigma_c`.

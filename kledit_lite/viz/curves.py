@@ -80,8 +80,7 @@ def efficiency_curve(
         beside(axes, reference[1], f"{reference[0]} {form(reference[1])}", x=0.012, bbox=box)
     axes.margins(y=0.1)
     low, high = axes.get_ylim()
-    gap = 0.062 * (high - low)
-    at = _apart(np.array([e[0] for e in ends]), gap, low, high)
+    at = _apart(np.array([e[0] for e in ends]), 0.062 * (high - low), low, high)
     place: dict[str, Any] = {"size": 9, "va": "center", "weight": "bold"}
     place |= dict.fromkeys(("xycoords", "textcoords"), axes.get_yaxis_transform())
     for y_text, (y_end, name, colour) in zip(at, ends, strict=True):
