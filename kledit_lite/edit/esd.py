@@ -26,6 +26,7 @@ from jaxtyping import Float
 from kledit_lite.core.errors import KleditError
 from kledit_lite.edit.handle import Change, Edit
 from kledit_lite.edit.sites import fingerprint, parameter, short
+from kledit_lite.edit.training import copies, training
 from kledit_lite.inside import Text, encode_prompts, latents_for
 from kledit_lite.inside.sampler import added_conditions, encode_nothing
 from kledit_lite.inside.sites import check_unet
@@ -97,18 +98,13 @@ def esd_x(
     with _in_float32(unet):
         original, trained = _trained(pipe, concept, target, recipe, progress)
     changes, rows = {}, []
-    for n in original:
-        delta = (trained[n].cpu().double() - original[n].cpu().double()).float()
-        changes[f"unet.{n}"] = Change(delta)
-        size = float(original[n].float().norm()) or 1.0
-        rows.append(
-            {
-                "name": f"unet.{n}",
-                "matrix": short(f"unet.{n}"),
-                "norm": float(delta.norm()),
-                "relative_norm": float(delta.norm()) / size,
-            }
-        )
+    for n, old in original.items():
+        delta = (trained[n].cpu().double() - old.cpu().double()).float()
+        name, norm = f"unet.{n}", float(delta.norm())
+        changes[name] = Change(delta)
+        relative = norm / (float(old.float().norm()) or 1.0)
+        said = {"name": name, "matrix": short(name), "norm": norm, "relative_norm": relative}
+        rows.append(said)
     settings = {"concept": concept, "target": target, **asdict(recipe)}
     return Edit("esd-x", changes, shapes, settings, rows)
 
@@ -125,15 +121,13 @@ def _trained(
     nothing, said = encode_nothing(pipe), encode_prompts(pipe, [concept])
     wanted = encode_prompts(pipe, [target]) if target else nothing
     nothing, said, wanted = (_as(unet.dtype, text) for text in (nothing, said, wanted))
-    own = dict(unet.named_parameters())
-    names = [n for n in own if ".attn2." in n]
-    for name in names:
+    own = {n: p for n, p in unet.named_parameters() if ".attn2." in n}
+    for name in own:
         if name.endswith((".to_k.weight", ".to_v.weight")):
             parameter(pipe, f"unet.{name}")
-    original = {n: own[n].detach().clone() for n in names}
     rng = torch.Generator().manual_seed(recipe.seed)
-    with _training(unet, names, original):
-        optimiser = torch.optim.Adam([own[n] for n in names], lr=recipe.lr)
+    with training(unet, own) as original:
+        optimiser = torch.optim.Adam(own.values(), lr=recipe.lr)
         for step in range(1, recipe.steps + 1):
             loss = _loss(pipe, said, wanted, nothing, original, recipe, rng)
             optimiser.zero_grad(set_to_none=True)
@@ -146,8 +140,7 @@ def _trained(
                 )
             if progress is not None:
                 progress(step, float(loss.detach()))
-        trained = {n: own[n].detach().clone() for n in names}
-    return original, trained
+        return original, copies(own)
 
 
 def _loss(
@@ -159,26 +152,23 @@ def _loss(
     recipe: EsdRecipe,
     rng: torch.Generator,
 ) -> torch.Tensor:
-    n = recipe.batch
     until = int(torch.randint(recipe.sampling_steps, (), generator=rng))
-    seeds = torch.randint(2**62, (n,), generator=rng).tolist()
-    z, t = _partly_sampled(
-        pipe, said[[0] * n], nothing[[0] * n], latents_for(pipe, seeds), recipe, until
-    )
-    rows = Text.cat([wanted[[0] * n], said[[0] * n], nothing[[0] * n]])
+    seeds = torch.randint(2**62, (recipe.batch,), generator=rng).tolist()
+    said, wanted, nothing = (t[[0] * recipe.batch] for t in (said, wanted, nothing))
+    z, t = _partly_sampled(pipe, said, nothing, latents_for(pipe, seeds), recipe, until)
     with torch.no_grad():  # the frozen original: the same modules with the weights they had
-        out = torch.func.functional_call(
-            pipe.unet,
-            original,
-            (torch.cat([z, z, z]), t),
-            {"encoder_hidden_states": rows.hidden, **added_conditions(pipe, rows, z.shape[-1])},
-        ).sample
+        more = _conditions(pipe, Text.cat([wanted, said, nothing]), z)
+        given = (torch.cat([z, z, z]), t)
+        out = torch.func.functional_call(pipe.unet, original, given, more).sample
         e_target, e_concept, e_nothing = out.chunk(3)
         goal = negative_target(e_target, e_concept, e_nothing, recipe.eta)
-    text = said[[0] * n]
-    extra = added_conditions(pipe, text, z.shape[-1])
-    guess = pipe.unet(z, t, encoder_hidden_states=text.hidden, **extra).sample
+    guess = pipe.unet(z, t, **_conditions(pipe, said, z)).sample
     return torch.nn.functional.mse_loss(guess.float(), goal.float())
+
+
+def _conditions(pipe: Any, text: Text, z: torch.Tensor) -> dict[str, Any]:
+    """What the UNet takes besides latents and time."""
+    return {"encoder_hidden_states": text.hidden, **added_conditions(pipe, text, z.shape[-1])}
 
 
 def negative_target(
@@ -208,8 +198,7 @@ def _partly_sampled(
     pipe: Any, said: Text, nothing: Text, z: torch.Tensor, recipe: EsdRecipe, until: int
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Latents after `until` steps of the sampler, as the UNet sees them, and the next time."""
-    text = Text.cat([nothing, said])
-    extra = added_conditions(pipe, text, z.shape[-1])
+    more = _conditions(pipe, Text.cat([nothing, said]), z)
     scheduler = copy.deepcopy(pipe.scheduler)
     scheduler.set_timesteps(recipe.sampling_steps, device=z.device)
     z = z * scheduler.init_noise_sigma
@@ -217,27 +206,9 @@ def _partly_sampled(
     until = min(until, len(times) - 1)
     for t in times[:until]:
         x = scheduler.scale_model_input(torch.cat([z, z]), t)
-        e_u, e_c = pipe.unet(x, t, encoder_hidden_states=text.hidden, **extra).sample.chunk(2)
+        e_u, e_c = pipe.unet(x, t, **more).sample.chunk(2)
         z = scheduler.step(e_u + recipe.guidance * (e_c - e_u), t, z).prev_sample
     return scheduler.scale_model_input(z, times[until]), times[until]
-
-
-@contextmanager
-def _training(unet: Any, names: list[str], original: dict[str, torch.Tensor]) -> Iterator[None]:
-    """Only the named parameters take gradients; weights, flags and gradients are put back."""
-    flags = {n: (p.requires_grad, p.grad) for n, p in unet.named_parameters()}
-    try:
-        for n, p in unet.named_parameters():
-            p.requires_grad_(n in original)
-        with torch.enable_grad():
-            yield
-    finally:
-        with torch.no_grad():
-            for n, p in unet.named_parameters():
-                if n in names:
-                    p.copy_(original[n])
-                p.requires_grad_(flags[n][0])
-                p.grad = flags[n][1]
 
 
 @contextmanager

@@ -15,9 +15,10 @@ keys are given as `keep`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from functools import partial
+from typing import Any, Literal, get_args
 
 import torch
 import torch.nn.functional as F
@@ -27,11 +28,12 @@ from kledit_lite.core.errors import KleditError, unknown
 from kledit_lite.edit.handle import Change, Edit
 from kledit_lite.edit.ridge import compress, gain
 from kledit_lite.edit.sites import check_editable, down_projections, fingerprint
+from kledit_lite.edit.training import training
 from kledit_lite.inside.hooks import edit, read, stop
-from kledit_lite.inside.multimodal import Reading, decoder, extended, last_logits, module_of
+from kledit_lite.inside.multimodal import Reading, extended, last_logits, module_of
 
 Where = Literal["last constraint", "last"]
-WHERE: tuple[Where, ...] = ("last constraint", "last")
+WHERE: tuple[Where, ...] = get_args(Where)
 
 
 @dataclass(frozen=True)
@@ -74,8 +76,7 @@ def keys_of(
     """
     matrix = module_of(model, layer, "mlp").down_proj
     found: dict[int, torch.Tensor] = {}
-    for length in sorted({len(r) for r in readings}):
-        rows = [i for i, r in enumerate(readings) if len(r) == length]
+    for rows in _alike([len(r) for r in readings]):
         with read(model, [matrix], at="input") as seen, stop(model, matrix, at="input"):
             model(inputs_embeds=torch.stack([readings[i].embeds for i in rows]), use_cache=False)
         at = torch.tensor([place(readings[i], where) for i in rows])
@@ -111,45 +112,25 @@ def best_values(
     """
     matrix = module_of(model, layer, "mlp").down_proj
     values: dict[int, torch.Tensor] = {}
-    shapes = sorted({(len(f.reading), len(f.answer)) for f in facts})
-    for length, k in shapes:
-        rows = [i for i, f in enumerate(facts) if (len(f.reading), len(f.answer)) == (length, k)]
-        embeds = torch.stack([extended(model, facts[i].reading, facts[i].answer) for i in rows])
-        answers = torch.stack([facts[i].answer for i in rows]).to(embeds.device)
-        at = torch.tensor([place(facts[i].reading, where) for i in rows])
-        each = torch.arange(len(rows))
+    for rows, embeds, answers in _batches(model, facts):
+        places = (
+            torch.arange(len(rows)),
+            torch.tensor([place(facts[i].reading, where) for i in rows]),
+        )
         with torch.no_grad(), read(model, [matrix]) as seen:
-            last_logits(model, embeds.detach(), k)
-        now = seen[matrix][each, at].detach()
+            last_logits(model, embeds, answers.shape[1])
+        now = seen[matrix][places].detach()
         size = now.square().mean(1, keepdim=True).sqrt().clamp_min(1e-8)
         step = torch.zeros_like(now, requires_grad=True)
         optimiser = torch.optim.Adam([step], lr)
-
         for _ in range(steps):
-            moved = _putting(now + size * step, at)
+            moved = partial(torch.index_put, indices=places, values=now + size * step)
             with torch.enable_grad(), edit(model, {matrix: moved}):
-                logits = model(
-                    inputs_embeds=embeds.detach(), logits_to_keep=k, use_cache=False
-                ).logits
-                loss = F.cross_entropy(
-                    logits.float().flatten(0, 1), answers.flatten(), reduction="sum"
-                )
-                (grad,) = torch.autograd.grad(loss + shrink * step.square().mean(1).sum(), [step])
-            step.grad = grad
+                loss = _surprise(model, embeds, answers) + shrink * step.square().mean(1).sum()
+                (step.grad,) = torch.autograd.grad(loss, [step])
             optimiser.step()
         values |= dict(zip(rows, (now + size * step).detach(), strict=True))
     return torch.stack([values[i] for i in range(len(facts))])
-
-
-def _putting(values: torch.Tensor, at: torch.Tensor) -> Callable[[torch.Tensor], torch.Tensor]:
-    """Put a value into each row of an output, at one token."""
-
-    def put(out: torch.Tensor) -> torch.Tensor:
-        new = out.clone()
-        new[torch.arange(len(at)), at] = values
-        return new
-
-    return put
 
 
 def multedit(
@@ -199,17 +180,10 @@ def multedit(
     residual = values.to(p) - keys.to(p) @ weight.to(p).T
     mix, basis = compress(p)
     change = Change((mix @ residual).T.float().cpu(), basis.float().cpu())
-    row = {"name": name, "norm": float(change.delta().norm()), "facts": len(facts)}
-    settings = {
-        "layer": layer,
-        "where": where,
-        "facts": len(facts),
-        "keep": len(keep),
-        "keep_weight": keep_weight,
-        "strength": strength,
-        "steps": steps,
-    }
-    return Edit("multedit", {name: change}, fingerprint(model), settings, [row])
+    settings: dict[str, Any] = {"layer": layer, "where": where}
+    settings |= {"facts": len(facts), "keep": len(keep), "keep_weight": keep_weight}
+    settings |= {"strength": strength, "steps": steps}
+    return _edit("multedit", model, name, change, settings)
 
 
 def finetuned(
@@ -238,43 +212,49 @@ def finetuned(
     """
     name = _matrix(model, facts, layer)
     weight = check_editable(model, [name])[name]
-    before, asking = weight.detach().clone(), weight.requires_grad
-    shapes = sorted({(len(f.reading), len(f.answer)) for f in facts})
-    groups = [[f for f in facts if (len(f.reading), len(f.answer)) == s] for s in shapes]
-    batches = [
-        (
-            torch.stack([extended(model, f.reading, f.answer) for f in g]).detach(),
-            torch.stack([f.answer for f in g]),
-        )
-        for g in groups
-    ]
-    try:
-        weight.requires_grad_(True)
+    batches = list(_batches(model, facts))
+    with training(model, {name: weight}) as old:
         optimiser = torch.optim.Adam([weight], lr)
         for _ in range(steps):
             total = torch.zeros((), device=weight.device)
-            for embeds, answers in batches:
-                k = answers.shape[1]
-                logits = model(inputs_embeds=embeds, logits_to_keep=k, use_cache=False).logits
-                total = total + F.cross_entropy(
-                    logits.float().flatten(0, 1),
-                    answers.flatten().to(logits.device),
-                    reduction="sum",
-                )
+            for _, embeds, answers in batches:
+                total = total + _surprise(model, embeds, answers)
             (weight.grad,) = torch.autograd.grad(total / len(facts), [weight])
             optimiser.step()
             if bound is not None:
                 with torch.no_grad():
-                    weight.copy_(torch.clamp(weight, before - bound, before + bound))
-        change = Change((weight.detach() - before).float().cpu())
-    finally:
-        with torch.no_grad():
-            weight.copy_(before)
-        weight.grad = None
-        weight.requires_grad_(asking)
+                    weight.copy_(weight.clamp(old[name] - bound, old[name] + bound))
+        change = Change((weight.detach() - old[name]).float().cpu())
     method = "fine-tuning" if bound is None else "bounded fine-tuning"
-    row = {"name": name, "norm": float(change.delta().norm()), "facts": len(facts)}
     settings = {"layer": layer, "facts": len(facts), "bound": bound, "steps": steps, "lr": lr}
+    return _edit(method, model, name, change, settings)
+
+
+def _alike(sizes: Sequence[Any]) -> list[list[int]]:
+    """Which numbers have the same size, smallest first."""
+    return [[i for i, s in enumerate(sizes) if s == size] for size in sorted(set(sizes))]
+
+
+def _batches(
+    model: Any, facts: Sequence[NewFact]
+) -> Iterator[tuple[list[int], torch.Tensor, torch.Tensor]]:
+    """Facts of the same lengths: their numbers, what the model reads, and their answers."""
+    for rows in _alike([(len(f.reading), len(f.answer)) for f in facts]):
+        mine = [facts[i] for i in rows]
+        embeds = torch.stack([extended(model, f.reading, f.answer) for f in mine]).detach()
+        yield rows, embeds, torch.stack([f.answer for f in mine]).to(embeds.device)
+
+
+def _surprise(model: Any, embeds: torch.Tensor, answers: torch.Tensor) -> torch.Tensor:
+    """The negative log-likelihood of the answers, added up."""
+    k = answers.shape[1]
+    logits = model(inputs_embeds=embeds, logits_to_keep=k, use_cache=False).logits
+    wanted = answers.flatten().to(logits.device)
+    return F.cross_entropy(logits.float().flatten(0, 1), wanted, reduction="sum")
+
+
+def _edit(method: str, model: Any, name: str, change: Change, settings: dict[str, Any]) -> Edit:
+    row = {"name": name, "norm": float(change.delta().norm()), "facts": settings["facts"]}
     return Edit(method, {name: change}, fingerprint(model), settings, [row])
 
 
@@ -282,6 +262,6 @@ def _matrix(model: Any, facts: Sequence[NewFact], layer: int) -> str:
     names = list(down_projections(model))
     if not facts:
         raise KleditError("There is no fact to edit; give at least one question and new answer.")
-    if not 0 <= layer < len(decoder(model).layers):
+    if not 0 <= layer < len(names):
         raise KleditError(f"There is no layer {layer}; the model has layers 0 to {len(names) - 1}.")
     return names[layer]
