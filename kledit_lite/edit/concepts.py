@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from kledit_lite.core.errors import KleditError, unknown
 from kledit_lite.core.rows import read_rows
@@ -15,11 +15,10 @@ from kledit_lite.inside import end_position, last_subject_position
 from kledit_lite.inside.tokens import check_pairs, token_ids, words_of
 
 Tokens = Literal["last-subject", "to-end", "to-padding", "aligned"]
-TOKENS = ("last-subject", "to-end", "to-padding", "aligned")
+TOKENS: tuple[Tokens, ...] = get_args(Tokens)
 
 TEMPLATES = ("{}", "a photo of {}", "an image of {}", "a picture of {}")
 """The four prompts of the published DiffQuickFix runs."""
-
 
 SMALL_WORDS = frozenset("a an the of by in on at to from with and as for is this".split())
 """Words that are never taken for a subject that nobody named."""
@@ -91,12 +90,8 @@ class Concept:
         bad = [t for t in templates if t.count("{}") != 1]
         if bad or isinstance(templates, str):
             raise KleditError(f"Templates need exactly one {{}}, got {bad or templates!r}.")
-        return cls(
-            tuple(t.format(subject) for t in templates),
-            tuple(t.format(target) for t in templates),
-            subject,
-            target,
-        )
+        sources, targets = (tuple(t.format(w) for t in templates) for w in (subject, target))
+        return cls(sources, targets, subject, target)
 
     def subjects(self, i: int) -> tuple[str | None, str | None]:
         """The words of pair i: subject and target subject."""
@@ -156,23 +151,20 @@ def token_pairs(
     if tokens not in TOKENS:
         raise unknown("choice of tokens", tokens, TOKENS)
     pairs: list[Pair] = []
-    row = 0
-    for concept in concepts:
-        for i, (source, target) in enumerate(zip(concept.sources, concept.targets, strict=True)):
-            if tokens == "aligned":
-                pairs += [Pair(row, *at) for at in aligned(tokenizer, source, target, length)]
-            else:
-                words = concept.subjects(i)
-                p = subject_position(tokenizer, source, target, words[0], "subject")
-                q = subject_position(tokenizer, target, source, words[1], "target_subject")
-                pairs.append(Pair(row, p, q, subject=True))
-                a, b = end_position(tokenizer, source), end_position(tokenizer, target)
-                first, last = 0, 0  # of what follows, counted from the end tokens
-                if tokens != "last-subject" and rest_weight > 0:
-                    first = 1 - min(a - p, b - q)
-                    last = 1 if tokens == "to-end" else length - max(a, b)
-                pairs += [Pair(row, a + k, b + k, rest_weight) for k in range(first, last)]
-            row += 1
+    for row, (concept, i) in enumerate((c, i) for c in concepts for i in range(len(c))):
+        source, target = concept.sources[i], concept.targets[i]
+        if tokens == "aligned":
+            pairs += [Pair(row, *at) for at in aligned(tokenizer, source, target, length)]
+            continue
+        words = concept.subjects(i)
+        p = subject_position(tokenizer, source, target, words[0], "subject")
+        q = subject_position(tokenizer, target, source, words[1], "target_subject")
+        pairs.append(Pair(row, p, q, subject=True))
+        if tokens != "last-subject" and rest_weight > 0:
+            a, b = end_position(tokenizer, source), end_position(tokenizer, target)
+            first = 1 - min(a - p, b - q)  # of what follows, counted from the end tokens
+            last = 1 if tokens == "to-end" else length - max(a, b)
+            pairs += [Pair(row, a + k, b + k, rest_weight) for k in range(first, last)]
     return pairs
 
 

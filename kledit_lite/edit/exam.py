@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -130,9 +130,6 @@ class Exam:
         return Share.counted(int(same.sum()), len(same))
 
 
-PARTS = ("removed", "arrived", "kept")
-
-
 def pooled(verdicts: Sequence[Verdict]) -> Verdict:
     """One verdict over all the pictures of several.
 
@@ -142,5 +139,5 @@ def pooled(verdicts: Sequence[Verdict]) -> Verdict:
     """
     if not verdicts:
         raise KleditError("Expected at least one verdict, got none.")
-    shares = ([getattr(v, part) for v in verdicts] for part in PARTS)
+    shares = ([getattr(v, part.name) for v in verdicts] for part in fields(Verdict))
     return Verdict(*(Share.counted(sum(s.k for s in p), sum(s.n for s in p)) for p in shares))

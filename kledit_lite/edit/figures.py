@@ -41,9 +41,7 @@ def z_curves(scores: Mapping[str, NeuronScores], title: str = "", *, subtitle: s
         z = np.sort(np.concatenate([np.asarray(z.cpu()) for z in found.z.values()]))[::-1]
         axes.plot(z, color=colour, label=token)
         half.append(f"{token} {np.median(z):.1f}")
-    axes.set_yscale("log")
-    axes.set_xlabel("rank of the neuron")
-    axes.set_ylabel("|z|")
+    axes.set(yscale="log", xlabel="rank of the neuron", ylabel="|z|")
     axes.grid(axis="y")
     axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), title="asked at")
     words = f"Sorted z-scores of all neurons. Median by token: {join_words(half)}."
@@ -80,9 +78,7 @@ def trade_off(
         for n, gone, kept in points:
             told.append(f"{n} neurons remove {gone:.0%} and keep {kept:.0%}")
             if np.isfinite(gone + kept):
-                axes.annotate(
-                    str(n), (gone, kept), xytext=(4, 4), textcoords="offset points", fontsize=8
-                )
+                axes.annotate(str(n), (gone, kept), (4, 4), textcoords="offset points", fontsize=8)
         said.append(f"{way}: {', '.join(told)}")
     axes.set(xlim=(0, 1.05), ylim=(0, 1.05), xlabel="removed", ylabel="other painters kept")
     axes.grid(True)

@@ -32,10 +32,8 @@ from kledit_lite.inside import Sampling, paint
 from kledit_lite.models.pipelines import open_pipeline
 
 UNDO = "kledit-undo-1"
-
-
-def _sampling(options: Showing) -> Sampling:
-    return Sampling(options.steps, options.guidance, options.batch)
+SOLVING = ("preset", "layers", "tokens", "strength", "keep_tokens", "keep_weight", "encoder")
+"""Options that `solve` takes as they are."""
 
 
 def run_edit(options: EditOptions) -> Results:
@@ -57,39 +55,23 @@ def run_edit(options: EditOptions) -> Results:
     judge = open_judge(options.judge, options.clip, pipe)
     _say(f"solving {options.method} for {len(concepts)} concepts")
     start = time.perf_counter()
-    edit = solve(
-        pipe,
-        concepts,
-        options.method,
-        preset=options.preset,
-        layers=options.layers,
-        tokens=options.tokens,
-        strength=options.strength,
-        keep=keep,
-        keep_tokens=options.keep_tokens,
-        keep_weight=options.keep_weight,
-        encoder=options.encoder,
-    )
+    chosen = {name: getattr(options, name) for name in SOLVING}
+    edit = solve(pipe, concepts, options.method, keep=keep, **chosen)
     seconds = time.perf_counter() - start
     _say(str(edit))
     shifts = collateral(pipe, edit, keep) if keep else []
     asked = sources(test, sum(map(len, test)) if options.test else options.pictures)
-    goals = [t for _, t in asked]
-    prompts = [s for s, _ in asked]
+    prompts, goals = ([pair[i] for pair in asked] for i in (0, 1))
     shown = [*prompts, *keep[: options.pictures]]
-    _say(f"painting {len(shown)} prompts before and after")
-    how = _sampling(options)
-    before = paint(pipe, shown, options.seed, how)
+    before = _before(pipe, shown, options)
     n = len(prompts)
-    goal = paint(pipe, goals, options.seed, how) if judge.wants_goal else before[:n]
+    goal = _painted(pipe, goals, options) if judge.wants_goal else before[:n]
     with whole_folder(options.out) as folder, edit.apply(pipe) as handle:
-        after = paint(pipe, shown, options.seed, how)
+        after = _painted(pipe, shown, options)
         verdict = judge.mark(before[:n], after[:n], goal, prompts, goals)
         edit.save(folder / "edit.safetensors")
         matrix_table(edit, shifts).to_csv(folder / "table.csv", index=False)
-        pictures(
-            folder, shown, {"before": before, "after": after}, f"{edit.method} of {options.model}"
-        )
+        moved = _shown(folder, shown, before, after, f"{edit.method} of {options.model}")
         if options.write_model:
             pipe.save_pretrained(folder / "model")
             save_undo(handle, folder / "undo.safetensors")
@@ -97,7 +79,7 @@ def run_edit(options: EditOptions) -> Results:
         **verdict,
         **summary(edit, shifts),
         "seconds": seconds,
-        "pixels_moved": _moved(before, after),
+        **moved,
         "file_kb": (options.out / "edit.safetensors").stat().st_size / 1e3,
     }
     said = {"paired": list(edit.paired), "judged_by": judge.name}
@@ -117,12 +99,13 @@ def run_apply(options: ApplyOptions) -> Results:
     _say(f"loading {options.model}")
     pipe = open_pipeline(options.model, dtype=options.dtype)
     check_same(edit.shapes, pipe)
-    before = _painted(pipe, prompts, options)
+    before = _before(pipe, prompts, options)
     with whole_folder(options.out) as folder, edit.apply(pipe) as handle:
         pipe.save_pretrained(folder / "model")
         save_undo(handle, folder / "undo.safetensors")
         matrix_table(edit).to_csv(folder / "table.csv", index=False)
-        figures = {**summary(edit), **_shown(folder, pipe, prompts, before, options, str(edit))}
+        after = _painted(pipe, prompts, options)
+        figures = {**summary(edit), **_shown(folder, prompts, before, after, str(edit))}
     _say(str(edit))
     return _results("apply", figures, options, begin, said={"paired": list(edit.paired)})
 
@@ -148,7 +131,7 @@ def run_unedit(options: UneditOptions) -> Results:
                 f"{options.model} does not carry the edit that {options.undo} undoes: {name} is "
                 "different; give the model that was written with it, in the same dtype."
             )
-    edited = _painted(pipe, prompts, options)
+    edited = _before(pipe, prompts, options)
     norm = 0.0
     with torch.no_grad():
         for name, weight in weights.items():
@@ -159,7 +142,7 @@ def run_unedit(options: UneditOptions) -> Results:
         rows = [f"{n},{checksum(w)}" for n, w in weights.items()]
         (folder / "table.csv").write_text("\n".join(["matrix,sha256", *rows]) + "\n")
         title = f"{meta['method']} undone in {options.model}"
-        moved = _shown(folder, pipe, prompts, edited, options, title)
+        moved = _shown(folder, prompts, edited, _painted(pipe, prompts, options), title)
     figures = {"matrices": float(len(weights)), "edit_norm": norm**0.5, **moved}
     return _results("unedit", figures, options, begin)
 
@@ -168,10 +151,10 @@ def save_undo(handle: Handle, path: Path) -> Path:
     """Write the weights from before an applied edit, and checksums of those after it."""
     from safetensors.torch import save
 
-    tensors = {n: w.cpu().contiguous() for n, w in handle.before.items()}
-    after = {n: checksum(handle.edit._after(n, w)) for n, w in handle.before.items()}
-    shapes = {k: list(v) for k, v in handle.edit.shapes.items()}
-    meta = {"method": handle.edit.method, "shapes": shapes, "after": after}
+    edit, before = handle.edit, handle.before
+    tensors = {n: w.cpu().contiguous() for n, w in before.items()}
+    after = {n: checksum(edit._after(n, w)) for n, w in before.items()}
+    meta = {"method": edit.method, "shapes": edit.shapes, "after": after}
     return write_atomically(path, save(tensors, {"format": UNDO, "undo": json.dumps(meta)}))
 
 
@@ -204,45 +187,39 @@ def prompts_to_show(options: ApplyOptions | UneditOptions) -> list[str]:
 
 def _named(concept: Concept, options: EditOptions) -> Concept:
     """The concept with the subjects that the command line names, where the file names none."""
-    named = {
-        key: value
-        for key in ("subject", "target_subject")
-        if (value := getattr(options, key)) is not None
-    }
-    for key in named:
+    for key in ("subject", "target_subject"):
+        words = getattr(options, key)
+        if words is None:
+            continue
         if getattr(concept, key) is not None:
             raise KleditError(
                 f"The prompts' file has a column {key}; leave out --{key.replace('_', '-')}."
             )
-    return replace(concept, **named)
+        concept = replace(concept, **{key: words})
+    return concept
 
 
-def _painted(pipe: Any, prompts: Sequence[str], options: Showing) -> np.ndarray | None:
+def _before(pipe: Any, prompts: Sequence[str], options: Showing) -> np.ndarray:
+    if prompts:
+        _say(f"painting {len(prompts)} prompts before and after")
+    return _painted(pipe, prompts, options)
+
+
+def _painted(pipe: Any, prompts: Sequence[str], options: Showing) -> np.ndarray:
     if not prompts:
-        return None
-    _say(f"painting {len(prompts)} prompts before and after")
-    return paint(pipe, prompts, options.seed, _sampling(options))
+        return np.empty(0)
+    how = Sampling(options.steps, options.guidance, options.batch)
+    return paint(pipe, prompts, options.seed, how)
 
 
 def _shown(
-    folder: Path,
-    pipe: Any,
-    prompts: Sequence[str],
-    before: np.ndarray | None,
-    options: Showing,
-    title: str,
+    folder: Path, prompts: Sequence[str], before: np.ndarray, after: np.ndarray, title: str
 ) -> dict[str, float]:
-    """Paint the prompts again and write both pictures, if there are any."""
-    if before is None:
+    """Write the pictures, if there are any, and tell a pixel's mean absolute change, of 255."""
+    if not prompts:
         return {}
-    after = paint(pipe, prompts, options.seed, _sampling(options))
     pictures(folder, prompts, {"before": before, "after": after}, title)
-    return {"pixels_moved": _moved(before, after)}
-
-
-def _moved(before: np.ndarray, after: np.ndarray) -> float:
-    """Mean absolute change of a pixel, of 255."""
-    return float(np.abs(before.astype(np.float32) - after).mean())
+    return {"pixels_moved": float(np.abs(before.astype(np.float32) - after).mean())}
 
 
 def _say(words: str) -> None:

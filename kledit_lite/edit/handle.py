@@ -188,10 +188,8 @@ class Edit:
                 key = shared.setdefault(id(change.right), f"right/{len(shared)}")
                 tensors[key] = change.right.detach().cpu().contiguous()
                 uses[name] = key
-        shapes = {k: list(v) for k, v in self.shapes.items()}
-        rows = [dict(r) for r in self.rows]
-        meta = {"method": self.method, "shapes": shapes, "settings": dict(self.settings)}
-        about = json.dumps({**meta, "rows": rows, "right": uses})
+        meta = {"method": self.method, "shapes": self.shapes, "settings": dict(self.settings)}
+        about = json.dumps({**meta, "rows": [dict(r) for r in self.rows], "right": uses})
         blob = save(tensors, metadata={"format": FORMAT, "edit": about})
         return write_atomically(Path(path), blob)
 
@@ -203,16 +201,13 @@ class Edit:
             KleditError: no such file, damaged, or not an edit.
         """
         tensors, meta = read_file(path, FORMAT, "edit", "edit")
-        rights: dict[str, torch.Tensor] = {}
         changes = {}
         try:
             for key, left in tensors.items():
-                if not key.startswith("left/"):
-                    continue
-                name = key.removeprefix("left/")
-                used = meta["right"].get(name)
-                right = None if used is None else rights.setdefault(used, tensors[used])
-                changes[name] = Change(left, right)
+                if key.startswith("left/"):
+                    name = key.removeprefix("left/")
+                    used = meta["right"].get(name)
+                    changes[name] = Change(left, None if used is None else tensors[used])
             shapes = {k: tuple(v) for k, v in meta["shapes"].items()}
             return cls(meta["method"], changes, shapes, meta["settings"], meta["rows"])
         except (KeyError, AttributeError) as error:
@@ -233,21 +228,16 @@ class Handle:
 
     Args:
         pipe: The pipeline whose weights it changed.
-        before: Parameter name to its weights before the edit.
 
     Attributes:
         edit: What was applied.
         active: Whether it is still applied.
+        before: Parameter name to its weights before the edit; empty once it is undone.
     """
 
     def __init__(self, edit: Edit, pipe: Any, before: Mapping[str, torch.Tensor]) -> None:
         self.edit, self.active = edit, True
-        self._pipe, self._before = pipe, dict(before)
-
-    @property
-    def before(self) -> Mapping[str, torch.Tensor]:
-        """The weights as they were."""
-        return self._before
+        self._pipe, self.before = pipe, dict(before)
 
     @torch.no_grad()
     def undo(self) -> None:
@@ -259,23 +249,23 @@ class Handle:
         """
         if not self.active:
             return
-        weights = check_editable(self._pipe, self._before)
+        weights = check_editable(self._pipe, self.before)
         for name, weight in weights.items():
-            if weight.dtype != self._before[name].dtype:
+            old = self.before[name]
+            if weight.dtype != old.dtype:
                 raise KleditError(
-                    f"{name} was {self._before[name].dtype} when it was edited and is "
-                    f"{weight.dtype} now; undo edits before changing the pipeline's dtype."
+                    f"{name} was {old.dtype} when it was edited and is {weight.dtype} now; undo "
+                    "edits before changing the pipeline's dtype."
                 )
-            after = self.edit._after(name, self._before[name]).to(weight.device)
+            after = self.edit._after(name, old).to(weight.device)
             if not torch.equal(weight, after):
                 raise KleditError(
                     f"{name} has changed since this edit, so undoing it would lose the later "
                     "change; undo edits newest first."
                 )
         for name, weight in weights.items():
-            weight.copy_(self._before[name])
-        self.active = False
-        self._before = {}
+            weight.copy_(self.before[name])
+        self.active, self.before = False, {}
 
     def __enter__(self) -> Handle:
         return self

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from jaxtyping import UInt8
@@ -13,43 +13,10 @@ from kledit_lite.core.errors import KleditError, unknown
 from kledit_lite.metrics.clipscore import clip_score
 from kledit_lite.metrics.verdicts import Share, verdict
 
+Images = UInt8[np.ndarray, "N H W 3"]
+Prompts = Sequence[str]
 BAR = {"min": 0.8}
 """An edit that works must reach four pictures of five."""
-
-
-class Marker(Protocol):
-    """Marks pictures before and after an edit."""
-
-    @property
-    def name(self) -> str:
-        """What to call it."""
-
-    @property
-    def wants_goal(self) -> bool:
-        """Whether it compares with the target prompts painted without the edit."""
-
-    @property
-    def targets(self) -> Mapping[str, Mapping[str, float]]:
-        """Bounds of its figures."""
-
-    def mark(
-        self,
-        before: UInt8[np.ndarray, "N H W 3"],
-        after: UInt8[np.ndarray, "N H W 3"],
-        goal: UInt8[np.ndarray, "N H W 3"],
-        sources: Sequence[str],
-        targets: Sequence[str],
-    ) -> dict[str, float]:
-        """Named figures of what the edit did to N pictures.
-
-        Args:
-            before: (N, H, W, 3) uint8, the sources painted without the edit.
-            after: The same prompts and noise with the edit.
-            goal: The targets painted without the edit; `before` where `wants_goal` is False.
-            sources: N prompts with the concept.
-            targets: N prompts without it.
-        """
-        ...
 
 
 @dataclass(frozen=True)
@@ -62,6 +29,8 @@ class ByJudge:
         source: The value that should go.
         target: The value that should come.
         name: What to call the judge.
+        wants_goal: Whether it compares with the target prompts painted without the edit.
+        targets: Bounds of its figures.
     """
 
     judge: Any
@@ -73,32 +42,20 @@ class ByJudge:
     targets = {"removed": BAR, "arrived": BAR, "kept": BAR}  # noqa: RUF012
 
     def mark(
-        self,
-        before: UInt8[np.ndarray, "N H W 3"],
-        after: UInt8[np.ndarray, "N H W 3"],
-        goal: UInt8[np.ndarray, "N H W 3"],
-        sources: Sequence[str],
-        targets: Sequence[str],
+        self, before: Images, after: Images, goal: Images, sources: Prompts, targets: Prompts
     ) -> dict[str, float]:
         """``removed``, ``arrived`` and ``kept`` of `metrics.verdicts.verdict`, with their n.
 
         Args:
-            before: As in `Marker.mark`.
-            after: As there.
+            before: (N, H, W, 3) uint8, N prompts with the concept painted without the edit.
+            after: The same prompts and noise with the edit.
             goal: Not read.
             sources: Not read.
             targets: Not read.
         """
         keep = [f for f in ("style", "object", "place") if f != self.factor]
-        found = verdict(
-            self.judge.read(before),
-            self.judge.read(after),
-            self.factor,
-            self.source,
-            self.target,
-            keep,
-        )
-        return _figures({"removed": found.removed, "arrived": found.arrived, "kept": found.kept})
+        a, b = self.judge.read(before), self.judge.read(after)
+        return _figures(vars(verdict(a, b, self.factor, self.source, self.target, keep)))
 
 
 @dataclass(frozen=True)
@@ -113,6 +70,8 @@ class ByClip:
     Attributes:
         clip: The CLIP model that scores.
         name: What to call the model.
+        wants_goal: As in `ByJudge`.
+        targets: As there.
     """
 
     clip: Any
@@ -121,21 +80,16 @@ class ByClip:
     targets = {"arrived": BAR}  # noqa: RUF012
 
     def mark(
-        self,
-        before: UInt8[np.ndarray, "N H W 3"],
-        after: UInt8[np.ndarray, "N H W 3"],
-        goal: UInt8[np.ndarray, "N H W 3"],
-        sources: Sequence[str],
-        targets: Sequence[str],
+        self, before: Images, after: Images, goal: Images, sources: Prompts, targets: Prompts
     ) -> dict[str, float]:
         """``arrived`` with its n, and ``way``, the mean share of the way from before to goal.
 
         Args:
-            before: As in `Marker.mark`.
-            after: As there.
-            goal: As there.
-            sources: As there.
-            targets: As there.
+            before: (N, H, W, 3) uint8, the sources painted without the edit.
+            after: The same prompts and noise with the edit.
+            goal: The targets painted without the edit.
+            sources: N prompts with the concept.
+            targets: N prompts without it.
         """
 
         def margin(images: np.ndarray) -> np.ndarray:
@@ -148,6 +102,10 @@ class ByClip:
         arrived = Share.of(int((b > (a + c) / 2)[tells].sum()), int(tells.sum()))
         way = float((b - a)[tells].sum() / (c - a)[tells].sum())
         return {**_figures({"arrived": arrived}), "way": way}
+
+
+Marker = ByJudge | ByClip
+"""Marks pictures before and after an edit."""
 
 
 def open_judge(wanted: str | None, clip: str | None, pipe: Any) -> Marker:

@@ -115,14 +115,14 @@ def solve(
     check_strength("rest_weight", rest_weight)
     if isinstance(keep, str):
         raise KleditError("Expected a list of prompts to keep, got one string; pass [prompt].")
-    if keep_tokens not in (None, "last", "all"):
+    keep_tokens = method.keep_tokens if keep_tokens is None else keep_tokens
+    if keep_tokens not in ("last", "all"):
         raise unknown("choice of tokens to keep", keep_tokens, ("last", "all"))
     if method.needs_keep and not len(keep):
         raise KleditError(
             f"The repaired {method.name} preserves prompts that do not name the concept; pass some "
             "as keep, or use the published preset."
         )
-    every = (keep_tokens or method.keep_tokens) == "all"
     if chosen == ():
         raise KleditError(
             f"{method.name} edits the layers that were found to control the concept; name them, "
@@ -146,7 +146,11 @@ def solve(
         x = hidden[first, [p.source for p in pairs]]  # (R, d)
         other = hidden[len(sources) :][first, [p.target for p in pairs]]  # (R, d)
         weights = torch.tensor([p.weight for p in pairs], device=x.device)
-        stay = _kept(tokenizer, hidden[2 * len(sources) :], keep, every)
+        stay = hidden[2 * len(sources) :]  # (K, T, d)
+        if keep_tokens == "all":
+            stay = stay.flatten(0, 1)
+        else:
+            stay = stay[range(len(keep)), [end_position(tokenizer, k) - 1 for k in keep]]
         p = gain(x, strength, weights=weights, keep=stay, keep_weight=keep_weight, form=form)
         mix, basis = compress(p)
         step = other.to(p) - x.to(p)  # (R, d)
@@ -162,7 +166,7 @@ def solve(
     settings = {
         "layers": None if chosen is None else list(chosen), "tokens": tokens, "strength": strength,
         "concepts": [asdict(c) for c in wanted], "keep": list(keep), "keep_weight": keep_weight,
-        "keep_tokens": "all" if every else "last",
+        "keep_tokens": keep_tokens,
         "rest_weight": rest_weight, "rows": len(pairs),
         "paired": paired_words(tokenizer, wanted, pairs),
     }  # fmt: skip
@@ -305,22 +309,9 @@ def _groups(
     found = encoders(pipe)
     if encoder is not None and encoder not in found:
         raise unknown("text encoder", encoder, found)
-    groups: list[tuple[list[str], Reader]] = []
-    for part in found if encoder is None else [encoder]:
-        for name in out_names(pipe, part, layers if layers is not None else ()):
-            groups.append(([name], partial(inputs_of, pipe, name)))
-    return groups
-
-
-def _kept(
-    tokenizer: Any, hidden: torch.Tensor, keep: Sequence[str], every: bool
-) -> torch.Tensor | None:
-    if not keep:
-        return None
-    if every:
-        return hidden.flatten(0, 1)
-    ends = [end_position(tokenizer, prompt) - 1 for prompt in keep]
-    return hidden[range(len(keep)), ends]
+    parts = found if encoder is None else [encoder]
+    names = [name for part in parts for name in out_names(pipe, part, layers or ())]
+    return [([name], partial(inputs_of, pipe, name)) for name in names]
 
 
 def _row(

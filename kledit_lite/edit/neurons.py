@@ -11,13 +11,14 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from itertools import accumulate, pairwise
 from typing import Any, Literal
 
-import numpy as np
 import torch
 from jaxtyping import Float, Int
 
 from kledit_lite.core.errors import KleditError, unknown
+from kledit_lite.edit.ridge import precision
 from kledit_lite.edit.sites import PROJECTIONS, check_editable, key_value_names, short
 from kledit_lite.inside import encode_prompts, end_position, last_subject_position
 from kledit_lite.inside.fired import Fired
@@ -69,12 +70,11 @@ class NeuronScores:
             raise KleditError(f"Cannot choose {k} neurons: there are {most} {where}.")
         if not across:
             return {n: z.argsort(descending=True, stable=True)[:k] for n, z in self.z.items()}
-        names, every = list(self.z), torch.cat(list(self.z.values()))
-        first = np.cumsum([0, *sizes.values()])
-        best = every.argsort(descending=True, stable=True)[:k]
+        best = torch.cat(list(self.z.values())).argsort(descending=True, stable=True)[:k]
+        edges = pairwise(accumulate(sizes.values(), initial=0))
         return {
-            name: best[(best >= first[i]) & (best < first[i + 1])] - int(first[i])
-            for i, name in enumerate(names)
+            name: best[(best >= begin) & (best < end)] - begin
+            for name, (begin, end) in zip(self.z, edges, strict=True)
         }
 
     def against(self, others: Sequence[NeuronScores]) -> NeuronScores:
@@ -108,18 +108,12 @@ class NeuronScores:
 
     def table(self, k: int = 10) -> list[dict[str, Any]]:
         """The k neurons with the largest scores, as rows: matrix, neuron, z, and both means."""
-        rows = []
-        for name, chosen in self.top(k, across=True).items():
-            for i in chosen.tolist():
-                rows.append(
-                    {
-                        "matrix": short(name),
-                        "neuron": i,
-                        "z": float(self.z[name][i]),
-                        "mean_with": float(self.mean_with[name][i]),
-                        "mean_without": float(self.mean_without[name][i]),
-                    }
-                )
+        told = {"z": self.z, "mean_with": self.mean_with, "mean_without": self.mean_without}
+        rows = [
+            {"matrix": short(name), "neuron": i, **{c: float(v[name][i]) for c, v in told.items()}}
+            for name, chosen in self.top(k, across=True).items()
+            for i in chosen.tolist()
+        ]
         return sorted(rows, key=lambda row: -row["z"])
 
 
@@ -237,16 +231,13 @@ def ablated(
         raise unknown("ablation", how, ("zero", "mean"))
     if how == "mean" and scores is None:
         raise KleditError("Replacing neurons by their mean needs the scores; pass scores=...")
-    weights = check_editable(pipe, neurons)
-    by_weight = {id(weight): name for name, weight in weights.items()}
 
-    def hold(name: str) -> Callable[[torch.Tensor], torch.Tensor]:
-        weight = weights[name]
+    def hold(name: str, weight: torch.Tensor) -> Callable[[torch.Tensor], torch.Tensor]:
         chosen = torch.as_tensor(neurons[name], device=weight.device)
-        if int(chosen.max()) >= len(weight) or int(chosen.min()) < 0:
+        low, high = int(chosen.min()), int(chosen.max())
+        if high >= len(weight) or low < 0:
             raise KleditError(
-                f"{name} has {len(weight)} neurons, numbered from 0; got "
-                f"{int(chosen.min())} to {int(chosen.max())}."
+                f"{name} has {len(weight)} neurons, numbered from 0; got {low} to {high}."
             )
         value = torch.zeros(len(chosen), dtype=weight.dtype, device=chosen.device)
         if how == "mean" and scores is not None:
@@ -254,21 +245,19 @@ def ablated(
 
         def held(out: torch.Tensor) -> torch.Tensor:
             first = _half(out) if conditional else 0
+            tokens = range(out.shape[1]) if positions is None else positions
+            at = torch.as_tensor(list(tokens), device=chosen.device)
             new = out.clone()
-            if positions is None:
-                new[first:, :, chosen] = value.to(new.dtype)
-            else:
-                at = torch.as_tensor(list(positions), device=chosen.device)
-                new[first:, at[:, None], chosen] = value.to(new.dtype)
+            new[first:, at[:, None], chosen] = value.to(new.dtype)
             return new
 
         return held
 
-    changes = {}
-    for module in pipe.unet.modules():
-        name = by_weight.get(id(getattr(module, "weight", None)))
-        if name is not None and len(neurons[name]):
-            changes[module] = hold(name)
+    changes = {
+        name.removeprefix("unet.").removesuffix(".weight"): hold(name, weight)
+        for name, weight in check_editable(pipe, neurons).items()
+        if len(neurons[name])
+    }
     with edit(pipe.unet, changes) as fired:
         yield fired
 
@@ -306,4 +295,4 @@ def _tokens(
     words = [[*words_of(tokenizer, p), *["padding"] * hidden.shape[1]] for p in prompts]
     read = Counter(w[i] for w, i in zip(words, at, strict=True))
     rows = hidden[range(len(prompts)), at]
-    return rows.double() if rows.device.type != "mps" else rows.float(), dict(read)
+    return rows.to(precision(rows.device)), dict(read)

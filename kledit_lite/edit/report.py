@@ -10,7 +10,7 @@ import torch
 
 from kledit_lite.core.errors import KleditError
 from kledit_lite.edit.handle import Edit
-from kledit_lite.edit.sites import PROJECTIONS, key_value_sites, short
+from kledit_lite.edit.sites import key_value_names, short
 from kledit_lite.inside import encode_prompts
 
 if TYPE_CHECKING:
@@ -69,23 +69,16 @@ def collateral(pipe: Any, edit: Edit, texts: Sequence[str]) -> list[Shift]:
     """
     if isinstance(texts, str) or not len(texts):
         raise KleditError("Expected a list of texts that should not move, with at least one.")
-    sites = key_value_sites(pipe)
+    names = key_value_names(pipe, None)
     before = encode_prompts(pipe, texts).hidden
-    matrices = {
-        f"unet.{site.name}.{p}.weight": getattr(pipe.unet.get_submodule(site.name), p)
-        for site in sites
-        for p in PROJECTIONS
-    }
-    old = {name: m.weight.detach().clone() for name, m in matrices.items() if name in edit.changes}
-    with edit.apply(pipe):
+    with edit.apply(pipe) as handle:
         after = encode_prompts(pipe, texts).hidden
         found = []
-        for name, matrix in matrices.items():
-            new = matrix.weight.detach()
-            was = before @ old.get(name, new).T
-            found.append(
-                Shift(name, float((after @ new.T - was).float().norm()), float(was.float().norm()))
-            )
+        for name in names:
+            new = pipe.unet.get_parameter(name.removeprefix("unet.")).detach()
+            was = before @ handle.before.get(name, new).T
+            moved, size = (float(x.float().norm()) for x in (after @ new.T - was, was))
+            found.append(Shift(name, moved, size))
     return found
 
 

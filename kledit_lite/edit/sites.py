@@ -28,14 +28,14 @@ def encoders(pipe: Any) -> list[str]:
     Raises:
         KleditError: it has none; T5, for one, is of another kind.
     """
+    there = {name: getattr(pipe, name, None) for name in ENCODERS}
     found = [
         name
-        for name in ENCODERS
-        if getattr(pipe, name, None) is not None
-        and any(_OUT.search(n) for n, _ in getattr(pipe, name).named_parameters())
+        for name, module in there.items()
+        if module is not None and any(_OUT.search(n) for n, _ in module.named_parameters())
     ]
     if not found:
-        kinds = [type(getattr(pipe, n, None)).__name__ for n in ENCODERS]
+        kinds = [type(module).__name__ for module in there.values()]
         raise KleditError(
             f"The pipeline has no CLIP text encoder ({' and '.join(kinds)}); edit the "
             "cross-attention layers instead."
@@ -63,7 +63,7 @@ def fingerprint(pipe: Any) -> Shapes:
         pattern = _KEY_VALUE if part == "unet" else _OUT
         for name, weight in module.named_parameters():
             if pattern.search(name):
-                shapes[f"{part}.{_plain(name)}"] = tuple(weight.shape)
+                shapes[f"{part}.{name.removeprefix('text_model.')}"] = tuple(weight.shape)
     if not shapes:
         raise KleditError(
             f"Found no cross-attention in {type(pipe).__name__}; expected a Stable Diffusion or "
@@ -247,7 +247,3 @@ def _check_plain(part: str, module: torch.nn.Module) -> None:
             f"The {part} is compiled, so an edit could go unnoticed; load the pipeline again and "
             "do not compile it."
         )
-
-
-def _plain(name: str) -> str:
-    return name.removeprefix("text_model.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
 from kledit_lite.core.errors import KleditError
@@ -38,39 +39,33 @@ def edit_file(options: VlmEditOptions) -> Results:
     if any(r.keep for r in changed):
         raise KleditError("A question cannot both have a new_answer and be kept.")
     seer = open_seer(options.model, dtype=options.dtype)
-    kinds = [("edit" if r.new_answer else "keep" if r.keep else "other", r) for r in rows]
-    kinds += [("paraphrase", r) for r in changed if r.paraphrase is not None]
-    asked = [r.paraphrase if k == "paraphrase" else r.asked for k, r in kinds]
-    seen = [picture(r.image) for _, r in kinds]
-    readings = seer.read(seen, [a for a in asked if a is not None])
-    renamed = [type(r.asked)(r.asked.text, r.asked.constraints, r.new_answer) for r in changed]
+    spoken = [(r, r.paraphrase) for r in changed if r.paraphrase is not None]
+    whose = rows + [r for r, _ in spoken]
+    kinds = ["edit" if r.new_answer else "keep" if r.keep else "other" for r in rows]
+    kinds += ["paraphrase"] * len(spoken)
+    asked = [r.asked for r in rows] + [paraphrase for _, paraphrase in spoken]
+    readings = seer.read([picture(r.image) for r in whose], asked)
+    renamed = [replace(r.asked, answer=r.new_answer) for r in changed]
     new = seer.read([picture(r.image) for r in changed], renamed)
     wanted = {id(r): n.answer for r, n in zip(changed, new, strict=True)}
-    edited = [x for x, (kind, _) in zip(readings, kinds, strict=True) if kind == "edit"]
-    facts = [NewFact(x, n.answer) for x, n in zip(edited, new, strict=True)]
-    keep = [x for x, (kind, _) in zip(readings, kinds, strict=True) if kind == "keep"]
+    facts = [
+        NewFact(x, wanted[id(r)]) for x, r in zip(readings, rows, strict=False) if r.new_answer
+    ]
+    keep = [x for x, kind in zip(readings, kinds, strict=True) if kind == "keep"]
     where = cast(Where, options.where.replace("-", " "))
-    made = multedit(
-        seer.model,
-        facts,
-        options.layer,
-        where,
-        keep=keep,
-        keep_weight=options.keep_weight,
-        strength=options.strength,
-        steps=options.steps,
-    )
-    answers = [wanted.get(id(r), x.answer) for x, (_, r) in zip(readings, kinds, strict=True)]
+    how = {name: getattr(options, name) for name in ("keep_weight", "strength", "steps")}
+    made = multedit(seer.model, facts, options.layer, where, keep=keep, **how)
+    answers = [wanted.get(id(r), x.answer) for x, r in zip(readings, whose, strict=True)]
     before = answered(seer.model, readings, answers)
     with made.apply(seer.model):
         after = answered(seer.model, readings, answers)
     said = [before.first.argmax(1), after.first.argmax(1)]
     table = pd.DataFrame(
         {
-            "kind": [k for k, _ in kinds],
-            "image": [str(r.image) for _, r in kinds],
-            "question": [a.text for a in asked if a is not None],
-            "answer": [r.new_answer or r.asked.answer for _, r in kinds],
+            "kind": kinds,
+            "image": [str(r.image) for r in whose],
+            "question": [a.text for a in asked],
+            "answer": [r.new_answer or r.asked.answer for r in whose],
             "p_before": before.p.numpy(),
             "p_after": after.p.numpy(),
             "said_before": [seer.say(int(t)) for t in said[0]],
@@ -78,20 +73,11 @@ def edit_file(options: VlmEditOptions) -> Results:
             "same": (said[0] == said[1]).numpy(),
         }
     )
-    made.save(options.out / "edit.safetensors")
+    file = made.save(options.out / "edit.safetensors")
     write_atomically(options.out / "answers.csv", table.to_csv(index=False))
     figures = {"facts": len(facts), "kept": len(keep), "edit_norm": made.norm}
     for kind, rows_of in table.groupby("kind"):
-        if kind in ("edit", "paraphrase"):
-            figures[f"{kind}_before"] = float(rows_of["p_before"].mean())
-            figures[f"{kind}_after"] = float(rows_of["p_after"].mean())
-        else:
-            figures[f"{kind}_same"] = float(rows_of["same"].mean())
-    seconds = time.perf_counter() - start
-    return Results(
-        "vlm-edit",
-        figures,
-        {},
-        context(seed=0, seconds=seconds, model=options.model),
-        {"edit": str(options.out / "edit.safetensors")},
-    )
+        told = ("p_before", "p_after") if kind in ("edit", "paraphrase") else ("same",)
+        figures |= {f"{kind}_{c.removeprefix('p_')}": float(rows_of[c].mean()) for c in told}
+    measured = context(seed=0, seconds=time.perf_counter() - start, model=options.model)
+    return Results("vlm-edit", figures, {}, measured, {"edit": str(file)})
