@@ -20,7 +20,6 @@ from typing import Any
 import numpy as np
 import torch
 
-from kledit_lite.core.errors import KleditError
 from kledit_lite.inside.decoding import decode
 from kledit_lite.inside.hooks import edit, read
 from kledit_lite.inside.sampler import Text, counted, latents_for, sample
@@ -82,10 +81,7 @@ def trace_unet(
     """
     import pandas as pd
 
-    seeds = [int(s) for s in seeds]
-    check_inputs(prompts, seeds)
-    if not scores:
-        raise KleditError("Expected at least one score, got none; e.g. by_clip(zoo.load_clip()).")
+    seeds = check_inputs(prompts, seeds, scores)
     chosen = discover(pipe.unet, MODULES) if sites is None else sites
     groups: list[Group] = [(s,) if isinstance(s, Site) else tuple(s) for s in chosen]
     clean, corrupted = encode_pair(pipe, prompts, seeds, how)
@@ -115,28 +111,17 @@ def trace_unet(
 
     together = len(plan(len(prompts), len(groups), how.sampling.batch)[0].pictures)
     marks = kept.marks(compute, together)
-    pictures = pd.DataFrame(
-        {
-            "prompt": [p.prompt for p in prompts],
-            "subject": [p.subject for p in prompts],
-            "attribute": [p.attribute for p in prompts],
-            "seed": seeds,
-            **{f"clean_{n}": marks[n][:, 0] for n in scores},
-            **{f"corrupted_{n}": marks[n][:, 1] for n in scores},
-        }
-    )
+    kinds = [" + ".join(dict.fromkeys(x.kind for x in g)) for g in groups]
     n, s = len(prompts), len(groups)
     restored = pd.DataFrame(
         {
             "picture": np.repeat(np.arange(n), s),
             "order": np.tile(np.arange(s), n),
             "site": names * n,
-            "kind": [" + ".join(dict.fromkeys(x.kind for x in g)) for g in groups] * n,
-            **{name: marks[name][:, 2:].ravel() for name in scores},
+            "kind": kinds * n,
         }
     )
-    rows, naive = (round(float(marks[k].sum())) for k in ("rows", "naive"))
-    return Trace(pictures, restored, tuple(scores), rows, naive, kept.pictures())
+    return kept.trace(marks, restored)
 
 
 @torch.no_grad()

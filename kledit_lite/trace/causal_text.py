@@ -21,7 +21,6 @@ import numpy as np
 import torch
 
 from kledit_lite.core.errors import KleditError, unknown
-from kledit_lite.inside.blocks import on_hidden
 from kledit_lite.inside.decoding import decode
 from kledit_lite.inside.fired import Fired
 from kledit_lite.inside.hooks import edit
@@ -34,11 +33,12 @@ from kledit_lite.inside.sampler import (
     text_encoders,
     tokenizers,
 )
-from kledit_lite.inside.tokens import end_position, subject_positions, words_of
+from kledit_lite.inside.tokens import subject_positions, words_of
 from kledit_lite.models.subjects import TracePrompt
 from kledit_lite.trace.corrupt import Noise, Tracing, check_inputs, draw_noise, noisy_words
 from kledit_lite.trace.effects import Score, Trace
 from kledit_lite.trace.kept import Kept, Marks
+from kledit_lite.trace.lanes import from_first
 
 TextKind = Literal["self-attn", "mlp", "layer"]
 TEXT_KINDS: tuple[TextKind, ...] = ("self-attn", "mlp", "layer")
@@ -83,11 +83,11 @@ def text_modules(encoder: Any) -> dict[tuple[int, TextKind], torch.nn.Module]:
     Raises:
         KleditError: an encoder built otherwise, e.g. T5.
     """
-    found = {}
-    for name, module in encoder.named_modules():
-        match = _MODULE.search(name)
-        if match:
-            found[int(match[1]), _KIND[match[2]]] = module
+    found = {
+        (int(match[1]), _KIND[match[2]]): module
+        for name, module in encoder.named_modules()
+        if (match := _MODULE.search(name))
+    }
     if not found:
         raise KleditError(
             f"No CLIP layers in the text encoder {type(encoder).__name__}; its tokens cannot be "
@@ -116,12 +116,11 @@ def text_sites(
         UnknownNameError: not a kind or role.
         KleditError: no such layer.
     """
-    for k in kinds:
-        if k not in TEXT_KINDS:
-            raise unknown("kind of text site", k, TEXT_KINDS)
-    for r in roles:
-        if r not in ROLES:
-            raise unknown("role of a token", r, ROLES)
+    asked = ("kind of text site", kinds, TEXT_KINDS), ("role of a token", roles, ROLES)
+    for what, given, known in asked:
+        for name in given:
+            if name not in known:
+                raise unknown(what, name, known)
     sites = []
     for e, (encoder, tokenizer) in enumerate(
         zip(text_encoders(pipe), tokenizers(pipe), strict=True)
@@ -146,23 +145,13 @@ def text_sites(
 
 def token_roles(tokenizer: Any, prompt: TracePrompt) -> list[tuple[str, str]]:
     """Each token of the padded prompt with its role, from the start token on."""
-    words = words_of(tokenizer, prompt.prompt)
+    words = ["start", *words_of(tokenizer, prompt.prompt)[1:-1], "end"]
     subject = subject_positions(tokenizer, prompt.prompt, prompt.subject)
-    end = end_position(tokenizer, prompt.prompt)
-    special = {0: "start", end: "end"}
-    roles = []
-    for at in range(tokenizer.model_max_length):
-        if at > end:
-            roles.append(("pad", "padding"))
-        elif at == end:
-            roles.append(("end", "end"))
-        elif at in subject:
-            last = "last subject" if at == subject[-1] else "subject"
-            roles.append((words[at], last))
-        else:
-            name = special.get(at, words[at])
-            roles.append((name, "before" if at < subject[0] else "after"))
-    return roles
+    before, after = subject[0], len(words) - 2 - subject[-1]
+    roles = ["before"] * before + ["subject"] * (len(subject) - 1) + ["last subject"]
+    roles += ["after"] * after + ["end"]
+    padding = [("pad", "padding")] * (tokenizer.model_max_length - len(words))
+    return [*zip(words, roles, strict=True), *padding]
 
 
 @contextmanager
@@ -176,30 +165,17 @@ def restored_rows(pipe: Any, groups: Sequence[Sequence[TextSite]]) -> Iterator[l
         `Fired` of each encoder.
     """
     rows: dict[tuple[int, int, TextKind], tuple[list[int], list[int]]] = {}
-    for i, group in enumerate(groups):
+    for i, group in enumerate(groups, 2):
         for s in group:
             to, at = rows.setdefault((s.encoder, s.layer, s.kind), ([], []))
-            to.append(i + 2)
+            to.append(i)
             at.append(s.position)
-
-    def patch(to: list[int], at: list[int]) -> Callable[[Any], Any]:
-        def patched(h: torch.Tensor) -> torch.Tensor:
-            new = h.clone()
-            new[to, at] = h[0, at]
-            return new
-
-        return on_hidden(patched)
-
     with ExitStack() as stack:
         fired = []
         for e, encoder in enumerate(text_encoders(pipe)):
             modules = text_modules(encoder)
-            changes = {
-                modules[layer, kind]: patch(*where)
-                for (one, layer, kind), where in rows.items()
-                if one == e
-            }
-            fired.append(stack.enter_context(edit(encoder, changes, first=True)))
+            mine = {modules[key[1:]]: from_first(*at) for key, at in rows.items() if key[0] == e}
+            fired.append(stack.enter_context(edit(encoder, mine, first=True)))
         yield fired
 
 
@@ -268,10 +244,7 @@ def trace_text(
     """
     import pandas as pd
 
-    seeds = [int(s) for s in seeds]
-    check_inputs(prompts, seeds)
-    if not scores:
-        raise KleditError("Expected at least one score, got none; e.g. by_clip(zoo.load_clip()).")
+    seeds = check_inputs(prompts, seeds, scores)
     sites = [text_sites(pipe, p, kinds, layers, roles) for p in prompts]
     names = [[s.name for s in mine] for mine in sites]
     kept = Kept(folder, pipe, prompts, seeds, scores, how, names, keep)
@@ -291,27 +264,14 @@ def trace_text(
         return {**found, "rows": spent[0], "naive": spent[1]}
 
     marks = kept.marks(compute, 1)
-    pictures = [
-        {
-            "prompt": p.prompt,
-            "subject": p.subject,
-            "attribute": p.attribute,
-            "seed": seed,
-            **{f"clean_{n}": marks[n][i, 0] for n in scores},
-            **{f"corrupted_{n}": marks[n][i, 1] for n in scores},
-        }
-        for i, (p, seed) in enumerate(zip(prompts, seeds, strict=True))
-    ]
-    restored = []
-    for i, mine in enumerate(sites):
-        for j, s in enumerate(mine):
-            read = {n: marks[n][i, j + 2] for n in scores}
-            restored.append({"picture": i, "order": j, "site": s.name, **vars(s), **read})
-    frame = pd.DataFrame(restored)
-    frame["role"] = pd.Categorical(frame["role"], ROLES, ordered=True)
-    frame["kind"] = pd.Categorical(frame["kind"], TEXT_KINDS, ordered=True)
-    rows, naive = (round(float(marks[k].sum())) for k in ("rows", "naive"))
-    return Trace(pd.DataFrame(pictures), frame, tuple(scores), rows, naive, kept.pictures())
+    restored = pd.DataFrame(
+        {"picture": i, "order": j, "site": s.name, **vars(s)}
+        for i, mine in enumerate(sites)
+        for j, s in enumerate(mine)
+    )
+    restored["role"] = pd.Categorical(restored["role"], ROLES, ordered=True)
+    restored["kind"] = pd.Categorical(restored["kind"], TEXT_KINDS, ordered=True)
+    return kept.trace(marks, restored)
 
 
 def _versions(

@@ -67,8 +67,7 @@ def run(options: TraceOptions) -> Results:
         prompts = read_prompts(options.prompts)
     else:
         prompts = trace_prompts(options.attribute, options.count)  # type: ignore[arg-type]
-    kinds: Any = options.kinds or MODULES
-    where: Any = options.where
+    kinds, where = options.kinds or MODULES, options.where
     check_request(where, kinds, options.seeds)
     check_folder(options.out, begun="ends")
     pipe, clip = open_both(
@@ -82,18 +81,9 @@ def run(options: TraceOptions) -> Results:
     def progress(done: int) -> None:
         print(f"kledit: traced {done} of {total} pictures", file=sys.stderr, flush=True)
 
-    return run_trace(
-        pipe,
-        prompts,
-        scores,
-        options.out,
-        where=where,
-        kinds=kinds,
-        seeds=options.seeds,
-        first_seed=options.seed,
-        how=Tracing(options.noise, sampling),
-        progress=progress,
-    )
+    asked: Any = {"where": where, "kinds": kinds, "how": Tracing(options.noise, sampling)}
+    asked |= {"seeds": options.seeds, "first_seed": options.seed}
+    return run_trace(pipe, prompts, scores, options.out, progress=progress, **asked)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,17 +124,9 @@ def run_vlm(options: VlmTraceOptions) -> Results:
     return trace_file(options)
 
 
+TRACE = "find which states of a text-to-image model carry what the words say"
+VLM_TRACE = "find which layers of a model that sees bring a picture's fact to the answer"
 COMMANDS = (
-    Command(
-        "trace",
-        "find which states of a text-to-image model carry what the words say",
-        TraceOptions,
-        run,
-    ),
-    Command(
-        "vlm-trace",
-        "find which layers of a model that sees bring a picture's fact to the answer",
-        VlmTraceOptions,
-        run_vlm,
-    ),
+    Command("trace", TRACE, TraceOptions, run),
+    Command("vlm-trace", VLM_TRACE, VlmTraceOptions, run_vlm),
 )

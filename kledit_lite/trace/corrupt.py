@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -149,8 +149,15 @@ def encode_pair(
     return clean, corrupted
 
 
-def check_inputs(prompts: Sequence[TracePrompt], seeds: Sequence[int]) -> None:
-    """Raise unless there is a seed for each prompt, and some prompt.
+def check_inputs(
+    prompts: Sequence[TracePrompt], seeds: Sequence[int], scores: Mapping[str, Any]
+) -> list[int]:
+    """The seeds as whole numbers; raise unless there is one for each prompt, and a score.
+
+    Args:
+        prompts: At least one.
+        seeds: As many.
+        scores: Name -> function, at least one.
 
     Raises:
         KleditError: unequal numbers, none at all, or strings instead of `TracePrompt`.
@@ -164,3 +171,6 @@ def check_inputs(prompts: Sequence[TracePrompt], seeds: Sequence[int]) -> None:
             raise KleditError(
                 f"Expected TracePrompt(prompt, subject), got {type(p).__name__} {p!r}."
             )
+    if not scores:
+        raise KleditError("Expected at least one score, got none; e.g. by_clip(zoo.load_clip()).")
+    return [int(s) for s in seeds]

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -79,6 +79,39 @@ class Trace:
             pictures=self.pictures.iloc[rows].reset_index(drop=True),
             restored=mine.assign(picture=mine["picture"].map(number)),
         )
+
+
+def assembled(
+    prompts: Sequence[TracePrompt],
+    seeds: Sequence[int],
+    marks: Mapping[str, Sequence[np.ndarray]],
+    restored: pd.DataFrame,
+    rows: float,
+    naive_rows: float,
+    images: tuple[np.ndarray, ...] = (),
+) -> Trace:
+    """A trace from the marks of each picture: clean, corrupted, then each restored version.
+
+    Args:
+        prompts: N prompts.
+        seeds: N seeds.
+        marks: Name of each score -> N rows of at least 2 + S marks.
+        restored: ``picture``, ``order`` (0 to S - 1) and what the site is; scores are added.
+        rows: As in `Trace`.
+        naive_rows: As there.
+        images: As there.
+    """
+    import pandas as pd
+
+    names = ("prompt", "subject", "attribute")
+    pictures = pd.DataFrame({n: [getattr(p, n) for p in prompts] for n in names} | {"seed": seeds})
+    for j, version in enumerate(("clean", "corrupted")):
+        for name, mine in marks.items():
+            pictures[f"{version}_{name}"] = [float(m[j]) for m in mine]
+    at = list(zip(restored["picture"], restored["order"] + 2, strict=True))
+    scores = {name: np.array([mine[i][j] for i, j in at], float) for name, mine in marks.items()}
+    restored = restored.assign(**scores)
+    return Trace(pictures, restored, tuple(marks), round(rows), round(naive_rows), images)
 
 
 def by_clip(clip: TextImageModel) -> Score:
@@ -190,9 +223,7 @@ def aie(
 
 def total_effect(trace: Trace, score: str | None = None) -> float:
     """Mean of score(clean) - score(corrupted): all that a restored site could win back."""
-    score = _score(trace, score)
-    p = trace.pictures
-    return float((p[f"clean_{score}"] - p[f"corrupted_{score}"]).groupby(p["prompt"]).mean().mean())
+    return float(_effects(trace, score).mean())
 
 
 def total_effect_interval(
@@ -207,13 +238,16 @@ def total_effect_interval(
         level: Level of the interval.
         seed: Seed of the bootstrap.
     """
+    effects = _effects(trace, score).to_numpy(float)[:, None]
+    low, high = bootstrap_means(effects, draws=draws, level=level, seed=seed)
+    return float(low[0]), float(high[0])
+
+
+def _effects(trace: Trace, score: str | None) -> pd.Series:
+    """The total effect of each prompt, over its seeds."""
     score = _score(trace, score)
     p = trace.pictures
-    effects = (p[f"clean_{score}"] - p[f"corrupted_{score}"]).groupby(p["prompt"]).mean()
-    low, high = bootstrap_means(
-        effects.to_numpy(float)[:, None], draws=draws, level=level, seed=seed
-    )
-    return float(low[0]), float(high[0])
+    return (p[f"clean_{score}"] - p[f"corrupted_{score}"]).groupby(p["prompt"]).mean()
 
 
 def causal_threshold(
@@ -240,7 +274,12 @@ def causal_threshold(
         The threshold on the scale of the score; infinity where no site is causal. Subtract the
         mean corrupted score for a threshold on the AIE.
     """
-    table = _both(validation, score, faithful, by)
+    _score(validation, score)
+    _score(validation, faithful)
+    keys = list(by or validation.by)
+    frame = validation.restored.join(validation.pictures[["prompt"]], on="picture")
+    cells = frame.groupby(["prompt", *keys], observed=True)[[score, faithful]].mean()
+    table = cells.groupby(keys, observed=True).mean()
     causal = table[table[faithful] >= share - 1e-12]
     return float(causal[score].min()) if len(causal) else float("inf")
 
@@ -277,21 +316,17 @@ def noise_sensitivity(
     reference = tables[int(np.argmax(drops))]["aie"].rank()
     rows = []
     for scale, trace, table, drop in zip(scales, traces, tables, drops, strict=True):
-        best: Any = table.loc[table["aie"].idxmax()] if len(table) else None
+        mean = {v: trace.pictures[f"{v}_{score}"].mean() for v in ("clean", "corrupted")}
+        row = {"noise": float(scale), **mean, "drop": drop, "best": ""}
+        row |= {"aie": float("nan"), "agreement": float("nan")}
+        if len(table):
+            best = table.loc[table["aie"].idxmax()]
+            site = " ".join(str(best[k]) for k in (by or trace.by) if k != "order")
+            row |= {"best": site, "aie": float(best["aie"])}
         ranks = table["aie"].rank()
-        spread = len(table) > 1 and ranks.std() > 0 and reference.std() > 0
-        site = [str(best[k]) for k in (by or trace.by) if k != "order"] if len(table) else []
-        rows.append(
-            {
-                "noise": float(scale),
-                "clean": float(trace.pictures[f"clean_{score}"].mean()),
-                "corrupted": float(trace.pictures[f"corrupted_{score}"].mean()),
-                "drop": drop,
-                "best": " ".join(site),
-                "aie": float(best["aie"]) if best is not None else float("nan"),
-                "agreement": float(ranks.corr(reference)) if spread else float("nan"),
-            }
-        )
+        if len(table) > 1 and ranks.std() > 0 and reference.std() > 0:
+            row["agreement"] = float(ranks.corr(reference))
+        rows.append(row)
     return pd.DataFrame(rows)
 
 
@@ -299,12 +334,3 @@ def _score(trace: Trace, score: str | None) -> str:
     if score is not None and score not in trace.scores:
         raise unknown("score", score, trace.scores)
     return score or trace.scores[0]
-
-
-def _both(trace: Trace, score: str, faithful: str, by: Sequence[str] | None) -> pd.DataFrame:
-    for name in (score, faithful):
-        _score(trace, name)
-    keys = list(by or trace.by)
-    frame = trace.restored.join(trace.pictures[["prompt"]], on="picture")
-    cells = frame.groupby(["prompt", *keys], observed=True)[[score, faithful]].mean()
-    return cells.groupby(keys, observed=True).mean()

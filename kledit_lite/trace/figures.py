@@ -72,9 +72,8 @@ def effect_bars(
     if threshold is not None:
         axes.axhline(threshold, color=MUTED, lw=1, ls=(0, (4, 3)))
     bands(axes, [_part(s) for s in sites])
-    axes.set_xlim(-0.7, len(v) - 0.3)
+    axes.set(xlim=(-0.7, len(v) - 0.3), ylabel=label)
     axes.set_xlabel("module, in the order in which they run")
-    axes.set_ylabel(label)
     axes.grid(axis="y")
     axes.legend(
         handles=[Patch(color=colours[k], label=k) for k in order],
@@ -188,15 +187,9 @@ def token_effects(table: Any, title: str = "", *, subtitle: str = "", fmt: str =
         index=["encoder", "layer", "kind"], columns="role", values="aie", observed=True
     )
     names = [f"{f'encoder {e + 1} ' if several else ''}{k}-{i}" for e, i, k in wide.index]
-    return heatmap(
-        wide.to_numpy(),
-        title,
-        rows=names,
-        columns=[str(c) for c in wide.columns],
-        fmt=fmt,
-        subtitle=subtitle,
-        column_label="token restored",
-    )
+    labels: Any = {"rows": names, "columns": [str(c) for c in wide.columns]}
+    labels["column_label"] = "token restored"
+    return heatmap(wide.to_numpy(), title, **labels, fmt=fmt, subtitle=subtitle)
 
 
 __all__ = ["KIND_COLOURS", "effect_bars", "loudness", "short_name", "token_effects"]

@@ -13,7 +13,7 @@ from kledit_lite.inside.sampler import Text, counted, latents_for, sample
 from kledit_lite.models.subjects import TracePrompt
 from kledit_lite.trace.causal_text import TextSite, distinct, restored_texts
 from kledit_lite.trace.corrupt import Tracing, check_inputs, draw_noise
-from kledit_lite.trace.effects import Score, Trace
+from kledit_lite.trace.effects import Score, Trace, assembled
 
 Groups = Callable[[TracePrompt], Mapping[str, Sequence[TextSite]]]
 """From a prompt to its groups by name, e.g. `text_sites` of some roles; empty ones are skipped."""
@@ -60,10 +60,7 @@ def trace_groups(
     """
     import pandas as pd
 
-    seeds = [int(s) for s in seeds]
-    check_inputs(prompts, seeds)
-    if not scores:
-        raise KleditError("Expected at least one score, got none; e.g. by_clip(zoo.load_clip()).")
+    seeds = check_inputs(prompts, seeds, scores)
     named, same, texts, noises = [], [], [], []
     for prompt, seed in zip(prompts, seeds, strict=True):
         mine = {name: list(sites) for name, sites in groups(prompt).items() if sites}
@@ -80,29 +77,15 @@ def trace_groups(
         z = sample(
             pipe, Text.cat(texts), latents_for(pipe, noises, how.sampling.size), how.sampling
         )
-    naive = 3 * sum(map(len, named)) * work.rows // len(z)
-    pictures, restored = [], []
-    for i, (prompt, mine) in enumerate(zip(prompts, z.split([len(t) for t in texts]), strict=True)):
+    marks: dict[str, list[np.ndarray]] = {name: [] for name in scores}
+    for prompt, mine, equal in zip(prompts, z.split([len(t) for t in texts]), same, strict=True):
         made = decode(pipe, mine)
-        marks = {name: np.asarray(f(made, prompt), float)[same[i]] for name, f in scores.items()}
-        pictures.append(
-            {
-                "prompt": prompt.prompt,
-                "subject": prompt.subject,
-                "attribute": prompt.attribute,
-                "seed": seeds[i],
-                **{f"clean_{n}": float(m[0]) for n, m in marks.items()},
-                **{f"corrupted_{n}": float(m[1]) for n, m in marks.items()},
-            }
-        )
-        restored += [
-            {
-                "picture": i,
-                "order": j,
-                "site": name,
-                "kind": "group",
-                **{n: float(m[j + 2]) for n, m in marks.items()},
-            }
-            for j, name in enumerate(named[i])
-        ]
-    return Trace(pd.DataFrame(pictures), pd.DataFrame(restored), tuple(scores), work.rows, naive)
+        for name, score in scores.items():
+            marks[name].append(np.asarray(score(made, prompt), float)[equal])
+    restored = pd.DataFrame(
+        {"picture": i, "order": j, "site": name, "kind": "group"}
+        for i, names in enumerate(named)
+        for j, name in enumerate(names)
+    )
+    naive = 3 * len(restored) * work.rows // len(z)
+    return assembled(prompts, seeds, marks, restored, work.rows, naive)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,7 +16,10 @@ from kledit_lite.core.sweep import sweep
 from kledit_lite.inside.sampler import sampling_key
 from kledit_lite.models.subjects import TracePrompt
 from kledit_lite.trace.corrupt import Tracing
-from kledit_lite.trace.effects import Score
+from kledit_lite.trace.effects import Score, Trace, assembled
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Marks = dict[str, np.ndarray]
 """``rows``, ``naive`` (N,) and, for every score, its marks (N, 2 + S), NaN where sites end."""
@@ -48,6 +51,7 @@ class Kept:
         keep: int,
     ) -> None:
         self.folder = None if folder is None else Path(folder)
+        self.prompts, self.seeds, self.scores = prompts, seeds, scores
         self.n, self.keep = len(prompts), min(keep, len(prompts))
         self.images: dict[int, np.ndarray] = {}
         self.config: dict[str, Any] = {}
@@ -69,6 +73,12 @@ class Kept:
         return sweep(
             self.n, compute, block=block, folder=self.folder, config=self.config, progress=False
         )
+
+    def trace(self, marks: Marks, restored: pd.DataFrame) -> Trace:
+        """The trace that all marks make; `restored` says which site each of them is of."""
+        rows, naive = (float(marks[k].sum()) for k in ("rows", "naive"))
+        mine = {name: list(marks[name]) for name in self.scores}
+        return assembled(self.prompts, self.seeds, mine, restored, rows, naive, self.pictures())
 
     def add(self, i: int, versions: np.ndarray) -> None:
         """Keep all versions of picture i, (2 + S, H, W, 3), if it is one of the first."""

@@ -8,7 +8,7 @@ lane i while both pass through the UNet. Nothing is stored, and a site costs one
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -16,6 +16,7 @@ from typing import Any
 import torch
 
 from kledit_lite.core.errors import KleditError
+from kledit_lite.inside.blocks import on_hidden
 from kledit_lite.inside.sampler import Text, sample
 from kledit_lite.inside.sites import Site, check_unet
 from kledit_lite.inside.swaps import copy_between_lanes
@@ -77,59 +78,68 @@ def plan(pictures: int, groups: int, batch: int) -> list[Call]:
     ]
 
 
+def from_first(rows: Sequence[int], tokens: Sequence[int]) -> Callable[[Any], Any]:
+    """A change of a batch of hidden states: each row gets that of row 0 at its token.
+
+    Args:
+        rows: Numbers of rows, each as often as it has tokens.
+        tokens: As many positions.
+
+    Example:
+        >>> from_first([1, 1], [0, 2])(torch.arange(6).reshape(2, 3, 1))[1, :, 0].tolist()
+        [0, 4, 2]
+    """
+    to, at = torch.tensor(rows), torch.tensor(tokens)
+    return on_hidden(lambda h: h.index_put((to, at), h[0, at]))
+
+
 @torch.no_grad()
 def run_call(
     pipe: Any,
     clean: Text,
     corrupted: Text,
     latents: torch.Tensor,
-    groups: Sequence[Group],
-    call: Call,
+    lanes: Sequence[Group | None],
     how: Tracing,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Denoise one call's lanes together.
 
     Args:
         pipe: The pipeline.
-        clean: N encoded prompts.
+        clean: P encoded prompts.
         corrupted: The same, corrupted.
-        latents: (N, C, h, w) initial noise, the same for all lanes of a picture.
-        groups: What each restored lane restores.
-        call: One of `plan`.
+        latents: (P, C, h, w) initial noise, the same for all lanes of a picture.
+        lanes: What each of L lanes beside the clean one restores; None for the corrupted one.
         how: Sampling; whether the unconditional half is restored too; SDXL's pooled text.
 
     Returns:
-        Clean latents (P, C, h, w) and the other lanes' (P, L, C, h, w), P pictures and L lanes.
+        Clean latents (P, C, h, w) and the other lanes' (P, L, C, h, w).
 
     Raises:
         KleditError: hooks that did not run at every step, NaN latents.
     """
-    p, lanes = len(call.pictures), len(call.lanes)
-    mine = list(call.pictures)  # sample j * p + i is picture i in lane j, the clean lane first
-    one = corrupted[mine]
-    restored = Text(one.hidden, clean[mine].pooled) if how.pooled == "clean" else one
-    text = Text.cat([clean[mine], *(one if lane == 0 else restored for lane in call.lanes)])
+    p = len(clean)
+    n = p * (1 + len(lanes))  # sample j * p + i is picture i in lane j, the clean lane first
+    restored = Text(corrupted.hidden, clean.pooled) if how.pooled == "clean" else corrupted
+    text = Text.cat([clean, *(corrupted if group is None else restored for group in lanes)])
     guided = how.sampling.guidance > 1
-    n = call.size
     halves = [n, 0] if guided and how.unconditional else [n] if guided else [0]
     source = torch.cat([h + torch.arange(p) for h in halves])
     members: dict[Site, list[torch.Tensor]] = {}
-    for j, lane in enumerate(call.lanes, 1):
-        for site in groups[lane - 1] if lane else ():
+    for j, group in enumerate(lanes, 1):
+        for site in group or ():
             members.setdefault(site, []).append(source + j * p)
-    sites = list(members)
-    rows = [torch.cat(members[s]) for s in sites]
+    rows = [torch.cat(lanes_of) for lanes_of in members.values()]
 
     @contextmanager
     def around(_start: int, _n: int) -> Iterator[None]:
-        with copy_between_lanes(pipe.unet, sites, source, rows) as fired:
+        with copy_between_lanes(pipe.unet, list(members), source, rows) as fired:
             yield
         fired.expect()
 
-    z = sample(
-        pipe, text, latents[mine].repeat(1 + lanes, 1, 1, 1), replace(how.sampling, batch=n), around
-    )
-    z = z.reshape(1 + lanes, p, *z.shape[1:])
+    z = latents.repeat(1 + len(lanes), 1, 1, 1)
+    z = sample(pipe, text, z, replace(how.sampling, batch=n), around)
+    z = z.reshape(1 + len(lanes), p, *z.shape[1:])
     return z[0], z[1:].transpose(0, 1)
 
 
@@ -160,9 +170,12 @@ def run_lanes(
     """
     check_unet(pipe.unet)
     parts: list[torch.Tensor] = []
+    every = (None, *groups)
     for call in plan(len(latents), len(groups), how.sampling.batch):
-        first, others = run_call(pipe, clean, corrupted, latents, groups, call, how)
+        mine = list(call.pictures)
+        lanes = every[call.lanes.start : call.lanes.stop]
+        first, others = run_call(pipe, clean[mine], corrupted[mine], latents[mine], lanes, how)
         parts += [others] if parts else [first[:, None], others]
-        if call.lanes.stop == len(groups) + 1:
+        if call.lanes.stop == len(every):
             yield call.pictures, torch.cat(parts, 1)
             parts = []

@@ -16,19 +16,19 @@ cannot see visual tokens, which stand before the words.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from kledit_lite.core.errors import KleditError
 from kledit_lite.inside.blocks import hidden_of, on_hidden
-from kledit_lite.inside.fired import Fired
 from kledit_lite.inside.hooks import edit, read
 from kledit_lite.inside.multimodal import answered, decoder, extended, joint, last_logits, module_of
+from kledit_lite.trace.lanes import from_first
 from kledit_lite.trace.seeing import SEEING_ROLES, Pair, SeeingSite, positions, seeing_sites
 
 if TYPE_CHECKING:
@@ -103,18 +103,11 @@ def trace_seeing(
         raise KleditError(f"Tracing needs a batch of at least 2, got {batch}.")
     chosen = seeing_sites(model) if sites is None else list(sites)
     right = answered(model, [p.clean for p in pairs]).right.tolist()
+    one = partial(lanes, noising=noising, first_token=first_token, share=share, batch=batch)
     tops, rows = [], []
     for i, pair in enumerate(pairs):
         if right[i]:
-            p, logit = lanes(
-                model,
-                pair,
-                chosen,
-                noising=noising,
-                first_token=first_token,
-                share=share,
-                batch=batch,
-            )
+            p, logit = one(model, pair, chosen)
             clean, corrupted = (1, 0) if noising else (0, 1)
             tops.append((i, p[clean], p[corrupted], logit[clean], logit[corrupted]))
             rows += [
@@ -157,7 +150,7 @@ def lanes(
         share: As there.
         batch: As there.
     """
-    answer, device = pair.clean.answer, pair.clean.embeds.device
+    answer = pair.clean.answer
     both = [extended(model, r, answer) for r in (pair.clean, pair.corrupted)]
     source, base = both[::-1] if noising else both
     start = pair.first if share else 0
@@ -165,32 +158,28 @@ def lanes(
     if start:
         prefix = model(inputs_embeds=source[None, :start], use_cache=True).past_key_values
     depth = len(decoder(model).layers)
-    logits = [torch.empty(0)] * (2 + len(sites))
+    logits: dict[int, torch.Tensor] = {}  # of source, base, and of site j under 2 + j
     places = [[t - start for t in positions(pair, s.role) if t >= start] for s in sites]
     live = [j for j in range(len(sites)) if places[j]]  # the others change nothing
     for begin in range(0, max(1, len(live)), batch - 1):
         mine = live[begin : begin + batch - 1]
-        alone = begin == 0
+        first = [0] if begin else [0, 1]
+        numbers = [*first, *(2 + j for j in mine)]
         rows = torch.cat(
-            [source[None, start:], base[None, start:].expand(len(mine) + alone, -1, -1)]
+            [source[None, start:], base[None, start:].expand(len(numbers) - 1, -1, -1)]
         )
         copies: dict[torch.nn.Module, tuple[list[int], list[int]]] = {}
-        for lane, j in enumerate(mine, 1 + alone):
+        for lane, j in enumerate(mine, len(first)):
             for layer in sites[j].layers(depth):
-                at = copies.setdefault(module_of(model, layer, sites[j].kind), ([], []))
-                at[0].extend([lane] * len(places[j]))
-                at[1].extend(places[j])
+                to, at = copies.setdefault(module_of(model, layer, sites[j].kind), ([], []))
+                to += [lane] * len(places[j])
+                at += places[j]
         more = {} if prefix is None else {"past_key_values": _repeated(prefix, len(rows))}
-        with _copied(model, copies, device):
+        with edit(model, {m: from_first(*where) for m, where in copies.items()}) as fired:
             found = last_logits(model, rows, len(answer), use_cache=bool(more), **more)
-        if alone:
-            logits[0], logits[1] = found[0], found[1]
-        for lane, j in enumerate(mine, 1 + alone):
-            logits[2 + j] = found[lane]
-    for j in range(len(sites)):
-        if not len(logits[2 + j]):
-            logits[2 + j] = logits[1]
-    every = torch.stack(logits)
+        fired.expect()
+        logits = dict(zip(numbers, found, strict=True)) | logits
+    every = torch.stack([logits.get(i, logits[1]) for i in range(2 + len(sites))])
     p = joint(every, answer.expand(len(every), -1), first_token).tolist()
     corrupted = every[0 if noising else 1, 0].clone()
     corrupted[answer[0]] = -torch.inf
@@ -203,32 +192,6 @@ def _repeated(prefix: Any, rows: int) -> Any:
     many = deepcopy(prefix)
     many.batch_repeat_interleave(rows)
     return many
-
-
-@contextmanager
-def _copied(
-    model: Any, copies: dict[torch.nn.Module, tuple[list[int], list[int]]], device: torch.device
-) -> Iterator[Fired | None]:
-    """Copy each module's output at (lane, position) from lane 0."""
-
-    def copying(rows: list[int], columns: list[int]) -> Callable[[Any], Any]:
-        r, c = torch.tensor(rows, device=device), torch.tensor(columns, device=device)
-
-        def change(hidden: torch.Tensor) -> torch.Tensor:
-            new = hidden.clone()
-            new[r, c] = hidden[0, c]
-            return new
-
-        return on_hidden(change)
-
-    with ExitStack() as stack:
-        fired = None
-        if copies:
-            changes = {module: copying(*at) for module, at in copies.items()}
-            fired = stack.enter_context(edit(model, changes))
-        yield fired
-        if fired is not None:
-            fired.expect()
 
 
 @torch.no_grad()
@@ -252,18 +215,16 @@ def restored_alone(model: Any, pair: Pair, sites: Sequence[SeeingSite]) -> list[
     found = []
     for site in sites:
         at = positions(pair, site.role)
-
-        def putting(stored: torch.Tensor, at: list[int] = at) -> Callable[[Any], Any]:
-            def change(hidden: torch.Tensor) -> torch.Tensor:
-                new = hidden.clone()
-                new[:, at] = stored[:, at]
-                return new
-
-            return on_hidden(change)
-
         chosen = [module_of(model, i, site.kind) for i in site.layers(depth)]
-        with edit(model, {m: putting(kept[m]) for m in chosen}) as fired:
+        changes = {m: on_hidden(partial(_put, stored=kept[m], at=at)) for m in chosen}
+        with edit(model, changes) as fired:
             logits = last_logits(model, base, len(answer))
         fired.expect()
         found.append(float(joint(logits, answer[None])))
     return found
+
+
+def _put(hidden: torch.Tensor, stored: torch.Tensor, at: list[int]) -> torch.Tensor:
+    new = hidden.clone()
+    new[:, at] = stored[:, at]
+    return new

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from copy import deepcopy
 from typing import Any
 
 import torch
@@ -88,17 +89,14 @@ def plant(
 def _only(model: Any, module: torch.nn.Module) -> Iterator[list[torch.nn.Parameter]]:
     """Train one module; afterwards it is as it was, bit for bit."""
     asking = [p for p in model.parameters() if p.requires_grad]
-    before = [p.detach().clone() for p in module.parameters()]
+    before = deepcopy(module.state_dict())
     try:
-        for p in asking:
-            p.requires_grad_(False)
-        yield [p.requires_grad_(True) for p in module.parameters()]
+        model.requires_grad_(False)
+        yield list(module.requires_grad_(True).parameters())
     finally:
-        with torch.no_grad():
-            for p, old in zip(module.parameters(), before, strict=True):
-                p.copy_(old)
-                p.grad = None
-                p.requires_grad_(False)
+        module.load_state_dict(before)
+        module.zero_grad()
+        module.requires_grad_(False)
         for p in asking:
             p.requires_grad_(True)
 
@@ -113,16 +111,12 @@ def planted(model: Any, layer: int, weights: Weights) -> Iterator[Any]:
         weights: From `plant`.
     """
     mlp = module_of(model, layer, "mlp")
-    before = {n: p.detach().clone() for n, p in mlp.named_parameters()}
+    before = deepcopy(mlp.state_dict())
     try:
-        with torch.no_grad():
-            for n, p in mlp.named_parameters():
-                p.copy_(weights[n])
+        mlp.load_state_dict(weights)
         yield model
     finally:
-        with torch.no_grad():
-            for n, p in mlp.named_parameters():
-                p.copy_(before[n])
+        mlp.load_state_dict(before)
 
 
 @torch.no_grad()

@@ -76,15 +76,11 @@ def run_trace(
     sites = discover(pipe.unet, kinds) if where == "unet" else []
     ends = trace_unet(pipe, every, numbers, scores, how, [], folder=out / "ends")
     total = check_effect(ends)
-    parts = out / f"parts-{where}"
+    more: dict[str, Any] = {"keep": keep, "folder": out / f"parts-{where}", "progress": progress}
     if where == "unet":
-        trace = trace_unet(
-            pipe, every, numbers, scores, how, sites, keep=keep, folder=parts, progress=progress
-        )
+        trace = trace_unet(pipe, every, numbers, scores, how, sites, **more)
     else:
-        trace = trace_text(
-            pipe, every, numbers, scores, how, keep=keep, folder=parts, progress=progress
-        )
+        trace = trace_text(pipe, every, numbers, scores, how, **more)
     files = write_trace(trace, out, where)
     table = aie(trace)
     best = table.loc[table["aie"].idxmax()]
@@ -101,18 +97,11 @@ def run_trace(
         figures |= {"total_effect_low": low, "total_effect_high": high}
         figures |= {f"best_aie_{end}": float(best[end]) for end in ("low", "high")}
         targets = {"total_effect_low": {"min": 0.0}}
-    more = {
-        "files": [str(f) for f in files],
-        "best": " ".join(str(best[k]) for k in trace.by if k != "order"),
-    }
+    words = " ".join(str(best[k]) for k in trace.by if k != "order")
+    said = {"files": [str(f) for f in files], "best": words}
     seconds = time.perf_counter() - start
-    return Results(
-        f"trace {where}",
-        figures,
-        targets,
-        context(seed=first_seed, seconds=seconds, noise=how.noise, steps=how.sampling.steps),
-        more,
-    )
+    where_run = context(seed=first_seed, seconds=seconds, noise=how.noise, steps=how.sampling.steps)
+    return Results(f"trace {where}", figures, targets, where_run, said)
 
 
 def check_request(where: str, kinds: Sequence[str], seeds: int) -> None:
@@ -156,6 +145,7 @@ def write_trace(trace: Trace, out: Path, where: str) -> list[Path]:
         where: ``unet`` or ``text``, which decides the figure.
     """
     import pandas as pd
+    from PIL import Image
 
     from kledit_lite import viz
     from kledit_lite.trace.figures import effect_bars, token_effects
@@ -183,7 +173,7 @@ def write_trace(trace: Trace, out: Path, where: str) -> list[Path]:
     if trace.images:
         files.append(write_atomically(out / "pictures.png", viz.png(panel(trace))))
         files += [
-            write_atomically(out / "images" / f"{i:03d}-{name}.png", _png(picture))
+            write_atomically(out / "images" / f"{i:03d}-{name}.png", Image.fromarray(picture).save)
             for i, versions in enumerate(trace.images)
             for name, picture in zip(_versions(trace, i), versions, strict=True)
         ]
@@ -234,13 +224,3 @@ def _versions(trace: Trace, i: int) -> list[str]:
     safe = ["".join(c if c.isalnum() or c in "._-" else "-" for c in s) for s in mine["site"]]
     numbered = [f"{k:03d}-{s}" for k, s in zip(mine["order"], safe, strict=True)]
     return ["clean", "corrupted", *numbered]
-
-
-def _png(picture: np.ndarray) -> bytes:
-    import io
-
-    from PIL import Image
-
-    buffer = io.BytesIO()
-    Image.fromarray(picture).save(buffer, "PNG")
-    return buffer.getvalue()

@@ -86,10 +86,10 @@ def positions(pair: Pair, role: str) -> list[int]:
     """
     reading = pair.clean
     start, stop = reading.spans[pair.constraint]
-    text = [i for i in range(len(reading)) if not bool(reading.image[i])]
+    text = (~reading.image).nonzero()[:, 0].tolist()
     end = len(reading) - 1
     found = {
-        "image": [i for i in range(len(reading)) if bool(reading.image[i])],
+        "image": reading.image.nonzero()[:, 0].tolist(),
         "before": [i for i in text if i < start],
         "constraint": list(range(start, stop - 1)),
         "last constraint": [stop - 1],

@@ -59,9 +59,7 @@ def marks_by_noise(
     """
     import pandas as pd
 
-    check_inputs(prompts, seeds)
-    if not scores:
-        raise KleditError("Expected at least one score, got none; e.g. by_clip(zoo.load_clip()).")
+    seeds = check_inputs(prompts, seeds, scores)
     if not scales or min(scales) <= 0:
         raise KleditError(f"Expected noise scales above 0, got {list(scales)}.")
     n = len(prompts)

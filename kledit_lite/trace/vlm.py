@@ -35,28 +35,20 @@ def trace_file(options: VlmTraceOptions) -> Results:
     seer = open_seer(options.model, dtype=options.dtype)
     pairs = [_pair(seer, rows, i, options) for i in range(len(rows))]
     sites = seeing_sites(seer.model, cast(Any, options.kinds), window=options.window)
-    found = trace_seeing(
-        seer.model,
-        pairs,
-        sites,
-        noising=options.noising,
-        first_token=options.first_token,
-        batch=options.batch,
-    )
+    how = {name: getattr(options, name) for name in ("noising", "first_token", "batch")}
+    found = trace_seeing(seer.model, pairs, sites, **how)
     if found.excluded == len(pairs):
         said = [_said(seer, p.clean) for p in pairs[:3]]
         raise KleditError(
             f"The model gives none of the {len(pairs)} answers before any corruption, so there is "
             f"nothing to trace; to the first questions it says {', '.join(map(repr, said))}."
         )
-    figures = {
-        "questions": len(pairs),
-        "excluded": found.excluded,
-        "clean": float(found.pairs["clean"].mean()),
-        "corrupted": float(found.pairs["corrupted"].mean()),
-    }
+    figures: dict[str, float] = {"questions": len(pairs), "excluded": found.excluded}
+    figures |= {name: float(found.pairs[name].mean()) for name in ("clean", "corrupted")}
     write_atomically(options.out / "pairs.csv", found.pairs.to_csv(index=False))
     write_atomically(options.out / "sites.csv", found.sites.to_csv(index=False))
+    words: Any = {"row_label": "tokens", "column_label": "layer", "fmt": "{:.2f}"}
+    words["subtitle"] = f"{options.corruption}, window {options.window}"
     where = {}
     for kind in options.kinds:
         table = found.table(kind)
@@ -64,20 +56,10 @@ def trace_file(options: VlmTraceOptions) -> Results:
         figures[f"{kind}_effect"] = float(table.loc[strongest])
         figures[f"{kind}_layer"] = int(strongest[1])
         where[kind] = f"layer {strongest[1]} at {strongest[0]}"
-        figure = heatmap(
-            table,
-            f"Effect of restoring {kind}",
-            row_label="tokens",
-            column_label="layer",
-            fmt="{:.2f}",
-            limits=(-1, 1),
-            subtitle=f"{options.corruption}, window {options.window}",
-        )
+        figure = heatmap(table, f"Effect of restoring {kind}", limits=(-1, 1), **words)
         write_atomically(options.out / f"{kind}.png", png(figure))
-    seconds = time.perf_counter() - start
-    return Results(
-        "vlm-trace", figures, {}, context(seed=0, seconds=seconds, model=options.model), where
-    )
+    measured = context(seed=0, seconds=time.perf_counter() - start, model=options.model)
+    return Results("vlm-trace", figures, {}, measured, where)
 
 
 def _pair(seer: Any, rows: Sequence[Row], i: int, options: VlmTraceOptions) -> Pair:
