@@ -102,12 +102,10 @@ def control_intervals(
         effect to be a share of.
     """
     n = found.scores.shape[1]
-    if n < FEWEST:
-        return np.full((len(found.sets), 2), np.nan)
     weights = _weights(n, draws)  # (draws, N)
     none, everything = (weights @ s for s in ends.scores)
     whole = ends.sign * (everything - none)
-    if (whole <= 0).mean() > (1 - level) / 2:
+    if n < FEWEST or (whole <= 0).mean() > (1 - level) / 2:
         return np.full((len(found.sets), 2), np.nan)
     some = whole > 0
     shares = ends.sign * (found.scores @ weights[some].T - none[some]) / whole[some]  # (S, draws)

@@ -64,10 +64,8 @@ def layer_curve(
         words.append(f"{name} highest at {at}, {minus(f'{y[top]:.2f}')}")
     axes.axhline(0, color=INK, lw=0.9)
     bands(axes, parts[:n])
-    axes.set_xticks(np.arange(n))
-    axes.set_xlim(-0.5, n - 0.5)
-    axes.set_xlabel("first layer of the window" if m > 1 else "layer")
-    axes.set_ylabel(ylabel)
+    first = "first layer of the window" if m > 1 else "layer"
+    axes.set(xticks=np.arange(n), xlim=(-0.5, n - 0.5), xlabel=first, ylabel=ylabel)
     axes.grid(axis="y")
     if len(curves) > 1:
         axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))

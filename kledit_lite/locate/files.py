@@ -159,8 +159,8 @@ def draw(found: Located, ends: np.ndarray, sites: Sequence[Site], path: Path) ->
     for value, words in zip(ends, ("no layer", "every layer"), strict=True):
         axes.axhline(value, linestyle=":", color="grey")
         axes.annotate(words, (0, value), fontsize=8, va="bottom")
-    axes.set_xlabel(f"first of {len(found.sets[0])} layers (of {len(sites)})")
-    axes.set_ylabel("CLIPScore")
+    first = f"first of {len(found.sets[0])} layers (of {len(sites)})"
+    axes.set(xlabel=first, ylabel="CLIPScore")
     write_atomically(path, viz.png(figure))
     return figure
 
@@ -168,9 +168,6 @@ def draw(found: Located, ends: np.ndarray, sites: Sequence[Site], path: Path) ->
 def _sheet(images: np.ndarray, columns: int, path: Path) -> None:
     from PIL import Image
 
-    rows = [
-        np.concatenate(list(images[i : i + columns]), 1) for i in range(0, len(images), columns)
-    ]
-    buffer = io.BytesIO()
-    Image.fromarray(np.concatenate(rows, 0)).save(buffer, "PNG")
-    write_atomically(path, buffer.getvalue())
+    _, h, w, c = images.shape
+    grid = images.reshape(-1, columns, h, w, c).swapaxes(1, 2).reshape(-1, columns * w, c)
+    write_atomically(path, Image.fromarray(grid).save)

@@ -31,6 +31,7 @@ from kledit_lite.inside.swaps import text_at_sites
 from kledit_lite.models.probes import Probe
 
 Layers = tuple[int, ...]
+Folder = Path | str | None
 Score = Callable[[np.ndarray, Sequence[str]], np.ndarray]
 """From pictures (N, H, W, 3) and N prompts to N scores, e.g. CLIPScore."""
 
@@ -148,7 +149,7 @@ def altered_latents(work: Plan, jobs: Sequence[tuple[Layers, int]]) -> torch.Ten
     guided = work.how.guidance > 1
     bank = torch.cat([work.source.hidden, work.target.hidden, work.nothing.hidden])  # (2N+1, T, d)
     pooled = work.source.pooled if work.pooled == "source" else work.target.pooled
-    text = Text(work.source.hidden[prompt], None if pooled is None else pooled[prompt])
+    text = Text(work.source.hidden, pooled)[prompt]
 
     @contextmanager
     def around(start: int, count: int) -> Iterator[None]:
@@ -232,7 +233,7 @@ def score_sets(
     score: Score,
     *,
     prompts: Sequence[int] | None = None,
-    folder: Path | str | None = None,
+    folder: Folder = None,
     progress: bool | None = None,
     executor: Executor | None = None,
     opens: Callable[[], tuple[Plan, Score]] | None = None,
@@ -257,51 +258,35 @@ def score_sets(
     """
     if not sets:
         raise KleditError("Expected at least one set of layers to score, got none.")
-    chosen = list(range(len(work.probe))) if prompts is None else list(prompts)
-    jobs = tuple((tuple(s), i) for s in sets for i in chosen)
+    probe, how = work.probe, work.how
+    chosen = list(range(len(probe))) if prompts is None else list(prompts)
+    layers = tuple(tuple(s) for s in sets)
+    jobs = tuple((s, i) for s in layers for i in chosen)
     compute = Jobs(jobs, opens or (lambda: (work, score)))
     config = {}
     if folder is not None:
+        pairs = {"sources": probe.sources, "targets": probe.targets, "scored": probe.scored}
         config = {
             "sets": [list(s) for s in sets],
             "prompts": [int(i) for i in chosen],
-            "sources": work.probe.sources,
-            "targets": work.probe.targets,
-            "scored": work.probe.scored,
-            "seeds": work.probe.seeds,
-            "attribute": work.probe.attribute,
-            "sampling": sampling_key(work.how),
+            **pairs,
+            "seeds": probe.seeds,
+            "attribute": probe.attribute,
+            "sampling": sampling_key(how),
             "pooled": work.pooled,
             "model": pipeline_key(work.pipe),
             "score": key_of(score),
         }
-    out = sweep(
-        len(jobs),
-        compute,
-        block=work.how.batch,
-        folder=folder,
-        config=config,
-        title=f"LocoGen {work.probe.attribute}",
-        progress=progress,
-        executor=executor,
-    )
-    rows = len(jobs) * work.how.steps * (2 if work.how.guidance > 1 else 1)
-    return Located(
-        work.probe.attribute,
-        tuple(tuple(s) for s in sets),
-        out["score"].reshape(len(sets), len(chosen)),
-        work.probe.sign,
-        rows,
-    )
+    shown: Any = {"title": f"LocoGen {probe.attribute}", "progress": progress}
+    kept: Any = {"folder": folder, "config": config, "block": how.batch}
+    scores = sweep(len(jobs), compute, executor=executor, **kept, **shown)["score"]
+    rows = len(jobs) * how.steps * (2 if how.guidance > 1 else 1)
+    scores = scores.reshape(len(sets), len(chosen))
+    return Located(probe.attribute, layers, scores, probe.sign, rows)
 
 
 def locogen(
-    work: Plan,
-    m: int,
-    score: Score,
-    *,
-    folder: Path | str | None = None,
-    progress: bool | None = None,
+    work: Plan, m: int, score: Score, *, folder: Folder = None, progress: bool | None = None
 ) -> Located:
     """Score every window of m adjacent layers (Algorithm 1).
 
@@ -325,12 +310,7 @@ def locogen(
 
 
 def exhaustive(
-    work: Plan,
-    m: int,
-    score: Score,
-    *,
-    folder: Path | str | None = None,
-    progress: bool | None = None,
+    work: Plan, m: int, score: Score, *, folder: Folder = None, progress: bool | None = None
 ) -> Located:
     """Score **every** set of m layers, adjacent or not: is the adjacency heuristic right?
 

@@ -89,6 +89,6 @@ def planted(name: str, prompts: int = 12, seed: int = 60, steps: int = 10) -> Tr
     fits = clip_score(zoo.load_clip(), images, said).reshape(-1, prompts).mean(1)
     seen = zoo.load_judge().read(images)["style"].reshape(-1, prompts)
     arrived = (seen == STYLES.index("photo")).mean(1)
-    none, everything = fits[:2]
-    shares = np.array([control(float(f), float(none), float(everything)) for f in fits[2:]])
+    none, everything, *found = fits.tolist()
+    shares = np.array([control(f, none, everything) for f in found])
     return Trial(name, layers, tuple(sets), PLANTED, shares, arrived[2:], prompts)
