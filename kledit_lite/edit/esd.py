@@ -15,7 +15,7 @@ combination, and nothing needs converting.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -120,7 +120,7 @@ def _trained(
     unet = pipe.unet
     nothing, said = encode_nothing(pipe), encode_prompts(pipe, [concept])
     wanted = encode_prompts(pipe, [target]) if target else nothing
-    nothing, said, wanted = (_as(unet.dtype, text) for text in (nothing, said, wanted))
+    texts = [_as(unet.dtype, text)[[0] * recipe.batch] for text in (said, wanted, nothing)]
     own = {n: p for n, p in unet.named_parameters() if ".attn2." in n}
     for name in own:
         if name.endswith((".to_k.weight", ".to_v.weight")):
@@ -129,7 +129,7 @@ def _trained(
     with training(unet, own) as original:
         optimiser = torch.optim.Adam(own.values(), lr=recipe.lr)
         for step in range(1, recipe.steps + 1):
-            loss = _loss(pipe, said, wanted, nothing, original, recipe, rng)
+            loss = _loss(pipe, texts, original, recipe, rng)
             optimiser.zero_grad(set_to_none=True)
             loss.backward()
             optimiser.step()
@@ -145,16 +145,15 @@ def _trained(
 
 def _loss(
     pipe: Any,
-    said: Text,
-    wanted: Text,
-    nothing: Text,
+    texts: Sequence[Text],
     original: dict[str, torch.Tensor],
     recipe: EsdRecipe,
     rng: torch.Generator,
 ) -> torch.Tensor:
+    """Of one step; the texts are the concept, what it must become, and the unconditional one."""
+    said, wanted, nothing = texts
     until = int(torch.randint(recipe.sampling_steps, (), generator=rng))
     seeds = torch.randint(2**62, (recipe.batch,), generator=rng).tolist()
-    said, wanted, nothing = (t[[0] * recipe.batch] for t in (said, wanted, nothing))
     z, t = _partly_sampled(pipe, said, nothing, latents_for(pipe, seeds), recipe, until)
     with torch.no_grad():  # the frozen original: the same modules with the weights they had
         more = _conditions(pipe, Text.cat([wanted, said, nothing]), z)

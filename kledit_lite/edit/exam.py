@@ -126,8 +126,7 @@ class Exam:
         self, after: Readings, factors: Sequence[str] = ("style", "object", "place")
     ) -> Share:
         """In how many pictures every one of the factors is read as before the edit."""
-        same = np.logical_and.reduce([after[f] == self.before[f] for f in factors])
-        return Share.counted(int(same.sum()), len(same))
+        return Share.among(np.logical_and.reduce([after[f] == self.before[f] for f in factors]))
 
 
 def pooled(verdicts: Sequence[Verdict]) -> Verdict:

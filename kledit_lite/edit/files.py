@@ -21,7 +21,6 @@ from kledit_lite.core.machine import context
 from kledit_lite.core.results import Results
 from kledit_lite.edit.command import ApplyOptions, EditOptions, Showing, UneditOptions
 from kledit_lite.edit.concepts import Concept, read_concepts
-from kledit_lite.edit.folders import pictures
 from kledit_lite.edit.handle import Edit, Handle, read_file
 from kledit_lite.edit.judging import open_judge
 from kledit_lite.edit.methods import solve
@@ -215,10 +214,17 @@ def _painted(pipe: Any, prompts: Sequence[str], options: Showing) -> np.ndarray:
 def _shown(
     folder: Path, prompts: Sequence[str], before: np.ndarray, after: np.ndarray, title: str
 ) -> dict[str, float]:
-    """Write the pictures, if there are any, and tell a pixel's mean absolute change, of 255."""
+    """Write a sheet of either and ``figure.png`` with both; a pixel's mean absolute change."""
+    from kledit_lite import viz
+
     if not prompts:
         return {}
-    pictures(folder, prompts, {"before": before, "after": after}, title)
+    images = {"before": before, "after": after}
+    sheets = {name: viz.contact_sheet(shots, prompts) for name, shots in images.items()}
+    every, words = np.concatenate([before, after]), [*prompts, *prompts]
+    sheets["figure"] = viz.contact_sheet(every, words, rows=list(images), title=title)
+    for name, sheet in sheets.items():
+        (folder / f"{name}.png").write_bytes(viz.png(sheet))
     return {"pixels_moved": float(np.abs(before.astype(np.float32) - after).mean())}
 
 

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -157,16 +156,20 @@ class Edit:
                     f"pipeline's has {tuple(weight.shape)}."
                 )
             fresh[name] = self._after(name, weight)
-            if not bool(torch.isfinite(fresh[name]).all()):
+            if not torch.isfinite(fresh[name]).all():
                 raise KleditError(
                     f"The edit would put NaN or infinite values into {name} ({weight.dtype}); "
                     "use a larger strength, or load the pipeline in float32 or bfloat16."
                 )
         before = {name: weight.detach().clone() for name, weight in weights.items()}
-        with restored_on_error(weights, before):
+        try:
             for name, weight in weights.items():
                 weight.copy_(fresh[name])
             return Handle(self, pipe, before)
+        except BaseException:  # an interrupt included
+            for name, weight in weights.items():
+                weight.copy_(before[name])
+            raise
 
     def _after(self, name: str, weight: torch.Tensor) -> torch.Tensor:
         delta = self.changes[name].delta(weight.device)
@@ -291,20 +294,6 @@ class Stack:
 
     def __exit__(self, *_: object) -> None:
         self.undo()
-
-
-@contextmanager
-def restored_on_error(
-    weights: Mapping[str, torch.Tensor], before: Mapping[str, torch.Tensor]
-) -> Iterator[None]:
-    """Copy the old values back if the block ends by any exception, an interrupt included."""
-    try:
-        yield
-    except BaseException:
-        with torch.no_grad():
-            for name, weight in weights.items():
-                weight.copy_(before[name])
-        raise
 
 
 def read_file(

@@ -99,7 +99,7 @@ class ByClip:
         tells = c > a
         if not tells.any():
             return {"arrived_n": 0.0}
-        arrived = Share.of(int((b > (a + c) / 2)[tells].sum()), int(tells.sum()))
+        arrived = Share.among((b > (a + c) / 2)[tells])
         way = float((b - a)[tells].sum() / (c - a)[tells].sum())
         return {**_figures({"arrived": arrived}), "way": way}
 

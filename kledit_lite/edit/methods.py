@@ -129,16 +129,15 @@ def solve(
             "e.g. layers=[8, 9]."
         )
     shapes = fingerprint(pipe)
-    groups = _groups(pipe, method, chosen, projections, encoder)
-    for names, _ in groups:
-        check_editable(pipe, names)
+    found = _groups(pipe, method, chosen, projections, encoder)
+    groups = [(check_editable(pipe, names), inputs) for names, inputs in found]
     tokenizer = tokenizers(pipe)[0]
     sources = [s for c in wanted for s in c.sources]
     targets = [t for c in wanted for t in c.targets]
     changes: dict[str, Change] = {}
     rows: list[dict[str, Any]] = []
     pairs: list[Any] = []
-    for names, inputs in groups:
+    for parameters, inputs in groups:
         hidden = inputs([*sources, *targets, *keep])  # (2 N + K, T, d)
         if not pairs:
             pairs = token_pairs(tokenizer, wanted, tokens, hidden.shape[1], rest_weight)
@@ -155,7 +154,7 @@ def solve(
         mix, basis = compress(p)
         step = other.to(p) - x.to(p)  # (R, d)
         right = basis.float()
-        for name, weight in check_editable(pipe, names).items():
+        for name, weight in parameters.items():
             w = weight.detach().to(p)
             residual = step @ w.T  # (R, out), what X misses of X'
             left = (mix @ residual).T  # (out, r)

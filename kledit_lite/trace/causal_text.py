@@ -122,9 +122,8 @@ def text_sites(
             if name not in known:
                 raise unknown(what, name, known)
     sites = []
-    for e, (encoder, tokenizer) in enumerate(
-        zip(text_encoders(pipe), tokenizers(pipe), strict=True)
-    ):
+    parts = zip(text_encoders(pipe), tokenizers(pipe), strict=True)
+    for e, (encoder, tokenizer) in enumerate(parts):
         there = sorted({layer for layer, _ in text_modules(encoder)})
         wanted = there if layers is None else list(layers)
         if set(wanted) - set(there):
@@ -299,11 +298,9 @@ def distinct(text: Text) -> tuple[list[int], list[int]]:
     if text.pooled is not None:
         flat = torch.cat([flat, text.pooled.to(flat.dtype)], 1)
     first, same = [0, 1], [0, 1]
-    like = [(flat == flat[r]).all(1).tolist() for r in (1, 0)]
+    like = {r: (flat == flat[r]).all(1).tolist() for r in (1, 0)}
     for i in range(2, len(text)):
-        if like[0][i] or like[1][i]:
-            same.append(1 if like[0][i] else 0)
-        else:
-            same.append(len(first))
+        same.append(next((r for r in like if like[r][i]), len(first)))
+        if same[-1] == len(first):
             first.append(i)
     return first, same

@@ -74,9 +74,8 @@ def draw_noise(pipe: Any, prompt: TracePrompt, seed: int, scale: float) -> list[
         KleditError: the subject is not in the prompt; the sentence lists the tokens.
     """
     drawn = []
-    for i, (encoder, tokenizer) in enumerate(
-        zip(text_encoders(pipe), tokenizers(pipe), strict=True)
-    ):
+    parts = zip(text_encoders(pipe), tokenizers(pipe), strict=True)
+    for i, (encoder, tokenizer) in enumerate(parts):
         at = subject_positions(tokenizer, prompt.prompt, prompt.subject)
         table = encoder.get_input_embeddings().weight
         generator = torch.Generator().manual_seed(2 * int(seed) + i + 1_000_003)

@@ -190,6 +190,3 @@ def token_effects(table: Any, title: str = "", *, subtitle: str = "", fmt: str =
     labels: Any = {"rows": names, "columns": [str(c) for c in wide.columns]}
     labels["column_label"] = "token restored"
     return heatmap(wide.to_numpy(), title, **labels, fmt=fmt, subtitle=subtitle)
-
-
-__all__ = ["KIND_COLOURS", "effect_bars", "loudness", "short_name", "token_effects"]

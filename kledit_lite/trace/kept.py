@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,10 +25,11 @@ Marks = dict[str, np.ndarray]
 """``rows``, ``naive`` (N,) and, for every score, its marks (N, 2 + S), NaN where sites end."""
 
 
+@dataclass
 class Kept:
     """Where marks and the first pictures go: into a folder, or into memory without one.
 
-    Args:
+    Attributes:
         folder: None for memory.
         pipe: The pipeline.
         prompts: N prompts.
@@ -37,42 +38,38 @@ class Kept:
         how: As in `trace_unet`.
         sites: What is restored, in words.
         keep: Number of pictures, from the first, of which to keep all versions.
+        images: Those kept in memory, by number.
     """
 
-    def __init__(
-        self,
-        folder: Path | str | None,
-        pipe: Any,
-        prompts: Sequence[TracePrompt],
-        seeds: Sequence[int],
-        scores: Mapping[str, Score],
-        how: Tracing,
-        sites: Sequence[Any],
-        keep: int,
-    ) -> None:
-        self.folder = None if folder is None else Path(folder)
-        self.prompts, self.seeds, self.scores = prompts, seeds, scores
-        self.n, self.keep = len(prompts), min(keep, len(prompts))
-        self.images: dict[int, np.ndarray] = {}
-        self.config: dict[str, Any] = {}
-        if self.folder is not None:
-            sampling = {**asdict(how), "sampling": sampling_key(how.sampling)}
-            self.config = {
-                "prompts": [asdict(p) for p in prompts],
-                "seeds": list(seeds),
-                "how": sampling,
-                "sites": list(sites),
-                "kept pictures": self.keep,
-                "model": pipeline_key(pipe),
-                "scores": {n: key_of(f, f"score {n!r}") for n, f in scores.items()},
-            }
+    folder: Path | str | None
+    pipe: Any
+    prompts: Sequence[TracePrompt]
+    seeds: Sequence[int]
+    scores: Mapping[str, Score]
+    how: Tracing
+    sites: Sequence[Any]
+    keep: int
+    images: dict[int, np.ndarray] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.keep = min(self.keep, len(self.prompts))
 
     def marks(self, compute: Callable[[range], Marks], together: int) -> Marks:
         """All marks: those that are there, and those of `compute`, some pictures at a time."""
-        block = self.n if self.folder is None else together
-        return sweep(
-            self.n, compute, block=block, folder=self.folder, config=self.config, progress=False
-        )
+        n = len(self.prompts)
+        if self.folder is None:
+            return sweep(n, compute, block=n, progress=False)
+        config = {
+            "prompts": [asdict(p) for p in self.prompts],
+            "seeds": list(self.seeds),
+            "how": {**asdict(self.how), "sampling": sampling_key(self.how.sampling)},
+            "sites": list(self.sites),
+            "kept pictures": self.keep,
+            "model": pipeline_key(self.pipe),
+            "scores": {n: key_of(f, f"score {n!r}") for n, f in self.scores.items()},
+        }
+        where: Any = {"folder": self.folder, "config": config}
+        return sweep(n, compute, block=together, progress=False, **where)
 
     def trace(self, marks: Marks, restored: pd.DataFrame) -> Trace:
         """The trace that all marks make; `restored` says which site each of them is of."""
@@ -103,4 +100,4 @@ class Kept:
 
     def _picture(self, i: int) -> Path:
         assert self.folder is not None
-        return self.folder / f"picture-{i:05d}.npy"
+        return Path(self.folder) / f"picture-{i:05d}.npy"

@@ -152,23 +152,22 @@ def write_trace(trace: Trace, out: Path, where: str) -> list[Path]:
 
     out = Path(out)
     n = trace.pictures["prompt"].nunique()
-    tables = []
-    for score in trace.scores:
-        table = aie(trace, score)
-        if n < FEWEST:
-            table[["low", "high"]] = np.nan
-        table.insert(0, "score", score)
-        tables.append(table)
-    csv = {"effects": pd.concat(tables), "pictures": trace.pictures, "restored": trace.restored}
+    first = trace.scores[0]
+    effects = {score: aie(trace, score) for score in trace.scores}
+    table = pd.concat(effects, names=["score"]).reset_index("score")
+    if n < FEWEST:
+        table[["low", "high"]] = np.nan
+    csv = {"effects": table, "pictures": trace.pictures, "restored": trace.restored}
     files = [
         write_atomically(out / f"{name}.csv", frame.to_csv(index=False))
         for name, frame in csv.items()
     ]
     draw = token_effects if where == "text" else effect_bars
-    words = f"{trace.scores[0]}, mean over {n} prompt{'s' * (n != 1)}, with 95% intervals"
-    if where == "text" or n < FEWEST:
-        words = words.removesuffix(", with 95% intervals")
-    figure = draw(tables[0], f"Causal tracing of the {PLACES[where]}", subtitle=words)
+    words = f"{first}, mean over {n} prompt{'s' * (n != 1)}"
+    if where != "text" and n >= FEWEST:
+        words += ", with 95% intervals"
+    mine = table[table["score"] == first]
+    figure = draw(mine, f"Causal tracing of the {PLACES[where]}", subtitle=words)
     files.append(write_atomically(out / "effects.png", viz.png(figure)))
     if trace.images:
         files.append(write_atomically(out / "pictures.png", viz.png(panel(trace))))
