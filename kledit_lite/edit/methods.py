@@ -129,15 +129,14 @@ def solve(
             "e.g. layers=[8, 9]."
         )
     shapes = fingerprint(pipe)
-    found = _groups(pipe, method, chosen, projections, encoder)
-    groups = [(check_editable(pipe, names), inputs) for names, inputs in found]
+    groups = _groups(pipe, method, chosen, projections, encoder)
     tokenizer = tokenizers(pipe)[0]
     sources = [s for c in wanted for s in c.sources]
     targets = [t for c in wanted for t in c.targets]
     changes: dict[str, Change] = {}
     rows: list[dict[str, Any]] = []
     pairs: list[Any] = []
-    for parameters, inputs in groups:
+    for matrices, inputs in groups:
         hidden = inputs([*sources, *targets, *keep])  # (2 N + K, T, d)
         if not pairs:
             pairs = token_pairs(tokenizer, wanted, tokens, hidden.shape[1], rest_weight)
@@ -154,7 +153,7 @@ def solve(
         mix, basis = compress(p)
         step = other.to(p) - x.to(p)  # (R, d)
         right = basis.float()
-        for name, weight in parameters.items():
+        for name, weight in matrices.items():
             w = weight.detach().to(p)
             residual = step @ w.T  # (R, out), what X misses of X'
             left = (mix @ residual).T  # (out, r)
@@ -300,17 +299,17 @@ def _groups(
     layers: tuple[int, ...] | None,
     projections: Sequence[str],
     encoder: str | None,
-) -> list[tuple[list[str], Reader]]:
+) -> list[tuple[dict[str, torch.nn.Parameter], Reader]]:
     """Matrices that read the same inputs, and how to read them."""
     if method.place == "cross-attention":
         names = key_value_names(pipe, layers, projections)
-        return [(names, lambda prompts: encode_prompts(pipe, prompts).hidden)]
+        return [(check_editable(pipe, names), lambda prompts: encode_prompts(pipe, prompts).hidden)]
     found = encoders(pipe)
     if encoder is not None and encoder not in found:
         raise unknown("text encoder", encoder, found)
     parts = found if encoder is None else [encoder]
     names = [name for part in parts for name in out_names(pipe, part, layers or ())]
-    return [([name], partial(inputs_of, pipe, name)) for name in names]
+    return [(check_editable(pipe, [name]), partial(inputs_of, pipe, name)) for name in names]
 
 
 def _row(

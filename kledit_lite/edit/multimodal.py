@@ -180,10 +180,17 @@ def multedit(
     residual = values.to(p) - keys.to(p) @ weight.to(p).T
     mix, basis = compress(p)
     change = Change((mix @ residual).T.float().cpu(), basis.float().cpu())
-    settings: dict[str, Any] = {"layer": layer, "where": where}
-    settings |= {"facts": len(facts), "keep": len(keep), "keep_weight": keep_weight}
-    settings |= {"strength": strength, "steps": steps}
-    return _edit("multedit", model, name, change, settings)
+    row = {"name": name, "norm": float(change.delta().norm()), "facts": len(facts)}
+    settings = {
+        "layer": layer,
+        "where": where,
+        "facts": len(facts),
+        "keep": len(keep),
+        "keep_weight": keep_weight,
+        "strength": strength,
+        "steps": steps,
+    }
+    return Edit("multedit", {name: change}, fingerprint(model), settings, [row])
 
 
 def finetuned(
@@ -227,7 +234,8 @@ def finetuned(
         change = Change((weight.detach() - old[name]).float().cpu())
     method = "fine-tuning" if bound is None else "bounded fine-tuning"
     settings = {"layer": layer, "facts": len(facts), "bound": bound, "steps": steps, "lr": lr}
-    return _edit(method, model, name, change, settings)
+    row = {"name": name, "norm": float(change.delta().norm()), "facts": len(facts)}
+    return Edit(method, {name: change}, fingerprint(model), settings, [row])
 
 
 def _alike(sizes: Sequence[Any]) -> list[list[int]]:
@@ -251,11 +259,6 @@ def _surprise(model: Any, embeds: torch.Tensor, answers: torch.Tensor) -> torch.
     logits = model(inputs_embeds=embeds, logits_to_keep=k, use_cache=False).logits
     wanted = answers.flatten().to(logits.device)
     return F.cross_entropy(logits.float().flatten(0, 1), wanted, reduction="sum")
-
-
-def _edit(method: str, model: Any, name: str, change: Change, settings: dict[str, Any]) -> Edit:
-    row = {"name": name, "norm": float(change.delta().norm()), "facts": settings["facts"]}
-    return Edit(method, {name: change}, fingerprint(model), settings, [row])
 
 
 def _matrix(model: Any, facts: Sequence[NewFact], layer: int) -> str:

@@ -85,14 +85,15 @@ def gain(
     check_strength("keep_weight", keep_weight)
     x = _rows("keys", keys, None).to(dtype)
     n, d = x.shape
-    w = x.new_ones(n) if weights is None else weights
-    if w.shape != (n,) or not bool((w >= 0).all()):
-        raise KleditError(
-            f"weights has shape {tuple(w.shape)}; expected one number of at least 0 for each of "
-            f"{n} keys."
-        )
-    root = w.to(x).sqrt()[:, None]
-    z = root * x
+    root = None
+    if weights is not None:
+        if weights.shape != (n,) or not bool((weights >= 0).all()):
+            raise KleditError(
+                f"weights has shape {tuple(weights.shape)}; expected one number of at least 0 for "
+                f"each of {n} keys."
+            )
+        root = weights.to(x).sqrt()[:, None]
+    z = x if root is None else root * x
     if keep is not None and len(keep) and keep_weight > 0:
         z = torch.cat([z, keep_weight**0.5 * _rows("keep", keep, d).to(x)])
     dual = form == "dual" or (form == "auto" and len(z) < d)
@@ -103,7 +104,7 @@ def gain(
         p = torch.cholesky_solve(z, factor)[:n]  # (Z Z^T + lambda)^-1 Z
     else:
         p = torch.cholesky_solve(z[:n].T, factor).T  # Z (Z^T Z + lambda)^-1
-    return root * p
+    return p if root is None else root * p
 
 
 def ridge(

@@ -58,8 +58,9 @@ def adaptive(
             f"Expected 1 to {work.how.steps} steps for the rough ranking, got {steps}."
         )
     sets = [tuple(s) for s in sets]
-    quick = replace(work, how=replace(work.how, steps=steps))
-    rough = score_sets(quick, sets, score, progress=progress)
+    rough = score_sets(
+        replace(work, how=replace(work.how, steps=steps)), sets, score, progress=progress
+    )
     parts: list[Located] = []
 
     def exact(chosen: Sequence[int]) -> np.ndarray:
@@ -69,8 +70,13 @@ def adaptive(
     scored = race(rough.sign * rough.mean, exact, error)
     order = np.argsort(scored)  # as in `sets`, so that ties go to the earlier one
     scores = np.concatenate([p.scores for p in parts])[order]
-    found = tuple(sets[scored[i]] for i in order)
-    return replace(rough, sets=found, scores=scores, rows=sum(p.rows for p in (rough, *parts)))
+    return Located(
+        rough.attribute,
+        tuple(sets[scored[i]] for i in order),
+        scores,
+        rough.sign,
+        rough.rows + sum(p.rows for p in parts),
+    )
 
 
 def race(

@@ -149,7 +149,7 @@ def altered_latents(work: Plan, jobs: Sequence[tuple[Layers, int]]) -> torch.Ten
     guided = work.how.guidance > 1
     bank = torch.cat([work.source.hidden, work.target.hidden, work.nothing.hidden])  # (2N+1, T, d)
     pooled = work.source.pooled if work.pooled == "source" else work.target.pooled
-    text = Text(work.source.hidden, pooled)[prompt]
+    text = Text(work.source.hidden[prompt], None if pooled is None else pooled[prompt])
 
     @contextmanager
     def around(start: int, count: int) -> Iterator[None]:
@@ -265,23 +265,20 @@ def score_sets(
     compute = Jobs(jobs, opens or (lambda: (work, score)))
     config = {}
     if folder is not None:
-        pairs = {"sources": probe.sources, "targets": probe.targets, "scored": probe.scored}
+        asked = ("sources", "targets", "scored", "seeds", "attribute")
         config = {
             "sets": [list(s) for s in sets],
             "prompts": [int(i) for i in chosen],
-            **pairs,
-            "seeds": probe.seeds,
-            "attribute": probe.attribute,
+            **{name: getattr(probe, name) for name in asked},
             "sampling": sampling_key(how),
             "pooled": work.pooled,
             "model": pipeline_key(work.pipe),
             "score": key_of(score),
         }
-    shown: Any = {"title": f"LocoGen {probe.attribute}", "progress": progress}
-    kept: Any = {"folder": folder, "config": config, "block": how.batch}
-    scores = sweep(len(jobs), compute, executor=executor, **kept, **shown)["score"]
+    more: Any = {"title": f"LocoGen {probe.attribute}", "progress": progress, "executor": executor}
+    out = sweep(len(jobs), compute, block=how.batch, folder=folder, config=config, **more)
     rows = len(jobs) * how.steps * (2 if how.guidance > 1 else 1)
-    scores = scores.reshape(len(sets), len(chosen))
+    scores = out["score"].reshape(len(sets), len(chosen))
     return Located(probe.attribute, layers, scores, probe.sign, rows)
 
 

@@ -66,10 +66,9 @@ class Kept:
             "sites": list(self.sites),
             "kept pictures": self.keep,
             "model": pipeline_key(self.pipe),
-            "scores": {n: key_of(f, f"score {n!r}") for n, f in self.scores.items()},
+            "scores": {name: key_of(f, f"score {name!r}") for name, f in self.scores.items()},
         }
-        where: Any = {"folder": self.folder, "config": config}
-        return sweep(n, compute, block=together, progress=False, **where)
+        return sweep(n, compute, block=together, folder=self.folder, config=config, progress=False)
 
     def trace(self, marks: Marks, restored: pd.DataFrame) -> Trace:
         """The trace that all marks make; `restored` says which site each of them is of."""
