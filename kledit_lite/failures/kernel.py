@@ -35,6 +35,16 @@ def _count_both(a: np.ndarray, b: np.ndarray) -> np.int64:
 
 
 @njit(nogil=True, cache=True)
+def _descend(at: np.ndarray, depth: int, bits: np.ndarray, tag: int) -> np.int64:
+    """Write the bits of a set and one more tag a level deeper; how many ones they have."""
+    total = np.uint64(0)
+    for w in range(bits.shape[1]):
+        at[depth + 1, w] = at[depth, w] & bits[tag, w]
+        total += popcount(at[depth + 1, w])
+    return np.int64(total)
+
+
+@njit(nogil=True, cache=True)
 def _count_without(bits: np.ndarray, chosen: np.ndarray, left_out: int) -> np.int64:
     total = np.uint64(0)
     for w in range(bits.shape[1]):
@@ -125,10 +135,9 @@ def mine(
                 return found, tests, survived, True
         j = chosen[depth] = after[depth, place[depth]]
         place[depth] += 1
-        wrong_at[depth + 1] = wrong_at[depth] & wrong[j]
-        right_at[depth + 1] = right_at[depth] & right[j]
-        ok_at[depth + 1] = _count_both(right_at[depth], right[j])
-        n_at[depth + 1] = ok_at[depth + 1] + _count_both(wrong_at[depth], wrong[j])
+        e = _descend(wrong_at, depth, wrong, j)
+        ok_at[depth + 1] = _descend(right_at, depth, right, j)
+        n_at[depth + 1] = e + ok_at[depth + 1]
         left = after[depth, place[depth] : length[depth]]
         candidates = left if depth else np.arange(j + 1, len(wrong))
         depth += 1
