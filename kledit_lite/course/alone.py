@@ -7,7 +7,6 @@ do. `kledit grade` needs none of this: there the library is not in the student's
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 from typing import Any
 
 from kledit_lite.course.checks import Verdict, Wrong, grade
@@ -37,17 +36,12 @@ def grade_alone(id: str, answer: Any, seed: int, library: bool = False) -> Verdi
 
 
 def _watched(answer: Any) -> Any:
-    return _Watched(answer) if callable(answer) and not isinstance(answer, type) else answer
+    """A function whose calls into the library are refused; what is no function, as it is."""
+    if not callable(answer) or isinstance(answer, type):
+        return answer
+    shown = getattr(answer, "__name__", "your function")
 
-
-class _Watched:
-    """A function whose calls into the library are refused."""
-
-    def __init__(self, function: Callable[..., Any]) -> None:
-        self._function = function
-        self.__name__ = getattr(function, "__name__", "your function")
-
-    def __call__(self, *arguments: Any) -> Any:
+    def watched(*arguments: Any) -> Any:
         seen: set[str] = set()
 
         def watch(frame: Any, event: str, arg: Any) -> None:
@@ -58,9 +52,12 @@ class _Watched:
         before = sys.getprofile()
         sys.setprofile(watch)
         try:
-            value = self._function(*arguments)
+            value = answer(*arguments)
         finally:
             sys.setprofile(before)
         if seen:
-            raise Wrong(f"{self.__name__} calls {min(seen)}; write it yourself")
+            raise Wrong(f"{shown} calls {min(seen)}; write it yourself")
         return value
+
+    watched.__name__ = shown
+    return watched

@@ -94,17 +94,13 @@ class Assignment:
     def version(self, solutions: bool) -> Any:
         """The notebook for students, or with solutions, model answers and rubrics."""
         made = copy.deepcopy(self.notebook)
-        kept = []
         for cell in made.cells:
-            tags = cell.metadata.get("tags", [])
             if "exercise" in cell.metadata:
                 cell.source = MARKERS.sub("", cell.source) if solutions else stub(cell.source)
-            elif "answer" in tags and not solutions:
+            elif "answer" in cell.metadata.get("tags", []) and not solutions:
                 cell.source = TO_WRITE
-            elif "rubric" in tags and not solutions:
-                continue
-            kept.append(cell)
-        made.cells = kept
+        if not solutions:
+            made.cells = [c for c in made.cells if "rubric" not in c.metadata.get("tags", [])]
         return made
 
 
@@ -130,8 +126,7 @@ def assignments(folder: Path) -> list[Assignment]:
             f"No assignments in {folder}: expected files NAME.md; run this in the checkout, or "
             "name the folder with --sources."
         )
-    found = [read(path) for path in sources]
-    return sorted(found, key=lambda a: a.notebook.cells[0].source)
+    return sorted(map(read, sources), key=lambda a: a.notebook.cells[0].source)
 
 
 def read(path: Path) -> Assignment:
@@ -148,15 +143,12 @@ def read(path: Path) -> Assignment:
     notebook.nbformat, notebook.nbformat_minor = 4, 5
     named = notebook.metadata.get("kledit", {})
     if named.get("assignment") != path.stem or not named.get("title"):
-        raise KleditError(
-            f"{path} needs kledit: {{assignment: {path.stem}, title: ...}} at its top."
-        )
+        top = f"kledit: {{assignment: {path.stem}, title: ...}}"
+        raise KleditError(f"{path} needs {top} at its top.")
     _number(notebook.cells)
     parts = [_part(c, path) for c in notebook.cells if "exercise" in c.metadata]
-    written = []
-    for i, cell in enumerate(notebook.cells):
-        if "written" in cell.metadata:
-            written.append(_written(notebook.cells[i : i + 3], path))
+    tasks = [i for i, c in enumerate(notebook.cells) if "written" in c.metadata]
+    written = [_written(notebook.cells[i : i + 3], path) for i in tasks]
     if not parts:
         raise KleditError(f"{path} has no cell with `exercise`, so nothing in it can be graded.")
     return Assignment(path.stem, named["title"], tuple(parts), tuple(written), notebook)

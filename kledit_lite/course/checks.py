@@ -29,6 +29,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from string import Template
 from typing import Any
 
 import numpy as np
@@ -252,14 +253,9 @@ def _say(mark: str, head: str, text: str, colour: str) -> None:
         from IPython.display import display
 
         # The site's dark theme gives cell output a light sheet: ours takes the page's colours.
-        markup = (
-            "<style>html[data-theme=dark] .cell_output .text_html:has(.kl-check)"
-            "{background:none!important;padding:0!important}"
-            ".kl-check{color:var(--pst-color-text-base,inherit)}</style>"
-            f'<div class="kl-check" role="status" style="border-left:4px solid var({colour});'
-            f'padding:.35rem .8rem;margin:.4rem 0"><strong>{html.escape(f"{mark} {head}")}</strong>'
-            f"<br>{html.escape(text)}</div>"
-        )
+        lines = (Path(__file__).parent / "said.html").read_text(encoding="utf-8").splitlines()
+        shown = {"colour": colour, "head": html.escape(f"{mark} {head}"), "text": html.escape(text)}
+        markup = Template("".join(lines)).substitute(shown)
         display({"text/html": markup, "text/plain": line}, raw=True)
         return
     try:

@@ -93,9 +93,8 @@ def without_check(notebooks: Path) -> list[str]:
     from kledit_lite.course.checks import exercises
 
     known = {e.chapter for e in exercises()}
-    return [
-        slug for p in sorted(notebooks.glob("[0-9][0-9]-*.md")) if (slug := p.stem[3:]) not in known
-    ]
+    slugs = [page.stem[3:] for page in sorted(notebooks.glob("[0-9][0-9]-*.md"))]
+    return [slug for slug in slugs if slug not in known]
 
 
 def grade(options: GradeOptions) -> Results:
@@ -114,9 +113,8 @@ def grade(options: GradeOptions) -> Results:
         choose(known, options.assignment)
     seed = random.SystemRandom().randrange(1 << 31) if options.seed is None else options.seed
     limits = Limits(options.seconds, options.memory)
-    marked = marking.mark_all(
-        options.submissions, known, seed, limits, options.csv, options.assignment, _say
-    )
+    folder, slug = options.submissions, options.assignment
+    marked = marking.mark_all(folder, known, seed, limits, options.csv, slug, _say)
     if not marked:
         raise KleditError(f"{options.submissions} holds no submission.")
     write_atomically(options.csv, marking.as_csv(marked, known))
@@ -127,14 +125,14 @@ def grade(options: GradeOptions) -> Results:
     for m in problems:
         print(f"kledit: {m.name}: {m.problem}.", file=sys.stderr)
     graded = [m for m in marked if m.assignment is not None]
+    shares = [m.points / m.assignment.points for m in graded if m.assignment]
     return Results(
         "grade",
         {
             "submissions": len(marked),
             "graded": len(graded),
             "problems": len(problems),
-            "mean_share": sum(m.points / m.assignment.points for m in graded if m.assignment)
-            / max(len(graded), 1),
+            "mean_share": sum(shares) / max(len(shares), 1),
             "isolated": int(all(m.isolated for m in graded)),
         },
         {"problems": {"max": 0}},

@@ -172,22 +172,11 @@ def as_csv(marked: Sequence[Marked], known: Sequence[Assignment]) -> str:
     writer.writerow(head)
     for m in marked:
         points = {p.id: p.points for p in m.assignment.parts} if m.assignment else {}
-        wrong = [f"{id}: {m.said[id]}" for id in points if not m.right[id]]
-        writer.writerow(
-            map(
-                _safe,
-                [
-                    m.name,
-                    m.assignment.slug if m.assignment else "",
-                    m.points,
-                    m.assignment.points if m.assignment else "",
-                    *(points[id] * m.right[id] if id in points else "" for id in parts),
-                    *("" for _ in written),
-                    m.problem,
-                    "; ".join(wrong),
-                ],
-            )
-        )
+        slug, most = (m.assignment.slug, m.assignment.points) if m.assignment else ("", "")
+        marks = [points[id] * m.right[id] if id in points else "" for id in parts]
+        wrong = "; ".join(f"{id}: {m.said[id]}" for id in points if not m.right[id])
+        row = [m.name, slug, m.points, most, *marks, *("" for _ in written), m.problem, wrong]
+        writer.writerow(map(_safe, row))
     return out.getvalue()
 
 
@@ -195,12 +184,8 @@ def as_page(marked: Marked) -> str:
     """Feedback to one student, in Markdown: each function's verdict, then what was written."""
     if marked.assignment is None:
         return f"# {_safe(marked.name)}\n\nNot marked: {marked.problem}.\n"
-    lines = [
-        f"# {_safe(marked.name)}: {marked.assignment.title}",
-        "",
-        "| Part | Points | |",
-        "| --- | --- | --- |",
-    ]
+    lines = [f"# {_safe(marked.name)}: {marked.assignment.title}", ""]
+    lines += ["| Part | Points | |", "| --- | --- | --- |"]
     for part in marked.assignment.parts:
         right = marked.right[part.id]
         said = marked.said[part.id].replace("|", "\\|").replace("\n", " ")

@@ -7,23 +7,34 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from kledit_lite.course.checks import Wrong
 
+T = TypeVar("T")
 SHOWN = 12
 """Entries of an array that a message shows in full."""
 
 
+def want_function(answer: Any) -> None:
+    """Refuse an answer that is no function, before much is computed for it.
+
+    Args:
+        answer: what the student handed over.
+
+    Raises:
+        Wrong: it cannot be called.
+    """
+    if not callable(answer):
+        kind = type(answer).__name__
+        raise Wrong(f"hand over your function itself, without calling it; this is a {kind}")
+
+
 def call(function: Any, *args: Any) -> Any:
     """Call the student's function on copies of the arguments; its own errors become a sentence."""
-    if not callable(function):
-        raise Wrong(
-            f"hand over your function itself, without calling it; this is a "
-            f"{type(function).__name__}"
-        )
+    want_function(function)
     name = getattr(function, "__name__", "your function")
     name = "your function" if name == "<lambda>" else name
     copies = [a.copy() if isinstance(a, np.ndarray) else a for a in args]
@@ -36,11 +47,39 @@ def call(function: Any, *args: Any) -> Any:
         shapes = ", ".join(
             str(a.shape) if hasattr(a, "shape") else " ".join(repr(a)[:40].split()) for a in args
         )
-        said = " ".join(str(error).split()).rstrip(".")
-        raise Wrong(
-            f"{name} raised {type(error).__name__} ({said}) when called with arguments of "
-            f"shape {shapes}"
-        ) from None
+        said = f"{type(error).__name__} ({' '.join(str(error).split()).rstrip('.')})"
+        raise Wrong(f"{name} raised {said} when called with arguments of shape {shapes}") from None
+
+
+def read_as(kind: Callable[[Any], T], said: Any, form: str) -> T:
+    """What the student's function returned, as a number, a tuple or the like.
+
+    Args:
+        kind: makes that of it, such as `int`.
+        said: what the student's function returned.
+        form: the message where that fails; it says what to return.
+
+    Raises:
+        Wrong: it cannot be read so.
+    """
+    try:
+        return kind(said)
+    except (TypeError, ValueError, IndexError, KeyError, OverflowError):
+        raise Wrong(form) from None
+
+
+def blame(reasons: Mapping[str, Any]) -> None:
+    """Say what is wrong with an answer, if one of these is it.
+
+    Args:
+        reasons: sentence -> whether it is true of the answer, the likeliest first.
+
+    Raises:
+        Wrong: one of them is true; the message is the first of those.
+    """
+    for sentence, holds in reasons.items():
+        if holds:
+            raise Wrong(sentence)
 
 
 def array_of(value: Any, shape: tuple[int, ...], what: str, why: Mapping[Any, str] = {}) -> Any:  # noqa: B006
@@ -57,21 +96,17 @@ def array_of(value: Any, shape: tuple[int, ...], what: str, why: Mapping[Any, st
     """
     if value is None:
         raise Wrong("your function returned nothing; end it with return")
-    try:
-        a = np.asarray(value, dtype=float)
-    except (TypeError, ValueError):
-        raise Wrong(f"expected {what} as numbers, got {type(value).__name__}") from None
+    kind = type(value).__name__
+    a = read_as(lambda v: np.asarray(v, float), value, f"expected {what} as numbers, got {kind}")
     if a.shape != shape:
-        said = _shape_words(shape)
+        right, got = (
+            "one number" if s == () else f"an array of shape {s}" for s in (shape, a.shape)
+        )
         reason = f"; {why[a.shape]}" if a.shape in why else ""
-        raise Wrong(f"expected {what} as {said}, got {_shape_words(a.shape)}{reason}")
+        raise Wrong(f"expected {what} as {right}, got {got}{reason}")
     if not np.isfinite(a).all():
         raise Wrong(f"{what} should be finite, yours has NaN or infinity")
     return a
-
-
-def _shape_words(shape: tuple[int, ...]) -> str:
-    return "one number" if shape == () else f"an array of shape {shape}"
 
 
 def word_numbers(said: Any, n: int, words: int, each: str) -> np.ndarray:
@@ -89,18 +124,26 @@ def word_numbers(said: Any, n: int, words: int, each: str) -> np.ndarray:
     a = np.asarray(said if said is not None else [], object)
     if a.size and isinstance(a.flat[0], str):
         raise Wrong("those are words; return their numbers in the list that you are given")
-    numbers = array_of(
-        said,
-        (n,),
-        f"one number of a word for each {each}",
-        {
-            (n, words): "those are scores of all words; take the best of each row",
-            (words,): "that is one number a word",
-        },
-    )
+    scores = "those are scores of all words; take the best of each row"
+    why = {(n, words): scores, (words,): "that is one number a word"}
+    numbers = array_of(said, (n,), f"one number of a word for each {each}", why)
     if (numbers != numbers.round()).any() or numbers.min() < 0 or numbers.max() >= words:
         raise Wrong(f"return whole numbers from 0 to {words - 1}, one per {each}")
     return numbers.astype(int)
+
+
+def as_if_sorted(words: list[str], numbers: np.ndarray) -> np.ndarray:
+    """The numbers that words would have if the list were sorted: a usual mistake.
+
+    Args:
+        words: the list.
+        numbers: of some of them, counted from 0 in the list's own order.
+
+    Example:
+        >>> as_if_sorted(["b", "a"], np.array([0, 0, 1]))
+        array([1, 1, 0])
+    """
+    return np.argsort(np.argsort(words))[numbers]
 
 
 Mistake = Callable[..., Any]
@@ -153,10 +196,8 @@ def _differs(
     what: str, truth: Mistake, case: tuple[Any, ...], right: np.ndarray, value: np.ndarray
 ) -> str:
     """One sentence: how far off, and the case itself, with what was expected and what it got."""
-    given = ", ".join(
-        f"{name} = {_shown(a)}"
-        for name, a in zip(inspect.signature(truth).parameters, case, strict=False)
-    )
+    named = zip(inspect.signature(truth).parameters, case, strict=False)
+    given = ", ".join(f"{name} = {_shown(a)}" for name, a in named)
     place = ""
     if right.shape and right.size > SHOWN:  # the entry that is furthest off stands for the others
         at = np.unravel_index(int(np.abs(value - right).argmax()), right.shape)

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
@@ -86,14 +86,12 @@ def build(
     with whole_folder(out) as folder:
         for assignment in found:
             place = folder / assignment.slug
-            _zip(
-                place / "student.zip", {f"{assignment.slug}.ipynb": text(assignment.version(False))}
-            )
-            write_atomically(place / "solution.ipynb", text(assignment.version(True)))
+            student = text(assignment.version(solutions=False))
+            _zip(place / "student.zip", {f"{assignment.slug}.ipynb": student})
+            write_atomically(place / "solution.ipynb", text(assignment.version(solutions=True)))
             if grader == "plain":
-                name = f"{assignment.slug}.md"
-                source = (sources / name).read_text(encoding="utf-8")
-                _zip(place / "autograder.zip", {name: source})
+                source = sources / f"{assignment.slug}.md"
+                _zip(place / "autograder.zip", {source.name: source.read_text(encoding="utf-8")})
             elif grader == "otter":
                 _otter(assignment, place, seed)
             else:
@@ -134,23 +132,10 @@ def _zip(path: Path, files: dict[str, str]) -> None:
 
 def _otter(assignment: Assignment, place: Path, seed: int) -> None:
     """The hidden tests, and the archive that otter-grader's own command makes of them."""
-    tests = place / "tests"
     for part in assignment.parts:
-        test = OTTER_TEST.format(**_names(part, seed))
-        write_atomically(tests / f"{part.id}.py", test)
-    command = [
-        sys.executable,
-        "-m",
-        "otter",
-        "generate",
-        "-t",
-        "tests",
-        "-o",
-        "autograder.zip",
-        "--no-config",
-        "--no-requirements",
-        "--no-environment",
-    ]
+        write_atomically(place / "tests" / f"{part.id}.py", OTTER_TEST.format(**_names(part, seed)))
+    given = "-t tests -o autograder.zip --no-config --no-requirements --no-environment"
+    command = [sys.executable, "-m", "otter", "generate", *given.split()]
     done = subprocess.run(command, cwd=place, capture_output=True, text=True, check=False)
     if done.returncode:
         raise KleditError(f"otter generate failed: {done.stderr.strip()[-400:]}.")
@@ -158,14 +143,7 @@ def _otter(assignment: Assignment, place: Path, seed: int) -> None:
 
 def _names(part: Part, seed: int) -> dict[str, Any]:
     answer = part.names[0] if len(part.names) == 1 else f"({', '.join(part.names)})"
-    return {
-        "id": part.id,
-        "names": part.names,
-        "answer": answer,
-        "points": part.points,
-        "seed": seed_of(seed, part.id),
-        "library": part.library,
-    }
+    return {**asdict(part), "answer": answer, "seed": seed_of(seed, part.id)}
 
 
 def nbgrader_source(assignment: Assignment, seed: int) -> Any:
@@ -193,9 +171,8 @@ def nbgrader_source(assignment: Assignment, seed: int) -> Any:
         if "exercise" in cell.metadata:
             part = parts[cell.metadata["exercise"]]
             cell.metadata["nbgrader"] = _graded(part.id, None, solution=True)
-            test = nbformat.v4.new_code_cell(
-                NBGRADER_TEST.format(**_names(part, seed)).strip(), id=f"{cell.id}-test"
-            )
+            source = NBGRADER_TEST.format(**_names(part, seed)).strip()
+            test = nbformat.v4.new_code_cell(source, id=f"{cell.id}-test")
             test.metadata["nbgrader"] = _graded(f"{part.id}-test", part.points, solution=False)
             cells.append(test)
     made.cells = cells

@@ -42,18 +42,14 @@ def standings(chapter: str | None = None) -> list[Standing]:
     by_chapter: dict[str, list[state.Record]] = {}
     for e in exercises(chapter):
         by_chapter.setdefault(e.chapter, []).append(records.get(e.id, state.NEW))
-    return [
-        Standing(
-            slug,
-            len(found),
-            sum(r.solved for r in found),
-            sum(r.tries > 0 for r in found),
-            sum(r.hints for r in found),
-        )
-        for slug, found in by_chapter.items()
-    ]
+    stand = []
+    for slug, found in by_chapter.items():
+        solved, tried = sum(r.solved for r in found), sum(r.tries > 0 for r in found)
+        stand.append(Standing(slug, len(found), solved, tried, sum(r.hints for r in found)))
+    return stand
 
 
+@dataclass(repr=False)
 class Progress:
     """What `progress` shows: a table in a notebook, lines elsewhere.
 
@@ -61,8 +57,7 @@ class Progress:
         rows: one for each chapter.
     """
 
-    def __init__(self, rows: list[Standing]) -> None:
-        self.rows = rows
+    rows: list[Standing]
 
     def _repr_markdown_(self) -> str:
         head = "| Chapter | Solved | Tried | Hints |\n| --- | --- | --- | --- |"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -52,6 +52,27 @@ def first(readings: Readings, n: int) -> Readings:
         {'a': array([1])}
     """
     return {factor: labels[:n] for factor, labels in readings.items()}
+
+
+def exam(
+    painters: Sequence[str], own: int, each: int, rng: np.random.Generator
+) -> tuple[list[str], list[int]]:
+    """New prompts in the styles of painters, and their seeds.
+
+    Args:
+        painters: by name.
+        own: how many prompts in the style of the first.
+        each: how many in the style of each other.
+        rng: draws which.
+    """
+    prompts: list[str] = []
+    seeds: list[int] = []
+    for painter in painters:
+        n = each if prompts else own
+        asks = studio().ask.probe("style", painter, n, seed=int(rng.integers(1 << 20)))
+        prompts += asks.sources
+        seeds += asks.seeds
+    return prompts, seeds
 
 
 @contextmanager

@@ -50,9 +50,8 @@ def read(path: Path) -> Submission:
     data = _only(path)
     try:
         notebook = json.loads(data)
-        cells = [
-            (c["cell_type"], _text(c["source"]), c.get("metadata", {})) for c in notebook["cells"]
-        ]
+        found = notebook["cells"]
+        cells = [(c["cell_type"], _text(c["source"]), c.get("metadata", {})) for c in found]
         metadata = notebook.get("metadata", {})
         kernel = metadata.get("kernelspec", {})
         language = kernel.get("language", metadata.get("language_info", {}).get("name", "python"))
@@ -103,9 +102,7 @@ def _notebook(name: str) -> bool:
 
 def _one(count: int) -> None:
     if count != 1:
-        raise Unreadable(
-            "there is no notebook in it" if not count else f"there are {count} notebooks"
-        )
+        raise Unreadable(f"there are {count} notebooks" if count else "there is no notebook in it")
 
 
 def _small(size: int) -> None:

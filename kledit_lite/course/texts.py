@@ -38,22 +38,17 @@ def read(path: Path) -> dict[str, dict[str, Any]]:
         prompt, *hints = re.split("^- ", rest.strip(), flags=re.MULTILINE)
         id, _, title = heading.partition(" · ")
         difficulty, _, minutes = effort.removesuffix(" minutes").partition(", ")
+        effort_said = difficulty in ("easy", "medium", "hard") and minutes.isdigit()
         needed = {
             "an id and a title, such as alignment-a · The aligner's bias": title,
             "an id that no other exercise has": id not in found,
-            "a line such as easy, 10 minutes": minutes.isdigit()
-            and difficulty in ("easy", "medium", "hard"),
+            "a line such as easy, 10 minutes": effort_said,
             "a prompt": prompt,
             "hints, each after a hyphen": hints,
         }
         for part, there in needed.items():
             if not there:
                 raise KleditError(f"{path}: the exercise under '## {heading}' needs {part}.")
-        found[id] = {
-            "title": title,
-            "difficulty": difficulty,
-            "minutes": int(minutes),
-            "prompt": prompt.strip(),
-            "hints": tuple(" ".join(hint.split()) for hint in hints),
-        }
+        found[id] = dict(title=title, difficulty=difficulty, minutes=int(minutes))
+        found[id] |= dict(prompt=prompt.strip(), hints=tuple(" ".join(h.split()) for h in hints))
     return found

@@ -8,7 +8,7 @@ import numpy as np
 
 from kledit_lite.course import pictures
 from kledit_lite.course.checks import Wrong, exercise
-from kledit_lite.course.oracle import array_of, call, compare
+from kledit_lite.course.oracle import blame, call, compare, read_as, want_function
 
 
 def bias(w: np.ndarray, mean_s: np.ndarray, mean_t: np.ndarray) -> np.ndarray:
@@ -17,11 +17,10 @@ def bias(w: np.ndarray, mean_s: np.ndarray, mean_t: np.ndarray) -> np.ndarray:
 
 
 @exercise("alignment-a")
-def aligner_bias(answer: Any, rng: np.random.Generator) -> str | None:
+def aligner_bias(answer: Any, rng: np.random.Generator) -> None:
     """A wide, a narrow and a square aligner."""
-    cases = []
-    for s, t in ((5, 3), (3, 6), (4, 4)):
-        cases.append((rng.normal(size=(s, t)), rng.normal(size=s) + 1, rng.normal(size=t)))
+    cases = [(rng.normal(size=(s, t)), rng.normal(size=s) + 1, rng.normal(size=t))
+             for s, t in ((5, 3), (3, 6), (4, 4))]  # fmt: skip
     compare(answer, bias, cases, "the bias", {
         "the sign is turned round: b makes up what W^T mean_s lacks to mean_t":
             lambda w, s, t: s @ w - t,
@@ -37,7 +36,6 @@ def aligner_bias(answer: Any, rng: np.random.Generator) -> str | None:
         (1, len(t)): "that is a row of a matrix; return a vector",
         w.shape: "use a matrix product, w.T @ mean_s, instead of multiplying entries",
     })  # fmt: skip
-    return None
 
 
 def r2(target: np.ndarray, predicted: np.ndarray) -> np.ndarray:
@@ -50,7 +48,7 @@ def r2(target: np.ndarray, predicted: np.ndarray) -> np.ndarray:
 
 
 @exercise("alignment-b")
-def r2_by_hand(answer: Any, rng: np.random.Generator) -> str | None:
+def r2_by_hand(answer: Any, rng: np.random.Generator) -> None:
     """Dimensions of unlike mean and scale, where a pooled variance goes wrong."""
     cases = []
     for n, d in ((40, 5), (30, 3)):
@@ -84,7 +82,6 @@ def r2_by_hand(answer: Any, rng: np.random.Generator) -> str | None:
         (len(t),): "you summed over dimensions; sum over images, axis 0",
         t.shape: "sum over images before you divide",
     })  # fmt: skip
-    return None
 
 
 def retained(aligned: np.ndarray, own: np.ndarray, labels: np.ndarray) -> float:
@@ -106,29 +103,26 @@ def harder_direction(world: tuple[np.ndarray, np.ndarray]) -> str:
     return "low to high" if score(narrow, wide) < score(wide, narrow) else "high to low"
 
 
-def two_encoders(
-    rng: np.random.Generator, noisy: bool, low: int = 8, high: int = 32
-) -> tuple[np.ndarray, np.ndarray]:
-    """A narrow and a wide encoder (600, d) of one world.
+def two_encoders(rng: np.random.Generator, noisy: bool) -> tuple[np.ndarray, np.ndarray]:
+    """A narrow and a wide encoder, (600, 8) and (600, 32), of one world.
 
     Either the narrow one is a projection of the wide one; or half of what the narrow one holds is
     its own noise, and the wide one only repeats the other half.
     """
-    world = rng.normal(size=(600, high))
-    turn = np.linalg.qr(rng.normal(size=(high, high)))[0]
+    world = rng.normal(size=(600, 32))
+    turn = np.linalg.qr(rng.normal(size=(32, 32)))[0]
     if not noisy:
-        return world @ rng.normal(size=(high, low)), world @ turn
-    shared, own = world[:, : low // 2], world[:, low // 2 : low]
-    wide = shared @ rng.normal(size=(low // 2, high)) + 0.1 * rng.normal(size=(600, high))
-    narrow = np.c_[shared + 0.1 * rng.normal(size=shared.shape), own]
-    return narrow, wide
+        return world @ rng.normal(size=(32, 8)), world @ turn
+    shared, own = world[:, :4], world[:, 4:8]
+    wide = shared @ rng.normal(size=(4, 32)) + 0.1 * rng.normal(size=(600, 32))
+    return np.c_[shared + 0.1 * rng.normal(size=shared.shape), own], wide
 
 
 @exercise("alignment-c")
-def direction_and_retained(answer: Any, rng: np.random.Generator) -> str | None:
+def direction_and_retained(answer: Any, rng: np.random.Generator) -> None:
     """Two pairs of encoders whose harder directions differ; noisy logits for the ratio."""
-    both = (isinstance(answer, (tuple, list))) and len(answer) == 2
-    if not both or not all(callable(part) for part in answer):
+    both = isinstance(answer, tuple | list) and len(answer) == 2
+    if not both or not all(map(callable, answer)):
         raise Wrong("hand over two functions, the direction first: (harder, retained)")
     harder, ratio = answer
     for noisy in (False, True):
@@ -170,8 +164,6 @@ def direction_and_retained(answer: Any, rng: np.random.Generator) -> str | None:
     }, why=lambda a, o, y: {
         (len(y),): "average over pictures before you divide",
     })  # fmt: skip
-    array_of(call(ratio, *cases[0]), (), "retained accuracy")
-    return None
 
 
 _GIVEN, _BROKEN, _SHARE = pictures.N, 60, 0.7
@@ -179,9 +171,7 @@ _FEW = (("resnet-tiny", "vit-tiny"), ("resnet-tiny", "clip-tiny"), ("sound-tiny"
 _MANY = (("vit-tiny", "resnet-tiny"), ("clip-tiny", "resnet-tiny"), ("vit-deep", "vit-tiny"))
 
 
-def mixed_up(
-    rng: np.random.Generator, names: tuple[str, str]
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def mixed_up(rng: np.random.Generator, names: tuple[str, str]) -> tuple[np.ndarray, ...]:
     """Features of two encoders, (N, d_s) and (N, d_t), and the rows whose target is another's."""
     rows = rng.permutation(_GIVEN)
     source, target = (pictures.features(name)[rows] for name in names)
@@ -190,19 +180,17 @@ def mixed_up(
     return source, target, broken
 
 
-def _worst(source: np.ndarray, target: np.ndarray, k: int, ridge: float = 0.0) -> np.ndarray:
-    """The k rows that the map fitted on all of them translates worst."""
+def _worst(source: np.ndarray, target: np.ndarray, k: int) -> np.ndarray:
+    """The k rows that the map fitted on all of them, without a ridge, translates worst."""
     x, y = source - source.mean(axis=0), target - target.mean(axis=0)
-    system = x.T @ x + ridge * np.eye(x.shape[1])
-    missed = y - x @ np.linalg.lstsq(system, x.T @ y, rcond=None)[0]
+    missed = y - x @ np.linalg.lstsq(x.T @ x, x.T @ y, rcond=None)[0]
     return np.argsort(-(missed**2).sum(axis=1))[:k]
 
 
 @exercise("alignment-d")
 def broken_pairs(answer: Any, rng: np.random.Generator) -> str | None:
     """Two pairs of encoders, one with nearly as many features as pictures."""
-    if not callable(answer):
-        call(answer)
+    want_function(answer)
     shares = []
     for pairs in (_FEW, _MANY):
         names = pairs[int(rng.integers(len(pairs)))]
@@ -214,18 +202,14 @@ def broken_pairs(answer: Any, rng: np.random.Generator) -> str | None:
         if share >= _SHARE:
             continue
         way = f"from {names[0]} to {names[1]}, {share:.0%} of the rows that you name are broken"
-        if share < 0.05:
-            raise Wrong(f"{way}; those are the pairs that fit best, and the worst are asked for")
-        if np.isin(rows, _worst(source, target, _BROKEN)).mean() > 0.9:
-            raise Wrong(
-                f"{way}: with {source.shape[1]} features for {_GIVEN} pictures, least squares "
-                "bends towards the broken pairs as well; a ridge keeps it from that"
-            )
-        if share < 0.35:
-            raise Wrong(
-                f"{way}, and guessing gets {_BROKEN / _GIVEN:.0%}; compare each target with where "
-                "an aligner sends its source"
-            )
+        blame({
+            f"{way}; those are the pairs that fit best, and the worst are asked for": share < 0.05,
+            f"{way}: with {source.shape[1]} features for {_GIVEN} pictures, least squares bends "
+            "towards the broken pairs as well; a ridge keeps it from that":
+                np.isin(rows, _worst(source, target, _BROKEN)).mean() > 0.9,
+            f"{way}, and guessing gets {_BROKEN / _GIVEN:.0%}; compare each target with where an "
+            "aligner sends its source": share < 0.35,
+        })  # fmt: skip
         raise Wrong(f"{way}, and {_SHARE:.0%} are asked for; another ridge may do better")
     return f"right, {shares[0]:.0%} and {shares[1]:.0%} of the rows that you name are broken"
 
@@ -234,17 +218,15 @@ def _row_numbers(said: Any) -> np.ndarray:
     """Different rows, as many as are broken."""
     if said is None:
         raise Wrong("your function returned nothing; end it with return")
-    try:
-        rows = np.asarray(said)
-        numbers = rows.astype(float)
-    except (TypeError, ValueError):
-        raise Wrong("return row numbers") from None
+    rows = read_as(np.asarray, said, "return row numbers")
+    numbers = read_as(lambda r: r.astype(float), rows, "return row numbers")
     if rows.dtype == bool or rows.shape == (_GIVEN,):
         raise Wrong(f"return k row numbers, not one value for each of the {_GIVEN} rows")
     if rows.ndim != 1 or not np.isfinite(numbers).all() or (numbers != numbers.round()).any():
         raise Wrong("return row numbers, a list of whole numbers")
-    if len(set(numbers.tolist())) != _BROKEN or len(numbers) != _BROKEN:
-        raise Wrong(f"return {_BROKEN} different rows, not {len(set(numbers.tolist()))}")
+    different = len(set(numbers.tolist()))
+    if not different == len(numbers) == _BROKEN:
+        raise Wrong(f"return {_BROKEN} different rows, not {different}")
     if numbers.min() < 0 or numbers.max() >= _GIVEN:
         raise Wrong(f"rows run from 0 to {_GIVEN - 1}")
     return numbers.astype(int)

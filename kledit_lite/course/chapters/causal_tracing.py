@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kledit_lite.course.checks import Wrong, exercise
-from kledit_lite.course.oracle import array_of, call, close, compare
+from kledit_lite.course.oracle import array_of, blame, call, close, compare, read_as, want_function
 from kledit_lite.course.studio import studio
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ def effects(restored: np.ndarray, corrupted: np.ndarray) -> np.ndarray:
 
 
 @exercise("causal-tracing-a")
-def check_effects(answer: Any, rng: np.random.Generator) -> str | None:
+def check_effects(answer: Any, rng: np.random.Generator) -> None:
     """As many prompts as sites in one case, so that a missing axis is no shape error."""
     cases = [(rng.normal(25, 4, (n, s)), rng.normal(18, 4, n)) for n, s in ((6, 9), (5, 5))]
     compare(answer, effects, cases, "the effects", {
@@ -39,7 +39,6 @@ def check_effects(answer: Any, rng: np.random.Generator) -> str | None:
         r.shape: "average over the prompts, axis 0",
         (): "average over the prompts only, and keep one effect a site",
     })  # fmt: skip
-    return None
 
 
 def threshold(score: np.ndarray, faithful: np.ndarray) -> float:
@@ -49,7 +48,7 @@ def threshold(score: np.ndarray, faithful: np.ndarray) -> float:
 
 
 @exercise("causal-tracing-b")
-def check_threshold(answer: Any, rng: np.random.Generator) -> str | None:
+def check_threshold(answer: Any, rng: np.random.Generator) -> None:
     """Random sites, some faithful throughout; and once none."""
     for case in range(6):
         score = rng.normal(25, 4, (4, 12))
@@ -77,11 +76,8 @@ def check_threshold(answer: Any, rng: np.random.Generator) -> str | None:
             "that is the mean of the causal sites; take the lowest":
                 score.mean(0)[faithful.all(0)].mean(),
         }  # fmt: skip
-        for sentence, w in wrong.items():
-            if abs(value - float(w)) < 1e-9:
-                raise Wrong(sentence)
+        blame({sentence: abs(value - float(w)) < 1e-9 for sentence, w in wrong.items()})
         raise Wrong(f"the threshold should be {expected:.3f} on fresh data, got {value:.3f}")
-    return None
 
 
 def patched(h: np.ndarray, lane: int) -> np.ndarray:
@@ -93,12 +89,12 @@ def patched(h: np.ndarray, lane: int) -> np.ndarray:
 
 
 @exercise("causal-tracing-c")
-def check_patch(answer: Any, rng: np.random.Generator) -> str | None:
-    """Some batches of some lanes."""
+def check_patch(answer: Any, rng: np.random.Generator) -> None:
+    """Some batches of some lanes; a mistake is which row it puts where."""
 
-    def half(h: np.ndarray, lane: int, conditional: bool, source: int) -> np.ndarray:
+    def copied(h: np.ndarray, rows: dict[int, int]) -> np.ndarray:
         new = h.copy()
-        new[lane + (len(h) // 2 if conditional else 0)] = h[source]
+        new[list(rows)] = h[list(rows.values())]
         return new
 
     for _ in range(5):
@@ -111,23 +107,17 @@ def check_patch(answer: Any, rng: np.random.Generator) -> str | None:
         })  # fmt: skip
         if close(value, expected):
             continue
-        both = half(h, lane, False, 0)
-        both[n + lane] = h[0]
-        back = h.copy()
-        back[0], back[n] = h[lane], h[n + lane]
         wrong = {
-            "nothing was copied": h,
-            "the conditional half is missing: lane i is also row n + i": half(h, lane, False, 0),
-            "the unconditional half is missing: equation 5.5 restores both": half(h, lane, True, n),
-            "the conditional row must come from the conditional clean row, h[n]": both,
-            "that copies the lane into the clean one; copy the other way": back,
-        }
-        for sentence, w in wrong.items():
-            if close(value, w):
-                raise Wrong(sentence)
+            "nothing was copied": {},
+            "the conditional half is missing: lane i is also row n + i": {lane: 0},
+            "the unconditional half is missing: equation 5.5 restores both": {n + lane: n},
+            "the conditional row must come from the conditional clean row, h[n]":
+                {lane: 0, n + lane: 0},
+            "that copies the lane into the clean one; copy the other way": {0: lane, n: n + lane},
+        }  # fmt: skip
+        blame({sentence: close(value, copied(h, rows)) for sentence, rows in wrong.items()})
         raise Wrong(f"with n = {n} lanes, rows {lane} and {n + lane} should equal rows 0 and {n}, "
                     "and no other row should change")  # fmt: skip
-    return None
 
 
 KINDS = ("self-attn", "mlp")
@@ -188,10 +178,9 @@ def detoured(layer: int, kind: str) -> Painting:
 
 
 @exercise("causal-tracing-d")
-def check_detour(answer: Any, rng: np.random.Generator) -> str | None:
+def check_detour(answer: Any, rng: np.random.Generator) -> None:
     """Two encoders, each with a detour through a module that the checker chose."""
-    if not callable(answer):
-        call(answer)
+    want_function(answer)
     p = studio()
     depth = p.pipe.text_encoder.config.num_hidden_layers
     places = [(i, k) for i in range(depth) for k in KINDS if (i, k) != (0, KINDS[0])]
@@ -199,30 +188,17 @@ def check_detour(answer: Any, rng: np.random.Generator) -> str | None:
         layer, kind = places[at]
         prompts = p.ask.trace("style", 4, seed=int(rng.integers(1 << 20)))
         said = call(answer, detoured(layer, kind), prompts)
-        try:
-            found = int(said[0]), str(said[1])
-        except (TypeError, ValueError, IndexError, KeyError):
-            raise Wrong('return a layer and a kind, such as (3, "mlp")') from None
-        if found == (layer, kind):
-            continue
-        if not 0 <= found[0] < depth or found[1] not in KINDS:
-            raise Wrong(f"there is no {found[1]!r} in layer {found[0]}: layers run from 0 to "
-                        f"{depth - 1}, kinds are {' and '.join(KINDS)}")  # fmt: skip
-        if found == (0, KINDS[0]):
-            raise Wrong(
-                "the first self-attention is where the encoder as shipped passes a name on; this "
-                "one was rewired, so trace it"
-            )
-        if found[0] == layer:
-            raise Wrong(f"the layer is right, its {found[1]} is not: which of its modules brings "
-                        "back more?")  # fmt: skip
-        if found[0] < layer:
-            raise Wrong(
-                f"restoring the {found[1]} of layer {found[0]} changes nothing: the name has not "
-                "come in yet, which you see where restored pictures equal the corrupted ones"
-            )
-        raise Wrong(
-            f"the name came in before layer {found[0]}; restore what a module adds, not the hidden "
-            "state, and look for the first module that brings everything back"
-        )
-    return None
+        form = 'return a layer and a kind, such as (3, "mlp")'
+        i, k = read_as(lambda pair: (int(pair[0]), str(pair[1])), said, form)
+        blame({
+            f"there is no {k!r} in layer {i}: layers run from 0 to {depth - 1}, kinds are "
+            f"{' and '.join(KINDS)}": not 0 <= i < depth or k not in KINDS,
+            "the first self-attention is where the encoder as shipped passes a name on; this one "
+            "was rewired, so trace it": (i, k) == (0, KINDS[0]),
+            f"the layer is right, its {k} is not: which of its modules brings back more?":
+                i == layer and k != kind,
+            f"restoring the {k} of layer {i} changes nothing: the name has not come in yet, which "
+            "you see where restored pictures equal the corrupted ones": i < layer,
+            f"the name came in before layer {i}; restore what a module adds, not the hidden state, "
+            "and look for the first module that brings everything back": i > layer,
+        })  # fmt: skip

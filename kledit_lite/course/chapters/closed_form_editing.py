@@ -8,29 +8,24 @@ from typing import Any
 import numpy as np
 
 from kledit_lite.course.checks import Wrong, exercise
-from kledit_lite.course.oracle import call, compare
-from kledit_lite.course.studio import first, put_back, sampling, studio
+from kledit_lite.course.oracle import blame, call, compare, want_function
+from kledit_lite.course.studio import exam, first, put_back, sampling, studio
 from kledit_lite.metrics.verdicts import verdict
 
 
 def edited(w: np.ndarray, x: np.ndarray, y: np.ndarray, strength: float) -> np.ndarray:
     """The minimiser, row by row of the matrix, by plain least squares on stacked equations."""
-    d = w.shape[1]
-    stacked = np.vstack([x, np.sqrt(strength) * np.eye(d)])
-    rows = []
-    for row in w:
-        goal = np.concatenate([y @ row, np.sqrt(strength) * row])
-        rows.append(np.linalg.lstsq(stacked, goal, rcond=None)[0])
-    return np.array(rows)
+    root = np.sqrt(strength)
+    stacked = np.vstack([x, root * np.eye(w.shape[1])])
+    goals = [np.concatenate([y @ row, root * row]) for row in w]
+    return np.array([np.linalg.lstsq(stacked, goal, rcond=None)[0] for goal in goals])
 
 
 @exercise("closed-form-editing-a")
-def check_edited(answer: Any, rng: np.random.Generator) -> str | None:
+def check_edited(answer: Any, rng: np.random.Generator) -> None:
     """Fewer rows than dimensions, and more."""
-    cases = []
-    for n, d, out, s in ((3, 8, 5, 0.1), (20, 6, 4, 1.0), (1, 7, 3, 0.01)):
-        cases.append((rng.normal(size=(out, d)), rng.normal(size=(n, d)),
-                      rng.normal(size=(n, d)), s))  # fmt: skip
+    cases = [(rng.normal(size=(out, d)), rng.normal(size=(n, d)), rng.normal(size=(n, d)), s)
+             for n, d, out, s in ((3, 8, 5, 0.1), (20, 6, 4, 1.0), (1, 7, 3, 0.01))]  # fmt: skip
     eye = np.eye
     compare(answer, edited, cases, "the edited matrix", {
         "the ridge must pull towards the old matrix, not towards zero": lambda w, x, y, s:
@@ -46,7 +41,6 @@ def check_edited(answer: Any, rng: np.random.Generator) -> str | None:
         w.T.shape: "that is the transpose; return (out, d)",
         (): "return the whole matrix",
     })  # fmt: skip
-    return None
 
 
 def removed(before: np.ndarray, after: np.ndarray, value: int) -> float:
@@ -56,7 +50,7 @@ def removed(before: np.ndarray, after: np.ndarray, value: int) -> float:
 
 
 @exercise("closed-form-editing-b")
-def check_removed(answer: Any, rng: np.random.Generator) -> str | None:
+def check_removed(answer: Any, rng: np.random.Generator) -> None:
     """Some pictures never showed it, some show it only afterwards."""
     cases = []
     for _ in range(4):
@@ -72,7 +66,6 @@ def check_removed(answer: Any, rng: np.random.Generator) -> str | None:
         "an edit may bring the value where it was not: leave those pictures out":
             lambda b, a, v: float((b == v).mean() - (a == v).mean()) / float((b == v).mean()),
     })  # fmt: skip
-    return None
 
 
 def collateral(w: np.ndarray, new: np.ndarray, h: np.ndarray) -> float:
@@ -82,7 +75,7 @@ def collateral(w: np.ndarray, new: np.ndarray, h: np.ndarray) -> float:
 
 
 @exercise("closed-form-editing-c")
-def check_collateral(answer: Any, rng: np.random.Generator) -> str | None:
+def check_collateral(answer: Any, rng: np.random.Generator) -> None:
     """Random matrices and small changes."""
     cases = []
     for _ in range(3):
@@ -99,7 +92,6 @@ def check_collateral(answer: Any, rng: np.random.Generator) -> str | None:
         "that is squared; take the norm, not its square":
             lambda w, n, h: float((norm(h @ (n - w).T) / norm(h @ w.T)) ** 2),
     })  # fmt: skip
-    return None
 
 
 OWN, EACH = 12, 4
@@ -111,18 +103,6 @@ def _paint_new(prompts: list[str], seeds: list[int]) -> np.ndarray:
     from kledit_lite import inside
 
     return inside.paint(studio().pipe, prompts, seeds, sampling())
-
-
-def _exam(painters: list[str], rng: np.random.Generator) -> tuple[list[str], list[int]]:
-    """Prompts by the painters, of the first `OWN` and of the others `EACH`, and their seeds."""
-    prompts: list[str] = []
-    seeds: list[int] = []
-    for painter in painters:
-        n = EACH if prompts else OWN
-        asks = studio().ask.probe("style", painter, n, seed=int(rng.integers(1 << 20)))
-        prompts += asks.sources
-        seeds += asks.seeds
-    return prompts, seeds
 
 
 def _undone(handle: Any, changed: Callable[[], list[str]]) -> None:
@@ -142,12 +122,11 @@ def _undone(handle: Any, changed: Callable[[], list[str]]) -> None:
 @exercise("closed-form-editing-d")
 def check_design(answer: Any, rng: np.random.Generator) -> str | None:
     """A painter and two neighbours, drawn; what the applied edit does to new pictures."""
-    if not callable(answer):
-        call(answer)
+    want_function(answer)
     p = studio()
     names = [str(s) for s in rng.permutation(p.painters)[:3]]
     painter, neighbours = names[0], (names[1], names[2])
-    prompts, seeds = _exam(names, rng)
+    prompts, seeds = exam(names, OWN, EACH, rng)
     with put_back(p.pipe.unet, p.pipe.text_encoder) as changed:
         handle = call(answer, p, painter, neighbours)
         if not callable(getattr(handle, "undo", None)):
@@ -173,24 +152,18 @@ def _marked(was: Any, now: Any, painter: str, neighbours: tuple[str, str]) -> st
     n, came, kept = own.removed.n, own.arrived.k, own.kept.k
     left = n - own.removed.k
     stays = (now["style"] == was["style"])[OWN:].reshape(2, EACH).sum(axis=1)
-    if 5 * left > 2 * n:
-        raise Wrong(
-            f"{left} of {n} new pictures still show {painter}; the tokens after his name have read "
-            'it, too (tokens="to-padding"), and few layers may leave others that paint him'
-        )
-    if stays.sum() < 2 * EACH - 1:
-        lost = neighbours[int(stays.argmin())]
-        raise Wrong(
-            f"{painter} is gone, and so is {lost} from {EACH - int(stays.min())} of {EACH} of his "
-            "pictures; preserve captions that name other painters (keep=...), with all their tokens"
-        )
-    if 5 * came < 3 * n:
-        raise Wrong(
-            f"{painter} is gone from the new pictures, but a photo arrived in {came} of {n}: "
-            "removed is not arrived; layers that were left out paint somebody else"
-        )
-    if kept < OWN - 2:
-        raise Wrong(f"object and place are as before in {kept} of {OWN} new pictures only")
+    lost = neighbours[int(stays.argmin())]
+    blame({
+        f"{left} of {n} new pictures still show {painter}; the tokens after his name have read it, "
+        'too (tokens="to-padding"), and few layers may leave others that paint him':
+            5 * left > 2 * n,
+        f"{painter} is gone, and so is {lost} from {EACH - int(stays.min())} of {EACH} of his "
+        "pictures; preserve captions that name other painters (keep=...), with all their tokens":
+            stays.sum() < 2 * EACH - 1,
+        f"{painter} is gone from the new pictures, but a photo arrived in {came} of {n}: removed "
+        "is not arrived; layers that were left out paint somebody else": 5 * came < 3 * n,
+        f"object and place are as before in {kept} of {OWN} new pictures only": kept < OWN - 2,
+    })  # fmt: skip
     return (
         f"right: {painter} removed from {n - left} of {n} new pictures, a photo in {came}, object "
         f"and place kept in {kept} of {OWN}, the neighbours in {stays.sum()} of {2 * EACH}, undone"

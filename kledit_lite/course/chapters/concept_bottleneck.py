@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from kledit_lite.core.arrays import unit_rows
-from kledit_lite.course import pictures
+from kledit_lite.course import oracle, pictures
 from kledit_lite.course.checks import Wrong, exercise
-from kledit_lite.course.oracle import array_of, call, close, compare, word_numbers
+from kledit_lite.course.oracle import array_of, blame, call, close, compare, want_function
 
 
 def contributions(
@@ -21,14 +21,13 @@ def contributions(
 
 
 @exercise("concept-bottleneck-a")
-def logit_contributions(answer: Any, rng: np.random.Generator) -> str | None:
+def logit_contributions(answer: Any, rng: np.random.Generator) -> None:
     """Random heads with negative weights, and as many concepts as classes once."""
     cases = []
     for k, c in ((4, 7), (5, 5)):
-        cases.append((
-            rng.normal(size=(k, c)), rng.uniform(0.1, 0.3, c), rng.uniform(0.02, 0.2, c),
-            rng.uniform(0, 0.5, c), int(rng.integers(1, k)),
-        ))  # fmt: skip
+        weight, mean = rng.normal(size=(k, c)), rng.uniform(0.1, 0.3, c)
+        sd, similarity = rng.uniform(0.02, 0.2, c), rng.uniform(0, 0.5, c)
+        cases.append((weight, mean, sd, similarity, int(rng.integers(1, k))))
     compare(answer, contributions, cases, "the contributions", {
         "standardise the similarities first: subtract the mean, divide by sd":
             lambda w, m, d, s, k: w[k] * s,
@@ -52,7 +51,6 @@ def logit_contributions(answer: Any, rng: np.random.Generator) -> str | None:
         (len(w),): "that is one number a class; return one a concept",
         w.shape: "that is every class; return the row of the label",
     })  # fmt: skip
-    return None
 
 
 def share_changes(old: np.ndarray, new: np.ndarray, groups: list[str]) -> np.ndarray:
@@ -67,26 +65,21 @@ def share_changes(old: np.ndarray, new: np.ndarray, groups: list[str]) -> np.nda
 
 
 @exercise("concept-bottleneck-b")
-def changes_of_shares(answer: Any, rng: np.random.Generator) -> str | None:
+def changes_of_shares(answer: Any, rng: np.random.Generator) -> None:
     """Cosines with an offset each, groups that are mixed up, albums of different sizes."""
     cases = []
     for (n, m), groups in (((14, 21), list("abab")), ((60, 45), list("aabcbac"))):
         level = rng.uniform(-0.3, 0.3, len(groups))
         order = [groups[i] for i in rng.permutation(len(groups))]
-        cases.append((
-            rng.normal(level, 0.2, (n, len(order))),
-            rng.normal(level[::-1], 0.2, (m, len(order))), order,
-        ))  # fmt: skip
-
-    def one_group(old: np.ndarray, new: np.ndarray, groups: list[str]) -> np.ndarray:
-        return share_changes(old, new, ["all"] * len(groups))
-
+        old = rng.normal(level, 0.2, (n, len(order)))
+        cases.append((old, rng.normal(level[::-1], 0.2, (m, len(order))), order))
     compare(answer, share_changes, cases, "the change of each share", {
         "that is old less new; a concept that became more frequent should count up":
             lambda o, n, g: -share_changes(o, n, g),
         "those are sizes of changes; keep the signs":
             lambda o, n, g: np.abs(share_changes(o, n, g)),
-        "present is the nearest of its group, not the nearest of all concepts": one_group,
+        "present is the nearest of its group, not the nearest of all concepts":
+            lambda o, n, g: share_changes(o, n, ["all"] * len(g)),
         "that is how the mean cosines changed; ask which concept is the nearest":
             lambda o, n, g: n.mean(axis=0) - o.mean(axis=0),
         "those are numbers of pictures, and the albums differ in size; divide by it":
@@ -99,7 +92,6 @@ def changes_of_shares(answer: Any, rng: np.random.Generator) -> str | None:
         (len(set(g)),): "that is one number a group; return one a concept",
         o.shape: "that is one value a picture; average over pictures",
     })  # fmt: skip
-    return None
 
 
 def _counts(album: np.ndarray, groups: list[str]) -> np.ndarray:
@@ -111,9 +103,7 @@ def _counts(album: np.ndarray, groups: list[str]) -> np.ndarray:
     return found
 
 
-def retrieval_world(
-    rng: np.random.Generator, n: int = 3000
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+def retrieval_world(rng: np.random.Generator, n: int = 3000) -> tuple[np.ndarray, ...]:
     """Pictures with and without two concepts, and similarities as a text encoder gives them.
 
     Each concept has an offset and a scale of its own. The composite prompt ("a without b")
@@ -135,29 +125,21 @@ def negation(answer: Any, rng: np.random.Generator) -> str | None:
         truth, n = wanted & ~unwanted, len(a)
         mask = _mask(call(answer, a, b), n)
         kept = int(mask.sum())
-        if kept == 0:
-            raise Wrong("your query keeps no picture; lower a threshold (smaller k)")
-        if kept == n:
-            raise Wrong("your query keeps every picture; raise a threshold (larger k)")
-        rate = [float(mask[group].mean()) for group in
-                (truth, wanted & unwanted, ~wanted & unwanted)]  # fmt: skip
-        if rate[1] > 0.5 and rate[1] > 2 * rate[0]:
-            raise Wrong(
-                "it keeps pictures that show the unwanted concept and drops the others: the "
-                "negation is turned round"
-            )
-        if rate[0] < 0.5 and rate[2] > 0.5:
-            raise Wrong("the two arguments are swapped: the first is the one to show")
-        if rate[0] > 0.5 and rate[1] > 0.5:
-            raise Wrong(
-                f"it keeps {rate[1]:.0%} of the pictures that show both concepts: the unwanted one "
-                f"is not excluded yet"
-            )
-        if rate[0] < 0.5:
-            raise Wrong(
-                f"it finds {rate[0]:.0%} of the right pictures, and half are asked for; a "
-                f"threshold is too strict, or one fixed number serves two concepts"
-            )
+        right, both, other = (
+            float(mask[g].mean()) for g in (truth, wanted & unwanted, ~wanted & unwanted)
+        )
+        blame({
+            "your query keeps no picture; lower a threshold (smaller k)": kept == 0,
+            "your query keeps every picture; raise a threshold (larger k)": kept == n,
+            "it keeps pictures that show the unwanted concept and drops the others: the negation "
+            "is turned round": both > 0.5 and both > 2 * right,
+            "the two arguments are swapped: the first is the one to show":
+                right < 0.5 and other > 0.5,
+            f"it keeps {both:.0%} of the pictures that show both concepts: the unwanted one is not "
+            "excluded yet": right > 0.5 and both > 0.5,
+            f"it finds {right:.0%} of the right pictures, and half are asked for; a threshold is "
+            "too strict, or one fixed number serves two concepts": right < 0.5,
+        })  # fmt: skip
         precision = float(truth[mask].mean())
         prompt = float(truth[np.argsort(-composite)[:kept]].mean())
         if precision <= prompt:
@@ -166,28 +148,25 @@ def negation(answer: Any, rng: np.random.Generator) -> str | None:
                 f"pictures; be stricter on the wanted concept"
             )
         margins.append((precision, prompt))
-    own, other = np.mean(margins, 0)
+    own, prompts = np.mean(margins, 0)
     shifted = _mask(call(answer, a * 2 + 1, b * 3 - 1), n)
     if not close(shifted.astype(float), mask.astype(float)):
         raise Wrong(
             "it works here, but changes when similarities are shifted and stretched: use each "
             "concept's own mean and deviation instead of fixed numbers"
         )
-    return f"right, precision {own:.2f} where the single prompt has {other:.2f}"
+    return f"right, precision {own:.2f} where the single prompt has {prompts:.2f}"
 
 
 def _mask(value: Any, n: int) -> np.ndarray:
-    a = np.asarray(value if value is not None else [], object)
-    if value is not None and a.ndim == 1 and a.shape != (n,) and a.size and not _boolean(a):
+    a = np.asarray([] if value is None else value, object)
+    numbers = a.ndim == 1 and a.size and not isinstance(a[0], bool | np.bool_)
+    if numbers and len(a) != n:
         raise Wrong(f"those are positions; return a mask of {n} True and False values")
     mask = array_of(value, (n,), "the mask")
     if not np.isin(mask, (0, 1)).all():
         raise Wrong("those are numbers; compare them with a threshold to get True and False")
     return mask.astype(bool)
-
-
-def _boolean(a: np.ndarray) -> bool:
-    return isinstance(a.flat[0], (bool, np.bool_))
 
 
 _SEEN, _LEAST = 260, 0.75
@@ -221,31 +200,27 @@ def _rows_as_features(case: tuple[Any, ...]) -> np.ndarray:
 @exercise("concept-bottleneck-d")
 def put_head_to_words(answer: Any, rng: np.random.Generator) -> str | None:
     """The heads of a ResNet and of a ViT, whose plain rows say little."""
-    if not callable(answer):
-        call(answer)
+    want_function(answer)
     shares = []
     for name in ("resnet-tiny", "vit-tiny"):
         case, truth = head_to_name(rng, name)
         said = call(answer, *case)
-        numbers = word_numbers(said, len(truth), len(case[4]), "row of the head")
+        numbers = oracle.word_numbers(said, len(truth), len(case[4]), "row of the head")
         share = float((numbers == truth).mean())
         shares.append(share)
         if share >= _LEAST:
             continue
         way = f"{share:.0%} of the rows of {name} are named rightly"
-        if len(set(numbers.tolist())) == 1:
-            raise Wrong(
-                f"{way}: every row gets the same word, as happens where a row is sent through the "
-                "aligner as it is; a row is not a feature, decode align.class_patterns"
-            )
-        if (numbers == _rows_as_features(case)).mean() > 0.7:
-            raise Wrong(
-                f"{way}: a row is not a feature, it is what features are multiplied with; decode "
-                "how the features move with its logit, align.class_patterns"
-            )
-        if (np.sort(case[4]).searchsorted(np.asarray(case[4])[truth]) == numbers).mean() > _LEAST:
-            raise Wrong("count the words in the order in which they are given; you sorted them")
-        if share < 0.2:
-            raise Wrong(f"{way}, and guessing gets {1 / len(case[4]):.0%}")
+        blame({
+            f"{way}: every row gets the same word, as happens where a row is sent through the "
+            "aligner as it is; a row is not a feature, decode align.class_patterns":
+                (numbers == numbers[0]).all(),
+            f"{way}: a row is not a feature, it is what features are multiplied with; decode how "
+            "the features move with its logit, align.class_patterns":
+                (numbers == _rows_as_features(case)).mean() > 0.7,
+            "count the words in the order in which they are given; you sorted them":
+                (numbers == oracle.as_if_sorted(case[4], truth)).mean() > _LEAST,
+            f"{way}, and guessing gets {1 / len(case[4]):.0%}": share < 0.2,
+        })  # fmt: skip
         raise Wrong(f"{way}, and {_LEAST:.0%} are asked for; see to the ridge and to the contrast")
     return f"right, {shares[0]:.0%} and {shares[1]:.0%} of the rows are named rightly"

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from kledit_lite.course.checks import Wrong, exercise
-from kledit_lite.course.oracle import call, compare
+from kledit_lite.course.oracle import blame, call, compare, want_function
 
 
 def least_errors(class_accuracy: float, s: int, a: float) -> int:
@@ -22,12 +22,12 @@ def least_errors(class_accuracy: float, s: int, a: float) -> int:
 
 
 @exercise("failure-modes-a")
-def errors_needed(answer: Any, rng: np.random.Generator) -> str | None:
+def errors_needed(answer: Any, rng: np.random.Generator) -> None:
     """Shares that are exact in decimals, some of which land on a whole number."""
     cases = [(0.9, 31, 0.3), (0.8, 10, 0.3), (0.86, 30, 0.3)]
     for _ in range(4):
-        cases.append((int(rng.integers(60, 99)) / 100, int(rng.integers(5, 90)),
-                      int(rng.integers(1, 6)) / 10))  # fmt: skip
+        accuracy, s = int(rng.integers(60, 99)) / 100, int(rng.integers(5, 90))
+        cases.append((accuracy, s, int(rng.integers(1, 6)) / 10))
     compare(answer, least_errors, cases, "the number of errors", {
         "that is how many may be right; the errors are asked for":
             lambda c, s, a: int(round(s * (c - a), 9)),
@@ -41,7 +41,6 @@ def errors_needed(answer: Any, rng: np.random.Generator) -> str | None:
         "one too many where it is a whole number already; rounding up keeps a whole number, if the "
         "dust of floating point is rounded off first": lambda c, s, a: ceil(s * (1 - c + a) + 1e-9),
     })  # fmt: skip
-    return None
 
 
 Accuracy = dict[frozenset[str], float]
@@ -52,18 +51,17 @@ def is_minimal(accuracy: Accuracy, tags: frozenset[str], step: float) -> bool:
     return all(accuracy[tags - {t}] >= accuracy[tags] + step for t in tags)
 
 
-def made_up_accuracies(rng: np.random.Generator, size: int = 4) -> Accuracy:
-    """Accuracies of all subsets of a few tags, in steps of a sixteenth, so that sums are exact."""
-    names = ["black", "branch", "hang", "snow"][:size]
-    table: Accuracy = {}
-    for k in range(size + 1):
-        for tags in combinations(names, k):
-            table[frozenset(tags)] = int(rng.integers(max(0, 9 - 3 * k), 17 - 2 * k)) / 16
-    return table
+def made_up_accuracies(rng: np.random.Generator) -> Accuracy:
+    """Accuracies of all subsets of four tags, in steps of a sixteenth, so that sums are exact."""
+    return {
+        frozenset(tags): int(rng.integers(max(0, 9 - 3 * k), 17 - 2 * k)) / 16
+        for k in range(5)
+        for tags in combinations(("black", "branch", "hang", "snow"), k)
+    }
 
 
 @exercise("failure-modes-b")
-def minimality(answer: Any, rng: np.random.Generator) -> str | None:
+def minimality(answer: Any, rng: np.random.Generator) -> None:
     """Many small tables; the usual mistakes differ from the truth in some of them."""
     mistakes = {
         "one tag that counts is not enough: every one must": lambda a, t, s: any(
@@ -77,26 +75,21 @@ def minimality(answer: Any, rng: np.random.Generator) -> str | None:
         "compare with the sets of one tag less, not with the whole class": lambda a, t, s: (
             a[frozenset()] >= a[t] + s),
     }  # fmt: skip
-    cases, truth = [], []
+    cases, given = [], []
     for _ in range(120):
         accuracy = made_up_accuracies(rng)
         sets = [t for t in accuracy if len(t) >= 2]
-        tags = sets[int(rng.integers(len(sets)))]
-        step = int(rng.integers(0, 4)) / 16
-        cases.append((accuracy, tags, step))
-        truth.append(is_minimal(accuracy, tags, step))
-    given = []
+        cases.append((accuracy, sets[int(rng.integers(len(sets)))], int(rng.integers(0, 4)) / 16))
+    truth = [is_minimal(*case) for case in cases]
     for case in cases:
         value = call(answer, *case)
         if not isinstance(value, bool | np.bool_):
             raise Wrong(f"return True or False; your function returned {type(value).__name__}")
         given.append(bool(value))
     if given == truth:
-        return None
-    for sentence, wrong in mistakes.items():
-        if given == [bool(wrong(*case)) for case in cases]:
-            raise Wrong(sentence)
-    first = next(i for i, (g, t) in enumerate(zip(given, truth, strict=True)) if g != t)
+        return
+    blame({s: given == [bool(wrong(*case)) for case in cases] for s, wrong in mistakes.items()})
+    first = int(np.argmax(np.array(given) != truth))
     accuracy, tags, step = cases[first]
     without = ", ".join(f"without {t} {accuracy[tags - {t}]:.4g}" for t in sorted(tags))
     raise Wrong(
@@ -105,38 +98,37 @@ def minimality(answer: Any, rng: np.random.Generator) -> str | None:
     )
 
 
+def _chance(n: int, rate: float, k: int) -> float:
+    """That exactly k of n images are errors, if each is one at the rate."""
+    return comb(n, k) * rate**k * (1 - rate) ** (n - k)
+
+
 def modes_by_chance(m: int, n: int, rate: float, errors: int) -> float:
     """Expected number of m sets of n images with so many errors, if each image errs at the rate."""
-    return m * sum(comb(n, k) * rate**k * (1 - rate) ** (n - k) for k in range(errors, n + 1))
+    return m * sum(_chance(n, rate, k) for k in range(errors, n + 1))
 
 
 @exercise("failure-modes-c")
-def by_chance(answer: Any, rng: np.random.Generator) -> str | None:
+def by_chance(answer: Any, rng: np.random.Generator) -> None:
     """Binomial tails of several sizes."""
-
-    def term(n: int, r: float, k: int) -> float:
-        return comb(n, k) * r**k * (1 - r) ** (n - k)
-
     cases = []
     for _ in range(5):
-        n = int(rng.integers(12, 40))
-        cases.append((int(rng.integers(10, 10_000)), n, float(rng.uniform(0.1, 0.4)),
-                      int(rng.integers(3, n // 2))))  # fmt: skip
+        n, m = int(rng.integers(12, 40)), int(rng.integers(10, 10_000))
+        cases.append((m, n, float(rng.uniform(0.1, 0.4)), int(rng.integers(3, n // 2))))
     compare(answer, modes_by_chance, cases, "the expected number", {
         "that is the chance for one set; multiply by m":
             lambda m, n, r, e: modes_by_chance(1, n, r, e),
         "that counts sets with exactly so many errors; or more is asked for":
-            lambda m, n, r, e: m * term(n, r, e),
+            lambda m, n, r, e: m * _chance(n, r, e),
         "that counts more than `errors`; sf(errors) leaves out errors itself":
             lambda m, n, r, e: modes_by_chance(m, n, r, e + 1),
         "that is the lower tail: few errors, not many":
-            lambda m, n, r, e: m * sum(term(n, r, k) for k in range(e + 1)),
+            lambda m, n, r, e: m * sum(_chance(n, r, k) for k in range(e + 1)),
         "the rate is the chance of an error, not of a right answer":
             lambda m, n, r, e: modes_by_chance(m, n, 1 - r, e),
         "that is the chance that any set at all does it; the expected number is asked for":
             lambda m, n, r, e: 1 - (1 - modes_by_chance(1, n, r, e)) ** m,
-    }, tolerance=1e-6)  # fmt: skip
-    return None
+    })  # fmt: skip
 
 
 @lru_cache(maxsize=1)
@@ -211,19 +203,15 @@ def _misleading(rng: np.random.Generator) -> tuple[Table, str, tuple[str, ...]]:
         table, label, tags = broken_answers(rng, 2)
         where, (_, _, right, names, _) = _shown(table, label, tags), table
         parts = [_shown(table, label, (*tags, t)) for t in names if t not in tags]
-        if any(
-            p.sum() >= 30 and _overlap(p, where) < 0.5
-            and right[p].mean() <= right[where].mean() - 0.1
-            for p in parts
-        ):  # fmt: skip
+        parts = [p for p in parts if p.sum() >= 30 and _overlap(p, where) < 0.5]
+        if any(right[p].mean() <= right[where].mean() - 0.1 for p in parts):
             return table, label, tags
 
 
 @exercise("failure-modes-d")
-def broken(answer: Any, rng: np.random.Generator) -> str | None:
+def broken(answer: Any, rng: np.random.Generator) -> None:
     """A pair of tags in which the lowest accuracy misleads, and a set of three."""
-    if not callable(answer):
-        call(answer)
+    want_function(answer)
     for table, label, tags in (_misleading(rng), broken_answers(rng, 3)):
         said = call(answer, *table)
         try:
@@ -239,18 +227,13 @@ def broken(answer: Any, rng: np.random.Generator) -> str | None:
         if _overlap(found, truth) >= 0.5:
             continue
         where = f"{named}: {' + '.join(words)}"
-        if named != label:
-            raise Wrong(f"{where} is another class's weakness, or chance; nothing was broken there")
-        if found.any() and truth[found].all():
-            raise Wrong(
-                f"{where} is only a part of what was broken, {found.sum()} of {truth.sum()} "
-                "pictures; where pictures are few, a very low accuracy may be chance: ask which "
-                "drop is certain"
-            )
-        if found[truth].all():
-            raise Wrong(
-                f"{where} holds everything that was broken and much that was not, {found.sum()} "
-                f"pictures for {truth.sum()}; look for a set that is worse still"
-            )
+        blame({
+            f"{where} is another class's weakness, or chance; nothing was broken there":
+                named != label,
+            f"{where} is only a part of what was broken, {found.sum()} of {truth.sum()} pictures; "
+            "where pictures are few, a very low accuracy may be chance: ask which drop is certain":
+                found.any() and truth[found].all(),
+            f"{where} holds everything that was broken and much that was not, {found.sum()} "
+            f"pictures for {truth.sum()}; look for a set that is worse still": found[truth].all(),
+        })  # fmt: skip
         raise Wrong(f"nothing was broken at {where}; what it has of errors comes from elsewhere")
-    return None

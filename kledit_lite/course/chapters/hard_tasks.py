@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from kledit_lite.course.checks import Wrong, exercise
-from kledit_lite.course.oracle import call, compare
+from kledit_lite.course.oracle import call, compare, read_as, want_function
 
 
 def hardest(gradient: np.ndarray, labels: np.ndarray, k: int) -> np.ndarray:
@@ -17,7 +17,7 @@ def hardest(gradient: np.ndarray, labels: np.ndarray, k: int) -> np.ndarray:
 
 
 @exercise("hard-tasks-a")
-def check_hardest(answer: Any, rng: np.random.Generator) -> str | None:
+def check_hardest(answer: Any, rng: np.random.Generator) -> None:
     """Gradients of both signs."""
     cases = []
     for _ in range(5):
@@ -35,26 +35,19 @@ def check_hardest(answer: Any, rng: np.random.Generator) -> str | None:
         "k images of each class, not of all of them": lambda g, y, k: np.argsort(
             -g, kind="stable")[: k * (int(y.max()) + 1)],
     })  # fmt: skip
-    return None
 
 
 def project(v: np.ndarray, k: float) -> np.ndarray:
     """Nearest point of the L1 ball of radius k, by sorting."""
-    size = np.abs(v)
-    if size.sum() <= k:
-        return v
-    down = np.sort(size)[::-1]
-    level = (np.cumsum(down) - k) / np.arange(1, len(v) + 1)
-    cut = level[np.flatnonzero(down > level)[-1]]
-    return np.sign(v) * np.maximum(size - cut, 0)
+    return v if np.abs(v).sum() <= k else _always(v, k)
 
 
 @exercise("hard-tasks-b")
-def check_project(answer: Any, rng: np.random.Generator) -> str | None:
+def check_project(answer: Any, rng: np.random.Generator) -> None:
     """Points outside the ball and inside, with both signs."""
     cases = [(rng.normal(size=9) * s, float(rng.uniform(1, 3))) for s in (3, 3, 1, 0.05, 2)]
     compare(answer, project, cases, "the projection", {
-        "a point inside the ball is its own projection": lambda v, k: _always(v, k),
+        "a point inside the ball is its own projection": _always,
         "that is scaling; the nearest point subtracts the same amount from each":
             lambda v, k: v * min(1.0, k / np.abs(v).sum()),
         "the signs are lost": lambda v, k: np.abs(project(v, k)),
@@ -62,7 +55,6 @@ def check_project(answer: Any, rng: np.random.Generator) -> str | None:
             lambda v, k: np.sign(v) * np.maximum(
                 np.abs(v) - np.sort(np.abs(v))[::-1][min(int(k), len(v) - 1)], 0),
     })  # fmt: skip
-    return None
 
 
 def _always(v: np.ndarray, k: float) -> np.ndarray:
@@ -80,7 +72,7 @@ def mean_drop(random: np.ndarray, hard: np.ndarray) -> tuple[float, float]:
 
 
 @exercise("hard-tasks-c")
-def check_mean_drop(answer: Any, rng: np.random.Generator) -> str | None:
+def check_mean_drop(answer: Any, rng: np.random.Generator) -> None:
     """Tasks whose difficulty is shared by the two supports."""
     cases = []
     for _ in range(5):
@@ -96,7 +88,6 @@ def check_mean_drop(answer: Any, rng: np.random.Generator) -> str | None:
         "use ddof=1: the mean was estimated from the same tasks":
             lambda a, b: (mean_drop(a, b)[0], (a - b).std() / np.sqrt(len(a))),
     })  # fmt: skip
-    return None
 
 
 def suspects(pool: Any, labels: Any, queries: Any, answers: Any, k: int) -> np.ndarray:
@@ -130,18 +121,15 @@ def _pool(rng: np.random.Generator) -> tuple[tuple[Any, ...], np.ndarray]:
 
 
 @exercise("hard-tasks-d")
-def check_suspects(answer: Any, rng: np.random.Generator) -> str | None:
+def check_suspects(answer: Any, rng: np.random.Generator) -> None:
     """One painted pool whose wrong labels are known."""
-    if not callable(answer):
-        call(answer)
+    want_function(answer)
     case, wrong = _pool(rng)
     said = call(answer, *case)
-    try:
-        rows = np.asarray(said, float).ravel()
-    except (TypeError, ValueError):
-        raise Wrong("return row numbers of the pool") from None
+    form = "return row numbers of the pool"
+    rows = read_as(lambda said: np.asarray(said, float).ravel(), said, form)
     if not np.isfinite(rows).all() or (rows != rows.round()).any():
-        raise Wrong("return row numbers of the pool, whole numbers")
+        raise Wrong(f"{form}, whole numbers")
     rows = rows.astype(int)
     if len(rows) != 20 or len(set(rows.tolist())) != 20:
         raise Wrong(
@@ -156,4 +144,3 @@ def check_suspects(answer: Any, rng: np.random.Generator) -> str | None:
             f"{found:.0%} of your suspects are mislabelled, and {base:.0%} of the pool; select the "
             "images that raise the loss of the queries"
         )
-    return None

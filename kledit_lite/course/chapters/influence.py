@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from kledit_lite.course.checks import Wrong, exercise
-from kledit_lite.course.oracle import call, compare
+from kledit_lite.course.checks import exercise
+from kledit_lite.course.oracle import blame, call, compare, read_as, want_function
 
 
 def first_order(hessian: np.ndarray, gradients: np.ndarray, group: np.ndarray) -> np.ndarray:
@@ -25,7 +25,7 @@ def _at_an_optimum(rng: np.random.Generator, n: int = 30) -> tuple[np.ndarray, .
 
 
 @exercise("influence-a")
-def check_first_order(answer: Any, rng: np.random.Generator) -> str | None:
+def check_first_order(answer: Any, rng: np.random.Generator) -> None:
     """Random optima; sign, scale and the mean are the usual mistakes."""
     cases = [_at_an_optimum(rng) for _ in range(5)]
     compare(answer, first_order, cases, "the change of the weights", {
@@ -40,7 +40,6 @@ def check_first_order(answer: Any, rng: np.random.Generator) -> str | None:
         "the Hessian's inverse is missing":
             lambda h, g, u: g[u].sum(axis=0) / (~u).sum(),
     })  # fmt: skip
-    return None
 
 
 def second_order(
@@ -51,7 +50,7 @@ def second_order(
 
 
 @exercise("influence-b")
-def check_second_order(answer: Any, rng: np.random.Generator) -> str | None:
+def check_second_order(answer: Any, rng: np.random.Generator) -> None:
     """Random Hessians; the printed sign is the first of the usual mistakes."""
     cases = []
     for _ in range(5):
@@ -73,7 +72,6 @@ def check_second_order(answer: Any, rng: np.random.Generator) -> str | None:
         "the Hessian's inverse is missing in front of the group's Hessian":
             lambda h, u, f, p: f - p / (1 - p) * (f - u @ f),
     })  # fmt: skip
-    return None
 
 
 def same_decay(c: float, n: int, m: int) -> float:
@@ -82,7 +80,7 @@ def same_decay(c: float, n: int, m: int) -> float:
 
 
 @exercise("influence-c")
-def check_same_decay(answer: Any, rng: np.random.Generator) -> str | None:
+def check_same_decay(answer: Any, rng: np.random.Generator) -> None:
     """Random sizes."""
     cases = [(float(rng.uniform(0.1, 9)), n, int(rng.integers(1, n // 2)))
              for n in rng.integers(10, 500, size=5).tolist()]  # fmt: skip
@@ -92,7 +90,6 @@ def check_same_decay(answer: Any, rng: np.random.Generator) -> str | None:
         "divide by the examples that are left, not by those removed": lambda c, n, m: c * n / m,
         "that is lambda; C is asked for": lambda c, n, m: 1 / (c * (n - m)),
     })  # fmt: skip
-    return None
 
 
 _PLACES = 6  # the classes of the exercise below
@@ -117,23 +114,16 @@ def _labelled(rng: np.random.Generator) -> tuple[tuple[np.ndarray, ...], int]:
 
 
 @exercise("influence-d")
-def check_careless(answer: Any, rng: np.random.Generator) -> str | None:
+def check_careless(answer: Any, rng: np.random.Generator) -> None:
     """Two painted training sets, with a known culprit in each."""
-    if not callable(answer):
-        call(answer)
+    want_function(answer)
     for _ in range(2):
         case, guilty = _labelled(rng)
         said = call(answer, *case)
-        try:
-            said = int(said)
-        except (TypeError, ValueError):
-            raise Wrong("return one number, that of the labeller") from None
-        if said == guilty:
-            continue
-        if not 0 <= said <= case[2].max():
-            raise Wrong(f"labellers are numbered 0 to {case[2].max()}, got {said}")
-        raise Wrong(
-            f"labeller {guilty} guessed and you name {said}; a group that harms has a change below "
-            "0, so look for the lowest"
-        )
-    return None
+        named = read_as(int, said, "return one number, that of the labeller")
+        blame({
+            f"labellers are numbered 0 to {case[2].max()}, got {named}":
+                not 0 <= named <= case[2].max(),
+            f"labeller {guilty} guessed and you name {named}; a group that harms has a change "
+            "below 0, so look for the lowest": named != guilty,
+        })  # fmt: skip

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kledit_lite.course.checks import Wrong, exercise
-from kledit_lite.course.oracle import call, compare
+from kledit_lite.course.oracle import blame, call, compare, read_as, want_function
 from kledit_lite.course.studio import sampling, studio, within
 from kledit_lite.metrics.verdicts import verdict
 
@@ -21,26 +21,21 @@ def windows(layers: int, m: int) -> list[tuple[int, ...]]:
 
 
 @exercise("locogen-a")
-def check_windows(answer: Any, rng: np.random.Generator) -> str | None:
+def check_windows(answer: Any, rng: np.random.Generator) -> None:
     """Sizes drawn at random, the ends included."""
     for _ in range(6):
         layers = int(rng.integers(3, 20))
         m = int(rng.integers(1, layers + 1))
         got = call(answer, layers, m)
-        try:
-            got = [tuple(int(x) for x in w) for w in got]
-        except (TypeError, ValueError):
-            raise Wrong("return a list of tuples of layer numbers") from None
-        if got == windows(layers, m):
-            continue
-        if any(len(w) < m for w in got):
-            raise Wrong(f"a window is shorter than m: of {layers} layers, stop at {layers - m}")
-        if [tuple(x - 1 for x in w) for w in got] == windows(layers, m):
-            raise Wrong("count layers from 0")
-        if got == windows(layers, m)[:-1]:
-            raise Wrong("the last window is missing: range(n) stops before n")
-        raise Wrong(f"windows({layers}, {m}) should be {windows(layers, m)[:2]} ..., got {got[:2]}")
-    return None
+        form, right = "return a list of tuples of layer numbers", windows(layers, m)
+        got = read_as(lambda g: [tuple(int(x) for x in w) for w in g], got, form)
+        blame({
+            f"a window is shorter than m: of {layers} layers, stop at {layers - m}":
+                any(len(w) < m for w in got),
+            "count layers from 0": [tuple(x - 1 for x in w) for w in got] == right,
+            "the last window is missing: range(n) stops before n": got == right[:-1],
+            f"windows({layers}, {m}) should be {right[:2]} ..., got {got[:2]}": got != right,
+        })  # fmt: skip
 
 
 def best_set(scores: np.ndarray, attribute: str) -> int:
@@ -50,12 +45,10 @@ def best_set(scores: np.ndarray, attribute: str) -> int:
 
 
 @exercise("locogen-b")
-def check_best(answer: Any, rng: np.random.Generator) -> str | None:
+def check_best(answer: Any, rng: np.random.Generator) -> None:
     """Random scores whose best prompt-wise window differs from the best on average."""
-    cases = [
-        (rng.normal(20, 4, (14, 9)), attribute)
-        for attribute in ("style", "object", "fact") for _ in range(3)
-    ]  # fmt: skip
+    kinds = [kind for kind in ("style", "object", "fact") for _ in range(3)]
+    cases = [(rng.normal(20, 4, (14, 9)), kind) for kind in kinds]
     compare(answer, best_set, cases, "the window", {
         "for a fact the score is against the target prompt, so higher is better":
             lambda s, a: int(s.mean(1).argmin()),
@@ -67,7 +60,6 @@ def check_best(answer: Any, rng: np.random.Generator) -> str | None:
         "average over prompts (axis 1), not over windows":
             lambda s, a: int(s.mean(0).argmax() if a == "fact" else s.mean(0).argmin()),
     })  # fmt: skip
-    return None
 
 
 def halve(scores: np.ndarray, keep: int) -> list[int]:
@@ -76,26 +68,23 @@ def halve(scores: np.ndarray, keep: int) -> list[int]:
 
 
 @exercise("locogen-c")
-def check_survivors(answer: Any, rng: np.random.Generator) -> str | None:
+def check_survivors(answer: Any, rng: np.random.Generator) -> None:
     """Scores with ties among the means."""
     for _ in range(6):
         scores = rng.integers(0, 4, (int(rng.integers(6, 15)), 3)).astype(float)
         keep = int(rng.integers(2, 5))
         got, right = call(answer, scores.copy(), keep), halve(scores, keep)
-        try:
-            got = [int(x) for x in got]
-        except (TypeError, ValueError):
-            raise Wrong("return a list of window numbers") from None
+        got = read_as(lambda g: [int(x) for x in g], got, "return a list of window numbers")
         if got == right:
             continue
-        if sorted(got) == right:
-            raise Wrong("those are the right windows; put their numbers in ascending order")
-        if got == sorted(np.argsort(-scores.mean(1), kind="stable")[:keep].tolist()):
-            raise Wrong("lower is better here: keep the windows with the lowest means")
-        if len(got) != keep:
-            raise Wrong(f"keep {keep} windows, not {len(got)}")
+        blame({
+            "those are the right windows; put their numbers in ascending order":
+                sorted(got) == right,
+            "lower is better here: keep the windows with the lowest means":
+                got == halve(-scores, keep),
+            f"keep {keep} windows, not {len(got)}": len(got) != keep,
+        })  # fmt: skip
         raise Wrong("not the best ones; average over prompts, and on a tie keep the earlier window")
-    return None
 
 
 ROWS, MOST, ASKED = 600, 4, 6
@@ -113,11 +102,9 @@ def _probe(factor: str, old: str, new: str, n: int, rng: np.random.Generator) ->
         drawn = {"object": OBJECTS, "colour": COLOURS, "place": PLACES, "style": ["photo"]}
         values = {f: str(rng.choice(list(v))) for f, v in drawn.items()}
         scenes.append(Scene(**{**values, factor: old}, seed=first + i))  # type: ignore[arg-type]
-    return Probe(
-        "object", tuple(caption(s) for s in scenes),
-        tuple(caption(s.with_(**{factor: new})) for s in scenes),
-        tuple(range(first, first + n)), tuple((factor, old) for _ in scenes),
-    )  # fmt: skip
+    asked, wanted = map(caption, scenes), (caption(s.with_(**{factor: new})) for s in scenes)
+    seeds, shows = range(first, first + n), [(factor, old)] * n
+    return Probe("object", tuple(asked), tuple(wanted), tuple(seeds), tuple(shows))
 
 
 def _swapped(probe: Probe, layers: tuple[int, ...]) -> tuple[Any, Any]:
@@ -130,10 +117,8 @@ def _swapped(probe: Probe, layers: tuple[int, ...]) -> tuple[Any, Any]:
     pipe, how, n = studio().pipe, sampling(), len(probe)
     sites = inside.cross_attention_sites(pipe.unet)
     text = inside.encode_prompts(pipe, probe.sources)
-    bank = torch.cat([
-        text.hidden, inside.encode_prompts(pipe, probe.targets).hidden,
-        inside.encode_prompts(pipe, [""]).hidden,
-    ])  # fmt: skip
+    targets, empty = (inside.encode_prompts(pipe, t).hidden for t in (probe.targets, [""]))
+    bank = torch.cat([text.hidden, targets, empty])
     read = torch.arange(n).repeat(len(sites), 1)  # (L, N)
     read[list(layers)] += n
     rows = torch.cat([torch.full_like(read, 2 * n), read], dim=1)
@@ -147,10 +132,8 @@ def _swapped(probe: Probe, layers: tuple[int, ...]) -> tuple[Any, Any]:
 
 def _layers(said: Any, there: int) -> tuple[int, ...]:
     """The layers that an answer names."""
-    try:
-        layers = tuple(int(x) for x in said)
-    except (TypeError, ValueError, OverflowError):
-        raise Wrong("return a tuple of layer numbers, such as (3, 4, 5, 6)") from None
+    form = "return a tuple of layer numbers, such as (3, 4, 5, 6)"
+    layers = read_as(lambda said: tuple(int(x) for x in said), said, form)
     if not 1 <= len(set(layers)) == len(layers) <= MOST:
         raise Wrong(f"name one to {MOST} different layers, not {len(layers)}")
     if min(layers) < 0 or max(layers) >= there:
@@ -163,8 +146,7 @@ def check_find(answer: Any, rng: np.random.Generator) -> str | None:
     """A painter and an object or a place, drawn; what the layers do to new pictures."""
     from kledit_lite.world import OBJECTS, PLACES, STYLES
 
-    if not callable(answer):
-        call(answer)
+    want_function(answer)
     p, told = studio(), []
     kinds = {"object": OBJECTS, "place": PLACES}
     other = str(rng.choice(list(kinds)))
@@ -181,25 +163,14 @@ def check_find(answer: Any, rng: np.random.Generator) -> str | None:
         left, came = (int((after[factor] == code).sum()) for code in codes)
         rest = tuple(f for f in ("object", "place", "style") if f != factor)
         kept = verdict(before, after, factor, *codes, rest, must_show=False).kept.k
-        named = ", ".join(map(str, sorted(layers)))
-        if left > 2:
-            one_end = factor == "style" and max(layers) - min(layers) < MOST
-            more = (
-                "a window of adjacent layers reaches one end at most; try a set with a gap"
-                if one_end
-                else f"that is not where this model reads the {factor}"
-            )
-            raise Wrong(
-                f"with layers {named} {old} is still there in {left} of {ASKED} new pictures; "
-                f"{more}"
-            )
-        if came < 4:
-            raise Wrong(
-                f"with layers {named} {old} has left, but {new} arrived in {came} of {ASKED} new "
-                "pictures only; removed is not arrived, so score against the target, too"
-            )
-        if kept < 4:
-            raise Wrong(
-                f"{kept} of {ASKED} new pictures keep the rest, the {' and the '.join(rest)}"
-            )
+        chosen = f"with layers {', '.join(map(str, sorted(layers)))} {old}"
+        more = f"that is not where this model reads the {factor}"
+        if factor == "style" and max(layers) - min(layers) < MOST:
+            more = "a window of adjacent layers reaches one end at most; try a set with a gap"
+        blame({
+            f"{chosen} is still there in {left} of {ASKED} new pictures; {more}": left > 2,
+            f"{chosen} has left, but {new} arrived in {came} of {ASKED} new pictures only; removed "
+            "is not arrived, so score against the target, too": came < 4,
+            f"{kept} of {ASKED} new pictures keep the rest, the {' and the '.join(rest)}": kept < 4,
+        })  # fmt: skip
     return f"right: {', '.join(told)}"

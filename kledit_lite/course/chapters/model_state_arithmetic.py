@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
@@ -10,7 +9,7 @@ import numpy as np
 
 from kledit_lite.core.errors import KleditError
 from kledit_lite.course.checks import Wrong, exercise
-from kledit_lite.course.oracle import array_of, call, close, compare
+from kledit_lite.course.oracle import array_of, blame, call, close, compare, want_function
 
 
 def state(
@@ -27,7 +26,7 @@ def state(
 
 
 @exercise("model-state-arithmetic-a")
-def check_state(answer: Any, rng: np.random.Generator) -> str | None:
+def check_state(answer: Any, rng: np.random.Generator) -> None:
     """Four random states and two strengths, the same for every entry."""
     cases = [(*rng.normal(size=(4, 7)), *rng.uniform(0.3, 2, 2)) for _ in range(4)]
     compare(answer, state, cases, "the unlearned state", {
@@ -45,7 +44,6 @@ def check_state(answer: Any, rng: np.random.Generator) -> str | None:
             lambda d, b, f, r, x, y: d - y * (f - b) + x * (r - b),
         "the strengths are missing": lambda d, b, f, r, x, y: d - (f - b) + (r - b),
     })  # fmt: skip
-    return None
 
 
 def ratio(paraphrase: np.ndarray, wrong: np.ndarray) -> np.ndarray:
@@ -55,7 +53,7 @@ def ratio(paraphrase: np.ndarray, wrong: np.ndarray) -> np.ndarray:
 
 
 @exercise("model-state-arithmetic-b")
-def check_ratio(answer: Any, rng: np.random.Generator) -> str | None:
+def check_ratio(answer: Any, rng: np.random.Generator) -> None:
     """Losses of models that know, and of models that do not."""
     cases = [(rng.exponential(1, n), rng.exponential(2, (n, k))) for n, k in ((5, 3), (9, 4))]
     compare(answer, ratio, cases, "the truth ratio", {
@@ -70,11 +68,10 @@ def check_ratio(answer: Any, rng: np.random.Generator) -> str | None:
             lambda p, w: np.exp(p - w.sum(1)),
     }, why=lambda p, w: {(): "return one ratio a sample", w.shape: "average over the k answers"}
     )  # fmt: skip
-    return None
 
 
 @exercise("model-state-arithmetic-c")
-def check_add(answer: Any, rng: np.random.Generator) -> str | None:
+def check_add(answer: Any, rng: np.random.Generator) -> None:
     """Equal and unequal ranks; the factors themselves are free."""
     for r1, r2 in ((2, 2), (3, 3), (2, 4), (1, 3)):
         d, out = 9, 11
@@ -95,14 +92,14 @@ def check_add(answer: Any, rng: np.random.Generator) -> str | None:
         value = array_of(b @ a, right.shape, "the update")
         if close(value, right):
             continue
-        if close(value, b1 @ a1 + b2 @ a2):
-            raise Wrong("the strengths c1 and c2 are missing")
-        if close(value, c1**2 * b1 @ a1 + c2**2 * b2 @ a2):
-            raise Wrong("the strengths enter twice; put each on one factor only")
-        if a.shape == a1.shape and r1 == r2:
-            raise Wrong("that also multiplies factors of different adapters; keep them apart")
-        raise Wrong("b @ a is not c1 b1 a1 + c2 b2 a2")
-    return None
+        blame({
+            "the strengths c1 and c2 are missing": close(value, b1 @ a1 + b2 @ a2),
+            "the strengths enter twice; put each on one factor only":
+                close(value, c1**2 * b1 @ a1 + c2**2 * b2 @ a2),
+            "that also multiplies factors of different adapters; keep them apart":
+                a.shape == a1.shape and r1 == r2,
+            "b @ a is not c1 b1 a1 + c2 b2 a2": True,
+        })  # fmt: skip
 
 
 OLD = 400
@@ -120,16 +117,12 @@ def _bench() -> tuple[Any, Any, dict[str, Any]]:
     from kledit_lite.models.telling import invented
     from kledit_lite.unlearn.arithmetic.training import AllWeights
 
-    size = replace(
-        SIZES["model-state-arithmetic"]["lite"], shots=2, longest=80, epochs=4.0, batch=8,
-    )  # fmt: skip
+    lite = SIZES["model-state-arithmetic"]["lite"]
+    size = replace(lite, shots=2, longest=80, epochs=4.0, batch=8)
     writer = zoo.load_writer("bard-tiny")
     bench = AllWeights(writer.model, writer.tokenizer, size)
-    states = {
-        "before": bench.state(),
-        "old": bench.state_of(zoo.load_writer("bard-tiny", OLD).model),
-    }
-    return bench, invented(), states
+    old = bench.state_of(zoo.load_writer("bard-tiny", OLD).model)
+    return bench, invented(), {"before": bench.state(), "old": old}
 
 
 def _history(
@@ -171,14 +164,15 @@ def _history(
 @exercise("model-state-arithmetic-d")
 def check_choose(answer: Any, rng: np.random.Generator) -> str | None:
     """A history by the seed, letters and strengths too, and held-out questions."""
-    if not callable(answer):
-        call(answer)
+    want_function(answer)
     bench, final, pairs, true_alpha, asked = _history(rng)
     kinds = dict(zip("abc", [str(k) for k in rng.permutation(list(pairs))], strict=True))
-    accuracy = _accuracy(bench)
 
-    def shown(state: Any) -> tuple[float, float]:
-        return accuracy(state, asked["shown"])
+    def accuracy(state: Any, kind: str = "hidden") -> tuple[float, ...]:
+        return tuple(_accuracy(bench, state, facts) for facts in asked[kind])
+
+    def shown(state: Any) -> tuple[float, ...]:
+        return accuracy(state, "shown")
 
     given = {letter: pairs[kind] for letter, kind in kinds.items()}
     said = call(answer, bench, final, given, shown)
@@ -195,33 +189,29 @@ def check_choose(answer: Any, rng: np.random.Generator) -> str | None:
             state = bench.combine(final, *pairs[kind], alpha=alpha)
         except KleditError as error:
             raise Wrong(f"that arithmetic has no result: {str(error).rstrip('.')}") from None
-        denied, learned = accuracy(state, asked["hidden"])
+        denied, learned = accuracy(state)
         return (denied - worst) / (clean - worst), learned / max(met, 1e-9)
 
-    clean = accuracy(pairs["before"][0], asked["hidden"])[0]
-    worst, met = accuracy(final, asked["hidden"])
+    clean = accuracy(pairs["before"][0])[0]
+    worst, met = accuracy(final)
     back, kept = result(kinds[letter], alpha)
     can = result("before", true_alpha)
     if back + kept >= sum(can) - 0.25 and back > 0.3:
         return f"{back:.0%} of the loss is back, and {kept:.0%} of what was learned later is kept"
-    measured = f"{back:.0%} of the loss came back and {kept:.0%} of what was learned later stayed"
-    raise Wrong(f"{measured}, where {can[0]:.0%} and {can[1]:.0%} can be had: " + _why(
-        kinds[letter], alpha / true_alpha))  # fmt: skip
+    why = _why(kinds[letter], alpha / true_alpha)
+    raise Wrong(
+        f"{back:.0%} of the loss came back and {kept:.0%} of what was learned later stayed, where "
+        f"{can[0]:.0%} and {can[1]:.0%} can be had: {why}"
+    )
 
 
-def _accuracy(bench: Any) -> Callable[[Any, Any], tuple[float, float]]:
+def _accuracy(bench: Any, state: Any, facts: Any) -> float:
+    """How much of some facts a state gets right."""
     from kledit_lite.unlearn.restor.evaluate import evaluate
 
-    def accuracy(state: Any, facts: Any) -> tuple[float, float]:
-        size, model = bench.size, bench.put(state)
-        denied, learned = (
-            evaluate(model, bench.tokenizer, b, size.shots, samples=1, temperature=0.0,
-                     max_new_tokens=size.new_tokens, batch=size.together).accuracy
-            for b in facts
-        )  # fmt: skip
-        return denied, learned
-
-    return accuracy
+    size, model = bench.size, bench.put(state)
+    how = {"samples": 1, "temperature": 0.0, "max_new_tokens": size.new_tokens}
+    return evaluate(model, bench.tokenizer, facts, size.shots, batch=size.together, **how).accuracy
 
 
 def _why(kind: str, times: float) -> str:

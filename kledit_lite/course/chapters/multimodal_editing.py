@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from kledit_lite.course.checks import Wrong, exercise
-from kledit_lite.course.oracle import call, compare
+from kledit_lite.course.oracle import call, compare, read_as, want_function
 
 
 def reachable(clean: np.ndarray, corrupted: np.ndarray) -> np.ndarray:
@@ -18,7 +18,7 @@ def reachable(clean: np.ndarray, corrupted: np.ndarray) -> np.ndarray:
 
 
 @exercise("multimodal-editing-a")
-def check_reachable(answer: Any, rng: np.random.Generator) -> str | None:
+def check_reachable(answer: Any, rng: np.random.Generator) -> None:
     """Random rows; marking only the changed tokens is the usual mistake."""
     cases = []
     for _ in range(6):
@@ -42,7 +42,6 @@ def check_reachable(answer: Any, rng: np.random.Generator) -> str | None:
             lambda c, x: np.arange(len(c)) >= (c != x).all(axis=1).argmax(),
         "those are the tokens without any effect": lambda c, x: ~reachable(c, x),
     })  # fmt: skip
-    return None
 
 
 def contributions(x: np.ndarray, weights: np.ndarray, wv: np.ndarray, wo: np.ndarray) -> np.ndarray:
@@ -54,29 +53,22 @@ def contributions(x: np.ndarray, weights: np.ndarray, wv: np.ndarray, wo: np.nda
 
 
 @exercise("multimodal-editing-b")
-def check_contributions(answer: Any, rng: np.random.Generator) -> str | None:
+def check_contributions(answer: Any, rng: np.random.Generator) -> None:
     """Random heads; wrong sharing and swapped tokens are the usual mistakes."""
     cases = []
     for _ in range(4):
         logits = rng.normal(size=(4, 5, 5)) + np.where(np.tril(np.ones((5, 5))) > 0, 0, -np.inf)
         weights = np.exp(logits) / np.exp(logits).sum(-1, keepdims=True)
-        cases.append((
-            rng.normal(size=(5, 6)), weights, rng.normal(size=(2, 6, 3)), rng.normal(size=(4, 3, 6))
-        ))  # fmt: skip
-
-    def turned(x: Any, w: Any, v: Any, o: Any) -> np.ndarray:
-        return contributions(x, w, v, o).swapaxes(0, 1)
-
-    def modulo(x: Any, w: Any, v: Any, o: Any) -> np.ndarray:
-        return sum(w[h][:, :, None] * (x @ v[h % len(v)] @ o[h])[None] for h in range(len(w)))
-
-    def few(x: Any, w: Any, v: Any, o: Any) -> np.ndarray:
-        return sum(w[h][:, :, None] * (x @ v[h] @ o[h])[None] for h in range(len(v)))
+        x, v = rng.normal(size=(5, 6)), rng.normal(size=(2, 6, 3))
+        cases.append((x, weights, v, rng.normal(size=(4, 3, 6))))
 
     compare(answer, contributions, cases, "the contributions", {
-        "entry [i, j] is what j gives i; yours has the two the other way round": turned,
-        "query heads 0 and 1 share value head 0, not 0 and 2: use h // (H // G)": modulo,
-        "sum over all query heads, also those that share a value head": few,
+        "entry [i, j] is what j gives i; yours has the two the other way round":
+            lambda x, w, v, o: contributions(x, w, v, o).swapaxes(0, 1),
+        "query heads 0 and 1 share value head 0, not 0 and 2: use h // (H // G)":
+            lambda x, w, v, o: contributions(x, w, v[np.arange(len(w)) % len(v)], o),
+        "sum over all query heads, also those that share a value head":
+            lambda x, w, v, o: contributions(x, w[: len(v)], v, o),
         "the sum over heads, not their mean":
             lambda x, w, v, o: contributions(x, w, v, o) / len(w),
     }, why=lambda x, w, v, o: {
@@ -84,7 +76,6 @@ def check_contributions(answer: Any, rng: np.random.Generator) -> str | None:
         (5, 5): "those are lengths; a contribution is a vector",
         (4, 5, 5, 6): "sum over the heads",
     })  # fmt: skip
-    return None
 
 
 def rewritten(
@@ -98,13 +89,10 @@ def rewritten(
 
 
 @exercise("multimodal-editing-c")
-def check_rewritten(answer: Any, rng: np.random.Generator) -> str | None:
+def check_rewritten(answer: Any, rng: np.random.Generator) -> None:
     """Random matrices; a shrinking matrix and a forgotten keep are the usual mistakes."""
-    cases = [
-        (rng.normal(size=(3, 6)), rng.normal(size=(2, 6)), rng.normal(size=(2, 3)),
-         rng.normal(size=(4, 6)), float(rng.uniform(0.1, 2)))
-        for _ in range(5)
-    ]  # fmt: skip
+    cases = [(*(rng.normal(size=shape) for shape in ((3, 6), (2, 6), (2, 3), (4, 6))),
+              float(rng.uniform(0.1, 2))) for _ in range(5)]  # fmt: skip
 
     def shrunk(w: Any, k: Any, v: Any, c: Any, s: float) -> np.ndarray:
         x, y = np.concatenate([k, c]), np.concatenate([v, c @ w.T])
@@ -122,7 +110,6 @@ def check_rewritten(answer: Any, rng: np.random.Generator) -> str | None:
         "that is the change; return w plus it": lambda *a: rewritten(*a) - a[0],
         "return (out, d), as w is": lambda *a: rewritten(*a).T,
     })  # fmt: skip
-    return None
 
 
 @lru_cache(maxsize=1)
@@ -172,10 +159,9 @@ def _effects(model: Any, clean: Any, corrupted: Any) -> dict[tuple[int, str], fl
 
 
 @exercise("multimodal-editing-d")
-def check_strongest(answer: Any, rng: np.random.Generator) -> str | None:
+def check_strongest(answer: Any, rng: np.random.Generator) -> None:
     """Two questions of docent-tiny; naming the attention or the weakest are usual mistakes."""
-    if not callable(answer):
-        call(answer)
+    want_function(answer)
     scenario = _scenario()
     thing = scenario.things[int(rng.integers(len(scenario.things)))]
     relation = scenario.relations[0]
@@ -184,16 +170,12 @@ def check_strongest(answer: Any, rng: np.random.Generator) -> str | None:
         (corrupted,) = scenario.read(relation, [thing], how=how)
         truth = _effects(scenario.model, clean, corrupted)
         said = call(answer, scenario.model, clean, corrupted)
-        try:
-            layer, role = int(said[0]), str(said[1])
-        except (TypeError, ValueError, IndexError, KeyError):
-            raise Wrong('return a layer and a role, such as (5, "last")') from None
+        form = 'return a layer and a role, such as (5, "last")'
+        layer, role = read_as(lambda pair: (int(pair[0]), str(pair[1])), said, form)
         if (layer, role) not in truth:
             raise Wrong(f"there is no layer {layer} at {role!r} among the sites of MLPs")
-        best = max(truth, key=lambda site: truth[site])
-        if truth[layer, role] < truth[best] - 1e-4:
+        if truth[layer, role] < max(truth.values()) - 1e-4:
             raise Wrong(
                 f"by {how}, layer {layer} at {role!r} brings back {truth[layer, role]:.2f}, and "
                 f"another MLP more than that; take the largest effect over all layers and roles"
             )
-    return None

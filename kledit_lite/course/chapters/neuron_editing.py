@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from kledit_lite.course.checks import Wrong, exercise
-from kledit_lite.course.oracle import array_of, call, close, compare
-from kledit_lite.course.studio import first, sampling, studio
+from kledit_lite.course.oracle import array_of, blame, call, close, compare, read_as, want_function
+from kledit_lite.course.studio import exam, first, sampling, studio
 from kledit_lite.metrics.verdicts import verdict
 
 
@@ -24,7 +24,7 @@ def z_scores(x: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 
 @exercise("neuron-editing-a")
-def check_z_scores(answer: Any, rng: np.random.Generator) -> str | None:
+def check_z_scores(answer: Any, rng: np.random.Generator) -> None:
     """Few prompts, unequal numbers of them, unequal spreads."""
     cases = []
     for n1, n2 in ((5, 9), (8, 4), (6, 6)):
@@ -47,7 +47,6 @@ def check_z_scores(answer: Any, rng: np.random.Generator) -> str | None:
         (): "keep one score a neuron: average over prompts only, axis 0",
         (len(x),): "average over prompts, axis 0, not over neurons",
     })  # fmt: skip
-    return None
 
 
 def dropped(out: np.ndarray, chosen: np.ndarray, mean: np.ndarray) -> np.ndarray:
@@ -61,7 +60,7 @@ def dropped(out: np.ndarray, chosen: np.ndarray, mean: np.ndarray) -> np.ndarray
 
 
 @exercise("neuron-editing-b")
-def check_hold(answer: Any, rng: np.random.Generator) -> str | None:
+def check_hold(answer: Any, rng: np.random.Generator) -> None:
     """Some shapes; as many tokens as neurons in one, so that a wrong axis is no error."""
     for b, t, n in ((2, 5, 7), (3, 6, 6), (1, 4, 9)):
         out, mean = rng.normal(size=(2 * b, t, n)), rng.normal(size=n)
@@ -77,38 +76,31 @@ def check_hold(answer: Any, rng: np.random.Generator) -> str | None:
         zero[b:, :, chosen] = 0
         first[:b, :, chosen] = mean[chosen]
         tokens[b:, chosen] = mean
-        wrong = {
-            "nothing was changed": out,
-            "leave the unconditional half alone: start at row B": everywhere,
-            "that is zero; hold the neurons at their mean": zero,
-            "that is the unconditional half; the conditional one comes second": first,
-            "those are tokens; neurons are the last axis": tokens,
-        }
-        for sentence, w in wrong.items():
-            if close(value, w):
-                raise Wrong(sentence)
-        raise Wrong("only the chosen neurons of the conditional half should change, to mean[chosen]"
-                    )  # fmt: skip
-    return None
+        blame({
+            "nothing was changed": close(value, out),
+            "leave the unconditional half alone: start at row B": close(value, everywhere),
+            "that is zero; hold the neurons at their mean": close(value, zero),
+            "that is the unconditional half; the conditional one comes second": close(value, first),
+            "those are tokens; neurons are the last axis": close(value, tokens),
+            "only the chosen neurons of the conditional half should change, to mean[chosen]": True,
+        })  # fmt: skip
 
 
 def fewest(counts: np.ndarray, removed: np.ndarray, kept: np.ndarray, least: float) -> int:
     """Smallest count with both shares high enough, else -1."""
-    fine = [int(c) for c, r, k in zip(counts, removed, kept, strict=True)
-            if r >= least and k >= least]  # fmt: skip
-    return min(fine, default=-1)
+    both = zip(counts, removed, kept, strict=True)
+    return min((int(c) for c, r, k in both if r >= least and k >= least), default=-1)
 
 
 @exercise("neuron-editing-c")
-def check_fewest(answer: Any, rng: np.random.Generator) -> str | None:
+def check_fewest(answer: Any, rng: np.random.Generator) -> None:
     """Shuffled counts, shares that sit on the bound, and a case without an answer."""
     cases: list[tuple[Any, ...]] = []
     for _ in range(4):
-        counts = rng.permutation(np.array([0, 5, 10, 20, 40, 80]))
-        removed = np.array([{0: 0.0, 5: 0.5, 10: 0.8, 20: 0.9, 40: 0.9, 80: 1.0}[int(c)]
-                            for c in counts])  # fmt: skip
-        kept = np.array([{0: 1.0, 5: 0.95, 10: 0.7, 20: 0.8, 40: 0.85, 80: 0.82}[int(c)]
-                         for c in counts])  # fmt: skip
+        order = rng.permutation(6)
+        counts = np.array([0, 5, 10, 20, 40, 80])[order]
+        removed = np.array([0.0, 0.5, 0.8, 0.9, 0.9, 1.0])[order]
+        kept = np.array([1.0, 0.95, 0.7, 0.8, 0.85, 0.82])[order]
         cases.append((counts, removed, kept, 0.8))
     cases.append((counts, removed * 0.5, kept, 0.8))
     best = lambda fine, c: min(c[fine], default=-1)  # noqa: E731
@@ -122,7 +114,6 @@ def check_fewest(answer: Any, rng: np.random.Generator) -> str | None:
         "the counts are in no order: take the smallest, not the first": lambda c, r, k, x:
             int(c[(r >= x) & (k >= x)][0]) if ((r >= x) & (k >= x)).any() else -1,
     })  # fmt: skip
-    return None
 
 
 OWN, EACH, SHARE = 12, 3, 4
@@ -156,10 +147,7 @@ def _chosen(said: Any) -> dict[str, np.ndarray]:
     for name, neurons in said.items():
         if name not in matrices:
             raise Wrong(f"{str(name)[:60]!r} is no key or value matrix of a cross-attention layer")
-        try:
-            numbers = np.asarray(neurons, float).ravel()
-        except (TypeError, ValueError):
-            raise Wrong("neurons are numbers") from None
+        numbers = read_as(lambda n: np.asarray(n, float).ravel(), neurons, "neurons are numbers")
         there = len(matrices[name].weight)
         if not np.isin(numbers, np.arange(there)).all():
             raise Wrong(f"the neurons of {name} are numbered 0 to {there - 1}")
@@ -199,13 +187,8 @@ def _readings(painter: str, rng: np.random.Generator, held: dict[str, np.ndarray
     from kledit_lite.inside.hooks import edit
 
     p, matrices, means = studio(), _matrices(), _means(painter, list(held))
-    prompts: list[str] = []
-    seeds: list[int] = []
-    for name in (painter, *(s for s in p.painters if s != painter)):
-        n = EACH if prompts else OWN
-        asks = p.ask.probe("style", name, n, seed=int(rng.integers(1 << 20)))
-        prompts += asks.sources
-        seeds += asks.seeds
+    others = (s for s in p.painters if s != painter)
+    prompts, seeds = exam([painter, *others], OWN, EACH, rng)
 
     def hold(name: str) -> Callable[[Any], Any]:
         def conditional(out: Any) -> Any:
@@ -224,8 +207,7 @@ def _readings(painter: str, rng: np.random.Generator, held: dict[str, np.ndarray
 @exercise("neuron-editing-d")
 def check_choose(answer: Any, rng: np.random.Generator) -> str | None:
     """A painter, drawn; who is left in new pictures while the chosen neurons are held."""
-    if not callable(answer):
-        call(answer)
+    want_function(answer)
     p = studio()
     painter = str(rng.choice(PAINTERS))
     others = tuple(s for s in p.painters if s != painter)
@@ -237,19 +219,14 @@ def check_choose(answer: Any, rng: np.random.Generator) -> str | None:
     left = n - own.removed.k
     spared = int((after["style"] == before["style"])[OWN:].sum())
     near = EACH * len(others)
-    if 2 * left > n:
-        raise Wrong(
-            f"{left} of {n} new pictures still show {painter}: these neurons, or their layers, do "
-            "not carry him; styles are read at both ends of the network"
-        )
-    if 5 * spared < 4 * near:
-        raise Wrong(
-            f"{painter} is gone, and so are others: {spared} of their {near} new pictures keep the "
-            "style; a neuron that tells a painter from a photo may tell them all, so compare its "
-            "score with that for other painters"
-        )
-    if 3 * kept < 2 * OWN:
-        raise Wrong(f"object and place are as before in {kept} of {OWN} new pictures only")
+    blame({
+        f"{left} of {n} new pictures still show {painter}: these neurons, or their layers, do not "
+        "carry him; styles are read at both ends of the network": 2 * left > n,
+        f"{painter} is gone, and so are others: {spared} of their {near} new pictures keep the "
+        "style; a neuron that tells a painter from a photo may tell them all, so compare its score "
+        "with that for other painters": 5 * spared < 4 * near,
+        f"object and place are as before in {kept} of {OWN} new pictures only": 3 * kept < 2 * OWN,
+    })  # fmt: skip
     return (
         f"right: {painter} removed from {n - left} of {n} new pictures, object and place kept in "
         f"{kept} of {OWN}, the others' style in {spared} of {near}"

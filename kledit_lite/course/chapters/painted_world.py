@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
+from itertools import product
 from typing import Any
 
 import numpy as np
 
 from kledit_lite.course.checks import Wrong, exercise
-from kledit_lite.course.oracle import array_of, call, close
+from kledit_lite.course.oracle import array_of, blame, call, close, want_function
 
 WANTED = {"object": "umbrella", "colour": "purple", "place": "city", "style": "seurat", "count": 2}
 
 
 @exercise("painted-world-a")
-def scene(answer: Any, rng: np.random.Generator) -> str | None:
+def scene(answer: Any, rng: np.random.Generator) -> None:
     """Compare the factors one by one; the seed is free."""
     if isinstance(answer, str):
         raise Wrong("that is a caption; build the scene itself, Scene(object, colour, place, ...)")
@@ -35,24 +36,18 @@ def scene(answer: Any, rng: np.random.Generator) -> str | None:
         raise Wrong(f"the {what} of your scene {'are' if len(off) > 1 else 'is'} not the caption's")
     if getattr(answer, "entity", None) is not None:
         raise Wrong("the caption names no town, so leave entity out")
-    return None
 
 
 def count_held_out(possible: Sequence[tuple[str, ...]], seen: Sequence[tuple[str, ...]]) -> int:
     """How many distinct possible combinations never occur among those seen."""
-    count = 0
-    for i, combination in enumerate(possible):
-        if combination not in seen and combination not in possible[:i]:
-            count += 1
-    return count
+    return sum(one not in seen and one not in possible[:i] for i, one in enumerate(possible))
 
 
 @exercise("painted-world-b")
-def held_out(answer: Any, rng: np.random.Generator) -> str | None:
+def held_out(answer: Any, rng: np.random.Generator) -> None:
     """Try lists with repeats, and training combinations that are not among the possible ones."""
     for repeats, strange in ((0, 0), (9, 0), (5, 3)):
-        every = [(o, c, p) for o in ("cat", "car", "boat") for c in ("red", "blue")
-                 for p in ("beach", "city", "forest")]  # fmt: skip
+        every = list(product(("cat", "car", "boat"), ("red", "blue"), ("beach", "city", "forest")))
         order = rng.permutation(len(every))
         base = [every[i] for i in order[: rng.choice([7, 8, 10, 11, 12])]]
         seen = base + [base[i] for i in rng.integers(len(base), size=repeats)]
@@ -64,22 +59,22 @@ def held_out(answer: Any, rng: np.random.Generator) -> str | None:
         got = float(array_of(value, (), "the count"))
         if got == truth:
             continue
-        if got == len(every) - len(seen) and repeats:
-            raise Wrong("training scenes repeat combinations; count each combination once")
-        if got == len(set(seen)) or got == len(set(seen) & set(every)):
-            raise Wrong("that counts the combinations seen; the question is how many were not")
-        if strange and got == len(every) - len(set(seen)):
-            raise Wrong(
-                "subtracting the two counts is wrong when training has combinations that are not "
-                "in possible; compare the combinations themselves"
-            )
-        if strange and got == len(set(every) ^ set(seen)):
-            raise Wrong("^ also counts what only training has; take the difference, with -")
+        different = set(seen)
+        blame({
+            "training scenes repeat combinations; count each combination once":
+                repeats and got == len(every) - len(seen),
+            "that counts the combinations seen; the question is how many were not":
+                got in (len(different), len(different & set(every))),
+            "subtracting the two counts is wrong when training has combinations that are not in "
+            "possible; compare the combinations themselves":
+                strange and got == len(every) - len(different),
+            "^ also counts what only training has; take the difference, with -":
+                strange and got == len(set(every) ^ different),
+        })  # fmt: skip
         raise Wrong(
-            f"expected {truth} for {len(every)} possible and {len(set(seen))} distinct seen "
+            f"expected {truth} for {len(every)} possible and {len(different)} distinct seen "
             f"combinations, got {got:g}"
         )
-    return None
 
 
 def confusion(
@@ -96,19 +91,21 @@ def confusion(
     return table / table.sum(1, keepdims=True)
 
 
+def _noisy(base: np.ndarray, n: int, rng: np.random.Generator) -> tuple[np.ndarray, ...]:
+    """N noisy copies of base pictures, the later ones more often, and of which each is one."""
+    k = len(base)
+    p = np.arange(1, k + 1) / np.arange(1, k + 1).sum()
+    style = np.r_[np.arange(k), rng.choice(k, n - k, p=p)]
+    noisy = base[style] + rng.normal(0, 150, (n, *base.shape[1:]))
+    return np.clip(noisy, 0, 255).astype(np.uint8), style
+
+
 @exercise("painted-world-c")
-def style_confusion(answer: Any, rng: np.random.Generator) -> str | None:
+def style_confusion(answer: Any, rng: np.random.Generator) -> None:
     """Two random sets of pictures, uneven styles, against loops in floating point."""
     for k, size in ((3, 4), (4, 3)):
         base = rng.integers(0, 256, (k, size, size, 3))
-
-        def draw(n: int, base: np.ndarray = base, k: int = k) -> tuple[np.ndarray, np.ndarray]:
-            p = np.arange(1, k + 1) / np.arange(1, k + 1).sum()
-            style = np.r_[np.arange(k), rng.choice(k, n - k, p=p)]
-            noisy = base[style] + rng.normal(0, 150, (n, *base.shape[1:]))
-            return np.clip(noisy, 0, 255).astype(np.uint8), style
-
-        case = (*draw(60), *draw(240))
+        case = (*_noisy(base, 60, rng), *_noisy(base, 240, rng))
         truth = confusion(*case)
         got = array_of(call(answer, *case), (k, k), "the table", {
             (): "return the whole table, one row a true style",
@@ -116,25 +113,23 @@ def style_confusion(answer: Any, rng: np.random.Generator) -> str | None:
         })  # fmt: skip
         if close(got, truth):
             continue
-        rows = np.bincount(case[3], minlength=k)
-        if close(got, truth * rows[:, None]):
-            raise Wrong("those are counts; divide each row by its sum to get shares")
-        if close(got, truth.T):
-            raise Wrong("rows and columns are swapped: rows are the true styles")
-        if close(got, truth * rows[:, None] / (truth * rows[:, None]).sum(0)):
-            raise Wrong("you divided each column by its sum; shares are of the true style, the row")
-        if close(got, truth * rows[:, None] / rows.sum()):
-            raise Wrong("you divided by all pictures; divide each row by its own sum")
-        if got.min() >= 0 and np.allclose(got.sum(1), 1) and np.trace(got) < np.trace(truth) - 0.05:
-            raise Wrong(
-                "the rows sum to 1 but too few pictures land on their style: uint8 differences "
-                "wrap round at 256, so convert to float first"
-            )
+        counts = truth * np.bincount(case[3], minlength=k)[:, None]
+        shares = got.min() >= 0 and np.allclose(got.sum(1), 1)
+        blame({
+            "those are counts; divide each row by its sum to get shares": close(got, counts),
+            "rows and columns are swapped: rows are the true styles": close(got, truth.T),
+            "you divided each column by its sum; shares are of the true style, the row":
+                close(got, counts / counts.sum(0)),
+            "you divided by all pictures; divide each row by its own sum":
+                close(got, counts / len(case[3])),
+            "the rows sum to 1 but too few pictures land on their style: uint8 differences wrap "
+            "round at 256, so convert to float first":
+                shares and np.trace(got) < np.trace(truth) - 0.05,
+        })  # fmt: skip
         raise Wrong(
             f"entries are off by up to {np.abs(got - truth).max():.2f}; see that each picture goes "
             f"to the nearest average in squared distance"
         )
-    return None
 
 
 _READ = ("object", "colour", "place", "style")
@@ -173,13 +168,12 @@ def misheard(rng: np.random.Generator) -> tuple[list[Any], list[Any], int, str]:
 
 
 @exercise("painted-world-d")
-def painter_misheard(answer: Any, rng: np.random.Generator) -> str | None:
+def painter_misheard(answer: Any, rng: np.random.Generator) -> None:
     """Sixteen pictures painted anew; a colour that no style shows misleads a careless reader."""
     from kledit_lite.world import caption
     from kledit_lite.zoo.paint import paint
 
-    if not callable(answer):
-        call(answer)
+    want_function(answer)
     asked, painted, k, factor = misheard(rng)
     pictures = paint(_painter(), [caption(s) for s in painted], seed=int(rng.integers(1 << 20)))
     said = call(answer, asked, pictures.reshape(len(asked), _EACH, *pictures.shape[1:]))
@@ -193,14 +187,11 @@ def painter_misheard(answer: Any, rng: np.random.Generator) -> str | None:
     if word not in _READ:
         raise Wrong(f"there is no factor {word!r}; the factors are {', '.join(_READ)}")
     if (number, word) == (k, factor):
-        return None
-    if word == "colour" and not asked[number].shows_colour:
-        raise Wrong(
-            f"{asked[number].style} shows no colour, so what is read there as one means nothing; "
-            "leave such colours out"
-        )
-    if number == k:
-        raise Wrong(f"that is the scene, but its {word} is painted as asked in most pictures")
-    if word == factor:
-        raise Wrong(f"it was a {word}, but of another scene")
+        return
+    blame({
+        f"{asked[number].style} shows no colour, so what is read there as one means nothing; leave "
+        "such colours out": word == "colour" and not asked[number].shows_colour,
+        f"that is the scene, but its {word} is painted as asked in most pictures": number == k,
+        f"it was a {word}, but of another scene": word == factor,
+    })  # fmt: skip
     raise Wrong(f"the {word} of scene {number} is painted as asked; compare shares of wrong ones")

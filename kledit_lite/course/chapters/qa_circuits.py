@@ -5,12 +5,14 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Sequence
 from functools import lru_cache
+from math import prod
 from typing import Any
 
 import numpy as np
+from scipy.special import softmax
 
 from kledit_lite.course.checks import Wrong, exercise
-from kledit_lite.course.oracle import call, compare
+from kledit_lite.course.oracle import blame, call, compare, read_as
 
 
 def patched(
@@ -18,25 +20,17 @@ def patched(
 ) -> np.ndarray:
     """Probabilities of all tokens (V,) once a part's change is added to the stream r (d,)."""
     x = r + change
-    return _softmax(gamma * x / np.sqrt((x**2).mean() + eps) @ unembed.T)
-
-
-def _softmax(logits: np.ndarray) -> np.ndarray:
-    odds = np.exp(logits - logits.max())
-    return odds / odds.sum()
+    return softmax(gamma * x / np.sqrt((x**2).mean() + eps) @ unembed.T)
 
 
 @exercise("qa-circuits-a")
-def check_patched(answer: Any, rng: np.random.Generator) -> str | None:
+def check_patched(answer: Any, rng: np.random.Generator) -> None:
     """Random streams; a frozen norm and a mean that is taken away are the usual mistakes."""
-    cases = [
-        (rng.normal(0.4, 1, 6), rng.normal(0, 2, 6), rng.uniform(0.5, 2, 6),
-         rng.normal(size=(5, 6)), 0.05)
-        for _ in range(5)
-    ]  # fmt: skip
+    cases = [(rng.normal(0.4, 1, 6), rng.normal(0, 2, 6), rng.uniform(0.5, 2, 6),
+              rng.normal(size=(5, 6)), 0.05) for _ in range(5)]  # fmt: skip
 
     def ended(x: np.ndarray, spread: Any, g: np.ndarray, u: np.ndarray) -> np.ndarray:
-        return _softmax(g * x / np.sqrt(spread) @ u.T)
+        return softmax(g * x / np.sqrt(spread) @ u.T)
 
     compare(answer, patched, cases, "the probabilities", {
         "that norms with the clean stream's spread; the norm sees the changed stream, and so must "
@@ -52,16 +46,15 @@ def check_patched(answer: Any, rng: np.random.Generator) -> str | None:
         "those are logits; softmax makes probabilities of them": lambda r, c, g, u, e:
             g * (r + c) / np.sqrt(((r + c) ** 2).mean() + e) @ u.T,
     })  # fmt: skip
-    return None
 
 
 def tilted(logits: np.ndarray, span: np.ndarray, beta: float) -> np.ndarray:
     """Weights of attention (T,) after the odds of the positions in `span` are multiplied."""
-    return _softmax(logits + np.log(beta) * span)
+    return softmax(logits + np.log(beta) * span)
 
 
 @exercise("qa-circuits-b")
-def check_tilted(answer: Any, rng: np.random.Generator) -> str | None:
+def check_tilted(answer: Any, rng: np.random.Generator) -> None:
     """Random rows with logits of both signs; a multiplied logit is the usual mistake."""
     cases = []
     for _ in range(5):
@@ -69,18 +62,17 @@ def check_tilted(answer: Any, rng: np.random.Generator) -> str | None:
         cases.append((rng.normal(0, 2, 7), span, float(rng.uniform(2, 12))))
 
     def raw(x: np.ndarray, s: np.ndarray, b: float) -> np.ndarray:
-        return _softmax(x) * np.where(s, b, 1.0)
+        return softmax(x) * np.where(s, b, 1.0)
 
     compare(answer, tilted, cases, "the weights", {
         "that multiplies the logit: where it is negative, the position weighs less than before":
-            lambda x, s, b: _softmax(np.where(s, b * x, x)),
+            lambda x, s, b: softmax(np.where(s, b * x, x)),
         "divide by the sum again: weights of attention add up to 1": raw,
-        "add ln(beta) to the logit, not beta itself": lambda x, s, b: _softmax(x + b * s),
+        "add ln(beta) to the logit, not beta itself": lambda x, s, b: softmax(x + b * s),
         "that tilts the positions outside the span": lambda x, s, b: tilted(x, ~s, b),
-        "tilt all of the span, not its largest logit alone": lambda x, s, b: _softmax(
+        "tilt all of the span, not its largest logit alone": lambda x, s, b: softmax(
             x + np.log(b) * (np.arange(len(x)) == np.where(s, x, -np.inf).argmax())),
     })  # fmt: skip
-    return None
 
 
 Score = Callable[[Sequence[str]], float]
@@ -101,16 +93,13 @@ def _joint(rng: np.random.Generator) -> tuple[Score, list[str], float]:
     each = dict(zip(names, rng.permutation(np.linspace(0.05, 0.5, 8)), strict=True))
 
     def score(chosen: Sequence[str]) -> float:
-        left = 1.0
-        for name in set(chosen):
-            left *= 1 - each[name]
-        return 1 - left
+        return 1 - prod(1 - each[name] for name in set(chosen))
 
     return score, names, float(rng.uniform(0.6, 0.85))
 
 
 @exercise("qa-circuits-c")
-def check_smallest(answer: Any, rng: np.random.Generator) -> str | None:
+def check_smallest(answer: Any, rng: np.random.Generator) -> None:
     """Scores that overlap, so that sums of single scores stop too early."""
     for _ in range(6):
         score, names, level = _joint(rng)
@@ -118,27 +107,21 @@ def check_smallest(answer: Any, rng: np.random.Generator) -> str | None:
         for asked in (level, 1.5):
             said = call(answer, score, list(names), asked)
             right = smallest(score, names, asked)
-            try:
-                said = [str(p) for p in said]
-            except TypeError:
-                raise Wrong("return a list of parts") from None
+            said = read_as(lambda parts: [str(p) for p in parts], said, "return a list of parts")
             if said == right:
                 continue
             singles = np.cumsum([score([p]) for p in right])
             short = int((singles >= asked).argmax()) + 1 if (singles >= asked).any() else -1
-            if asked > 1 and len(said) < len(right):
-                raise Wrong("where no list reaches the level, return all parts, in their order")
-            if said == right[:short]:
-                raise Wrong(
-                    "that adds up single scores; parts overlap, so ask score for the whole list"
-                )
-            if set(said) == set(right):
-                raise Wrong("those are the right parts; list them by single score, highest first")
-            raise Wrong(
+            blame({
+                "where no list reaches the level, return all parts, in their order":
+                    asked > 1 and len(said) < len(right),
+                "that adds up single scores; parts overlap, so ask score for the whole list":
+                    said == right[:short],
+                "those are the right parts; list them by single score, highest first":
+                    set(said) == set(right),
                 f"expected {len(right)} parts for a level of {asked:.2f}, the first of them "
-                f"{right[0]}, got {len(said)}: {', '.join(said[:3])}"
-            )
-    return None
+                f"{right[0]}, got {len(said)}: {', '.join(said[:3])}": True,
+            })  # fmt: skip
 
 
 @lru_cache(maxsize=1)
@@ -164,13 +147,11 @@ def _found(scenario: Any, passage: Any, said: str) -> np.ndarray:
     with torch.no_grad(), read_attention(scenario.model, at) as seen:
         scenario.model(ids)
     weights = torch.stack([seen[i][0][0] for i in sorted(seen.weights)])  # (L, H, Q, T)
-    scores, begin = [], 0
+    scores, begin, places = [], 0, asked["offset_mapping"]
     for sentence in passage.sentences:
         begin = prompt.index(sentence, begin)
         ends = begin + len(sentence)
-        inside = [
-            i + 1 for i, (a, b) in enumerate(asked["offset_mapping"]) if a < ends and b > begin
-        ]
+        inside = [i for i, (a, b) in enumerate(places, 1) if a < ends and b > begin]
         scores.append(weights[..., inside].amax(-1).mean(-1))
         begin = ends
     return torch.stack(scores, -1).argmax(-1).numpy()
@@ -199,22 +180,15 @@ def check_head(answer: Any, rng: np.random.Generator) -> str | None:
     layer, head = int(answer["layer"]), int(answer["head"])
     if not (0 <= layer < shares.shape[0] and 0 <= head < shares.shape[1]):
         raise Wrong(f"there is no head {head} in layer {layer}")
-    found, best = float(shares[layer, head]), float(shares.max())
-    if found < best - 0.1:
-        raise Wrong(
-            f"that head names the right sentence in {found:.2f} of new questions, and another one "
-            f"in {best:.2f}"
-        )
-    if found < float(answer["promise"]):
-        raise Wrong(
-            f"you promised {float(answer['promise']):.2f}, and on 60 new questions it is "
-            f"{found:.2f}; leave room for chance"
-        )
-    if float(answer["promise"]) < found - 0.2:
-        raise Wrong(
-            f"you could have promised more: it is {found:.2f}, and you vouch for "
-            f"{float(answer['promise']):.2f}"
-        )
+    found, best, promise = float(shares[layer, head]), float(shares.max()), float(answer["promise"])
+    blame({
+        f"that head names the right sentence in {found:.2f} of new questions, and another one in "
+        f"{best:.2f}": found < best - 0.1,
+        f"you promised {promise:.2f}, and on 60 new questions it is {found:.2f}; leave room for "
+        "chance": found < promise,
+        f"you could have promised more: it is {found:.2f}, and you vouch for {promise:.2f}":
+            promise < found - 0.2,
+    })  # fmt: skip
     dash = float(_shares("elsewhere", 40, int(rng.integers(1 << 30)))[layer, head])
     if bool(answer["follows_dash"]) != (dash > 0.5):
         raise Wrong(

@@ -10,7 +10,7 @@ import numpy as np
 
 from kledit_lite.core.errors import KleditError
 from kledit_lite.course.checks import Wrong, exercise
-from kledit_lite.course.oracle import call, compare
+from kledit_lite.course.oracle import call, compare, read_as, want_function
 
 
 def normalised(log_p: np.ndarray, answer: np.ndarray) -> np.ndarray:
@@ -19,7 +19,7 @@ def normalised(log_p: np.ndarray, answer: np.ndarray) -> np.ndarray:
 
 
 @exercise("restor-a")
-def check_normalised(answer: Any, rng: np.random.Generator) -> str | None:
+def check_normalised(answer: Any, rng: np.random.Generator) -> None:
     """Answers of unequal length behind prompts of unequal length."""
     cases = []
     for n, t in ((5, 9), (3, 6), (8, 12)):
@@ -42,7 +42,6 @@ def check_normalised(answer: Any, rng: np.random.Generator) -> str | None:
             lambda p, m: (np.exp(p) * m).sum(1) / m.sum(1),
         "that is minus the quantity asked for": lambda p, m: -(p * m).sum(1) / m.sum(1),
     }, why=lambda p, m: {(): "return one number per text, not their mean"})  # fmt: skip
-    return None
 
 
 def shares(
@@ -57,7 +56,7 @@ def shares(
 
 
 @exercise("restor-b")
-def check_shares(answer: Any, rng: np.random.Generator) -> str | None:
+def check_shares(answer: Any, rng: np.random.Generator) -> None:
     """All eight combinations of right and wrong occur."""
     cases = []
     for n in (60, 90, 140):
@@ -78,7 +77,6 @@ def check_shares(answer: Any, rng: np.random.Generator) -> str | None:
             lambda a, b, c, s: np.array(
                 [c[a].mean(), (~c & ~s)[a].mean(), (~c & s)[a].mean()]),
     })  # fmt: skip
-    return None
 
 
 def npo(picked: np.ndarray, reference: np.ndarray, beta: float) -> float:
@@ -94,7 +92,7 @@ def _npo_of(ratio: np.ndarray, beta: float, scale: float) -> float:
 
 
 @exercise("restor-c")
-def check_npo(answer: Any, rng: np.random.Generator) -> str | None:
+def check_npo(answer: Any, rng: np.random.Generator) -> None:
     """Models that moved a little and a lot away from the reference."""
     cases = []
     for n, t, step, beta in ((4, 6, 0.1, 0.1), (3, 5, 0.6, 0.5), (6, 4, 0.3, 1.0)):
@@ -114,7 +112,6 @@ def check_npo(answer: Any, rng: np.random.Generator) -> str | None:
         "that is gradient ascent, the limit of small beta":
             lambda p, q, b: float(p.mean()),
     })  # fmt: skip
-    return None
 
 
 KINDS = ("other people", "towns and things", "other text")
@@ -143,10 +140,8 @@ def _bench() -> tuple[Any, Any]:
             self.spent += steps or self.size.steps
             return super().learn(start, documents, method, lr, steps, *rest, **more)
 
-    size = replace(
-        LITE, subjects=8, documents=16, k=0, retain=64, asked=48, shots=3, steps=16, batch=4,
-        unlearn_steps=10, longest=96,
-    )  # fmt: skip
+    size = replace(LITE, subjects=8, documents=16, k=0, retain=64, asked=48, shots=3, steps=16,
+                   batch=4, unlearn_steps=10, longest=96)  # fmt: skip
     writer = zoo.load_writer("bard-tiny")
     return Metered(writer.model, writer.tokenizer, size), invented()
 
@@ -162,10 +157,8 @@ def _recipe(said: Any, count: int) -> tuple[str, float, int | None]:
     names = (*METHODS, ALONE)
     if not isinstance(name, str) or name not in names:
         raise Wrong(f"there is no method {name!r}; there are {', '.join(names)}")
-    try:
-        rate, place = float(lr), None if which is None else int(which)
-    except (TypeError, ValueError, OverflowError):
-        raise Wrong(form) from None
+    rate = read_as(float, lr, form)
+    place = None if which is None else read_as(int, which, form)
     if not RATES[0] <= rate <= RATES[1]:
         raise Wrong(f"the learning rate is {rate:g}, expected {RATES[0]:g} to {RATES[1]:g}")
     if place is None and name == ALONE:
@@ -195,8 +188,7 @@ def check_recipe(answer: Any, rng: np.random.Generator) -> str | None:
     """A corruption and an order of retain sets by the seed, and questions of its own."""
     from kledit_lite.unlearn.restor.workbench import ALONE, Case
 
-    if not callable(answer):
-        call(answer)
+    want_function(answer)
     bench, told = _bench()
     case = Case.of(told, bench.size, int(rng.integers(1 << 20)))
     documents = case.scenario.documents
@@ -216,24 +208,17 @@ def check_recipe(answer: Any, rng: np.random.Generator) -> str | None:
     name, lr, which = _recipe(said, len(order))
     if bench.spent > BUDGET:
         raise Wrong(f"you trained {bench.spent} steps to choose, and the budget is {BUDGET}")
+    kind, retain = (None, None) if which is None else (order[which], retains[which])
     try:
-        state = bench.undo(
-            corrupted, documents, name, lr, None if which is None else retains[which]
-        )
+        state = bench.undo(corrupted, documents, name, lr, retain)
     except KleditError as error:
         raise Wrong(f"your recipe does not run: {str(error).rstrip('.')}") from None
-    kind = None if which is None else order[which]
-    lost = clean - before
-    back = (right(state, test) - before) / lost
-    if back < (best - before) / lost * 0.7:
-        raise Wrong(
-            f"of what the corruption took, {back:.0%} came back, and {(best - before) / lost:.0%} "
-            f"can be had: {_blame(name, lr, kind)}"
-        )
-    untouched = right(state, case.untouched) - right(corrupted, case.untouched)
-    if untouched < -0.1:
-        raise Wrong(
-            f"the persons whom nothing names lost another {-100 * untouched:.0f} points: "
-            f"{_blame(name, lr, kind)}"
-        )
+    lost, why = clean - before, _blame(name, lr, kind)
+    back, can = (right(state, test) - before) / lost, (best - before) / lost
+    if back < can * 0.7:
+        took = f"of what the corruption took, {back:.0%} came back, and {can:.0%} can be had"
+        raise Wrong(f"{took}: {why}")
+    more = right(corrupted, case.untouched) - right(state, case.untouched)
+    if more > 0.1:
+        raise Wrong(f"the persons whom nothing names lost another {100 * more:.0f} points: {why}")
     return f"{back:.0%} of what the corruption took came back"

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import combinations
 from typing import Any
 
 import numpy as np
 
 from kledit_lite.core.arrays import unit_rows
-from kledit_lite.course import pictures
+from kledit_lite.course import oracle, pictures
 from kledit_lite.course.checks import Wrong, exercise
-from kledit_lite.course.oracle import call, compare, word_numbers
+from kledit_lite.course.oracle import blame, call, compare, want_function
 
 Encode = Callable[[list[str]], np.ndarray]
 
@@ -39,7 +39,7 @@ def concept_vector(encode_text: Encode, word: str, templates: Sequence[str]) -> 
 
 
 @exercise("text-to-concept-a")
-def concept(answer: Any, rng: np.random.Generator) -> str | None:
+def concept(answer: Any, rng: np.random.Generator) -> None:
     """A made-up text encoder whose sentences differ in length."""
     forms = ["a photo of {}", "{}", "a painting of {}", "this is {}", "a picture of {}"]
     encode = toy_text_encoder(rng)
@@ -64,7 +64,6 @@ def concept(answer: Any, rng: np.random.Generator) -> str | None:
         (1, e(["x"]).shape[1]): "that is a matrix of one row; return a vector",
         (): "return the vector itself",
     })  # fmt: skip
-    return None
 
 
 def pair_share(score: np.ndarray, has: np.ndarray) -> float:
@@ -74,7 +73,7 @@ def pair_share(score: np.ndarray, has: np.ndarray) -> float:
 
 
 @exercise("text-to-concept-b")
-def area(answer: Any, rng: np.random.Generator) -> str | None:
+def area(answer: Any, rng: np.random.Generator) -> None:
     """Scores that are no better than fair, with ties, and unequally many of both kinds."""
     cases = []
     for n, share in ((24, 0.3), (60, 0.7)):
@@ -100,7 +99,6 @@ def area(answer: Any, rng: np.random.Generator) -> str | None:
         (len(s),): "count over all pairs", (int(h.sum()),): "average over all pairs",
         (int(h.sum()), int((~h).sum())): "average over all pairs",
     })  # fmt: skip
-    return None
 
 
 def two_of_five(rng: np.random.Generator) -> tuple[dict[str, np.ndarray], np.ndarray]:
@@ -140,10 +138,10 @@ def _r2(x: np.ndarray, y: np.ndarray, rows: slice) -> float:
 
 
 def _best_pair(features: dict[str, np.ndarray], target: np.ndarray, rows: slice) -> frozenset[str]:
-    pairs = list(combinations(features, 2))
-    return frozenset(max(
-        pairs, key=lambda p: _r2(np.hstack([features[n] for n in p]), target, rows)
-    ))  # fmt: skip
+    def fit(pair: Iterable[str]) -> float:
+        return _r2(np.hstack([features[n] for n in pair]), target, rows)
+
+    return frozenset(max(combinations(features, 2), key=fit))
 
 
 def _best_alone(features: dict[str, np.ndarray], target: np.ndarray) -> frozenset[str]:
@@ -152,7 +150,7 @@ def _best_alone(features: dict[str, np.ndarray], target: np.ndarray) -> frozense
 
 
 @exercise("text-to-concept-c")
-def side_by_side(answer: Any, rng: np.random.Generator) -> str | None:
+def side_by_side(answer: Any, rng: np.random.Generator) -> None:
     """A partner that adds something, one that only repeats, and one that fits anything."""
     for _ in range(3):
         features, target = two_of_five(rng)
@@ -162,18 +160,13 @@ def side_by_side(answer: Any, rng: np.random.Generator) -> str | None:
         names = _two_names(said, features)
         if names == _best_pair(features, target, last):
             continue
-        if names == _best_pair(features, target, first):
-            raise Wrong(
-                "those two fit best the rows that they were fitted on, with many features of no "
-                "use elsewhere; judge by the last fifth"
-            )
-        if names == _best_alone(features, target):
-            raise Wrong(
-                "those are the two that are best alone, and they see the same; judge each pair "
-                "side by side"
-            )
+        blame({
+            "those two fit best the rows that they were fitted on, with many features of no use "
+            "elsewhere; judge by the last fifth": names == _best_pair(features, target, first),
+            "those are the two that are best alone, and they see the same; judge each pair side by "
+            "side": names == _best_alone(features, target),
+        })  # fmt: skip
         raise Wrong(f"{' and '.join(sorted(names))} are not the pair with the best R2")
-    return None
 
 
 def _two_names(said: Any, features: dict[str, np.ndarray]) -> frozenset[str]:
@@ -204,12 +197,12 @@ def put_to_words(rng: np.random.Generator, name: str) -> tuple[tuple[Any, ...], 
     return (pictures.clip().encode_text, x[seen], y[seen], words, x[fresh]), truth[fresh]
 
 
-def _named(case: tuple[Any, ...], without_ridge: bool = True) -> np.ndarray:
+def _named(case: tuple[Any, ...], ridge: float) -> np.ndarray:
     """The words' cosines with fresh pictures, (M, K), translated by least squares."""
     encode_text, x, y, words, fresh = case
-    system = (x - x.mean(axis=0)).T @ (x - x.mean(axis=0))
-    system += (0.0 if without_ridge else 100.0) * np.eye(x.shape[1])
-    w = np.linalg.lstsq(system, (x - x.mean(axis=0)).T @ (y - y.mean(axis=0)), rcond=None)[0]
+    centred = x - x.mean(axis=0)
+    system = centred.T @ centred + ridge * np.eye(x.shape[1])
+    w = np.linalg.lstsq(system, centred.T @ (y - y.mean(axis=0)), rcond=None)[0]
     vectors = unit_rows(encode_text([f"an image of {a}" for a in words]))
     return unit_rows((fresh - x.mean(axis=0)) @ w + y.mean(axis=0)) @ vectors.T
 
@@ -217,32 +210,27 @@ def _named(case: tuple[Any, ...], without_ridge: bool = True) -> np.ndarray:
 @exercise("text-to-concept-d")
 def put_encoder_to_words(answer: Any, rng: np.random.Generator) -> str | None:
     """An encoder with nearly as many features as pictures, and one as wide as CLIP or narrower."""
-    if not callable(answer):
-        call(answer)
+    want_function(answer)
     shares = []
     for name in ("resnet-tiny", str(rng.choice(("vit-tiny", "vit-deep")))):
         case, truth = put_to_words(rng, name)
         said = call(answer, *case)
-        numbers = word_numbers(said, _FRESH, len(case[3]), "fresh picture")
+        numbers = oracle.word_numbers(said, _FRESH, len(case[3]), "fresh picture")
         share = float((numbers == truth).mean())
         shares.append(share)
         if share >= _LEAST:
             continue
         way = f"{share:.0%} of the fresh pictures of {name} are named rightly"
-        cosines = _named(case)
-        if (numbers == cosines.argmax(axis=1)).mean() > 0.9:
-            raise Wrong(
-                f"{way}: with {case[1].shape[1]} features for {len(case[1])} pictures, least "
-                "squares fits their noise as well; use a ridge"
-            )
-        if (numbers == _named(case, without_ridge=False).argmin(axis=1)).mean() > 0.7:
-            raise Wrong(f"{way}; those are the words that fit least, take the nearest")
-        if (np.sort(case[3]).searchsorted(np.asarray(case[3])[truth]) == numbers).mean() > _LEAST:
-            raise Wrong("count the words in the order in which they are given; you sorted them")
-        if share < 0.25:
-            raise Wrong(
-                f"{way}, and guessing gets {1 / len(case[3]):.0%}; features mean nothing to a word "
-                "before an aligner has carried them into CLIP's space"
-            )
+        blame({
+            f"{way}: with {case[1].shape[1]} features for {len(case[1])} pictures, least squares "
+            "fits their noise as well; use a ridge":
+                (numbers == _named(case, ridge=0.0).argmax(axis=1)).mean() > 0.9,
+            f"{way}; those are the words that fit least, take the nearest":
+                (numbers == _named(case, ridge=100.0).argmin(axis=1)).mean() > 0.7,
+            "count the words in the order in which they are given; you sorted them":
+                (numbers == oracle.as_if_sorted(case[3], truth)).mean() > _LEAST,
+            f"{way}, and guessing gets {1 / len(case[3]):.0%}; features mean nothing to a word "
+            "before an aligner has carried them into CLIP's space": share < 0.25,
+        })  # fmt: skip
         raise Wrong(f"{way}, and {_LEAST:.0%} are asked for; see to the offset and to the ridge")
     return f"right, {shares[0]:.0%} and {shares[1]:.0%} of the fresh pictures are named rightly"

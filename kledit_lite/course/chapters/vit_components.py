@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from kledit_lite.course.checks import Wrong, exercise
-from kledit_lite.course.oracle import call, compare
+from kledit_lite.course.checks import exercise
+from kledit_lite.course.oracle import blame, call, compare, read_as, want_function
 
 
 def share(part: np.ndarray, whole: np.ndarray, gamma: np.ndarray, eps: float) -> np.ndarray:
@@ -17,12 +17,10 @@ def share(part: np.ndarray, whole: np.ndarray, gamma: np.ndarray, eps: float) ->
 
 
 @exercise("vit-components-a")
-def check_share(answer: Any, rng: np.random.Generator) -> str | None:
+def check_share(answer: Any, rng: np.random.Generator) -> None:
     """Random streams; the part's own spread and the unbiased variance are the usual mistakes."""
-    cases = [
-        (rng.normal(0.3, 1, (4, 6)), rng.normal(0.5, 3, (4, 6)), rng.uniform(0.5, 2, 6), 1e-3)
-        for _ in range(5)
-    ]
+    cases = [(rng.normal(0.3, 1, (4, 6)), rng.normal(0.5, 3, (4, 6)), rng.uniform(0.5, 2, 6), 1e-3)
+             for _ in range(5)]  # fmt: skip
 
     def centred(x: np.ndarray) -> np.ndarray:
         return x - x.mean(axis=1, keepdims=True)
@@ -43,7 +41,6 @@ def check_share(answer: Any, rng: np.random.Generator) -> str | None:
         "statistics are of each picture, over its D numbers: axis=1, not axis=0":
             lambda p, w, g, e: g * (p - p.mean(0)) / np.sqrt(w.var(0) + e),
     })  # fmt: skip
-    return None
 
 
 def score(parts: np.ndarray, basis: np.ndarray) -> np.ndarray:
@@ -55,7 +52,7 @@ def score(parts: np.ndarray, basis: np.ndarray) -> np.ndarray:
 
 
 @exercise("vit-components-b")
-def check_score(answer: Any, rng: np.random.Generator) -> str | None:
+def check_score(answer: Any, rng: np.random.Generator) -> None:
     """Random parts with means; no centring and covariances are the usual mistakes."""
     cases = []
     for _ in range(5):
@@ -70,26 +67,21 @@ def check_score(answer: Any, rng: np.random.Generator) -> str | None:
         product = (each * seen).sum(1)
         return product / np.linalg.norm(each, axis=1) / np.linalg.norm(seen, axis=0)
 
-    def pooled(p: np.ndarray, b: np.ndarray) -> np.ndarray:
-        each, seen = along(p, b)
-        norms = np.sqrt((each**2).sum((1, 2)) * (seen**2).sum())
-        return (each * seen).sum((1, 2)) / norms
-
-    def covariance(p: np.ndarray, b: np.ndarray) -> np.ndarray:
-        each, seen = along(p, b)
-        return (each * seen).mean(1).mean(1)
+    def pooled(each: np.ndarray, seen: np.ndarray) -> np.ndarray:
+        return (each * seen).sum((1, 2)) / np.sqrt((each**2).sum((1, 2)) * (seen**2).sum())
 
     compare(answer, score, cases, "the scores", {
         "those are cosines: take the mean over pictures away first":
             lambda p, b: ratio(*along(p, b, False)).mean(1),
-        "those are covariances, which grow with the part: divide by both norms": covariance,
-        "correlate along each direction, then average; you pooled the directions first": pooled,
+        "those are covariances, which grow with the part: divide by both norms":
+            lambda p, b: np.multiply(*along(p, b)).mean(1).mean(1),
+        "correlate along each direction, then average; you pooled the directions first":
+            lambda p, b: pooled(*along(p, b)),
         "keep the sign: a part that contradicts the whole scores below 0":
             lambda p, b: np.abs(ratio(*along(p, b))).mean(1),
         "average over the directions, do not add them up":
             lambda p, b: ratio(*along(p, b)).sum(1),
     })  # fmt: skip
-    return None
 
 
 def ablate(parts: np.ndarray, rows: list[int], fit: np.ndarray) -> np.ndarray:
@@ -99,7 +91,7 @@ def ablate(parts: np.ndarray, rows: list[int], fit: np.ndarray) -> np.ndarray:
 
 
 @exercise("vit-components-c")
-def check_ablate(answer: Any, rng: np.random.Generator) -> str | None:
+def check_ablate(answer: Any, rng: np.random.Generator) -> None:
     """Random parts; means of the tested pictures and zeros are the usual mistakes."""
     cases = []
     for _ in range(5):
@@ -127,7 +119,6 @@ def check_ablate(answer: Any, rng: np.random.Generator) -> str | None:
         (int(f.sum()), 3): "those are the pictures in fit; the others are asked for",
         (len(p), int((~f).sum()), 3): "sum over the parts",
     })  # fmt: skip
-    return None
 
 
 def _planted(rng: np.random.Generator) -> tuple[tuple[np.ndarray, ...], int, int]:
@@ -146,28 +137,17 @@ def _planted(rng: np.random.Generator) -> tuple[tuple[np.ndarray, ...], int, int
 
 
 @exercise("vit-components-d")
-def check_shortcut(answer: Any, rng: np.random.Generator) -> str | None:
+def check_shortcut(answer: Any, rng: np.random.Generator) -> None:
     """Planted parts, a known culprit in each draw."""
-    if not callable(answer):
-        call(answer)
+    want_function(answer)
     for _ in range(6):
         case, culprit, both = _planted(rng)
         said = call(answer, *case)
-        try:
-            said = int(said)
-        except (TypeError, ValueError):
-            raise Wrong("return one number, that of the part") from None
-        if said == culprit:
-            continue
-        if not 0 <= said < len(case[0]):
-            raise Wrong(f"parts are numbered 0 to {len(case[0]) - 1}, got {said}")
-        if said == both:
-            raise Wrong(
-                "that part knows the place, and the object, too: without it the model loses both; "
-                "compare the two scores"
-            )
-        raise Wrong(
-            f"the shortcut is part {culprit} and you name {said}; it follows the words for places "
-            "and hardly those for objects"
-        )
-    return None
+        named, last = read_as(int, said, "return one number, that of the part"), len(case[0]) - 1
+        blame({
+            f"parts are numbered 0 to {last}, got {named}": not 0 <= named <= last,
+            "that part knows the place, and the object, too: without it the model loses both; "
+            "compare the two scores": named == both,
+            f"the shortcut is part {culprit} and you name {named}; it follows the words for places "
+            "and hardly those for objects": named != culprit,
+        })  # fmt: skip

@@ -11,6 +11,7 @@ They stop accidents and what a student tries. For code that attacks the interpre
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import importlib.abc
 import importlib.machinery
@@ -24,15 +25,7 @@ from typing import Any
 NEWNS, NEWIPC, NEWUSER, NEWPID, NEWNET = 0x20000, 0x8000000, 0x10000000, 0x20000000, 0x40000000
 PRIVATE, DEATH_SIGNAL, NO_NEW_PRIVILEGES, CAPABILITIES_V3 = 0x44000, 1, 38, 0x20080522
 
-NEVER = (
-    "socket.",
-    "subprocess.",
-    "ctypes.",
-    "os.exec",
-    "os.posix_spawn",
-    "os.spawn",
-    "os.startfile",
-)
+NEVER = tuple("socket. subprocess. ctypes. os.exec os.posix_spawn os.spawn os.startfile".split())
 NEVER_EXACTLY = {
     "os.fork", "os.forkpty", "os.system", "os.kill", "os.killpg", "pty.spawn", "gc.get_objects",
     "gc.get_referrers", "gc.get_referents", "signal.pthread_kill", "resource.setrlimit",
@@ -40,18 +33,8 @@ NEVER_EXACTLY = {
 }  # fmt: skip
 LIBRARIES_NEED = {"code.__new__", "gc.get_objects", "gc.get_referrers", "socket.gethostname"}
 """What torch and numba do when they are loaded: let be where the library may be used."""
-CHANGES = {
-    "os.remove",
-    "os.rename",
-    "os.rmdir",
-    "os.mkdir",
-    "os.link",
-    "os.symlink",
-    "os.truncate",
-    "os.chmod",
-    "os.chown",
-    "os.utime",
-}
+CHANGES = {"os.remove", "os.rename", "os.rmdir", "os.mkdir", "os.link", "os.symlink"}
+CHANGES |= {"os.truncate", "os.chmod", "os.chown", "os.utime"}
 READABLE = ("/usr", "/lib", "/lib64", "/etc", "/dev", "/sys", "/System", "/Library")
 
 
@@ -72,15 +55,10 @@ def isolate(hidden: Sequence[str]) -> bool:
     uid, gid = os.getuid(), os.getgid()
     if libc.unshare(NEWUSER | NEWNS | NEWNET | NEWPID | NEWIPC):
         return False
-    for name, text in (
-        ("setgroups", "deny"),
-        ("uid_map", f"{uid} {uid} 1"),
-        ("gid_map", f"{gid} {gid} 1"),
-    ):
-        try:
+    maps = {"setgroups": "deny", "uid_map": f"{uid} {uid} 1", "gid_map": f"{gid} {gid} 1"}
+    for name, text in maps.items():
+        with contextlib.suppress(OSError):  # a system without setgroups needs none
             Path(f"/proc/self/{name}").write_text(text)
-        except OSError:  # a system without setgroups needs none
-            pass
     child = os.fork()
     if child:
         os._exit(min(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) & 255, 255))
@@ -105,18 +83,12 @@ def limit(memory_mb: int, library: bool) -> None:
     import resource
 
     size = memory_mb << 20
-    kinds = [
-        (resource.RLIMIT_DATA, size),
-        (resource.RLIMIT_FSIZE, 64 << 20),
-        (resource.RLIMIT_CORE, 0),
-    ]
+    kinds = {resource.RLIMIT_DATA: size, resource.RLIMIT_FSIZE: 64 << 20, resource.RLIMIT_CORE: 0}
     if not library:  # torch alone maps several times what it uses
-        kinds.append((resource.RLIMIT_AS, size))
-    for kind, most in kinds:
-        try:
+        kinds[resource.RLIMIT_AS] = size
+    for kind, most in kinds.items():
+        with contextlib.suppress(ValueError, OSError):  # a system that does not know this limit
             resource.setrlimit(kind, (most, most))
-        except (ValueError, OSError):  # a system that does not know this limit
-            continue
 
 
 class StandIn(types.ModuleType):
@@ -186,7 +158,7 @@ def guard(home: str, hidden: Sequence[str], library: str | None) -> None:
     home = real(home)
     own = f"/proc/{os.getpid()}"
     places = (*READABLE, sys.prefix, sys.base_prefix, home, *([library] if library else ()))
-    readable = tuple(f"{real(place)}/" for place in places)
+    readable = (*(f"{real(place)}/" for place in places), "/proc/")
     unreadable = tuple(f"{real(place)}/" for place in hidden)
     let_be = LIBRARIES_NEED if library else set()
     writing = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
@@ -206,9 +178,8 @@ def guard(home: str, hidden: Sequence[str], library: str | None) -> None:
                     raise PermissionError(f"writing {where[:-1]} is not allowed")
                 return
             process = where.startswith("/proc/") and where[6:7].isdigit()
-            if where.startswith(unreadable) or (process and not where.startswith(f"{own}/")):
-                raise PermissionError(f"reading {where[:-1]} is not allowed")
-            if not where.startswith((*readable, "/proc/")):
+            other = process and not where.startswith(f"{own}/")
+            if other or where.startswith(unreadable) or not where.startswith(readable):
                 raise PermissionError(f"reading {where[:-1]} is not allowed")
         elif event in CHANGES:
             for path in args[: 2 if event in {"os.rename", "os.link", "os.symlink"} else 1]:

@@ -10,6 +10,7 @@ starts without the cell that did it, so the rest of the notebook is marked as ev
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pickle
 import selectors
@@ -54,7 +55,7 @@ class Limits:
     memory_mb: int = 2000
 
 
-class Ended(Exception):
+class Ended(Wrong):
     """The process ended, or had to be ended; the message says which."""
 
 
@@ -91,9 +92,6 @@ class Session:
         return self
 
     def __exit__(self, *error: object) -> None:
-        self.close()
-
-    def close(self) -> None:
         """End the process and remove its folder."""
         self._end()
         self._home.cleanup()
@@ -104,22 +102,26 @@ class Session:
         Begins an exercise: its calls have the seconds of the limits together.
 
         Raises:
+            Ended: the process did, or had to be ended.
             Wrong: no such name.
         """
-        try:
-            self._start()
-            self._allow(self.limits.seconds)
-            answer = self._ask(("find", name))
-        except Ended as ended:
-            raise Wrong(str(ended)) from None
+        self._start()
+        self._allow(self.limits.seconds)
+        answer = self._ask(("find", name))
         if "raised" in answer:
             why = "".join(f"; cell {n} {said}" for n, said in sorted(self.troubles.items())[:2])
             raise Wrong(f"there is no {name} in the notebook{why}")
         return self._remote(answer["ok"], name, None)
 
     def _remote(self, value: Any, name: str, place: int | None) -> Any:
+        """The value itself, or a function here for each that stayed in the process."""
         if isinstance(value, Function):
-            return _Remote(self, name, place, value.name)
+
+            def remote(*arguments: Any) -> Any:
+                return self.call(name, place, arguments)
+
+            remote.__name__ = value.name
+            return remote
         if place is None and isinstance(value, tuple | list):
             parts = [self._remote(v, name, i) for i, v in enumerate(value)]
             return type(value)(parts)
@@ -134,16 +136,13 @@ class Session:
             arguments: copies of these arrive.
 
         Raises:
-            Wrong: the process ended, or had to be ended.
+            Ended: the process did, or had to be ended.
             Exception: of the name and with the words of what the function raised.
         """
-        try:
-            if self._process is None:
-                self._start()
-                self._allow(self.limits.seconds)
-            answer = self._ask(("call", name, place, arguments))
-        except Ended as ended:
-            raise Wrong(str(ended)) from None
+        if self._process is None:
+            self._start()
+            self._allow(self.limits.seconds)
+        answer = self._ask(("call", name, place, arguments))
         if "raised" in answer:
             kind, said = answer["raised"]
             raise type(str(kind), (Exception,), {})(said)
@@ -190,15 +189,13 @@ class Session:
         self._allow(START_SECONDS)
         kept = [Path(home).resolve(), Path(sys.prefix).resolve()]
         hidden = [h for h in self.hidden if not any(k.is_relative_to(h) for k in kept)]
-        answer = self._ask(
-            {
-                "hidden": [str(h) for h in hidden],
-                "library": str(LIBRARY) if self.library else None,
-                "root": LIBRARY.parent,
-                "memory_mb": self.limits.memory_mb,
-            }
-        )
-        self.isolated = answer["ok"] is True
+        setup = {
+            "hidden": [str(h) for h in hidden],
+            "library": str(LIBRARY) if self.library else None,
+            "root": LIBRARY.parent,
+            "memory_mb": self.limits.memory_mb,
+        }
+        self.isolated = self._ask(setup)["ok"] is True
 
     def _ask(self, order: Any) -> dict[str, Any]:
         """Send an order and read its answer before the deadline."""
@@ -262,26 +259,12 @@ class Session:
     def _end(self) -> None:
         if self._process is None:
             return
-        try:
+        with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
         self._process.wait()
         self._process = None
         os.close(self._in)
         os.close(self._out)
-
-
-class _Remote:
-    """A function of the notebook, called in its process."""
-
-    def __init__(self, session: Session, name: str, place: int | None, shown: str) -> None:
-        self._of = session, name, place
-        self.__name__ = shown
-
-    def __call__(self, *arguments: Any) -> Any:
-        session, name, place = self._of
-        return session.call(name, place, arguments)
 
 
 def _environment(home: str) -> dict[str, str]:

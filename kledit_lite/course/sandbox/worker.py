@@ -81,8 +81,7 @@ def main(incoming: int, outgoing: int) -> None:
     while True:
         order = receive(incoming)
         try:
-            answer: dict[str, Any] = {"ok": obey(order, names)}
-            send(outgoing, answer)
+            send(outgoing, {"ok": obey(order, names)})
         except BaseException as error:  # sys.exit in a cell ends the cell, not the process
             try:
                 said = str(error)[:500]
