@@ -39,7 +39,7 @@ def _watched(answer: Any) -> Any:
     """A function whose calls into the library are refused; what is no function, as it is."""
     if not callable(answer) or isinstance(answer, type):
         return answer
-    shown = getattr(answer, "__name__", "your function")
+    shown = str(getattr(answer, "__name__", "your function"))
 
     def watched(*arguments: Any) -> Any:
         seen: set[str] = set()

@@ -120,7 +120,7 @@ class Session:
             def remote(*arguments: Any) -> Any:
                 return self.call(name, place, arguments)
 
-            remote.__name__ = value.name
+            remote.__name__ = str(value.name)
             return remote
         if place is None and isinstance(value, tuple | list):
             parts = [self._remote(v, name, i) for i, v in enumerate(value)]
