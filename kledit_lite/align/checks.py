@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float
 
 from kledit_lite.core.arrays import as_features, as_names, check_same_rows
 from kledit_lite.core.errors import unknown
@@ -30,7 +31,9 @@ def check_known(kind: str, names: Iterable[str], valid: Collection[str]) -> None
             raise unknown(kind, name, valid)
 
 
-def as_similarities(similarities: Any, concepts: Any) -> tuple[np.ndarray, tuple[str, ...]]:
+def as_similarities(
+    similarities: Any, concepts: Any
+) -> tuple[Float[np.ndarray, "N C"], tuple[str, ...]]:
     """Similarities (N, C) and the names of their columns.
 
     Args:
@@ -48,7 +51,9 @@ def as_similarities(similarities: Any, concepts: Any) -> tuple[np.ndarray, tuple
     return s, as_names("concepts", concepts, s.shape[1])
 
 
-def as_paired(source: Any, target: Any, min_rows: int = 2) -> tuple[np.ndarray, np.ndarray]:
+def as_paired(
+    source: Any, target: Any, min_rows: int = 2
+) -> tuple[Float[np.ndarray, "N d_s"], Float[np.ndarray, "N d_t"]]:
     """Features of the same images in two spaces, row by row.
 
     Args:
