@@ -88,6 +88,19 @@ def painted_models(cells: Sequence[Cell]) -> list[str]:
     return found
 
 
+def lost_names(cells: Sequence[Cell]) -> list[str]:
+    """Names that a cell imports from the library, which has them no more."""
+    asked = {
+        (node.module, name.name)
+        for cell in cells
+        for node in cell.nodes
+        if isinstance(node, ast.ImportFrom) and str(node.module).startswith("kledit_lite")
+        for name in node.names
+    }
+    there = {(m, n): hasattr(__import__(m, fromlist=[n]), n) for m, n in asked}
+    return sorted(f"{module}.{name}" for (module, name), found in there.items() if not found)
+
+
 def bare_sizes(cells: Sequence[Cell]) -> list[str]:
     """The side of a painted picture."""
     numbers = (n for c in cells for n in c.nodes if isinstance(n, ast.Constant))
@@ -136,6 +149,7 @@ def too_much_hidden(cells: Sequence[Cell]) -> list[str]:
 RULES: tuple[Callable[[Sequence[Cell]], list[str]], ...] = (
     painted_values,
     painted_models,
+    lost_names,
     bare_sizes,
     profile_tables,
     prose,
@@ -168,6 +182,7 @@ def test_cells_keep_the_rules(root):
         ("from kledit_lite import world", painted_models),
         ("from kledit_lite.zoo.judge import labels", painted_models),
         ('zoo.load_clip("clip-tiny")', painted_models),
+        ("from kledit_lite.core.errors import Lost", lost_names),
         ("x.reshape(-1, 64, 64, 3)", bare_sizes),
         ('steps = {"lite": 4, "gpu": 20}[profile.name]', profile_tables),
         ('display(Markdown(f"Of {n} pictures"))', prose),
