@@ -27,3 +27,16 @@ def unknown(kind: str, name: object, valid: Iterable[object]) -> UnknownNameErro
     """
     names = ", ".join(str(v) for v in valid)
     return UnknownNameError(f"Unknown {kind} {name!r}; choose one of: {names}.")
+
+
+def in_short(error: Exception) -> str:
+    """What a library's error says, in a line that can stand in a sentence.
+
+    Args:
+        error: that was caught.
+
+    Example:
+        >>> in_short(OSError("No such file.\\nTry another."))
+        'No such file'
+    """
+    return (str(error).strip() or type(error).__name__).splitlines()[0][:160].rstrip(".")

@@ -22,7 +22,6 @@ from kledit_lite.core.arrays import unit_rows
 from kledit_lite.core.errors import KleditError
 from kledit_lite.core.machine import best_device
 from kledit_lite.models import miniatures
-from kledit_lite.models.miniatures.vision import build_clip
 from kledit_lite.models.opening import at_hand, open_encoder
 from kledit_lite.models.preprocess import BATCH, Preprocess, check_images, in_batches, preprocess_of
 from kledit_lite.zoo.readout import find_readout, head_of, reader
@@ -275,6 +274,8 @@ def load_external_clip(source_id: str, device: str | None = None) -> ExternalCli
 
     scheme, _, name = source_id.partition(":")
     if miniatures.name_of(source_id, miniatures.CLIPS):
+        from kledit_lite.models.miniatures.vision import build_clip
+
         architecture, model = "ViT-B-16", build_clip()
     elif scheme == "open_clip":
         at_hand(source_id)

@@ -8,12 +8,11 @@ import numpy as np
 from jaxtyping import UInt8
 
 from kledit_lite import zoo
-from kledit_lite.core.errors import KleditError
+from kledit_lite.core.errors import KleditError, in_short
 from kledit_lite.core.machine import best_device
 from kledit_lite.inside.multimodal import decoder
 from kledit_lite.models import miniatures
-from kledit_lite.models.miniatures.multimodal import build
-from kledit_lite.models.opening import dtype_of, in_short
+from kledit_lite.models.opening import dtype_of
 from kledit_lite.models.seers import DocentSeer, FolderSeer, Seer
 
 
@@ -48,6 +47,8 @@ def open_seer(source: str, device: str | None = None, dtype: str | None = None) 
     if name == "docent-tiny":
         return DocentSeer(zoo.load_docent(), zoo.load_clip().model)
     if small := miniatures.name_of(source, miniatures.SEERS):
+        from kledit_lite.models.miniatures.multimodal import build
+
         return build(small)
     return _open_transformers(source, device, dtype)
 

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 from kledit_lite.core.errors import KleditError, unknown
 from kledit_lite.models import miniatures, sources
-from kledit_lite.models.miniatures.vision import build_encoder
 
 if TYPE_CHECKING:
     import torch
@@ -27,6 +26,8 @@ def open_encoder(source_id: str) -> tuple[Any, str, Any, Sequence[str] | None]:
     if scheme in {"timm", "dino", "torchvision"}:
         at_hand(source_id)
     if small := miniatures.name_of(source_id, miniatures.ENCODERS):
+        from kledit_lite.models.miniatures.vision import build_encoder
+
         return *build_encoder(small), None, None
     if scheme == "package":
         return _from_package(name), sources.carried_by(name).supervision, None, None
@@ -62,11 +63,6 @@ def unreachable(source_id: str, reason: str) -> Unreachable:
     """The error for weights that cannot be had, with what to do about it."""
     way = "; connect to the network once, or give a directory that holds the model"
     return Unreachable(f"{source_id} cannot be loaded: {reason}{way if 'hub' in reason else ''}.")
-
-
-def in_short(error: Exception) -> str:
-    """What a library's error says, in a line that can stand in a sentence."""
-    return (str(error).strip() or type(error).__name__).splitlines()[0][:160].rstrip(".")
 
 
 def dtype_of(name: str | None, default: str) -> torch.dtype:

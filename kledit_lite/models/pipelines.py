@@ -12,11 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from kledit_lite import zoo
-from kledit_lite.core.errors import KleditError, unknown
+from kledit_lite.core.errors import KleditError, in_short, unknown
 from kledit_lite.core.machine import best_device
 from kledit_lite.models import miniatures
-from kledit_lite.models.miniatures.painters import SIDE, build
-from kledit_lite.models.opening import dtype_of, in_short
+from kledit_lite.models.opening import dtype_of
 
 SCHEDULERS = {
     "ddim": "DDIMScheduler",
@@ -77,6 +76,8 @@ def open_pipeline(
     if model in zoo.PAINTERS:
         pipe: Any = zoo.load_pipeline(model)
     elif small:
+        from kledit_lite.models.miniatures.painters import build
+
         pipe = build(small)
     else:
         one_file = Path(model).is_file()
@@ -111,6 +112,8 @@ def check_index(model: str) -> int | None:
     from kledit_lite.inside.painters import check_channels, no_unet
 
     if miniatures.name_of(model, miniatures.PAINTERS):
+        from kledit_lite.models.miniatures.painters import SIDE
+
         return 8 * SIDE
     folder = Path(model)
     if folder.is_dir() and not (folder / "model_index.json").is_file():

@@ -18,7 +18,6 @@ from kledit_lite.core.errors import KleditError
 from kledit_lite.inside.hooks import read, stop
 from kledit_lite.inside.multimodal import Reading, decoder
 from kledit_lite.models.vqa import Asked
-from kledit_lite.zoo.docent import TOKENS, WORDS, patch_tokens
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,6 +41,8 @@ class DocentSeer:
 
     def patches(self, pictures: np.ndarray) -> torch.Tensor:
         """Picture tokens (N, 16, 128) of (N, 64, 64, 3) uint8 pictures."""
+        from kledit_lite.zoo.docent import patch_tokens
+
         return patch_tokens(self.clip, np.asarray(pictures))
 
     def read(self, pictures: Sequence[Any], asked: Sequence[Asked]) -> list[Reading]:
@@ -67,6 +68,8 @@ class DocentSeer:
 
     @torch.no_grad()
     def _one(self, patches: torch.Tensor | None, asked: Asked) -> Reading:
+        from kledit_lite.zoo.docent import TOKENS
+
         ids = self.docent.tokenize([asked.text])
         embeds = self.docent.embed(ids, None if patches is None else patches[None])[0]
         shift = 0 if patches is None else TOKENS
@@ -79,6 +82,8 @@ class DocentSeer:
 
     def say(self, token: int) -> str:
         """A word of the vocabulary."""
+        from kledit_lite.zoo.docent import WORDS
+
         return WORDS[token]
 
 

@@ -6,13 +6,9 @@ import importlib.util
 from pathlib import Path
 
 from kledit_lite import zoo
-from kledit_lite.core.errors import KleditError
+from kledit_lite.core.errors import KleditError, in_short
 from kledit_lite.core.machine import best_device
 from kledit_lite.models import miniatures
-from kledit_lite.models.miniatures.tokenizers import left_padding
-from kledit_lite.models.miniatures.writers import build
-from kledit_lite.models.opening import in_short
-from kledit_lite.models.sources import package_file
 from kledit_lite.zoo.bard import Writer
 
 
@@ -40,12 +36,16 @@ def open_writer(model: str, device: str | None = None) -> Writer:
 
     device = device or best_device()
     small = miniatures.name_of(model, miniatures.WRITERS)
+    if small:
+        from kledit_lite.models.miniatures.writers import build
     if small or model in zoo.WRITERS:
         made = build(small) if small else zoo.load_writer(model)
         made.model.to(device)
         return made
     where, options = model, {}
     if model.startswith("package:"):
+        from kledit_lite.models.sources import package_file
+
         file = package_file(model.removeprefix("package:"))
         if importlib.util.find_spec("gguf") is None:
             raise KleditError(f"{file.name} needs the package gguf; run `pip install gguf`.")
@@ -58,6 +58,8 @@ def open_writer(model: str, device: str | None = None) -> Writer:
             "model.save_pretrained(folder) writes it."
         )
     from transformers import AutoModelForCausalLM
+
+    from kledit_lite.models.miniatures.tokenizers import left_padding
 
     kind = torch.bfloat16 if device.startswith("cuda") else torch.float32
     try:

@@ -19,8 +19,6 @@ from kledit_lite.models.image_folder import load_image_folder
 from kledit_lite.models.seers import Seer
 from kledit_lite.models.vqa import Asked, ask
 from kledit_lite.world.people import towns
-from kledit_lite.world.renderer import render_many
-from kledit_lite.world.towns import SEASONS, ask_town, picture_of, word
 
 How = Literal["replacement", "image swap", "blank", "text"]
 SEED = 2500
@@ -133,6 +131,8 @@ class _Towns:
 
     def asked(self, thing: str, relation: str, way: int, named: bool) -> Asked:
         """A question about a town; a relation with a season is "goods in spring"."""
+        from kledit_lite.world.towns import ask_town
+
         name, _, season = relation.partition(" in ")
         found = ask_town(thing, name, season, named, way)
         words = found.text.split()
@@ -165,6 +165,8 @@ class _Towns:
 
     def replaced(self, seer: Any, asked: Asked, thing: str, other: str, constraint: int) -> Asked:
         """The other town's name, or the other season."""
+        from kledit_lite.world.towns import SEASONS, word
+
         if constraint == 0:
             return asked.replaced(f"town {word(other)}")
         season = asked.words(constraint)
@@ -174,6 +176,9 @@ class _Towns:
 @lru_cache(maxsize=32)
 def _town_patches(seer: Any, shot: int, noise: float) -> Mapping[str, torch.Tensor]:
     """One picture of every town, as picture tokens."""
+    from kledit_lite.world.renderer import render_many
+    from kledit_lite.world.towns import picture_of
+
     rng = random.Random(SEED + shot)
     images = render_many([picture_of(t, rng) for t in towns()])
     if noise:
