@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import random
 import socket
+import subprocess
+import sys
 from itertools import product
 
 import numpy as np
@@ -606,3 +608,18 @@ def test_what_is_exported(profile):
     kinds = ("asking", "painting", "reading", "seeing", "writing")
     assert {k.lower() for k in scenarios.__all__} == set(kinds) == {*scenarios.__all__} & set(kinds)
     assert random.Random(0).sample(people.people(), 3) == list(profile("lite", writing).draw(3))
+
+
+def test_a_language_scenario_loads_nothing_that_draws_and_no_miniature():
+    """Else a change in them would execute the chapters on language models again."""
+    code = (
+        "import sys; from kledit_lite.models import scenarios; scenarios.writing(); "
+        "print(*(m for m in sys.modules if m.startswith('kledit_lite.')))"
+    )
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = told.stdout.split()
+    assert "kledit_lite.world.people" in loaded
+    drawing = ("kledit_lite.world.renderer", "kledit_lite.world.styles", "kledit_lite.zoo.docent")
+    assert [m for m in loaded if m in drawing or m.startswith("kledit_lite.models.minia")] == [
+        "kledit_lite.models.miniatures"  # their names
+    ]
