@@ -2,33 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 
 from kledit_lite.core.arrays import as_features, as_names, check_same_rows
-from kledit_lite.core.errors import unknown
-
-
-def check_known(kind: str, names: Iterable[str], valid: Collection[str]) -> None:
-    """Raise unless all names are among the valid ones.
-
-    Args:
-        kind: what is named.
-        names: to look up.
-        valid: the names there are.
-
-    Raises:
-        UnknownNameError: one of them is not.
-
-    Example:
-        >>> check_known("concept", ["red"], ("red", "blue"))
-    """
-    for name in names:
-        if name not in valid:
-            raise unknown(kind, name, valid)
 
 
 def as_similarities(

@@ -16,9 +16,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Float64, Int, Num
 
-from kledit_lite.align.checks import check_known
 from kledit_lite.core.arrays import as_features, as_labels, as_names, as_vector, unit_rows
-from kledit_lite.core.errors import KleditError
+from kledit_lite.core.errors import KleditError, check_known
 from kledit_lite.zoo.head import LinearHead
 
 EncodeText = Callable[[list[str]], np.ndarray]

@@ -7,9 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from kledit_lite.align.checks import check_known
 from kledit_lite.core.arrays import as_names
-from kledit_lite.core.errors import KleditError
+from kledit_lite.core.errors import KleditError, check_known
 from kledit_lite.metrics.stats import auroc
 from kledit_lite.viz.card import Plate, describe, new_figure
 from kledit_lite.viz.theme import ACCENT, QUIET, themed

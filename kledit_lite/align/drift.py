@@ -18,9 +18,9 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float, Num
 
-from kledit_lite.align.checks import as_similarities, check_known
+from kledit_lite.align.checks import as_similarities
 from kledit_lite.core.arrays import as_features, as_names
-from kledit_lite.core.errors import KleditError
+from kledit_lite.core.errors import KleditError, check_known
 from kledit_lite.metrics.stats import benjamini_hochberg, holm, ks_2samp
 
 CORRECTIONS = {

@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int, Num, Shaped
 
-from kledit_lite.align.checks import as_similarities, check_known
+from kledit_lite.align.checks import as_similarities
 from kledit_lite.align.concepts import EncodeText, concept_vector
 from kledit_lite.core.arrays import as_features, as_vector, unit_rows
-from kledit_lite.core.errors import KleditError
+from kledit_lite.core.errors import KleditError, check_known
 
 
 @dataclass(frozen=True)

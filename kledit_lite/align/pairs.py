@@ -9,11 +9,10 @@ import numpy as np
 from jaxtyping import Int, Num
 
 from kledit_lite.align.affine import AffineMap
-from kledit_lite.align.checks import check_known
 from kledit_lite.align.evaluate import accuracy, aligned_accuracy, chance_level, r2, retained_ratio
 from kledit_lite.align.linear import StreamingAligner
 from kledit_lite.core.arrays import as_features, check_same_rows
-from kledit_lite.core.errors import KleditError
+from kledit_lite.core.errors import KleditError, check_known
 from kledit_lite.zoo.head import LinearHead
 
 if TYPE_CHECKING:

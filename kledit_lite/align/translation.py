@@ -11,11 +11,10 @@ import numpy as np
 from jaxtyping import Float, Num, UInt8
 
 from kledit_lite.align.affine import AffineMap
-from kledit_lite.align.checks import check_known
 from kledit_lite.align.evaluate import r2
 from kledit_lite.align.linear import fit_aligner
 from kledit_lite.core.arrays import as_features, check_same_rows
-from kledit_lite.core.errors import KleditError
+from kledit_lite.core.errors import KleditError, check_known
 
 STRENGTHS = (1e-6, 1e-4, 1e-3, 1e-2)
 """Ridges to try, counted in the squared length that N rows of the source spread over a feature."""

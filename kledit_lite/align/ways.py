@@ -9,10 +9,10 @@ import numpy as np
 from jaxtyping import Bool, Num, Shaped
 
 from kledit_lite.align import logic
-from kledit_lite.align.checks import check_known
 from kledit_lite.align.concepts import EncodeText
 from kledit_lite.align.logic import Query, parse
 from kledit_lite.core.arrays import as_names
+from kledit_lite.core.errors import check_known
 
 
 class Precisions(NamedTuple):

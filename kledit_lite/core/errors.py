@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 
 class KleditError(ValueError):
@@ -27,6 +27,25 @@ def unknown(kind: str, name: object, valid: Iterable[object]) -> UnknownNameErro
     """
     names = ", ".join(str(v) for v in valid)
     return UnknownNameError(f"Unknown {kind} {name!r}; choose one of: {names}.")
+
+
+def check_known(kind: str, names: Iterable[str], valid: Collection[str]) -> None:
+    """Raise unless all names are among the valid ones.
+
+    Args:
+        kind: what is named.
+        names: to look up.
+        valid: the names there are.
+
+    Raises:
+        UnknownNameError: one of them is not.
+
+    Example:
+        >>> check_known("concept", ["red"], ("red", "blue"))
+    """
+    for name in names:
+        if name not in valid:
+            raise unknown(kind, name, valid)
 
 
 def in_short(error: Exception) -> str:

@@ -20,7 +20,7 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
-from kledit_lite.core.errors import KleditError, unknown
+from kledit_lite.core.errors import KleditError, check_known
 from kledit_lite.inside.decoding import decode
 from kledit_lite.inside.fired import Fired
 from kledit_lite.inside.hooks import edit
@@ -116,11 +116,8 @@ def text_sites(
         UnknownNameError: not a kind or role.
         KleditError: no such layer.
     """
-    asked = ("kind of text site", kinds, TEXT_KINDS), ("role of a token", roles, ROLES)
-    for what, given, known in asked:
-        for name in given:
-            if name not in known:
-                raise unknown(what, name, known)
+    check_known("kind of text site", kinds, TEXT_KINDS)
+    check_known("role of a token", roles, ROLES)
     sites = []
     parts = zip(text_encoders(pipe), tokenizers(pipe), strict=True)
     for e, (encoder, tokenizer) in enumerate(parts):

@@ -11,7 +11,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from kledit_lite.core.errors import unknown
+from kledit_lite.core.errors import check_known
 from kledit_lite.zoo.store import WEIGHTS, Card, load_state, read_card
 
 if TYPE_CHECKING:
@@ -44,11 +44,6 @@ KNOWN = (
 """Every model there is a recipe for."""
 
 
-def _check(kind: str, name: str, known: tuple[str, ...]) -> None:
-    if name not in known:
-        raise unknown(kind, name, known)
-
-
 def names() -> list[str]:
     """Every model of the zoo whose weights are here (``random-tiny`` needs none)."""
     return [n for n in KNOWN if n == "random-tiny" or (WEIGHTS / n / "card.json").exists()]
@@ -64,7 +59,7 @@ def card(name: str) -> Card:
         >>> card("clip-tiny").supervision
         'language'
     """
-    _check("model", name, KNOWN)
+    check_known("model", [name], KNOWN)
     if name == "random-tiny":
         from kledit_lite.zoo.encoders import SPECS
 
@@ -83,7 +78,7 @@ def load_clip(name: str = "clip-tiny") -> ClipModel:
     """
     from kledit_lite.zoo.clip import ClipModel, load_folder
 
-    _check("CLIP model", name, CLIPS)
+    check_known("CLIP model", [name], CLIPS)
     return ClipModel(load_folder(WEIGHTS / name), WEIGHTS / name, name)
 
 
@@ -99,7 +94,7 @@ def load_encoder(name: str) -> Encoder:
     """
     from kledit_lite.zoo.encoders import Encoder, with_head
 
-    _check("encoder", name, ENCODERS + CLASSIFIERS)
+    check_known("encoder", [name], ENCODERS + CLASSIFIERS)
     model = with_head(name)
     if name != "random-tiny":
         model.load_state_dict(load_state(name))
@@ -114,7 +109,7 @@ def load_judge(name: str = "judge-tiny") -> Judge:
         UnknownNameError: no such judge.
         KleditError: weights missing or damaged.
     """
-    _check("judge", name, JUDGES)
+    check_known("judge", [name], JUDGES)
     return _pair_judge(name)
 
 
@@ -145,7 +140,7 @@ def load_pipeline(name: str = "paint-tiny") -> StableDiffusionPipeline:
 
     from kledit_lite.zoo.paint import build_pipeline, build_unet, read_autoencoder
 
-    _check("pipeline", name, PAINTERS + TRANSFORMERS)
+    check_known("pipeline", [name], PAINTERS + TRANSFORMERS)
     painter = name if name in PAINTERS else PAINTERS[0]
     state = load_state(painter)
     vae = read_autoencoder({k[4:]: v for k, v in state.items() if k.startswith("vae.")})
@@ -173,7 +168,7 @@ def load_writer(name: str = "bard-tiny", step: int | None = None) -> Writer:
     """
     from kledit_lite.zoo.bard import load_bard
 
-    _check("language model", name, WRITERS)
+    check_known("language model", [name], WRITERS)
     return load_bard(name, step)
 
 
@@ -186,7 +181,7 @@ def load_docent(name: str = "docent-tiny") -> Docent:
     """
     from kledit_lite.zoo.docent import Docent
 
-    _check("docent", name, DOCENTS)
+    check_known("docent", [name], DOCENTS)
     state = load_state(name)
     docent = Docent(0, vision=state["mean"].numel())
     docent.load_state_dict(state)
