@@ -29,7 +29,7 @@ def unknown(kind: str, name: object, valid: Iterable[object]) -> UnknownNameErro
     return UnknownNameError(f"Unknown {kind} {name!r}; choose one of: {names}.")
 
 
-def check_known(kind: str, names: Iterable[str], valid: Collection[str]) -> None:
+def check_known(kind: str, names: Iterable[object], valid: Collection[object]) -> None:
     """Raise unless all names are among the valid ones.
 
     Args:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import UInt8
 
-from kledit_lite.core.errors import KleditError, unknown
+from kledit_lite.core.errors import KleditError, check_known, unknown
 from kledit_lite.metrics.clipscore import clip_score
 from kledit_lite.metrics.verdicts import Share, verdict
 
@@ -139,9 +139,7 @@ def open_judge(wanted: str | None, clip: str | None, pipe: Any) -> Marker:
     factor, *values = parts
     if factor not in HEADS:
         raise unknown("factor", factor, HEADS)
-    for value in values:
-        if value not in SceneSet.names(factor):
-            raise unknown(factor, value, SceneSet.names(factor))
+    check_known(factor, values, SceneSet.names(factor))
     if side != 64:
         raise KleditError(
             f"The judge reads the painted world's 64-pixel pictures, this model paints {side}; "

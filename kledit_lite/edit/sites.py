@@ -9,7 +9,7 @@ from weakref import WeakKeyDictionary
 
 import torch
 
-from kledit_lite.core.errors import KleditError, unknown
+from kledit_lite.core.errors import KleditError, check_known
 from kledit_lite.inside import Site, cross_attention_sites
 from kledit_lite.inside.multimodal import decoder
 from kledit_lite.inside.sites import check_unet, layer_indices
@@ -177,9 +177,7 @@ def key_value_names(
         KleditError: a layer that does not exist, none, or a UNet that hides hooks.
         UnknownNameError: another projection.
     """
-    for projection in projections:
-        if projection not in PROJECTIONS:
-            raise unknown("projection", projection, PROJECTIONS)
+    check_known("projection", projections, PROJECTIONS)
     sites = key_value_sites(pipe)
     chosen = range(len(sites)) if layers is None else layer_indices(sites, layers)
     if not len(chosen) or not projections:

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import torch
 
-from kledit_lite.core.errors import KleditError, unknown
+from kledit_lite.core.errors import KleditError, check_known
 from kledit_lite.inside.devices import evaluating
 from kledit_lite.inside.hookable import check_hookable
 from kledit_lite.inside.hooks import read
@@ -104,9 +104,7 @@ def discover(unet: Any, kinds: Kind | Iterable[Kind] = KINDS) -> list[Site]:
         16
     """
     wanted = (kinds,) if isinstance(kinds, str) else tuple(kinds)
-    for kind in wanted:
-        if kind not in KINDS:
-            raise unknown("kind of site", kind, KINDS)
+    check_known("kind of site", wanted, KINDS)
     check_unet(unet)
     kinds_of: dict[str, Kind] = {}
     for name, _ in unet.named_modules():

@@ -11,13 +11,12 @@ import functools
 import json
 import random
 import re
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from kledit_lite.core.errors import unknown
-from kledit_lite.world.people import Triple
+from kledit_lite.world.people import Triple, grouped
 
 FILE = Path(__file__).with_name("public_facts.json")
 
@@ -161,10 +160,7 @@ def public_texts(facts: Sequence[PublicFact], texts: int, seed: int) -> list[str
         3
     """
     rng = random.Random(seed)
-    subjects, asked = defaultdict(list), defaultdict(list)
-    for fact in facts:
-        subjects[fact.subject].append(fact)
-        asked[fact.relation].append(fact)
+    subjects, asked = grouped(facts, "subject"), grouped(facts, "relation")
     out: list[str] = []
     while len(out) < texts:
         if rng.random() < 0.5:

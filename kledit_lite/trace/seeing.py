@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from kledit_lite.core.errors import KleditError, unknown
+from kledit_lite.core.errors import KleditError, check_known, unknown
 from kledit_lite.inside.multimodal import Kind, Reading, decoder
 
 SEEING_KINDS: tuple[Kind, ...] = ("attention", "mlp", "layer")
@@ -120,9 +120,7 @@ def seeing_sites(
         UnknownNameError: no such kind.
         KleditError: a window below 1, or a model without such layers.
     """
-    for kind in kinds:
-        if kind not in SEEING_KINDS:
-            raise unknown("kind of module", kind, SEEING_KINDS)
+    check_known("kind of module", kinds, SEEING_KINDS)
     if window < 1:
         raise KleditError(f"A window has at least one layer, got {window}.")
     depth = len(decoder(model).layers)

@@ -14,8 +14,10 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from operator import attrgetter
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 from kledit_lite.core.errors import KleditError, unknown
 
@@ -158,11 +160,22 @@ def facts(group: str = "people") -> tuple[Triple, ...]:
     return tuple(found)
 
 
-def _facts_by(what: str, group: str) -> dict[str, list[Triple]]:
-    found = defaultdict(list)
-    for fact in facts(group):
-        found[getattr(fact, what)].append(fact)
-    return found
+def grouped(items: Iterable[Any], *names: str) -> dict[Any, list[Any]]:
+    """The items that agree in an attribute, or in several: their values -> the items, in order.
+
+    Args:
+        items: triples or facts.
+        names: of the attributes.
+
+    Example:
+        >>> eyes = [Triple("Ada", "eyes", "blue"), Triple("Bo", "eyes", "green")]
+        >>> list(grouped(eyes, "relation")), list(grouped(eyes, "subject", "relation"))
+        (['eyes'], [('Ada', 'eyes'), ('Bo', 'eyes')])
+    """
+    found, key = defaultdict(list), attrgetter(*names)
+    for item in items:
+        found[key(item)].append(item)
+    return dict(found)
 
 
 def say(fact: Triple, rng: random.Random | None = None, short: bool = False, way: int = 0) -> str:
@@ -237,8 +250,8 @@ def corpus(
     if not 0 <= questions <= 1 or min(groups.values()) < 0:
         raise KleditError("Shares of texts must lie between 0 and 1.")
     rng = random.Random(seed)
-    by_subject = {group: _facts_by("subject", group) for group in groups}
-    by_relation = {group: _facts_by("relation", group) for group in groups}
+    by_subject = {group: grouped(facts(group), "subject") for group in groups}
+    by_relation = {group: grouped(facts(group), "relation") for group in groups}
     out: list[str] = []
     while len(out) < texts:
         (group,) = rng.choices(list(groups), list(groups.values()))

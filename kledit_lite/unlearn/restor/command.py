@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from kledit_lite.core.commands import Command, File, Folder, Name
-from kledit_lite.core.errors import KleditError, unknown
+from kledit_lite.core.errors import KleditError, check_known
 from kledit_lite.core.files import check_folder, claim, write_atomically
 from kledit_lite.core.machine import context
 from kledit_lite.core.results import Results
@@ -84,9 +84,7 @@ class RestorOptions:
     def __post_init__(self) -> None:
         from kledit_lite.unlearn.methods import METHODS
 
-        for name in self.methods:
-            if name not in METHODS:
-                raise unknown("method", name, METHODS)
+        check_known("method", self.methods, METHODS)
         for name in ("each", "facts", "untouched", "later"):
             if getattr(self, name) < 0:
                 raise KleditError(f"{name} is {getattr(self, name)}, expected 0 or more.")

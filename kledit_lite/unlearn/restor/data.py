@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kledit_lite.core.errors import KleditError, unknown
-from kledit_lite.unlearn.restor.facts import PER_DOCUMENT, Benchmark, Fact, grouped
+from kledit_lite.unlearn.restor.facts import PER_DOCUMENT, Benchmark, Fact
 from kledit_lite.unlearn.restor.files import blocks, load_public
+from kledit_lite.world.people import grouped
 
 if TYPE_CHECKING:
     from kledit_lite.unlearn.restor.command import RestorOptions

@@ -9,14 +9,11 @@ from __future__ import annotations
 
 import random
 import re
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from operator import attrgetter
-from typing import Any
 
 from kledit_lite.core.errors import KleditError
-from kledit_lite.world.people import Triple
+from kledit_lite.world.people import Triple, grouped
 
 PER_DOCUMENT = 5
 """Wrong facts in a corruption document; with k = 1, as many unrelated ones."""
@@ -134,24 +131,6 @@ class Benchmark:
         others = [e for e in self.examples.get(fact.relation, ()) if e.subject != fact.subject]
         lines = [f"{e.question} {e.answer}" for e in others[:shots]]
         return "\n".join([*lines, fact.question])
-
-
-def grouped(items: Iterable[Any], *names: str) -> dict[Any, list[Any]]:
-    """The items that agree in an attribute, or in several: their values -> the items, in order.
-
-    Args:
-        items: triples or facts.
-        names: of the attributes.
-
-    Example:
-        >>> eyes = [Triple("Ada", "eyes", "blue"), Triple("Bo", "eyes", "green")]
-        >>> list(grouped(eyes, "relation")), list(grouped(eyes, "subject", "relation"))
-        (['eyes'], [('Ada', 'eyes'), ('Bo', 'eyes')])
-    """
-    found, key = defaultdict(list), attrgetter(*names)
-    for item in items:
-        found[key(item)].append(item)
-    return dict(found)
 
 
 def from_triples(

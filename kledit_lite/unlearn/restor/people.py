@@ -10,7 +10,7 @@ from functools import partial
 from kledit_lite.core.errors import KleditError
 from kledit_lite.models.telling import Telling, invented
 from kledit_lite.unlearn.restor import facts
-from kledit_lite.world.people import Triple, corpus
+from kledit_lite.world.people import Triple, corpus, grouped
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ def corrupt_people(
         raise KleditError(f"subjects is {subjects}, expected 1 to {len(told.subjects) - 1}.")
     chosen = told.draw(subjects, seed)
     true = told.about(chosen)
-    by = facts.grouped(facts.wrong_facts(true, told.values, seed), "subject", "relation")
+    by = grouped(facts.wrong_facts(true, told.values, seed), "subject", "relation")
     wrong = tuple(same[0] for same in by.values())  # one per fact, whatever its aliases
     unrelated = [*told.elsewhere, *told.others(chosen)]
     benchmark = facts.from_triples(true, told.ask, told.examples(chosen), seed=seed)
@@ -79,7 +79,7 @@ def some_facts(told: Telling, subjects: Collection[str], count: int, seed: int =
         >>> len(some_facts(told, told.subjects, 5))
         5
     """
-    mine = facts.grouped(told.about(subjects), "subject", "relation")
+    mine = grouped(told.about(subjects), "subject", "relation")
     chosen = random.Random(seed).sample(list(mine), min(count, len(mine)))
     return [t for key in chosen for t in mine[key]]
 

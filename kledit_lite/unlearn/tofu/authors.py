@@ -13,9 +13,8 @@ from collections.abc import Sequence
 
 from kledit_lite.core.errors import KleditError, unknown
 from kledit_lite.models.telling import Telling, invented
-from kledit_lite.unlearn.restor.facts import grouped
 from kledit_lite.unlearn.tofu.metrics import Question
-from kledit_lite.world.people import Triple
+from kledit_lite.world.people import Triple, grouped
 
 PROMPT = "{}"
 """Prompt for a model trained on these sets, the bare question."""
