@@ -56,9 +56,8 @@ def contribution_bars(
     total = float(v.sum() + (bias or 0.0))
     subtitle = subtitle or f"contributions to the logit; together {minus(f'{total:+.2f}')}"
     figure, axes = new_axes(0.27 * len(size) + 0.45, title, subtitle)
-    colour = [theme.ACCENT if x >= 0 else theme.CONTRAST for x in size[: len(top)]] + [
-        theme.QUIET
-    ] * len(rest)
+    colour = [theme.ACCENT if x >= 0 else theme.CONTRAST for x in v[top]]
+    colour += [theme.QUIET] * len(rest)
     axes.barh(range(len(size)), size, color=colour, height=0.66)
     axes.axvline(0, color=theme.INK, lw=0.9)
     reach = max(float(np.abs(size).max()), 1e-9)

@@ -21,6 +21,7 @@ registers a checker with the words that stand in a Markdown file beside its modu
 
 from __future__ import annotations
 
+import functools
 import html
 import importlib
 import inspect
@@ -88,6 +89,7 @@ class Verdict:
 
 
 REGISTRY: dict[str, Exercise] = {}
+_words = functools.cache(texts.read)  # once for all exercises of a chapter
 
 
 def exercise(id: str) -> Callable[[Checker], Checker]:
@@ -101,7 +103,7 @@ def exercise(id: str) -> Callable[[Checker], Checker]:
 
     def register(checker: Checker) -> Checker:
         path = Path(inspect.getfile(checker)).with_suffix(".md")
-        words = texts.read(path)
+        words = _words(path)
         if id not in words:
             raise KleditError(f"{path} has no exercise {id}; it has {', '.join(words)}.")
         REGISTRY[id] = Exercise(id=id, checker=checker, **words[id])

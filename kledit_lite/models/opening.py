@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 
 DTYPES = ("float32", "float16", "bfloat16")
+"""Types of numbers in which models can be opened."""
 
 
 class Unreachable(KleditError, OSError):
@@ -35,7 +36,7 @@ def open_encoder(source_id: str) -> tuple[Any, str, Any, Sequence[str] | None]:
         if scheme == "dino":
             return _from_dino(name), "self-supervised", None, None
         if scheme == "timm":
-            return _timms(name, pretrained=True), _supervision(name), None, None
+            return _timm_model(name, pretrained=True), _supervision(name), None, None
         if scheme == "torchvision":
             weights = sources.torchvision_weights(name)
             from torchvision.models import get_model
@@ -102,7 +103,7 @@ def load_by_order(model: Any, tensors: dict[str, torch.Tensor]) -> None:
     model.load_state_dict(dict(zip(own, tensors.values(), strict=True)))
 
 
-def _timms(name: str, **options: Any) -> Any:
+def _timm_model(name: str, **options: Any) -> Any:
     import timm
 
     return timm.create_model(name, **options)
@@ -112,7 +113,7 @@ def _from_package(name: str) -> Any:
     import torch
 
     carried, path = sources.carried_by(name), sources.package_file(name)
-    model = _timms(carried.architecture)
+    model = _timm_model(carried.architecture)
     load_by_order(model, torch.load(path, map_location="cpu", weights_only=True))
     return model
 
@@ -120,7 +121,7 @@ def _from_package(name: str) -> Any:
 def _from_dino(name: str) -> Any:
     import torch
 
-    model = _timms(name, num_classes=0)
+    model = _timm_model(name, num_classes=0)
     state = torch.hub.load_state_dict_from_url(
         sources.DINO[name], map_location="cpu", progress=False, weights_only=True
     )
@@ -134,7 +135,7 @@ def _from_directory(folder: Path) -> Any:
             f"{folder} has no config.json; expected a directory in timm's layout, with "
             "config.json and model.safetensors."
         )
-    return _timms(f"local-dir:{folder}", pretrained=True)
+    return _timm_model(f"local-dir:{folder}", pretrained=True)
 
 
 def _supervision(name: str) -> str:

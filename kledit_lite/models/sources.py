@@ -142,7 +142,7 @@ def _repository(scheme: str, name: str) -> str | None:
     if scheme in {"diffusers", "transformers"}:
         return name if name.count("/") == 1 else None
     if scheme == "timm":
-        return getattr(_timms(name), "hf_hub_id", None)
+        return getattr(_timm_config(name), "hf_hub_id", None)
     if scheme != "open_clip":
         return None
     from open_clip.pretrained import get_pretrained_cfg
@@ -176,12 +176,12 @@ def _file_url(scheme: str, name: str) -> str | None:
         except KleditError:
             return None
     if scheme == "timm":
-        config = _timms(name)
+        config = _timm_config(name)
         return (config.url or None) if config and not config.hf_hub_id else None
     return None
 
 
-def _timms(name: str) -> Any:
+def _timm_config(name: str) -> Any:
     """What timm knows of pretrained weights, or None."""
     import timm
 

@@ -5,10 +5,17 @@ from __future__ import annotations
 import html
 import json
 import re
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 LOOK = Path(__file__).parent / "look"
+
+
+@cache
+def _look(file: str) -> str:
+    """A file of `LOOK`, read once."""
+    return (LOOK / file).read_text(encoding="utf-8")
 
 
 def style(name: str) -> str:
@@ -21,7 +28,7 @@ def style(name: str) -> str:
         >>> style("live")[:18]
         '<style>.kl-live{ma'
     """
-    sheet = re.sub(r"/\*.*?\*/", "", (LOOK / f"{name}.css").read_text(encoding="utf-8"))
+    sheet = re.sub(r"/\*.*?\*/", "", _look(f"{name}.css"))
     return f"<style>{''.join(map(str.strip, sheet.splitlines()))}</style>"
 
 
@@ -37,7 +44,7 @@ def script(kind: str, name: str, words: Any) -> str:
         >>> script("frames", "night", ["dark", "darker"])[:20]
         '<script>\\n(function ('
     """
-    code = (LOOK / f"{kind}.js").read_text(encoding="utf-8").replace("NAME", json.dumps(name))
+    code = _look(f"{kind}.js").replace("NAME", json.dumps(name))
     said = json.dumps(words).replace("<", "\\u003c")
     return f"<script>\n{code.replace('WORDS', said)}</script>"
 

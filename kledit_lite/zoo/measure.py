@@ -16,7 +16,6 @@ from kledit_lite.core.arrays import unit_rows
 from kledit_lite.core.errors import KleditError, unknown
 from kledit_lite.world.captions import NUMERALS, PLURALS, article
 from kledit_lite.zoo.judge import HEADS, labels
-from kledit_lite.zoo.measure_painter import legible_share, pair_scenes, pair_share, shares_right
 from kledit_lite.zoo.measured import at_least, measured
 
 if TYPE_CHECKING:
@@ -128,6 +127,8 @@ def swap_share(clip: ClipModel, n: int = 400, seed: int = 31) -> float:
         n: Held-out pictures.
         seed: Seed of the scenes.
     """
+    from kledit_lite.zoo.measure_painter import pair_scenes
+
     pairs = pair_scenes(n, seed)
     turned = []
     for scene in pairs:
@@ -203,6 +204,7 @@ def evaluate_judge(
         seed: Seed of the scenes.
         pairs: Number of scenes of two things.
     """
+    from kledit_lite.zoo.measure_painter import pair_scenes, pair_share, shares_right
 
     start = time.perf_counter()
     judge: Any = zoo.load_judge(name)
@@ -228,6 +230,7 @@ def evaluate_stern(name: str = "stern-tiny", n: int = 500, seed: int = 79) -> Re
         n: Number of scenes.
         seed: Seed of the scenes.
     """
+    from kledit_lite.zoo.measure_painter import legible_share
 
     start = time.perf_counter()
     stern = zoo.load_stern()

@@ -16,11 +16,11 @@ from kledit_lite.world.reading import HELD_OUT_SUBJECTS, passage
 from kledit_lite.world.renderer import render_many
 from kledit_lite.world.towns import Question, all_questions, picture_of
 from kledit_lite.zoo.bard import END, Writer, load_bard
-from kledit_lite.zoo.docent import Docent, patch_tokens
 from kledit_lite.zoo.measured import at_least, measured
 
 if TYPE_CHECKING:
     from kledit_lite.core.results import Results
+    from kledit_lite.zoo.docent import Docent
 
 EASY = ("country", "profession", "birthplace", "language")
 """The relations that texts mention most."""
@@ -167,6 +167,8 @@ def evaluate_docent(name: str = "docent-tiny", each: int = 8, seed: int = 83) ->
         each: Pictures of every town.
         seed: Seed of the pictures.
     """
+    from kledit_lite.zoo.docent import patch_tokens
+
     start = time.perf_counter()
     rng = random.Random(seed)
     scenes = [picture_of(t, rng) for t in towns() for _ in range(each)]

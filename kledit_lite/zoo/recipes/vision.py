@@ -168,11 +168,8 @@ def train(
         return F.cross_entropy(logits.float(), labels[rows], label_smoothing=0.05)
 
     after = training.every(250, model, lambda: round(accuracy(model, name), 4))
-    return (
-        model,
-        recipe,
-        training.fit(model, supervised, recipe, check, after=after, pool=(pool.images,)),
-    )
+    info = training.fit(model, supervised, recipe, check, after=after, pool=(pool.images,))
+    return model, recipe, info
 
 
 def make(work: Path, samples: int | None = None, *, name: str) -> Card:
